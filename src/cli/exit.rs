@@ -1,0 +1,48 @@
+//! What the process ends with.
+
+use super::args::FailOn;
+use crate::model::Sweep;
+
+/// How a run ended, and the exit code that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything in scope is intact, or what is not was not to count.
+    Intact,
+    /// Something is broken.
+    Broken,
+    /// The command line, the environment or a file is not usable.
+    Usage,
+    /// Not everything could be verified, and nothing is known to be broken.
+    Unverified,
+    /// Interrupted by SIGINT.
+    Interrupted,
+    /// Ended by SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// The exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Intact => 0,
+            Self::Broken => 1,
+            Self::Usage => 2,
+            Self::Unverified => 3,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What some sweeps come to together. Broken wins over unverified.
+    pub(super) fn of(sweeps: &[Sweep], fail_on: &[FailOn]) -> Self {
+        let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
+        if counts(FailOn::Broken) && sweeps.iter().any(|sweep| !sweep.findings.is_empty()) {
+            Self::Broken
+        } else if counts(FailOn::Unverified) && sweeps.iter().any(|sweep| !sweep.is_complete()) {
+            Self::Unverified
+        } else {
+            Self::Intact
+        }
+    }
+}

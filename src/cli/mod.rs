@@ -1,0 +1,97 @@
+//! The command line: what was typed becomes settings, settings become a run, a run becomes an exit
+//! code. Nothing below this floor reads the environment or arguments, or prints.
+
+mod args;
+mod exit;
+mod run;
+mod settings;
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+
+use clap::Parser as _;
+
+pub use exit::Exit;
+
+use args::Cli;
+use settings::{Settings, Surroundings};
+
+/// Runs the program with the process's arguments and environment, and says how it ended.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too, and are no error.
+            let is_error = error.use_stderr();
+            let _ = error.print();
+            return if is_error { Exit::Usage } else { Exit::Intact };
+        }
+    };
+    let report = match &cli.command {
+        Some(args::Command::Verify(verify)) => &verify.report,
+        None => &cli.sweep.report,
+    };
+    log_to_stderr(report.verbose, report.quiet);
+    let around = Surroundings {
+        environment: environment(),
+        stdin: read_stdin,
+    };
+    let settings = match Settings::resolve(cli, &around) {
+        Ok(settings) => settings,
+        Err(error) => return usage_error(&error.to_string()),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
+    };
+    runtime.block_on(run::run(settings, uses_color(&around)))
+}
+
+fn usage_error(message: &str) -> Exit {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    Exit::Usage
+}
+
+/// The environment, but for what is not text: no variable of ours is otherwise.
+fn environment() -> std::collections::HashMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn read_stdin() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Colour on a terminal that shows it, unless NO_COLOR is set to something (no-color.org).
+fn uses_color(around: &Surroundings) -> bool {
+    let is_set = |name: &str| {
+        around
+            .environment
+            .get(name)
+            .is_some_and(|value| !value.is_empty())
+    };
+    let is_dumb = around
+        .environment
+        .get("TERM")
+        .is_none_or(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
+fn log_to_stderr(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "registry_probe=info,warn",
+        (_, _) => "registry_probe=debug,info",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

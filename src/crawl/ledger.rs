@@ -1,0 +1,213 @@
+//! The ledger: what the walks came to, added up to a [`Sweep`].
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::Policy;
+use super::confirm::Confirmed;
+use super::walk::{Suspicion, Tally, Walked};
+use crate::model::{
+    Counts, Exemption, Finding, Listed, Obstacle, ObstacleReason, Repository, RepositoryResult,
+    Sweep, Unverified,
+};
+use crate::registry::Traffic;
+
+/// Everything known so far of one sweep.
+pub(super) struct Ledger {
+    registry: String,
+    started_at: SystemTime,
+    depth: crate::model::Depth,
+    mode: crate::model::Mode,
+    before: Traffic,
+    listed: Listed,
+    counts: Counts,
+    tally: Tally,
+    reached: BTreeMap<Repository, u64>,
+    /// `None` once it is confirmed, dropped or given up.
+    suspicions: Vec<Option<Suspicion>>,
+    findings: Vec<Finding>,
+    unverified: BTreeMap<(Option<Repository>, ObstacleReason), (Obstacle, u64)>,
+}
+
+impl Ledger {
+    pub(super) fn new(policy: &Policy, before: Traffic) -> Self {
+        Self {
+            registry: policy.registry.clone(),
+            started_at: SystemTime::now(),
+            depth: policy.depth,
+            mode: policy.mode,
+            before,
+            listed: Listed::Catalog,
+            counts: Counts::default(),
+            tally: Tally::default(),
+            reached: BTreeMap::new(),
+            suspicions: Vec::new(),
+            findings: Vec::new(),
+            unverified: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn listed(&mut self, listed: Listed) {
+        self.listed = listed;
+    }
+
+    pub(super) fn listing_failed(&mut self, obstacle: Obstacle) {
+        self.obstruct(None, obstacle.clone());
+        self.listed = Listed::Failed(obstacle);
+    }
+
+    pub(super) fn repositories_listed(&mut self, count: usize) {
+        self.counts.repositories.listed += count as u64;
+    }
+
+    pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
+        self.tally.skip(exemption, count);
+    }
+
+    fn obstruct(&mut self, repository: Option<Repository>, obstacle: Obstacle) {
+        if let Some(repository) = &repository {
+            *self.reached.entry(repository.clone()).or_default() += 1;
+        }
+        let key = (repository, obstacle.reason);
+        self.unverified.entry(key).or_insert((obstacle, 0)).1 += 1;
+    }
+
+    /// Takes up a walk that has ended.
+    pub(super) fn walked(&mut self, walked: Walked) {
+        self.reached.entry(walked.repository.clone()).or_default();
+        for obstacle in walked.obstacles {
+            self.obstruct(Some(walked.repository.clone()), obstacle);
+        }
+        self.suspicions
+            .extend(walked.suspicions.into_iter().map(Some));
+        let (sum, part) = (&mut self.tally, walked.tally);
+        sum.tags_listed += part.tags_listed;
+        sum.tags_checked += part.tags_checked;
+        sum.indexes += part.indexes;
+        sum.manifests += part.manifests;
+        sum.blobs += part.blobs;
+        sum.absent += part.absent;
+        part.skipped
+            .into_iter()
+            .for_each(|(exemption, count)| sum.skip(exemption, count));
+    }
+
+    /// Notes repositories that were never begun.
+    pub(super) fn not_reached(
+        &mut self,
+        repositories: impl IntoIterator<Item = Repository>,
+        why: &Obstacle,
+    ) {
+        for repository in repositories {
+            self.obstruct(Some(repository), why.clone());
+        }
+    }
+
+    pub(super) fn suspicions(&self) -> Vec<Suspicion> {
+        self.suspicions.iter().flatten().cloned().collect()
+    }
+
+    /// Notes what became of the suspicion at `position` of [`Self::suspicions`].
+    pub(super) fn confirmed(&mut self, position: usize, confirmed: Confirmed) {
+        if self.suspicions[position].take().is_none() {
+            return;
+        }
+        match confirmed {
+            Confirmed::Broken(finding) => self.findings.push(*finding),
+            Confirmed::Unverified(repository, obstacle) => {
+                self.obstruct(Some(repository), obstacle);
+            }
+            Confirmed::Dropped => {}
+        }
+    }
+
+    /// Adds up.
+    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
+        for suspicion in std::mem::take(&mut self.suspicions).into_iter().flatten() {
+            // Only an end before the second look leaves one over.
+            let obstacle = cut_short.clone().unwrap_or_else(|| {
+                Obstacle::new(ObstacleReason::Cancelled, "there was no second look")
+            });
+            self.obstruct(Some(suspicion.finding.repository), obstacle);
+        }
+        if self.reached.is_empty()
+            && self.unverified.is_empty()
+            && let Some(obstacle) = cut_short
+        {
+            self.listing_failed(obstacle);
+        }
+        self.findings.sort_by(|a, b| {
+            (&a.repository, a.kind, &a.digest, &a.tags).cmp(&(
+                &b.repository,
+                b.kind,
+                &b.digest,
+                &b.tags,
+            ))
+        });
+        let mut broken = BTreeMap::<_, u64>::new();
+        for finding in &self.findings {
+            *broken.entry(&finding.repository).or_default() += 1;
+        }
+        let repositories: Vec<_> = self
+            .reached
+            .iter()
+            .map(|(name, unverified)| RepositoryResult {
+                name: name.clone(),
+                broken: broken.get(name).copied().unwrap_or_default(),
+                unverified: *unverified,
+            })
+            .collect();
+        let mut counts = self.counts;
+        counts.repositories.checked =
+            repositories.iter().filter(|r| r.unverified == 0).count() as u64;
+        counts.tags.listed = self.tally.tags_listed;
+        counts.tags.checked = self.tally.tags_checked;
+        counts.indexes = self.tally.indexes;
+        counts.manifests = self.tally.manifests;
+        counts.blobs = self.tally.blobs;
+        counts.absent = self.tally.absent;
+        counts.requests = after.requests - self.before.requests;
+        counts.bytes = after.bytes - self.before.bytes;
+        let unverified: Vec<_> = self
+            .unverified
+            .into_iter()
+            .map(|((repository, _), (obstacle, count))| Unverified {
+                repository,
+                obstacle,
+                count,
+            })
+            .collect();
+        let is_empty = self.findings.is_empty() && unverified.is_empty();
+        let warnings = if is_empty {
+            warnings(&counts)
+        } else {
+            Vec::new()
+        };
+        Sweep {
+            registry: self.registry,
+            started_at: self.started_at,
+            finished_at: SystemTime::now(),
+            depth: self.depth,
+            mode: self.mode,
+            listed: self.listed,
+            counts,
+            repositories,
+            findings: self.findings,
+            unverified,
+            skipped: self.tally.skipped,
+            warnings,
+        }
+    }
+}
+
+/// What a reader should know about a sweep that found nothing.
+fn warnings(counts: &Counts) -> Vec<String> {
+    let nothing = if counts.repositories.listed == 0 {
+        "the registry lists no repository (or none to these credentials, or none that the filters take)"
+    } else if counts.tags.listed + counts.manifests + counts.indexes == 0 {
+        "no repository in scope has a tag"
+    } else {
+        return Vec::new();
+    };
+    vec![format!("there was nothing to check: {nothing}")]
+}

@@ -1,0 +1,327 @@
+//! Proving who we are: which `Authorization` a request carries, and where it comes from.
+//!
+//! Credentials go to the registry's own origin and to the token service that it names, never
+//! elsewhere, and never unencrypted when the registry itself is encrypted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use reqwest::header::HeaderValue;
+use tokio::time::Instant;
+
+use super::challenge::{BearerChallenge, Challenge};
+use super::credentials::{CredentialSource, Credentials};
+use super::secret::Secret;
+use super::token::TokenService;
+use crate::model::{Obstacle, ObstacleReason, Repository};
+
+/// What a request is about to do, which decides the token that it needs.
+#[derive(Clone, Debug)]
+pub(super) enum Scope<'a> {
+    /// Nothing in particular: the ping.
+    None,
+    /// List the catalog.
+    Catalog,
+    /// Pull from a repository.
+    Pull(&'a Repository),
+}
+
+impl Scope<'_> {
+    fn repository(&self) -> Option<&Repository> {
+        match self {
+            Self::Pull(repository) => Some(repository),
+            Self::None | Self::Catalog => None,
+        }
+    }
+
+    /// The token scope that this needs unless a challenge names another one.
+    fn token_scope(&self) -> Option<String> {
+        match self {
+            Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
+            // Some token services refuse a request that names the catalog (Quay), so it is named
+            // only where a challenge does.
+            Self::None | Self::Catalog => None,
+        }
+    }
+}
+
+/// An `Authorization` header and how it came about.
+#[derive(Clone)]
+pub(super) struct Authorization {
+    pub(super) header: HeaderValue,
+    pub(super) kind: AuthorizationKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthorizationKind {
+    /// A user's password.
+    Basic,
+    /// A token that was issued to a user.
+    Token,
+    /// A token that was issued to nobody in particular.
+    AnonymousToken,
+}
+
+/// What the registry was last seen to want.
+#[derive(Clone, PartialEq, Eq)]
+enum Scheme {
+    /// Nothing, as far as we know.
+    Open,
+    Basic,
+    Bearer(BearerChallenge),
+}
+
+#[derive(Clone)]
+struct Token {
+    authorization: Authorization,
+    renew_at: Instant,
+}
+
+impl Token {
+    fn is_usable(&self, refused: Option<&Authorization>) -> bool {
+        let was_refused = refused.is_some_and(|r| r.header == self.authorization.header);
+        self.renew_at > Instant::now() && !was_refused
+    }
+}
+
+/// One token (or password), fetched by one task at a time.
+type TokenSlot = Arc<tokio::sync::Mutex<Option<Token>>>;
+
+/// The state of authentication with one registry.
+pub(super) struct Auth {
+    registry: String,
+    source: CredentialSource,
+    service: TokenService,
+    scheme: Mutex<Scheme>,
+    tokens: Mutex<HashMap<String, TokenSlot>>,
+}
+
+/// Slots kept before those that nobody waits for are dropped: a sweep of many thousands of
+/// repositories needs each token for a short while only.
+const MANY_TOKENS: usize = 256;
+/// How long a password from a file or helper is used before it is read again.
+const PASSWORD_LIFETIME: Duration = Duration::from_secs(600);
+
+impl Auth {
+    pub(super) fn new(registry: String, source: CredentialSource, service: TokenService) -> Self {
+        Self {
+            registry,
+            source,
+            service,
+            scheme: Mutex::new(Scheme::Open),
+            tokens: Mutex::default(),
+        }
+    }
+
+    /// The authorization to send at once, by what the registry wanted so far.
+    pub(super) async fn current(
+        &self,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Authorization>, Obstacle> {
+        match self.scheme() {
+            Scheme::Open => Ok(None),
+            Scheme::Basic => self.basic(scope, None).await,
+            Scheme::Bearer(challenge) => match token_scope(&challenge, scope) {
+                Some(named) => self.bearer(&challenge, &named, scope, None).await.map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Learns what the registry wants from the answer to a ping, without fetching a token.
+    pub(super) fn learn(&self, challenges: &[Challenge]) {
+        if let Some(Challenge::Bearer(challenge)) = preferred(challenges) {
+            self.adopt(challenge, &Scope::None);
+        }
+    }
+
+    /// A new authorization after the one that was sent (if any) was refused. `None` if there is
+    /// nothing else to try: then the refusal stands.
+    pub(super) async fn renew(
+        &self,
+        challenges: &[Challenge],
+        scope: &Scope<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let challenge = match preferred(challenges) {
+            Some(Challenge::Bearer(challenge)) => {
+                self.adopt(challenge, scope);
+                challenge.clone()
+            }
+            Some(Challenge::Basic) => {
+                // Harbor wants Basic for its catalog only, from those who hold a token, too.
+                if refused.is_none() {
+                    self.set_scheme(Scheme::Basic);
+                }
+                let again = self.basic(scope, refused).await?;
+                return match (again, refused) {
+                    (None, None) => Err(self.no_credentials()),
+                    (again, _) => Ok(again),
+                };
+            }
+            // Refused without a challenge, as ECR does with what has expired.
+            None => match self.scheme() {
+                Scheme::Open => return Ok(None),
+                Scheme::Basic => return self.basic(scope, refused).await,
+                Scheme::Bearer(challenge) => challenge,
+            },
+        };
+        let named = token_scope(&challenge, scope).unwrap_or_default();
+        self.bearer(&challenge, &named, scope, refused)
+            .await
+            .map(Some)
+    }
+
+    fn no_credentials(&self) -> Obstacle {
+        let detail = format!("{} wants a login, and there is none for it", self.registry);
+        Obstacle::new(ObstacleReason::Unauthorized, detail)
+    }
+
+    /// Keeps the challenge for the requests to come. A scope that names one repository or the
+    /// catalog holds for this request only; any other (`*`, `aws`) is the registry's way.
+    fn adopt(&self, challenge: &BearerChallenge, scope: &Scope<'_>) {
+        let is_particular =
+            |scope: &String| scope.starts_with("repository:") || scope.starts_with("registry:");
+        let scope_kept = challenge
+            .scope
+            .clone()
+            .filter(|scope| !is_particular(scope));
+        // The catalog's challenge says nothing of how repositories are asked for.
+        if !matches!(scope, Scope::Catalog) || self.scheme() == Scheme::Open {
+            self.set_scheme(Scheme::Bearer(BearerChallenge {
+                scope: scope_kept,
+                ..challenge.clone()
+            }));
+        }
+    }
+
+    /// The user's password, read anew if it is the one that was refused: it may be another one by
+    /// now (ECR's live 12 hours). `None` if there is none, or still the same.
+    async fn basic(
+        &self,
+        scope: &Scope<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let path = scope.repository().map_or("", Repository::as_str);
+        let slot = self.slot(&format!("basic {path}"));
+        let mut kept = slot.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_usable(refused)) {
+            return Ok(Some(kept.authorization.clone()));
+        }
+        let authorization = match self.source.load(&self.registry, scope.repository()).await? {
+            Some(Credentials::Password { username, password }) => Authorization {
+                header: basic_header(&username, &password)?,
+                kind: AuthorizationKind::Basic,
+            },
+            Some(Credentials::RegistryToken(token)) => Authorization {
+                header: bearer_header(&token)?,
+                kind: AuthorizationKind::Token,
+            },
+            Some(Credentials::IdentityToken(_)) | None => return Ok(None),
+        };
+        let renew_at = Instant::now() + PASSWORD_LIFETIME;
+        let kept = kept.insert(Token {
+            authorization,
+            renew_at,
+        });
+        Ok(kept.is_usable(refused).then(|| kept.authorization.clone()))
+    }
+
+    /// The token for a scope: the one at hand, or a new one where there is none, where it is about
+    /// to expire, or where it is the one that was refused.
+    async fn bearer(
+        &self,
+        challenge: &BearerChallenge,
+        token_scope: &str,
+        scope: &Scope<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<Authorization, Obstacle> {
+        let slot = self.slot(token_scope);
+        let mut token = slot.lock().await;
+        // Another task may have renewed it while this one waited for the slot.
+        if let Some(token) = token.as_ref().filter(|token| token.is_usable(refused)) {
+            return Ok(token.authorization.clone());
+        }
+        let credentials = self.source.load(&self.registry, scope.repository()).await?;
+        let kind = match credentials {
+            Some(_) => AuthorizationKind::Token,
+            None => AuthorizationKind::AnonymousToken,
+        };
+        if let Some(Credentials::RegistryToken(token)) = &credentials {
+            return Ok(Authorization {
+                header: bearer_header(token)?,
+                kind,
+            });
+        }
+        let fetched = self
+            .service
+            .fetch(challenge, token_scope, credentials.as_ref())
+            .await?;
+        let authorization = Authorization {
+            header: bearer_header(&fetched.token)?,
+            kind,
+        };
+        // Renewed at three quarters of its life, by our own clock: services' clocks differ.
+        let renew_at = Instant::now() + fetched.lifetime.mul_f64(0.75);
+        *token = Some(Token {
+            authorization: authorization.clone(),
+            renew_at,
+        });
+        Ok(authorization)
+    }
+
+    fn slot(&self, token_scope: &str) -> TokenSlot {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= MANY_TOKENS {
+            tokens.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        tokens.entry(token_scope.to_owned()).or_default().clone()
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.scheme
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_scheme(&self, scheme: Scheme) {
+        *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = scheme;
+    }
+}
+
+/// The scope to ask a token for: the registry's way of naming it, or the one that the request needs.
+fn token_scope(challenge: &BearerChallenge, scope: &Scope<'_>) -> Option<String> {
+    challenge.scope.clone().or_else(|| scope.token_scope())
+}
+
+/// The challenge to answer, of several: a token says less about us than a password.
+fn preferred(challenges: &[Challenge]) -> Option<&Challenge> {
+    let is_bearer = |challenge: &&Challenge| matches!(challenge, Challenge::Bearer(_));
+    challenges.iter().find(is_bearer).or(challenges.first())
+}
+
+pub(super) fn basic_header(username: &str, password: &Secret) -> Result<HeaderValue, Obstacle> {
+    let pair = format!("{username}:{}", password.reveal());
+    header(&format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    ))
+}
+
+fn bearer_header(token: &Secret) -> Result<HeaderValue, Obstacle> {
+    header(&format!("Bearer {}", token.reveal()))
+}
+
+fn header(text: &str) -> Result<HeaderValue, Obstacle> {
+    let mut header = HeaderValue::from_str(text).map_err(|_| {
+        Obstacle::new(
+            ObstacleReason::Protocol,
+            "a token or password cannot be sent in a header",
+        )
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}

@@ -1,0 +1,236 @@
+//! The one place that looks at status codes, error bodies and transport errors, and turns them
+//! into plain data.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+
+use crate::model::{Obstacle, ObstacleReason, shorten};
+use crate::registry::{Answer, Refusal};
+
+/// Why an exchange yielded nothing to go by.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) obstacle: Obstacle,
+    /// Set if the registry failed on this very object (5xx): then it may be the object's fault.
+    pub(super) refusal: Option<Refusal>,
+    /// How long the registry asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    pub(super) fn new(reason: ObstacleReason, detail: impl Into<String>) -> Self {
+        Obstacle::new(reason, detail).into()
+    }
+
+    pub(super) fn answer<T>(self) -> Answer<T> {
+        match self.refusal {
+            Some(refusal) => Answer::Failing(refusal),
+            None => Answer::Unknown(self.obstacle),
+        }
+    }
+}
+
+impl From<Obstacle> for Failure {
+    fn from(obstacle: Obstacle) -> Self {
+        Self {
+            obstacle,
+            refusal: None,
+            retry_after: None,
+        }
+    }
+}
+
+/// What a transport error means. `what` names what was being done, such as `GET /v2/`.
+pub(super) fn transport(error: &reqwest::Error, what: &str) -> Obstacle {
+    let reason = transport_reason(error);
+    Obstacle::new(reason, format!("{what}: {}", cause(error)))
+}
+
+fn transport_reason(error: &reqwest::Error) -> ObstacleReason {
+    if error.is_timeout() {
+        return ObstacleReason::Timeout;
+    }
+    for cause in chain(error) {
+        if is_tls(cause) {
+            return ObstacleReason::Tls;
+        }
+        // The resolver's error type is private to the HTTP library; only its words are visible.
+        if cause.to_string().starts_with("dns error") {
+            return ObstacleReason::Dns;
+        }
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::TimedOut
+        {
+            return ObstacleReason::Timeout;
+        }
+    }
+    if error.is_builder() || error.is_redirect() {
+        ObstacleReason::Protocol
+    } else {
+        ObstacleReason::Connect
+    }
+}
+
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    let inner = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    cause.is::<rustls::Error>() || inner.is_some_and(<(dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static)>::is::<rustls::Error>)
+}
+
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| {
+        (*cause).source()
+    })
+}
+
+/// The innermost cause in words: the outer ones repeat the URL, which may carry a signature.
+fn cause(error: &reqwest::Error) -> String {
+    let words = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        chain(error)
+            .last()
+            .map_or_else(|| "the request failed".to_owned(), ToString::to_string)
+    };
+    shorten(&words, 200)
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    errors: Vec<EnvelopeEntry>,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeEntry {
+    code: String,
+}
+
+/// The first error code of an error body (distribution-spec, "Error Codes"). The vocabulary is open,
+/// so it stays text; a body in any other form has no code.
+pub(super) fn error_code(body: &[u8]) -> Option<String> {
+    let envelope: Envelope = serde_json::from_slice(body).ok()?;
+    envelope
+        .errors
+        .into_iter()
+        .next()
+        .map(|entry| shorten(&entry.code, 64))
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// What a status means that is neither a success nor a confirmed "not found".
+pub(super) fn refused(refusal: &Refusal) -> Failure {
+    let reason = match refusal.status {
+        401 => ObstacleReason::Unauthorized,
+        // 412 is Harbor's policy, 451 the law's: the object is there and we may not see it.
+        403 | 407 | 412 | 451 => ObstacleReason::Forbidden,
+        429 => ObstacleReason::RateLimited,
+        500..=599 => ObstacleReason::RegistryError,
+        _ => ObstacleReason::Protocol,
+    };
+    let who = if refusal.redirected {
+        "the storage behind the registry answers"
+    } else {
+        "answers"
+    };
+    let detail = format!("{} {who} {}", refusal.request, status_words(refusal));
+    // 503 speaks of the service (distribution's health check), never of one object.
+    let by_object = reason == ObstacleReason::RegistryError && refusal.status != 503;
+    Failure {
+        obstacle: Obstacle::new(reason, detail),
+        refusal: by_object.then(|| refusal.clone()),
+        retry_after: None,
+    }
+}
+
+/// A refusal's status in words, with its code: `404 Not Found (BLOB_UNKNOWN)`.
+fn status_words(refusal: &Refusal) -> String {
+    let name = StatusCode::from_u16(refusal.status)
+        .ok()
+        .and_then(|s| s.canonical_reason());
+    let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+    let code = refusal
+        .code
+        .as_ref()
+        .map(|code| format!(" ({code})"))
+        .unwrap_or_default();
+    format!("{}{name}{code}", refusal.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn error_codes_are_an_open_vocabulary() {
+        assert_eq!(
+            error_code(br#"{"errors":[{"code":"NEW","message":"x","detail":{}}]}"#),
+            Some("NEW".into())
+        );
+        for body in [
+            "",
+            "404 page not found",
+            "{}",
+            r#"{"errors":[]}"#,
+            r#"{"errors":[{"code":1}]}"#,
+        ] {
+            assert_eq!(error_code(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let read = |text: &str| {
+            let value = HeaderValue::from_str(text).expect("a header value");
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        assert!(read(&soon).is_some_and(|wait| (80..=90).contains(&wait.as_secs())));
+        assert_eq!(read("soon"), None);
+    }
+
+    #[test]
+    fn only_a_lasting_5xx_may_be_the_objects_fault() {
+        let refusal = |status| Refusal {
+            request: "GET /v2/app/manifests/v1".into(),
+            status,
+            code: None,
+            redirected: false,
+        };
+        for (status, reason, by_object) in [
+            (401, ObstacleReason::Unauthorized, false),
+            (403, ObstacleReason::Forbidden, false),
+            (412, ObstacleReason::Forbidden, false),
+            (429, ObstacleReason::RateLimited, false),
+            (500, ObstacleReason::RegistryError, true),
+            (502, ObstacleReason::RegistryError, true),
+            (503, ObstacleReason::RegistryError, false),
+            (400, ObstacleReason::Protocol, false),
+        ] {
+            let failure = refused(&refusal(status));
+            assert_eq!(
+                (failure.obstacle.reason, failure.refusal.is_some()),
+                (reason, by_object),
+                "{status}"
+            );
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! One question to the registry, from permit and authorization over redirects to a [`Reply`] in
+//! plain data, or a [`Failure`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use super::auth::{Auth, Authorization, AuthorizationKind, Scope};
+use super::challenge::{self, Challenge};
+use super::classify::{self, Failure};
+use super::meter::Meter;
+use super::pace::{LONGEST_PAUSE, Pool};
+use super::reply::{Body, Read, Reply};
+use crate::model::{ObstacleReason, shorten};
+
+/// Redirects followed before it is called a circle.
+const MOST_REDIRECTS: usize = 5;
+/// Attempts after the first on a transient obstacle.
+const RETRIES: usize = 2;
+/// Attempts after the first where the registry asks for patience, which it then rewards.
+const RETRIES_WHEN_LIMITED: usize = 5;
+
+/// What every request to one registry shares.
+pub(super) struct Exchange {
+    pub(super) client: reqwest::Client,
+    pub(super) base: Url,
+    pub(super) auth: Arc<Auth>,
+    pub(super) registry_pool: Arc<Pool>,
+    /// For the targets of redirects, which are other hosts with limits of their own.
+    pub(super) storage_pool: Arc<Pool>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) timeout: Duration,
+}
+
+/// A question.
+#[derive(Clone)]
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) accept: &'static str,
+    /// The bytes asked for, first and last.
+    pub(super) range: Option<(u64, u64)>,
+    pub(super) scope: Scope<'a>,
+    pub(super) read: Read,
+}
+
+impl Ask<'_> {
+    /// The request as a person would repeat it. The query is a page's, never a secret.
+    fn words(&self) -> String {
+        let query = self
+            .url
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        shorten(&format!("{} {}{query}", self.method, self.url.path()), 400)
+    }
+}
+
+impl Exchange {
+    /// Asks, and asks again while what is in the way may pass.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        let mut failures = 0;
+        let attempt = || self.authorized(ask);
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_jitter()
+            .with_max_times(RETRIES_WHEN_LIMITED);
+        attempt
+            .retry(delays)
+            .when(|failure: &Failure| {
+                failures += 1;
+                let is_limit = failure.obstacle.reason == ObstacleReason::RateLimited;
+                let most = if is_limit { RETRIES_WHEN_LIMITED } else { RETRIES };
+                // A pause longer than a sweep waits is not transient as far as this sweep goes.
+                let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
+                failure.obstacle.is_transient() && failures <= most && waits
+            })
+            .notify(|failure, delay| tracing::debug!(obstacle = %failure.obstacle, ?delay, "asking again"))
+            .await
+    }
+
+    /// One attempt, for which an authorization is made or renewed at most once (and once more
+    /// where the registry then asks for another kind).
+    async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        let mut sent = self.auth.current(&ask.scope).await?;
+        let (mut is_fresh, mut held_token) = (false, false);
+        loop {
+            let reply = self.redirected(ask, sent.as_ref()).await?;
+            if !may_be_expired(&reply, sent.as_ref(), is_fresh) {
+                return self.settle(reply);
+            }
+            let challenges = challenge::challenges(&reply.headers);
+            let wants_token = challenges.iter().any(|c| matches!(c, Challenge::Bearer(_)));
+            if matches!(ask.scope, Scope::None) && wants_token {
+                // A ping is there to learn this; the token is for what comes next.
+                self.auth.learn(&challenges);
+                return Ok(reply);
+            }
+            let kind = sent.as_ref().map(|sent| sent.kind);
+            held_token |= kind == Some(AuthorizationKind::Token);
+            let wants_password = !wants_token && challenges.contains(&Challenge::Basic);
+            let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));
+            let renewed = if may_renew {
+                self.auth
+                    .renew(&challenges, &ask.scope, sent.as_ref())
+                    .await?
+            } else {
+                None
+            };
+            let Some(renewed) = renewed else {
+                return Err(denied(&reply, held_token));
+            };
+            sent = Some(renewed);
+            is_fresh = true;
+        }
+    }
+
+    /// Turns the statuses that say nothing about what was asked for into failures.
+    fn settle(&self, reply: Reply) -> Result<Reply, Failure> {
+        let pool = if reply.redirected {
+            &self.storage_pool
+        } else {
+            &self.registry_pool
+        };
+        if !reply.status.is_server_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
+            pool.answered();
+            return Ok(reply);
+        }
+        let retry_after = classify::retry_after(&reply.headers);
+        if matches!(reply.status.as_u16(), 429 | 503) {
+            pool.throttled(retry_after);
+        }
+        Err(Failure {
+            retry_after,
+            ..reply.failure()
+        })
+    }
+
+    /// Sends, and follows redirects with the same method and range. The authorization stays with
+    /// the registry's own origin (distribution-spec, "Redirects").
+    async fn redirected(
+        &self,
+        ask: &Ask<'_>,
+        sent: Option<&Authorization>,
+    ) -> Result<Reply, Failure> {
+        let request = ask.words();
+        let mut url = ask.url.clone();
+        let mut redirected = false;
+        let mut permit = self.registry_pool.enter().await?;
+        for _ in 0..=MOST_REDIRECTS {
+            let authorization = if redirected { None } else { sent };
+            let response = self.send(ask, &url, authorization, &request).await?;
+            let Some(target) = redirect_target(&response, &request)? else {
+                let body = self.read(ask, response, &request).await?;
+                return Ok(Reply {
+                    request,
+                    redirected,
+                    ..body
+                });
+            };
+            // Leaving is for good: who was elsewhere may have chosen the way back.
+            if !redirected && target.origin() != self.base.origin() {
+                redirected = true;
+                drop(permit);
+                permit = self.storage_pool.enter().await?;
+            }
+            url = target;
+        }
+        let detail = format!("{request} is redirected more than {MOST_REDIRECTS} times");
+        Err(Failure::new(ObstacleReason::Protocol, detail))
+    }
+
+    async fn send(
+        &self,
+        ask: &Ask<'_>,
+        url: &Url,
+        authorization: Option<&Authorization>,
+        request: &str,
+    ) -> Result<Response, Failure> {
+        let mut builder = self
+            .client
+            .request(ask.method.clone(), url.clone())
+            .header(ACCEPT, ask.accept);
+        if let Some((first, last)) = ask.range {
+            builder = builder.header(RANGE, format!("bytes={first}-{last}"));
+        }
+        if let Some(authorization) = authorization {
+            builder = builder.header(AUTHORIZATION, authorization.header.clone());
+        }
+        self.meter.request();
+        let sent = tokio::time::timeout(self.timeout, builder.send()).await;
+        let Ok(sent) = sent else {
+            let detail = format!(
+                "{request}: no answer within {} s",
+                self.timeout.as_secs_f64()
+            );
+            return Err(Failure::new(ObstacleReason::Timeout, detail));
+        };
+        let response = sent.map_err(|error| classify::transport(&error, request))?;
+        // A redirect's query is a signature, so only the host is named.
+        tracing::debug!(
+            request,
+            host = url.host_str(),
+            status = response.status().as_u16(),
+            "answered"
+        );
+        Ok(response)
+    }
+
+    async fn read(
+        &self,
+        ask: &Ask<'_>,
+        response: Response,
+        request: &str,
+    ) -> Result<Reply, Failure> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = Body::read(response, &ask.read, self.timeout, request, &self.meter).await?;
+        Ok(Reply {
+            request: String::new(),
+            status,
+            headers,
+            redirected: false,
+            body,
+        })
+    }
+}
+
+/// Whether the refusal may be of the authorization that was sent: a 401 always, and a 400 or 403
+/// that names no better reason, for an authorization that is not fresh (ECR, ECR Public).
+fn may_be_expired(reply: &Reply, sent: Option<&Authorization>, is_fresh: bool) -> bool {
+    if reply.redirected {
+        return false;
+    }
+    match reply.status {
+        StatusCode::UNAUTHORIZED => true,
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+            let code = reply.code();
+            sent.is_some()
+                && !is_fresh
+                && matches!(code.as_deref(), None | Some("DENIED" | "UNAUTHORIZED"))
+        }
+        _ => false,
+    }
+}
+
+/// A refusal that stands. Refusing a token that was issued to known credentials is about rights;
+/// refusing a password or an anonymous client is about who we are.
+fn denied(reply: &Reply, held_token: bool) -> Failure {
+    let mut failure = reply.failure();
+    if reply.status == StatusCode::UNAUTHORIZED && held_token {
+        failure.obstacle.reason = ObstacleReason::Forbidden;
+    }
+    failure
+}
+
+fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Failure> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| response.url().join(location).ok())
+        .filter(|target| matches!(target.scheme(), "http" | "https"));
+    match target {
+        Some(target) => Ok(Some(target)),
+        None => Err(Failure::new(
+            ObstacleReason::Protocol,
+            format!("{request} is redirected to no web address"),
+        )),
+    }
+}

@@ -1,0 +1,226 @@
+//! A registry over HTTP: the OCI Distribution API as real registries speak it.
+//!
+//! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
+//! (`pace`), authorization (`auth`, `token`, `credentials`) and redirects to a plain `reply`;
+//! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
+//! transport errors.
+
+mod auth;
+mod challenge;
+mod classify;
+mod credentials;
+mod endpoint;
+mod exchange;
+mod link;
+mod listing;
+mod meter;
+mod objects;
+mod pace;
+mod reply;
+mod secret;
+mod token;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, ClientBuilder, Method};
+
+pub use credentials::CredentialSource;
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use secret::Secret;
+
+use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
+use auth::{Auth, Scope};
+use exchange::{Ask, Exchange};
+use meter::Meter;
+use pace::Pool;
+use reply::Read;
+use token::TokenService;
+
+/// How to speak to a registry.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Who we are.
+    pub credentials: CredentialSource,
+    /// Certificate authorities to trust besides the system's, in PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Whether to take any certificate. For trying things out.
+    pub skip_tls_verify: bool,
+    /// Requests at a time.
+    pub concurrency: NonZeroUsize,
+    /// The longest wait for a response's head, and for each next piece of its body.
+    pub timeout: Duration,
+}
+
+/// Why there can be no client: the TLS configuration is unusable.
+#[derive(Debug)]
+pub struct ClientError(String);
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// A registry that is asked over HTTP.
+#[derive(Clone)]
+pub struct HttpRegistry {
+    endpoint: Arc<Endpoint>,
+    exchange: Arc<Exchange>,
+    /// The same, on a new connection each time.
+    fresh: Arc<Exchange>,
+}
+
+impl HttpRegistry {
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// If the certificate authorities cannot be read, or the system's cannot be found.
+    pub fn new(config: Config) -> Result<Self, ClientError> {
+        let meter = Arc::new(Meter::default());
+        let client = |keep: usize| build_client(&config, keep);
+        let service = TokenService {
+            client: client(1)?,
+            timeout: config.timeout,
+            registry_is_https: config.endpoint.is_https(),
+            meter: Arc::clone(&meter),
+        };
+        let name = config.endpoint.name().to_owned();
+        let auth = Arc::new(Auth::new(name, config.credentials.clone(), service));
+        let concurrency = config.concurrency.get();
+        let (registry_pool, storage_pool) = (
+            Arc::new(Pool::new(concurrency)),
+            Arc::new(Pool::new(concurrency)),
+        );
+        let exchange = |client| {
+            Arc::new(Exchange {
+                client,
+                base: config.endpoint.base().clone(),
+                auth: Arc::clone(&auth),
+                registry_pool: Arc::clone(&registry_pool),
+                storage_pool: Arc::clone(&storage_pool),
+                meter: Arc::clone(&meter),
+                timeout: config.timeout,
+            })
+        };
+        let (exchange, fresh) = (exchange(client(concurrency)?), exchange(client(0)?));
+        Ok(Self {
+            endpoint: Arc::new(config.endpoint),
+            exchange,
+            fresh,
+        })
+    }
+}
+
+fn build_client(config: &Config, idle_connections: usize) -> Result<Client, ClientError> {
+    // Compressed answers would make lengths and digests those of something else.
+    let identity = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    let mut builder = ClientBuilder::new()
+        .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
+        .default_headers(identity)
+        // Redirects are followed by `exchange`, which knows where credentials may go.
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(config.timeout)
+        .pool_max_idle_per_host(idle_connections)
+        .tcp_nodelay(true);
+    if config.endpoint.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    if config.skip_tls_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if let Some(pem) = &config.ca_pem {
+        let unusable =
+            |error: reqwest::Error| ClientError(format!("--ca-file cannot be used: {error}"));
+        let authorities = Certificate::from_pem_bundle(pem).map_err(unusable)?;
+        if authorities.is_empty() {
+            return Err(ClientError("--ca-file holds no PEM certificate".into()));
+        }
+        builder = builder.tls_certs_merge(authorities);
+    }
+    // Another part of the program may have installed it already, which is as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    builder
+        .build()
+        .map_err(|error| ClientError(format!("no HTTP client can be made: {error}")))
+}
+
+impl Registry for HttpRegistry {
+    async fn ping(&self) -> Result<(), Obstacle> {
+        let ask = Ask {
+            method: Method::GET,
+            url: self.endpoint.base().clone(),
+            accept: "application/json",
+            range: None,
+            scope: Scope::None,
+            read: Read::Whole { cap: 1 << 20 },
+        };
+        let reply = self
+            .exchange
+            .ask(&ask)
+            .await
+            .map_err(|failure| failure.obstacle)?;
+        // Quay answers `true` as text/html, so only what looks like a page is taken for one.
+        let is_page = reply.is_html() && reply.body.bytes.trim_ascii_start().starts_with(b"<");
+        match reply.status.as_u16() {
+            200..=299 if !is_page => Ok(()),
+            // A token is wanted: learned, and fetched with the first request that needs it.
+            401 => Ok(()),
+            _ => Err(reply.failure().obstacle),
+        }
+    }
+
+    async fn repositories(&self) -> Listing<Repository> {
+        self.exchange.catalog(self.endpoint.catalog()).await
+    }
+
+    async fn tags(&self, repository: &Repository) -> Listing<Tag> {
+        self.exchange
+            .tag_list(self.endpoint.tags(repository), repository)
+            .await
+    }
+
+    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
+        self.resolve_tag(repository, tag).await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Answer<ManifestBody> {
+        self.read_manifest(repository, reference).await
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        depth: Depth,
+    ) -> Answer<BlobLook> {
+        self.look_at_blob(repository, digest, size, depth).await
+    }
+
+    fn reconnected(&self) -> Self {
+        Self {
+            exchange: Arc::clone(&self.fresh),
+            ..self.clone()
+        }
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.exchange.meter.traffic()
+    }
+}

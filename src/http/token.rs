@@ -1,0 +1,302 @@
+//! The token service that a `Bearer` challenge names (distribution, spec/auth/token.md and
+//! spec/auth/oauth.md).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use reqwest::header::AUTHORIZATION;
+use reqwest::{RequestBuilder, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use super::auth::basic_header;
+use super::challenge::BearerChallenge;
+use super::classify::{self, Failure};
+use super::credentials::Credentials;
+use super::meter::Meter;
+use super::secret::Secret;
+use crate::model::{Obstacle, ObstacleReason, shorten};
+
+/// Real tokens have a few kilobytes.
+const LARGEST_ANSWER: usize = 256 * 1024;
+/// How long a token lives whose service does not say (spec/auth/token.md).
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+/// No token is kept for longer, whatever its service claims.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const RETRIES: usize = 2;
+
+/// A client of token services.
+pub(super) struct TokenService {
+    pub(super) client: reqwest::Client,
+    pub(super) timeout: Duration,
+    /// Whether the registry is spoken to over https: then so must be its token service.
+    pub(super) registry_is_https: bool,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// A token as it was issued.
+pub(super) struct Fetched {
+    pub(super) token: Secret,
+    pub(super) lifetime: Duration,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<f64>,
+}
+
+impl TokenService {
+    /// Fetches a token for `scope`, anonymously if there are no credentials.
+    pub(super) async fn fetch(
+        &self,
+        challenge: &BearerChallenge,
+        scope: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Fetched, Obstacle> {
+        let realm = self.vet(&challenge.realm)?;
+        let fetch = || self.attempt(&realm, challenge, scope, credentials);
+        let retries = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_jitter()
+            .with_max_times(RETRIES);
+        fetch
+            .retry(retries)
+            .when(|failure: &Failure| failure.obstacle.is_transient())
+            .adjust(|failure, delay| {
+                delay.map(|delay| delay.max(failure.retry_after.unwrap_or_default()))
+            })
+            .await
+            .map_err(|failure| failure.obstacle)
+    }
+
+    /// Refuses a realm that would carry credentials in the open, or that is no web address.
+    fn vet(&self, realm: &str) -> Result<Url, Obstacle> {
+        let refused = |why: &str| {
+            Obstacle::new(
+                ObstacleReason::Protocol,
+                format!(
+                    "the registry names a token service that {why}: {}",
+                    shorten(realm.split('?').next().unwrap_or_default(), 100)
+                ),
+            )
+        };
+        let url = Url::parse(realm).map_err(|_| refused("is not a URL"))?;
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if !self.registry_is_https => Ok(url),
+            "http" => Err(refused("is not encrypted, while the registry is")),
+            _ => Err(refused("is not on the web")),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        realm: &Url,
+        challenge: &BearerChallenge,
+        scope: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Fetched, Failure> {
+        if let Some(Credentials::IdentityToken(token)) = credentials {
+            let form = self.form(realm, challenge, scope, token);
+            match self.ask(realm, form, true).await? {
+                Ok(fetched) => return Ok(fetched),
+                // Services without OAuth2 answer so (containerd's authorizer falls back likewise).
+                Err(400 | 401 | 404 | 405) => {}
+                Err(status) => return Err(refused(realm, status, true)),
+            }
+        }
+        let mut url = realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = &challenge.service {
+                query.append_pair("service", service);
+            }
+            if !scope.is_empty() {
+                query.append_pair("scope", scope);
+            }
+        }
+        let mut request = self.client.get(url);
+        let has_credentials = credentials.is_some();
+        if let Some(Credentials::Password { username, password }) = credentials {
+            request = request.header(AUTHORIZATION, basic_header(username, password)?);
+        }
+        match self.ask(realm, request, false).await? {
+            Ok(fetched) => Ok(fetched),
+            Err(status) => Err(refused(realm, status, has_credentials)),
+        }
+    }
+
+    fn form(
+        &self,
+        realm: &Url,
+        challenge: &BearerChallenge,
+        scope: &str,
+        token: &Secret,
+    ) -> RequestBuilder {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", token.reveal())
+            .append_pair("client_id", "registry-probe")
+            .append_pair("scope", scope);
+        if let Some(service) = &challenge.service {
+            form.append_pair("service", service);
+        }
+        self.client
+            .post(realm.clone())
+            .header(
+                reqwest::header::CONTENT_TYPE,
+                "application/x-www-form-urlencoded",
+            )
+            .body(form.finish())
+    }
+
+    /// Sends one request. The inner error is the status of a refusal.
+    async fn ask(
+        &self,
+        realm: &Url,
+        request: RequestBuilder,
+        is_post: bool,
+    ) -> Result<Result<Fetched, u16>, Failure> {
+        let host = realm.host_str().unwrap_or_default();
+        let what = format!(
+            "{} to the token service at {host}",
+            if is_post { "POST" } else { "GET" }
+        );
+        self.meter.request();
+        tracing::debug!(host, "token request");
+        let mut response = request
+            .timeout(self.timeout)
+            .send()
+            .await
+            .map_err(|error| classify::transport(&error, &what))?;
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            return Err(Failure {
+                retry_after: classify::retry_after(response.headers()),
+                ..refused(realm, status.as_u16(), false)
+            });
+        }
+        if !status.is_success() {
+            return Ok(Err(status.as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|e| classify::transport(&e, &what))?
+        {
+            self.meter.bytes(chunk.len());
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                return Err(Failure::new(
+                    ObstacleReason::TooLarge,
+                    format!("{what}: the answer is too long"),
+                ));
+            }
+        }
+        read(&body).map(Ok).ok_or_else(|| {
+            Failure::new(
+                ObstacleReason::Protocol,
+                format!("{what}: the answer holds no token"),
+            )
+        })
+    }
+}
+
+fn read(body: &[u8]) -> Option<Fetched> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let not_empty = |token: &String| !token.is_empty();
+    let token = answer
+        .token
+        .filter(not_empty)
+        .or(answer.access_token.filter(not_empty))?;
+    let lifetime = answer
+        .expires_in
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|lifetime| !lifetime.is_zero())
+        .unwrap_or(DEFAULT_LIFETIME)
+        .min(LONGEST_LIFETIME);
+    Some(Fetched {
+        token: Secret::new(token),
+        lifetime,
+    })
+}
+
+/// What a token service's refusal means for the one who asked.
+fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
+    let reason = match status {
+        401 => ObstacleReason::Unauthorized,
+        429 => ObstacleReason::RateLimited,
+        500..=599 => ObstacleReason::RegistryError,
+        // GitLab and GHCR say 403, Quay 400, to a scope that the caller may not have.
+        _ => ObstacleReason::Forbidden,
+    };
+    let host = realm.host_str().unwrap_or_default();
+    let who = if with_credentials {
+        "these credentials"
+    } else {
+        "an anonymous client"
+    };
+    Failure::new(
+        reason,
+        format!("the token service at {host} answers {status} to {who}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(registry_is_https: bool) -> TokenService {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        TokenService {
+            client: reqwest::Client::new(),
+            timeout: Duration::from_secs(1),
+            registry_is_https,
+            meter: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn an_encrypted_registry_gets_no_credentials_in_the_open() {
+        assert!(service(true).vet("https://auth.example/token").is_ok());
+        assert!(service(false).vet("http://127.0.0.1:5001/token").is_ok());
+        for realm in [
+            "http://auth.example/token",
+            "file:///etc/passwd",
+            "auth.example",
+            "",
+        ] {
+            assert!(service(true).vet(realm).is_err(), "{realm}");
+        }
+    }
+
+    #[test]
+    fn either_field_and_a_lifetime_within_reason() {
+        let read = |body: &str| {
+            read(body.as_bytes()).map(|f| (f.token.reveal().to_owned(), f.lifetime.as_secs()))
+        };
+        assert_eq!(
+            read(r#"{"token":"a","expires_in":300}"#),
+            Some(("a".into(), 300))
+        );
+        assert_eq!(
+            read(r#"{"token":"","access_token":"b"}"#),
+            Some(("b".into(), 60))
+        );
+        for lifetime in ["-1", "0", "1e300", "null"] {
+            let body = format!(r#"{{"token":"a","expires_in":{lifetime}}}"#);
+            assert_eq!(read(&body), Some(("a".into(), 60)), "{lifetime}");
+        }
+        assert_eq!(
+            read(r#"{"token":"a","expires_in":1e9}"#),
+            Some(("a".into(), 86_400))
+        );
+        for body in ["", "{}", "<html>", r#"{"token":7}"#] {
+            assert_eq!(read(body), None, "{body}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The vocabulary: plain data that every floor above speaks in, with no I/O and no foreign error.
+
+mod digest;
+mod document;
+mod name;
+mod outcome;
+mod sweep;
+mod text;
+
+pub use digest::{Digest, Hasher, MalformedDigest};
+pub use document::{
+    Descriptor, Document, DocumentError, MANIFEST_ACCEPT, MediaKind, is_foreign_layer,
+};
+pub use name::{InvalidName, Reference, Repository, Tag};
+pub use outcome::{
+    Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,
+};
+pub use sweep::{
+    Counts, Coverage, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified, Verdict,
+};
+pub use text::{printable, shorten};

@@ -1,0 +1,187 @@
+//! The result of one sweep of one registry: the one value that every report is made from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use super::digest::Digest;
+use super::name::{Repository, Tag};
+use super::outcome::{Defect, Depth, Exemption, Kind, Obstacle, ObstacleReason, words};
+
+words! {
+    /// What kind of registry is swept, which decides what an absence means.
+    Mode {
+        /// One that is pushed to: everything that is promised must be there.
+        Private = "private",
+        /// A sparse copy: a missing child of an index is counted, not broken.
+        Mirror = "mirror",
+        /// A cache: as a mirror, and blobs are not asked for, because asking would download them.
+        PullThrough = "pull-through",
+    }
+}
+
+words! {
+    /// What a sweep comes to, in one word.
+    Verdict {
+        /// Everything in scope was reached and kept its promise.
+        Intact = "intact",
+        /// Something is broken; other things may be unverified besides.
+        Broken = "broken",
+        /// Nothing is known to be broken, and not everything could be verified.
+        Unverified = "unverified",
+    }
+}
+
+/// How the list of repositories came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The registry's catalog was read to its end.
+    Catalog,
+    /// The caller named the repositories or images.
+    Named,
+    /// The catalog could not be read, or not to its end.
+    Failed(Obstacle),
+}
+
+/// How many there are, and how many of them were looked at to the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// In scope, as listed.
+    pub listed: u64,
+    /// Of those, given a verdict.
+    pub checked: u64,
+}
+
+/// What a sweep went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Repositories in scope.
+    pub repositories: Coverage,
+    /// Tags in scope (or images, where the caller named them).
+    pub tags: Coverage,
+    /// Indexes that were read, once per repository and digest.
+    pub indexes: u64,
+    /// Manifests that were read, indexes not included.
+    pub manifests: u64,
+    /// Blobs that were looked at, once per repository and digest.
+    pub blobs: u64,
+    /// Missing index children where the mode allows them.
+    pub absent: u64,
+    /// Requests sent, retries and token requests included.
+    pub requests: u64,
+    /// Body bytes received.
+    pub bytes: u64,
+}
+
+/// One broken object of one repository, with everything that it breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it is.
+    pub repository: Repository,
+    /// What was promised.
+    pub kind: Kind,
+    /// The object; `None` for a tag that leads nowhere.
+    pub digest: Option<Digest>,
+    /// The media type that was promised for it.
+    pub media_type: Option<String>,
+    /// The length in bytes that was promised for it.
+    pub size: Option<u64>,
+    /// Every tag that cannot be pulled, or not for every platform, because of it.
+    pub tags: Vec<Tag>,
+    /// The platforms that it breaks, as `os/architecture[/variant]`.
+    pub platforms: Vec<String>,
+    /// A manifest that promises it.
+    pub parent: Option<Digest>,
+    /// What is wrong, and what shows it.
+    pub defect: Defect,
+    /// The depth at which this was seen.
+    pub depth: Depth,
+    /// How many later looks, each on a new connection, agreed with the first.
+    pub confirmations: u32,
+}
+
+/// Objects without a verdict, grouped by where they are and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unverified {
+    /// The repository, or `None` for the registry as a whole.
+    pub repository: Option<Repository>,
+    /// What kept us from finding out, as it was first met.
+    pub obstacle: Obstacle,
+    /// How many objects (tags, manifests, blobs, listings) this concerns.
+    pub count: u64,
+}
+
+/// What is known of one repository after a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryResult {
+    /// Its name.
+    pub name: Repository,
+    /// Broken objects in it.
+    pub broken: u64,
+    /// Objects in it without a verdict. Only at 0 is `broken` the whole truth.
+    pub unverified: u64,
+}
+
+/// One sweep of one registry, whole or partial, and honest about which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// The registry's name as it stands in image references.
+    pub registry: String,
+    /// When the sweep began.
+    pub started_at: SystemTime,
+    /// When it ended.
+    pub finished_at: SystemTime,
+    /// How closely blobs were looked at.
+    pub depth: Depth,
+    /// What kind of registry it was taken for.
+    pub mode: Mode,
+    /// How the list of repositories came about.
+    pub listed: Listed,
+    /// What it went through.
+    pub counts: Counts,
+    /// Every repository in scope that was reached, by name.
+    pub repositories: Vec<RepositoryResult>,
+    /// What is broken, by repository.
+    pub findings: Vec<Finding>,
+    /// What could not be verified, by repository.
+    pub unverified: Vec<Unverified>,
+    /// What was left out on purpose.
+    pub skipped: BTreeMap<Exemption, u64>,
+    /// What a reader should know besides, such as that there was nothing to check.
+    pub warnings: Vec<String>,
+}
+
+impl Sweep {
+    /// What the sweep comes to: broken wins over unverified.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if !self.findings.is_empty() {
+            Verdict::Broken
+        } else if self.is_complete() {
+            Verdict::Intact
+        } else {
+            Verdict::Unverified
+        }
+    }
+
+    /// Whether everything in scope was reached.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unverified.is_empty() && !matches!(self.listed, Listed::Failed(_))
+    }
+
+    /// The number of objects without a verdict.
+    #[must_use]
+    pub fn unverified_objects(&self) -> u64 {
+        self.unverified.iter().map(|group| group.count).sum()
+    }
+
+    /// The reason that keeps most objects from a verdict, if any does.
+    #[must_use]
+    pub fn main_obstacle(&self) -> Option<ObstacleReason> {
+        self.unverified
+            .iter()
+            .max_by_key(|group| group.count)
+            .map(|group| group.obstacle.reason)
+    }
+}

@@ -1,0 +1,41 @@
+//! Text from a registry is hostile: what may reach a terminal, a log or a page goes through here.
+
+/// `text` with control characters (ANSI escapes, line breaks) and bidirectional overrides replaced,
+/// so that it cannot move a cursor, forge a line or reorder what stands beside it.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            let reorders = matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if c.is_control() || reorders { '\u{fffd}' } else { c }
+        })
+        .collect()
+}
+
+/// The first `limit` characters of `text`, printable, with `…` in place of the rest.
+#[must_use]
+pub fn shorten(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => printable(text),
+        Some((end, _)) => printable(&text[..end]) + "…",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_and_overrides_do_not_survive() {
+        assert_eq!(
+            printable("a\x1b[31mb\r\nc\u{202e}d"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}c\u{fffd}d"
+        );
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        assert_eq!(shorten("äöü", 2), "äö…");
+        assert_eq!(shorten("äöü", 3), "äöü");
+    }
+}

@@ -1,0 +1,156 @@
+//! The one seam: a registry as the walk sees it.
+//!
+//! The walk is written against this trait, so that it can be tested without a network; the HTTP
+//! side implements it. Everything here is plain data about what a registry answered. Whether an
+//! answer is good or bad is for the judge to say.
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
+
+/// A registry, or anything that answers as one.
+///
+/// Implementations retry what is transient and pace themselves; what they return is their last
+/// word. They are cheap to clone, and clones share connections, tokens and limits.
+pub trait Registry: Clone + Send + Sync + 'static {
+    /// Asks whether a registry is there and lets us in (`GET /v2/`).
+    fn ping(&self) -> impl Future<Output = Result<(), Obstacle>> + Send;
+
+    /// Lists all repositories (`GET /v2/_catalog`), page by page to the end.
+    fn repositories(&self) -> impl Future<Output = Listing<Repository>> + Send;
+
+    /// Lists all tags of a repository, page by page to the end.
+    fn tags(&self, repository: &Repository) -> impl Future<Output = Listing<Tag>> + Send;
+
+    /// Asks what a tag points to (`HEAD`), the way a container runtime does.
+    fn resolve(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> impl Future<Output = Answer<Resolved>> + Send;
+
+    /// Reads a manifest whole (`GET`).
+    fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> impl Future<Output = Answer<ManifestBody>> + Send;
+
+    /// Looks at a blob of which `size` bytes are promised, as closely as `depth` says.
+    fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        depth: Depth,
+    ) -> impl Future<Output = Answer<BlobLook>> + Send;
+
+    /// The same registry over connections that have never been used, for a second opinion.
+    #[must_use]
+    fn reconnected(&self) -> Self;
+
+    /// What this registry and all its clones have cost so far.
+    fn traffic(&self) -> Traffic;
+}
+
+/// What came back when an object was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// The object, or what was learned of it.
+    Found(T),
+    /// The registry says that it does not have it, and said so to a `GET`.
+    Absent(Refusal),
+    /// The registry fails on it (5xx) and still does after the retries. Whether that is the
+    /// object's fault or the registry's is not known here.
+    Failing(Refusal),
+    /// There was no answer to go by.
+    Unknown(Obstacle),
+}
+
+/// An answer that is not the object: what was asked, and what came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The request, as `METHOD PATH`.
+    pub request: String,
+    /// The status that came back.
+    pub status: u16,
+    /// The error code in the body, such as `BLOB_UNKNOWN`, if there was one.
+    pub code: Option<String>,
+    /// Whether it was the target of a redirect that said so, and not the registry.
+    pub redirected: bool,
+}
+
+/// Where a tag points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// The digest, as the registry states it.
+    Digest(Digest),
+    /// The manifest itself, from a registry that states no digest: it must be computed.
+    Manifest(ManifestBody),
+}
+
+/// A manifest's bytes as they were received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestBody {
+    /// The request, as `METHOD PATH`.
+    pub request: String,
+    /// The response's Content-Type.
+    pub media_type: Option<String>,
+    /// The raw bytes.
+    pub bytes: Bytes,
+    /// The announced length, if fewer bytes than that arrived, again and again.
+    pub cut_from: Option<u64>,
+}
+
+/// What was learned of a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobLook {
+    /// The request that told most, as `METHOD PATH`.
+    pub request: String,
+    /// Its status.
+    pub status: u16,
+    /// The blob's whole length as the registry states it; `None` if it does not.
+    pub length: Option<u64>,
+    /// What was read of it; `None` if nothing was, or the registry ignored the range.
+    pub read: Option<BlobRead>,
+    /// Whether a range was asked for and ignored, so that the end of the blob was not seen.
+    pub range_ignored: bool,
+    /// Whether the answer is a web page, which no blob is: something stands in the way.
+    pub is_html: bool,
+}
+
+/// What was read of a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobRead {
+    /// How many bytes were asked for, or announced.
+    pub wanted: u64,
+    /// How many arrived. Reading stops one byte after what was promised.
+    pub received: u64,
+    /// The digest, if everything was read and the algorithm is known.
+    pub digest: Option<Digest>,
+}
+
+/// A list that was read page by page, as far as that went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The entries, each once.
+    pub items: Vec<T>,
+    /// Entries that are not valid names, and so cannot be asked for.
+    pub invalid: u64,
+    /// The registry's 404 for the list itself: it does not know the repository, or offers no
+    /// catalog.
+    pub absent: Option<Refusal>,
+    /// What ended the listing before its end.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What has been sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests sent, retries and token requests included.
+    pub requests: u64,
+    /// Body bytes received.
+    pub bytes: u64,
+}

@@ -1,0 +1,72 @@
+//! What a sweep came to, for people and for programs: each report is a pure function of `Sweep`
+//! values, with no clock, no environment and no output of its own.
+
+pub mod json;
+pub mod text;
+
+mod broken;
+#[cfg(test)]
+mod fixture;
+mod hint;
+mod lines;
+mod scope;
+mod unknown;
+mod words;
+
+pub use hint::hint;
+
+use std::collections::BTreeSet;
+
+use crate::model::{Listed, Repository, Sweep, Tag, Unverified};
+
+/// Everything without a verdict, the listing included: a report that says "unverified" must
+/// always be able to say why.
+fn unverified(sweep: &Sweep) -> Vec<Unverified> {
+    let mut groups = sweep.unverified.clone();
+    if let Listed::Failed(obstacle) = &sweep.listed {
+        let told = groups
+            .iter()
+            .any(|group| group.repository.is_none() && group.obstacle.reason == obstacle.reason);
+        if !told {
+            let obstacle = obstacle.clone();
+            groups.push(Unverified {
+                repository: None,
+                obstacle,
+                count: 1,
+            });
+        }
+    }
+    groups
+}
+
+/// The repositories that hold something broken.
+fn broken_repositories(sweep: &Sweep) -> BTreeSet<&Repository> {
+    sweep
+        .findings
+        .iter()
+        .map(|finding| &finding.repository)
+        .collect()
+}
+
+/// The tags that something broken breaks. A tag that is broken twice is one tag.
+fn broken_tags(sweep: &Sweep) -> BTreeSet<(&Repository, &Tag)> {
+    sweep
+        .findings
+        .iter()
+        .flat_map(|finding| finding.tags.iter().map(|tag| (&finding.repository, tag)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_listing_is_told_once_whether_or_not_the_walk_told_it() {
+        let told = fixture::unverified();
+        let mut untold = told.clone();
+        untold.unverified.clear();
+        assert_eq!(unverified(&told), told.unverified);
+        assert_eq!(unverified(&untold), told.unverified);
+    }
+}
