@@ -80,7 +80,11 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let inner = cause
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
-    cause.is::<rustls::Error>() || inner.is_some_and(<(dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static)>::is::<rustls::Error>)
+    let mut causes = inner
+        .map(|inner| inner as &(dyn Error + 'static))
+        .into_iter()
+        .chain([cause]);
+    causes.any(<dyn Error>::is::<rustls::Error>)
 }
 
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
