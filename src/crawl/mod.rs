@@ -53,6 +53,10 @@ pub struct Policy {
 /// Obstacles in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
 
+/// What helps where there is no catalog, or none for us.
+const NO_CATALOG: &str =
+    "; if this registry offers no catalog, name its repositories with --repo or --repos-file";
+
 /// Sweeps a registry. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline or
 /// an outage, is partial and says so.
 pub async fn sweep<R: Registry>(
@@ -150,14 +154,16 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Source::Catalog => {
                 let listing = self.registry.repositories().await;
                 if let Some(refusal) = listing.absent {
-                    let detail = format!(
-                        "the registry offers no catalog ({} answers {})",
-                        refusal.request, refusal.status
-                    );
+                    let detail =
+                        format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
                     return Err(Obstacle::new(ObstacleReason::Protocol, detail));
                 }
                 self.ledger.skip(Exemption::InvalidName, listing.invalid);
-                if let Some(obstacle) = listing.obstacle {
+                if let Some(mut obstacle) = listing.obstacle {
+                    if !obstacle.is_transient() {
+                        // Many registries refuse a catalog, each in its own words.
+                        obstacle.detail += NO_CATALOG;
+                    }
                     // What was listed before it is swept all the same.
                     self.ledger.listing_failed(obstacle);
                 }
@@ -168,7 +174,12 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.wait_for(named.clone());
             }
             Source::Images(images) => {
-                self.ledger.listed(Listed::Named);
+                let name = |(repository, reference): &(Repository, Reference)| match reference {
+                    Reference::Tag(tag) => format!("{repository}:{tag}"),
+                    Reference::Digest(digest) => format!("{repository}@{digest}"),
+                };
+                let names = images.iter().map(name).collect();
+                self.ledger.listed(Listed::Images(names));
                 self.begin_images(images);
             }
         }

@@ -76,15 +76,12 @@ fn transport_reason(error: &reqwest::Error) -> ObstacleReason {
     }
 }
 
+/// Errors of TLS arrive wrapped in I/O errors, whose own `source` passes them over.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    let inner = cause
+    let wrapped = cause
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
-    let mut causes = inner
-        .map(|inner| inner as &(dyn Error + 'static))
-        .into_iter()
-        .chain([cause]);
-    causes.any(<dyn Error>::is::<rustls::Error>)
+    cause.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }
 
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {

@@ -183,7 +183,7 @@ impl Obstacle {
             R::Tls => "name the certificate authority with --ca-file, or check the host name",
             R::Dns => "check the registry's host name and this machine's name server",
             R::Unauthorized => {
-                "check --username and --password-file, PROBE_USERNAME and PROBE_PASSWORD, or the \
+                "check the credentials: --username and --password-file, PROBE_USERNAME and PROBE_PASSWORD, or the \
                  docker config that holds this registry's login"
             }
             R::Forbidden => "give these credentials the right to pull, or leave the repository out",

@@ -37,8 +37,10 @@ words! {
 pub enum Listed {
     /// The registry's catalog was read to its end.
     Catalog,
-    /// The caller named the repositories or images.
+    /// The caller named the repositories.
     Named,
+    /// The caller named the images, as `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
+    Images(Vec<String>),
     /// The catalog could not be read, or not to its end.
     Failed(Obstacle),
 }

@@ -133,7 +133,7 @@ impl<'a> WireReport<'a> {
             mode: sweep.mode.word(),
             listed: match sweep.listed {
                 Listed::Catalog => "catalog",
-                Listed::Named => "named",
+                Listed::Named | Listed::Images(_) => "named",
                 Listed::Failed(_) => "failed",
             },
             counts: WireCounts {

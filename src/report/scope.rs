@@ -37,6 +37,9 @@ pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep) {
     };
     lines.blank();
     lines.title("Coverage", STRONG);
+    if let Listed::Images(images) = &sweep.listed {
+        lines.column("images", LABEL, images);
+    }
     let mut entry = |label, text: String| lines.column(label, LABEL, [text]);
     entry("repositories", of(counts.repositories));
     entry("tags", of(counts.tags));
