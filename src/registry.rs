@@ -91,6 +91,17 @@ pub enum Resolved {
     Manifest(ManifestBody),
 }
 
+impl Resolved {
+    /// The digest that the tag points to. Where the registry states none, the bytes tell it.
+    #[must_use]
+    pub fn into_digest(self) -> Digest {
+        match self {
+            Self::Digest(digest) => digest,
+            Self::Manifest(body) => Digest::sha256(&body.bytes),
+        }
+    }
+}
+
 /// A manifest's bytes as they were received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestBody {
@@ -119,6 +130,9 @@ pub struct BlobLook {
     pub range_ignored: bool,
     /// Whether the answer is a web page, which no blob is: something stands in the way.
     pub is_html: bool,
+    /// Whether it was answered as a pull-through cache answers for what it has just downloaded.
+    /// Nothing more was asked then.
+    pub is_from_cache: bool,
 }
 
 /// What was read of a blob.

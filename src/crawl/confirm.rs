@@ -9,12 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 
 use super::judge::{self, Judged};
-use super::walk::{Endpoint, Suspicion};
+use super::settle::Suspicion;
+use super::walk::Endpoint;
 use crate::model::{
     Defect, Depth, Digest, Finding, Obstacle, ObstacleReason, Outcome, Reason, Reference,
     Repository, Tag,
 };
-use crate::registry::{Answer, Registry};
+use crate::registry::{Answer, Registry, Resolved};
+
+/// Further looks at what was broken in the first and intact in the second. One of two replicas that
+/// disagree shows itself in them but for one time in sixty-four.
+const FURTHER_LOOKS: u32 = 6;
 
 /// What a suspicion came to.
 pub(super) enum Confirmed {
@@ -34,25 +39,21 @@ pub(super) async fn answers<R: Registry>(registry: &R, control: &Control) -> Res
     let Some((repository, digest)) = control else {
         return registry.ping().await;
     };
-    match registry
-        .manifest(repository, &Reference::Digest(digest.clone()))
-        .await
-    {
+    let reference = Reference::Digest(digest.clone());
+    match registry.manifest(repository, &reference).await {
         // Deleted meanwhile: the registry knows so, and says it.
         Answer::Found(_) | Answer::Absent(_) => Ok(()),
-        Answer::Failing(refusal) => Err(Obstacle::new(
-            ObstacleReason::RegistryError,
-            format!(
-                "{} answers {}, though it answered well before",
-                refusal.request, refusal.status
-            ),
-        )),
+        Answer::Failing(refusal) => {
+            let (request, status) = (refusal.request, refusal.status);
+            let detail = format!("{request} answers {status}, though it answered well before");
+            Err(Obstacle::new(ObstacleReason::RegistryError, detail))
+        }
         Answer::Unknown(obstacle) => Err(obstacle),
     }
 }
 
 /// Looks at every suspicion again, `concurrency` of them at a time. `registry` is one whose
-/// connections are new.
+/// connections are new; `are_listed` says whether tags came from a list that can be asked for again.
 pub(super) async fn confirm<R: Registry>(
     registry: &R,
     suspicions: &[Suspicion],
@@ -61,24 +62,20 @@ pub(super) async fn confirm<R: Registry>(
     concurrency: usize,
     mut done: impl FnMut(usize, Confirmed),
 ) {
-    let outage = answers(registry, control).await.err();
-    let present = Present::look(
-        registry,
-        suspicions,
-        are_listed,
-        concurrency,
-        outage.is_some(),
-    )
-    .await;
-    let look = |(position, suspicion)| {
-        let (outage, present) = (&outage, &present);
-        async move {
-            let confirmed = match outage {
-                Some(obstacle) => unverified(suspicion, obstacle),
-                None => again(registry, suspicion, present, control.is_some()).await,
-            };
-            (position, confirmed)
+    if let Err(outage) = answers(registry, control).await {
+        for (position, suspicion) in suspicions.iter().enumerate() {
+            done(position, unverified(suspicion, outage.clone()));
         }
+        return;
+    }
+    let present = Present::look(registry, suspicions, are_listed, concurrency).await;
+    let look = |(position, suspicion)| {
+        let second = SecondLook {
+            registry,
+            present: &present,
+            has_control: control.is_some(),
+        };
+        async move { (position, second.confirm(suspicion).await) }
     };
     let looks = futures::stream::iter(suspicions.iter().enumerate()).map(look);
     let mut looks = looks.buffer_unordered(concurrency);
@@ -87,16 +84,16 @@ pub(super) async fn confirm<R: Registry>(
     }
 }
 
-fn unverified(suspicion: &Suspicion, obstacle: &Obstacle) -> Confirmed {
-    Confirmed::Unverified(suspicion.finding.repository.clone(), obstacle.clone())
+fn unverified(suspicion: &Suspicion, obstacle: Obstacle) -> Confirmed {
+    Confirmed::Unverified(suspicion.finding.repository.clone(), obstacle)
 }
 
 /// What the tags concerned look like now.
 struct Present {
-    /// The tags that each repository lists, where a tag leads nowhere and it matters.
+    /// The tags that each repository lists, where one of them leads nowhere.
     listed: BTreeMap<Repository, Result<BTreeSet<Tag>, Obstacle>>,
-    /// Where each tag points to: `None` if nowhere.
-    points_to: BTreeMap<(Repository, Tag), Result<Option<Digest>, Outcome>>,
+    /// Where each tag points to, where something below it is broken.
+    points_to: BTreeMap<(Repository, Tag), Result<Digest, Outcome>>,
 }
 
 impl Present {
@@ -105,30 +102,28 @@ impl Present {
         suspicions: &[Suspicion],
         are_listed: bool,
         concurrency: usize,
-        is_outage: bool,
     ) -> Self {
-        let mut tags = BTreeSet::new();
-        let mut lists = BTreeSet::new();
-        for suspicion in suspicions.iter().filter(|_| !is_outage) {
-            let finding = &suspicion.finding;
-            tags.extend(
-                finding
-                    .tags
-                    .iter()
-                    .map(|tag| (finding.repository.clone(), tag.clone())),
-            );
-            if suspicion.endpoint.is_none() && are_listed {
-                lists.insert(finding.repository.clone());
+        let (mut tags, mut lists) = (BTreeSet::new(), BTreeSet::new());
+        for Suspicion {
+            finding, endpoint, ..
+        } in suspicions
+        {
+            let repository = &finding.repository;
+            if endpoint.is_some() {
+                tags.extend(
+                    finding
+                        .tags
+                        .iter()
+                        .map(|tag| (repository.clone(), tag.clone())),
+                );
+            } else if are_listed {
+                lists.insert(repository.clone());
             }
         }
         let points_to = tags.into_iter().map(|(repository, tag)| async move {
-            let seen = points_to(registry, &repository, &tag).await;
-            ((repository, tag), seen)
+            let seen = judge::tag(registry.resolve(&repository, &tag).await);
+            ((repository, tag), seen.map(Resolved::into_digest))
         });
-        let points_to = futures::stream::iter(points_to)
-            .buffer_unordered(concurrency)
-            .collect()
-            .await;
         let listed = lists.into_iter().map(|repository| async move {
             let listing = registry.tags(&repository).await;
             let tags = listing
@@ -136,16 +131,24 @@ impl Present {
                 .map_or(Ok(listing.items.into_iter().collect()), Err);
             (repository, tags)
         });
-        let listed = futures::stream::iter(listed)
-            .buffer_unordered(concurrency)
-            .collect()
-            .await;
-        Self { listed, points_to }
+        Self {
+            points_to: futures::stream::iter(points_to)
+                .buffer_unordered(concurrency)
+                .collect()
+                .await,
+            listed: futures::stream::iter(listed)
+                .buffer_unordered(concurrency)
+                .collect()
+                .await,
+        }
     }
 
-    /// The tags of a suspicion that still are as they were, or what keeps us from knowing.
+    /// The tags of a suspicion that still are what they were, or what keeps us from knowing.
     fn unchanged(&self, suspicion: &Suspicion) -> Result<Vec<Tag>, Obstacle> {
         let finding = &suspicion.finding;
+        if suspicion.endpoint.is_none() {
+            return self.still_listed(finding);
+        }
         let mut unchanged = Vec::new();
         let mut obstacle = None;
         for (tag, before) in finding.tags.iter().zip(&suspicion.pointed_to) {
@@ -153,90 +156,124 @@ impl Present {
                 .points_to
                 .get(&(finding.repository.clone(), tag.clone()))
             {
-                Some(Ok(now)) if now == before => unchanged.push(tag.clone()),
+                Some(Ok(now)) if Some(now) == before.as_ref() => unchanged.push(tag.clone()),
                 Some(Err(Outcome::Unverified(why))) => obstacle = Some(why.clone()),
-                // A tag that was not readable before, and still is not.
-                Some(Err(_)) if before.is_none() => unchanged.push(tag.clone()),
-                Some(_) | None => {}
+                // It fails now: that is another suspicion, for the next sweep to follow.
+                Some(Err(_) | Ok(_)) | None => {}
             }
         }
-        match (unchanged.is_empty(), obstacle) {
-            (true, Some(obstacle)) => Err(obstacle),
+        match obstacle {
+            Some(obstacle) if unchanged.is_empty() => Err(obstacle),
             _ => Ok(unchanged),
         }
     }
 
-    fn is_listed(&self, repository: &Repository, tag: &Tag) -> Result<bool, Obstacle> {
-        match self.listed.get(repository) {
-            None => Ok(true),
-            Some(Ok(tags)) => Ok(tags.contains(tag)),
-            Some(Err(obstacle)) => Err(obstacle.clone()),
+    fn still_listed(&self, finding: &Finding) -> Result<Vec<Tag>, Obstacle> {
+        let mut tags = finding.tags.clone();
+        match self.listed.get(&finding.repository) {
+            Some(Err(obstacle)) => return Err(obstacle.clone()),
+            Some(Ok(listed)) => tags.retain(|tag| listed.contains(tag)),
+            // The caller named the tag, whether or not it is listed.
+            None => {}
         }
+        Ok(tags)
     }
 }
 
-async fn points_to<R: Registry>(
-    registry: &R,
-    repository: &Repository,
-    tag: &Tag,
-) -> Result<Option<Digest>, Outcome> {
-    match judge::tag(registry.resolve(repository, tag).await) {
-        Ok(resolved) => Ok(Some(super::digest_of(&resolved))),
-        Err(Outcome::Broken(defect)) if defect.reason == Reason::NotFound => Ok(None),
-        Err(outcome) => Err(outcome),
-    }
-}
-
-async fn again<R: Registry>(
-    registry: &R,
-    suspicion: &Suspicion,
-    present: &Present,
+/// What a second look needs.
+struct SecondLook<'a, R> {
+    registry: &'a R,
+    present: &'a Present,
     has_control: bool,
-) -> Confirmed {
-    let tags = match present.unchanged(suspicion) {
-        Ok(tags) if tags.is_empty() && !suspicion.is_named => return Confirmed::Dropped,
-        Ok(tags) => tags,
-        Err(obstacle) => return unverified(suspicion, &obstacle),
-    };
-    let finding = &suspicion.finding;
-    let outcome = match (suspicion.endpoint, &finding.digest) {
-        (Some(Endpoint::Manifests), Some(digest)) => {
-            let reference = Reference::Digest(digest.clone());
-            let answer = registry.manifest(&finding.repository, &reference).await;
-            promised_size(judge::manifest(Some(digest), answer).0, finding)
+}
+
+impl<R: Registry> SecondLook<'_, R> {
+    async fn confirm(&self, suspicion: &Suspicion) -> Confirmed {
+        let tags = match self.present.unchanged(suspicion) {
+            Ok(tags) if tags.is_empty() && !suspicion.is_named => return Confirmed::Dropped,
+            Ok(tags) => tags,
+            Err(obstacle) => return unverified(suspicion, obstacle),
+        };
+        let finding = &suspicion.finding;
+        match self.look(suspicion).await {
+            Outcome::Broken(defect) if defect.reason == Reason::Unreadable && !self.has_control => {
+                // Nothing in this registry was ever readable, so it may not be the object's fault.
+                let evidence = &defect.evidence;
+                let detail = format!(
+                    "{} answers {}, and nothing else was found to answer better",
+                    evidence.request, evidence.observed
+                );
+                unverified(
+                    suspicion,
+                    Obstacle::new(ObstacleReason::RegistryError, detail),
+                )
+            }
+            Outcome::Broken(defect) => Confirmed::Broken(Box::new(Finding {
+                tags,
+                defect,
+                confirmations: 1,
+                ..finding.clone()
+            })),
+            Outcome::Unverified(obstacle) => unverified(suspicion, obstacle),
+            Outcome::Intact | Outcome::Skipped(_) => self.alternates(suspicion, tags).await,
         }
-        (Some(Endpoint::Blobs), Some(digest)) => {
-            let depth = finding.depth.max(depth_of(&finding.defect));
-            let answer = registry
-                .blob(&finding.repository, digest, finding.size, depth)
-                .await;
-            promised_size(judge::blob(digest, finding.size, answer), finding)
+    }
+
+    /// What was broken and is intact now was repaired, or is answered for by replicas that disagree.
+    async fn alternates(&self, suspicion: &Suspicion, tags: Vec<Tag>) -> Confirmed {
+        for further in 1..=FURTHER_LOOKS {
+            match self.look(suspicion).await {
+                Outcome::Intact | Outcome::Skipped(_) => {}
+                Outcome::Unverified(obstacle) => return unverified(suspicion, obstacle),
+                Outcome::Broken(Defect { evidence, .. }) => {
+                    let mut finding = Finding {
+                        tags,
+                        confirmations: 1,
+                        ..suspicion.finding.clone()
+                    };
+                    let observed = format!(
+                        "{} in 2 of {} looks, and in the others what was promised",
+                        evidence.observed,
+                        further + 2
+                    );
+                    let evidence = crate::model::Evidence {
+                        observed,
+                        ..evidence
+                    };
+                    finding.defect = Defect {
+                        reason: Reason::Inconsistent,
+                        evidence,
+                    };
+                    return Confirmed::Broken(Box::new(finding));
+                }
+            }
         }
-        _ => dangling(suspicion, present),
-    };
-    match outcome {
-        Outcome::Broken(defect) if defect.reason == Reason::Unreadable && !has_control => {
-            // Nothing in this registry was ever readable, so this may not be the object's fault.
-            let Some(status) = defect.evidence.status else {
-                return Confirmed::Dropped;
-            };
-            let detail = format!(
-                "{} answers {status}, and nothing else was found to answer better",
-                defect.evidence.request
-            );
-            unverified(
-                suspicion,
-                &Obstacle::new(ObstacleReason::RegistryError, detail),
-            )
+        Confirmed::Dropped
+    }
+
+    async fn look(&self, suspicion: &Suspicion) -> Outcome {
+        let finding = &suspicion.finding;
+        let repository = &finding.repository;
+        match (suspicion.endpoint, &finding.digest, finding.tags.first()) {
+            (Some(Endpoint::Manifests), Some(digest), _) => {
+                let reference = Reference::Digest(digest.clone());
+                let answer = self.registry.manifest(repository, &reference).await;
+                promised_size(judge::manifest(Some(digest), answer).0, finding)
+            }
+            (Some(Endpoint::Blobs), Some(digest), _) => {
+                let depth = finding.depth.max(depth_of(&finding.defect));
+                let answer = self
+                    .registry
+                    .blob(repository, digest, finding.size, depth)
+                    .await;
+                promised_size(judge::blob(digest, finding.size, answer), finding)
+            }
+            (_, _, Some(tag)) => match judge::tag(self.registry.resolve(repository, tag).await) {
+                Ok(_) => Outcome::Intact,
+                Err(outcome) => outcome,
+            },
+            (_, _, None) => Outcome::Intact,
         }
-        Outcome::Broken(defect) => Confirmed::Broken(Box::new(Finding {
-            tags,
-            defect,
-            confirmations: finding.confirmations + 1,
-            ..finding.clone()
-        })),
-        Outcome::Unverified(obstacle) => unverified(suspicion, &obstacle),
-        Outcome::Intact | Outcome::Skipped(_) => Confirmed::Dropped,
     }
 }
 
@@ -253,16 +290,5 @@ fn promised_size(judged: Judged, finding: &Finding) -> Outcome {
     match (judged.outcome, judge::size(finding.size, judged.length)) {
         (Outcome::Intact, Some(defect)) => Outcome::Broken(defect),
         (outcome, _) => outcome,
-    }
-}
-
-/// A tag that led nowhere, and does again if it is still there.
-fn dangling(suspicion: &Suspicion, present: &Present) -> Outcome {
-    let finding = &suspicion.finding;
-    let is_listed = |tag: &Tag| present.is_listed(&finding.repository, tag);
-    match finding.tags.first().map(is_listed) {
-        Some(Ok(true)) => Outcome::Broken(finding.defect.clone()),
-        Some(Err(obstacle)) => Outcome::Unverified(obstacle),
-        Some(Ok(false)) | None => Outcome::Intact,
     }
 }

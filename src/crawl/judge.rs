@@ -210,24 +210,6 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
     })
 }
 
-/// Judges content that is carried inside its descriptor. `None` if the digest cannot be computed.
-pub(super) fn inline(digest: &Digest, data: &[u8]) -> Option<Outcome> {
-    let computed = digest.of_same_algorithm(data)?;
-    Some(if computed == *digest {
-        Outcome::Skipped(Exemption::InlineData)
-    } else {
-        Outcome::Broken(Defect {
-            reason: Reason::DigestMismatch,
-            evidence: Evidence {
-                promised: format!("inline data with digest {digest}"),
-                observed: format!("{} bytes that hash to {computed}", data.len()),
-                request: String::new(),
-                status: None,
-            },
-        })
-    })
-}
-
 fn absent(refusal: &Refusal, promised: &str) -> Outcome {
     let reason = if refusal.redirected {
         Reason::StorageMissing
@@ -298,6 +280,7 @@ mod tests {
             read,
             range_ignored: false,
             is_html: false,
+            is_from_cache: false,
         }
     }
 
@@ -466,13 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn inline_data_and_sizes() {
-        assert_eq!(
-            inline(&Digest::sha256(DATA), DATA),
-            Some(Outcome::Skipped(Exemption::InlineData))
-        );
-        let wrong = inline(&Digest::sha256(DATA), b"jello").expect("computable");
-        assert_eq!(reason(&wrong), Some(Reason::DigestMismatch));
+    fn sizes() {
         assert!(size(Some(5), Some(5)).is_none() && size(None, Some(5)).is_none());
         assert_eq!(
             size(Some(4), Some(5)).map(|d| d.reason),

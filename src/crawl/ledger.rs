@@ -1,11 +1,13 @@
 //! The ledger: what the walks came to, added up to a [`Sweep`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::Policy;
 use super::confirm::Confirmed;
-use super::walk::{Suspicion, Tally, Walked};
+use super::obstacles::Obstacles;
+use super::settle::{Suspicion, Walked};
+use super::walk::Tally;
 use crate::model::{
     Counts, Exemption, Finding, Listed, Obstacle, ObstacleReason, Repository, RepositoryResult,
     Sweep, Unverified,
@@ -22,11 +24,12 @@ pub(super) struct Ledger {
     listed: Listed,
     counts: Counts,
     tally: Tally,
-    reached: BTreeMap<Repository, u64>,
+    reached: BTreeSet<Repository>,
     /// `None` once it is confirmed, dropped or given up.
     suspicions: Vec<Option<Suspicion>>,
     findings: Vec<Finding>,
-    unverified: BTreeMap<(Option<Repository>, ObstacleReason), (Obstacle, u64)>,
+    warnings: Vec<String>,
+    unverified: BTreeMap<Option<Repository>, Obstacles>,
 }
 
 impl Ledger {
@@ -40,9 +43,10 @@ impl Ledger {
             listed: Listed::Catalog,
             counts: Counts::default(),
             tally: Tally::default(),
-            reached: BTreeMap::new(),
+            reached: BTreeSet::new(),
             suspicions: Vec::new(),
             findings: Vec::new(),
+            warnings: Vec::new(),
             unverified: BTreeMap::new(),
         }
     }
@@ -52,8 +56,12 @@ impl Ledger {
     }
 
     pub(super) fn listing_failed(&mut self, obstacle: Obstacle) {
-        self.obstruct(None, obstacle.clone());
+        self.obstruct(None, &obstacle);
         self.listed = Listed::Failed(obstacle);
+    }
+
+    pub(super) fn warn(&mut self, warning: &str) {
+        self.warnings.push(warning.to_owned());
     }
 
     pub(super) fn repositories_listed(&mut self, count: usize) {
@@ -64,19 +72,24 @@ impl Ledger {
         self.tally.skip(exemption, count);
     }
 
-    fn obstruct(&mut self, repository: Option<Repository>, obstacle: Obstacle) {
+    fn obstruct(&mut self, repository: Option<Repository>, obstacle: &Obstacle) {
         if let Some(repository) = &repository {
-            *self.reached.entry(repository.clone()).or_default() += 1;
+            self.reached.insert(repository.clone());
         }
-        let key = (repository, obstacle.reason);
-        self.unverified.entry(key).or_insert((obstacle, 0)).1 += 1;
+        self.unverified
+            .entry(repository)
+            .or_default()
+            .push(obstacle);
     }
 
     /// Takes up a walk that has ended.
     pub(super) fn walked(&mut self, walked: Walked) {
-        self.reached.entry(walked.repository.clone()).or_default();
-        for obstacle in walked.obstacles {
-            self.obstruct(Some(walked.repository.clone()), obstacle);
+        self.reached.insert(walked.repository.clone());
+        if !walked.obstacles.is_empty() {
+            let unverified = self.unverified.entry(Some(walked.repository)).or_default();
+            for (obstacle, count) in walked.obstacles.into_iter() {
+                unverified.add(&obstacle, count);
+            }
         }
         self.suspicions
             .extend(walked.suspicions.into_iter().map(Some));
@@ -99,7 +112,7 @@ impl Ledger {
         why: &Obstacle,
     ) {
         for repository in repositories {
-            self.obstruct(Some(repository), why.clone());
+            self.obstruct(Some(repository), why);
         }
     }
 
@@ -115,7 +128,7 @@ impl Ledger {
         match confirmed {
             Confirmed::Broken(finding) => self.findings.push(*finding),
             Confirmed::Unverified(repository, obstacle) => {
-                self.obstruct(Some(repository), obstacle);
+                self.obstruct(Some(repository), &obstacle);
             }
             Confirmed::Dropped => {}
         }
@@ -128,7 +141,7 @@ impl Ledger {
             let obstacle = cut_short.clone().unwrap_or_else(|| {
                 Obstacle::new(ObstacleReason::Cancelled, "there was no second look")
             });
-            self.obstruct(Some(suspicion.finding.repository), obstacle);
+            self.obstruct(Some(suspicion.finding.repository), &obstacle);
         }
         if self.reached.is_empty()
             && self.unverified.is_empty()
@@ -151,10 +164,13 @@ impl Ledger {
         let repositories: Vec<_> = self
             .reached
             .iter()
-            .map(|(name, unverified)| RepositoryResult {
+            .map(|name| RepositoryResult {
                 name: name.clone(),
                 broken: broken.get(name).copied().unwrap_or_default(),
-                unverified: *unverified,
+                unverified: self
+                    .unverified
+                    .get(&Some(name.clone()))
+                    .map_or(0, Obstacles::count),
             })
             .collect();
         let mut counts = self.counts;
@@ -168,21 +184,25 @@ impl Ledger {
         counts.absent = self.tally.absent;
         counts.requests = after.requests - self.before.requests;
         counts.bytes = after.bytes - self.before.bytes;
-        let unverified: Vec<_> = self
+        let groups = self
             .unverified
             .into_iter()
-            .map(|((repository, _), (obstacle, count))| Unverified {
-                repository,
-                obstacle,
-                count,
-            })
-            .collect();
+            .flat_map(|(repository, obstacles)| {
+                let group = move |(obstacle, count)| Unverified {
+                    repository: repository.clone(),
+                    obstacle,
+                    count,
+                };
+                obstacles.into_iter().map(group)
+            });
+        let unverified: Vec<_> = groups.collect();
         let is_empty = self.findings.is_empty() && unverified.is_empty();
-        let warnings = if is_empty {
-            warnings(&counts)
-        } else {
-            Vec::new()
-        };
+        let mut warnings = self.warnings;
+        // In this mode tags are left alone.
+        let is_cache = self.tally.skipped.contains_key(&Exemption::PullThrough);
+        if is_empty && !is_cache {
+            warnings.extend(nothing_to_check(&counts));
+        }
         Sweep {
             registry: self.registry,
             started_at: self.started_at,
@@ -201,13 +221,13 @@ impl Ledger {
 }
 
 /// What a reader should know about a sweep that found nothing.
-fn warnings(counts: &Counts) -> Vec<String> {
-    let nothing = if counts.repositories.listed == 0 {
+fn nothing_to_check(counts: &Counts) -> Option<String> {
+    let why = if counts.repositories.listed == 0 {
         "the registry lists no repository (or none to these credentials, or none that the filters take)"
     } else if counts.tags.listed + counts.manifests + counts.indexes == 0 {
         "no repository in scope has a tag"
     } else {
-        return Vec::new();
+        return None;
     };
-    vec![format!("there was nothing to check: {nothing}")]
+    Some(format!("there was nothing to check: {why}"))
 }

@@ -7,9 +7,9 @@ use tokio::task::{Id, JoinSet};
 use super::judge::{self, Judged};
 use super::walk::{NodeId, TagId};
 use crate::model::{
-    Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reference, Repository, Tag,
+    Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
 };
-use crate::registry::{Listing, Registry, Resolved};
+use crate::registry::{Answer, Listing, Registry, Resolved};
 
 /// A question.
 pub(super) enum Visit {
@@ -41,23 +41,30 @@ pub(super) enum Seen {
     Resolved(TagId, Result<Resolved, Outcome>),
     Manifest(NodeId, Digest, Judged, Option<Document>),
     Blob(NodeId, Digest, Depth, Judged),
+    /// A blob of a registry that gave itself away as a pull-through cache.
+    CachedBlob,
     /// The visit ended without a result: a fault of this program.
     Lost(Obstacle),
 }
 
 impl Seen {
-    /// What kept the visit from seeing anything.
-    pub(super) fn obstacle(&self) -> Option<&Obstacle> {
+    /// Whether this may be the sign of an outage: an obstacle that may pass, or a 5xx.
+    pub(super) fn is_trouble(&self) -> bool {
         let outcome = match self {
-            Self::Tags(listing) => return listing.obstacle.as_ref(),
-            Self::Lost(obstacle) => return Some(obstacle),
-            Self::Resolved(_, Ok(_)) => return None,
+            Self::Tags(listing) => {
+                return listing
+                    .obstacle
+                    .as_ref()
+                    .is_some_and(Obstacle::is_transient);
+            }
+            Self::Resolved(_, Ok(_)) | Self::CachedBlob | Self::Lost(_) => return false,
             Self::Resolved(_, Err(outcome)) => outcome,
             Self::Manifest(_, _, judged, _) | Self::Blob(_, _, _, judged) => &judged.outcome,
         };
         match outcome {
-            Outcome::Unverified(obstacle) => Some(obstacle),
-            _ => None,
+            Outcome::Unverified(obstacle) => obstacle.is_transient(),
+            Outcome::Broken(defect) => defect.reason == Reason::Unreadable,
+            Outcome::Intact | Outcome::Skipped(_) => false,
         }
     }
 }
@@ -89,6 +96,9 @@ impl Visit {
                 depth,
             } => {
                 let answer = registry.blob(&repository, &digest, size, depth).await;
+                if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
+                    return Seen::CachedBlob;
+                }
                 let judged = judge::blob(&digest, size, answer);
                 Seen::Blob(id, digest, depth, judged)
             }
@@ -100,7 +110,9 @@ impl Visit {
 #[derive(Default)]
 pub(super) struct Running {
     tasks: JoinSet<Seen>,
-    walks: HashMap<Id, usize>,
+    walks: HashMap<Id, (usize, bool)>,
+    /// How many of them ask for blobs.
+    pub(super) blobs: usize,
 }
 
 impl Running {
@@ -109,8 +121,10 @@ impl Running {
     }
 
     pub(super) fn start<R: Registry>(&mut self, registry: &R, walk: usize, visit: Visit) {
+        let is_blob = matches!(visit, Visit::Blob { .. });
         let task = self.tasks.spawn(visit.run(registry.clone()));
-        self.walks.insert(task.id(), walk);
+        self.walks.insert(task.id(), (walk, is_blob));
+        self.blobs += usize::from(is_blob);
     }
 
     /// The next visit that ends, or `None` if none is under way.
@@ -126,6 +140,8 @@ impl Running {
                 )
             }
         };
-        self.walks.remove(&id).map(|walk| (walk, seen))
+        let (walk, is_blob) = self.walks.remove(&id)?;
+        self.blobs -= usize::from(is_blob);
+        Some((walk, seen))
     }
 }

@@ -1,14 +1,14 @@
 //! One repository's graph of promises: what was asked, what is still to ask, and who promised it.
 //!
-//! It lives while its repository is walked. What outlives it is a [`Walked`]: suspicions to confirm,
-//! obstacles, and counts.
+//! It lives while its repository is walked; `settle` says what it comes to in the end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::judge::{self, Judged};
+use super::obstacles::Obstacles;
 use crate::model::{
-    Defect, Depth, Descriptor, Digest, Document, Exemption, Finding, Kind, MediaKind, Mode,
-    Obstacle, ObstacleReason, Outcome, Repository, Tag, is_foreign_layer,
+    Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle, ObstacleReason,
+    Outcome, Repository, Tag, is_foreign_layer,
 };
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
@@ -28,7 +28,7 @@ pub(super) type TagId = u32;
 
 /// Who promises a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parent {
+pub(super) enum Parent {
     Tag(TagId),
     Node(NodeId),
     /// The caller, by digest.
@@ -36,44 +36,64 @@ enum Parent {
 }
 
 /// A promise: an edge of the graph, kept with its end.
-struct Edge {
-    parent: Parent,
-    kind: Kind,
-    size: Option<u64>,
-    media_type: Box<str>,
-    platform: Option<Box<str>>,
+pub(super) struct Edge {
+    pub(super) parent: Parent,
+    pub(super) kind: Kind,
+    pub(super) size: Option<u64>,
+    pub(super) media_type: Box<str>,
+    pub(super) platform: Option<Box<str>>,
 }
 
 /// An object of the repository, asked for once however many promise it.
-struct Node {
-    digest: Digest,
-    endpoint: Endpoint,
+pub(super) struct Node {
+    pub(super) digest: Digest,
+    pub(super) endpoint: Endpoint,
     nesting: u8,
-    edges: Vec<Edge>,
-    outcome: Option<Outcome>,
-    length: Option<u64>,
+    pub(super) edges: Vec<Edge>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) length: Option<u64>,
+}
+
+impl Node {
+    /// What was promised: by the most direct of the promises, a tag's before a parent's.
+    pub(super) fn kind(&self) -> Kind {
+        self.edges
+            .iter()
+            .min_by_key(|edge| edge.rank())
+            .map_or(Kind::Manifest, |edge| edge.kind)
+    }
+}
+
+impl Edge {
+    pub(super) fn rank(&self) -> u8 {
+        match self.parent {
+            Parent::Tag(_) => 0,
+            Parent::Caller => 1,
+            Parent::Node(_) => 2,
+        }
+    }
 }
 
 /// A tag and what is known of it.
-struct TagState {
-    tag: Tag,
+pub(super) struct TagState {
+    pub(super) tag: Tag,
     /// `Ok` once it is resolved, `Err` if that came to something else than a digest.
-    resolved: Option<Result<Digest, Outcome>>,
+    pub(super) resolved: Option<Result<Digest, Outcome>>,
 }
 
 /// The graph of one repository.
 pub(super) struct Walk {
     pub(super) repository: Repository,
-    mode: Mode,
-    tags: Vec<TagState>,
+    pub(super) mode: Mode,
+    pub(super) tags: Vec<TagState>,
     next_tag: TagId,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     by_key: HashMap<(Endpoint, Digest), NodeId>,
     to_visit: Vec<NodeId>,
     /// Requests of this walk that are under way.
     pub(super) under_way: usize,
     /// Why the walk is not whole, apart from its nodes and tags.
-    obstacles: Vec<Obstacle>,
+    pub(super) obstacles: Obstacles,
     pub(super) tally: Tally,
 }
 
@@ -104,26 +124,6 @@ pub(super) enum Step {
     Blob(NodeId, Digest, Option<u64>),
 }
 
-/// A finding that one look suggests, and what is needed for the second.
-#[derive(Clone)]
-pub(super) struct Suspicion {
-    pub(super) finding: Finding,
-    /// Where the object is asked for; `None` for a tag that leads nowhere.
-    pub(super) endpoint: Option<Endpoint>,
-    /// The digest that each of the finding's tags pointed to, in the order of the tags.
-    pub(super) pointed_to: Vec<Option<Digest>>,
-    /// Whether the caller named the object, or one above it, by digest: then no tag must hold.
-    pub(super) is_named: bool,
-}
-
-/// A walk that has ended.
-pub(super) struct Walked {
-    pub(super) repository: Repository,
-    pub(super) suspicions: Vec<Suspicion>,
-    pub(super) obstacles: Vec<Obstacle>,
-    pub(super) tally: Tally,
-}
-
 impl Walk {
     pub(super) fn new(repository: Repository, mode: Mode) -> Self {
         Self {
@@ -135,7 +135,7 @@ impl Walk {
             by_key: HashMap::new(),
             to_visit: Vec::new(),
             under_way: 0,
-            obstacles: Vec::new(),
+            obstacles: Obstacles::default(),
             tally: Tally::default(),
         }
     }
@@ -162,14 +162,17 @@ impl Walk {
     }
 
     /// Notes what kept a part of the repository from being seen at all.
-    pub(super) fn obstruct(&mut self, obstacle: Obstacle) {
+    pub(super) fn obstruct(&mut self, obstacle: &Obstacle) {
         self.obstacles.push(obstacle);
     }
 
     /// What to ask next, children before further tags so that little is held open. `None` while
-    /// everything known is asked.
-    pub(super) fn next(&mut self) -> Option<Step> {
-        if let Some(id) = self.to_visit.pop() {
+    /// everything known is asked, or only blobs are left and they have to wait.
+    pub(super) fn next(&mut self, blobs_may_go: bool) -> Option<Step> {
+        let may_go =
+            |id: &NodeId| blobs_may_go || self.nodes[*id as usize].endpoint == Endpoint::Manifests;
+        if let Some(position) = self.to_visit.iter().rposition(may_go) {
+            let id = self.to_visit.remove(position);
             let node = &self.nodes[id as usize];
             let digest = node.digest.clone();
             return Some(match node.endpoint {
@@ -253,7 +256,7 @@ impl Walk {
     fn expand(&mut self, id: NodeId, document: Document) {
         let nesting = self.nodes[id as usize].nesting + 1;
         if nesting > DEEPEST_NESTING && !document.children.is_empty() {
-            self.obstacles.push(Obstacle::new(
+            self.obstacles.push(&Obstacle::new(
                 ObstacleReason::TooLarge,
                 format!(
                     "indexes are nested more than {DEEPEST_NESTING} deep under {}",
@@ -299,27 +302,14 @@ impl Walk {
             media_type: entry.media_type,
             platform: entry.platform,
         };
-        if endpoint == Endpoint::Blobs && self.mode == Mode::PullThrough {
-            self.tally.skip(Exemption::PullThrough, 1);
-            return;
-        }
-        let inline = entry
-            .data
-            .as_deref()
-            .and_then(|data| judge::inline(&entry.digest, data));
-        match inline {
-            Some(Outcome::Skipped(exemption)) if endpoint == Endpoint::Blobs => {
-                self.tally.skip(exemption, 1);
-            }
-            Some(outcome @ Outcome::Broken(_)) => {
-                let id = self.promise(endpoint, entry.digest, nesting, edge);
-                if self.came_along(id) {
-                    self.nodes[id as usize].outcome = Some(outcome);
-                }
-            }
-            _ => {
-                self.promise(endpoint, entry.digest, nesting, edge);
-            }
+        let exemption = match endpoint {
+            Endpoint::Blobs if self.mode == Mode::PullThrough => Some(Exemption::PullThrough),
+            Endpoint::Blobs if entry.is_inline => Some(Exemption::InlineData),
+            _ => None,
+        };
+        match exemption {
+            Some(exemption) => self.tally.skip(exemption, 1),
+            None => _ = self.promise(endpoint, entry.digest, nesting, edge),
         }
     }
 
@@ -366,187 +356,5 @@ fn child_endpoint(child: &Descriptor) -> Endpoint {
         Endpoint::Manifests
     } else {
         Endpoint::Blobs
-    }
-}
-
-/// What leads to an object: found by going up the graph.
-#[derive(Default)]
-struct Trail {
-    tags: BTreeSet<TagId>,
-    platforms: BTreeSet<Box<str>>,
-    is_named: bool,
-}
-
-impl Walk {
-    /// Ends the walk. `cut_short` says why it ended with things left to ask.
-    pub(super) fn finish(mut self, depth: Depth, cut_short: Option<&Obstacle>) -> Walked {
-        if let Some(obstacle) = cut_short {
-            for node in self.nodes.iter_mut().filter(|node| node.outcome.is_none()) {
-                node.outcome = Some(Outcome::Unverified(obstacle.clone()));
-            }
-            for state in self
-                .tags
-                .iter_mut()
-                .filter(|state| state.resolved.is_none())
-            {
-                state.resolved = Some(Err(Outcome::Unverified(obstacle.clone())));
-            }
-        }
-        let mut suspicions = self.dangling_tags(depth);
-        let mut unverified_tags = BTreeSet::new();
-        for (id, state) in (0..).zip(&self.tags) {
-            if let Some(Err(Outcome::Unverified(obstacle))) = &state.resolved {
-                self.obstacles.push(obstacle.clone());
-                unverified_tags.insert(id);
-            }
-        }
-        let mut unverified_nodes = Vec::new();
-        for (id, node) in (0..).zip(&self.nodes) {
-            match &node.outcome {
-                Some(Outcome::Unverified(obstacle)) => {
-                    self.obstacles.push(obstacle.clone());
-                    unverified_nodes.push(id);
-                }
-                Some(Outcome::Broken(defect)) if self.is_allowed_absence(node, defect) => {
-                    self.tally.absent += 1;
-                }
-                Some(Outcome::Broken(defect)) => {
-                    suspicions.push(self.suspicion(id, defect, |_| true, depth));
-                }
-                _ => suspicions.extend(self.wrong_size(id, depth)),
-            }
-        }
-        unverified_tags.append(&mut self.trail(unverified_nodes, |_| true).tags);
-        self.tally.tags_checked = (self.tags.len() - unverified_tags.len()) as u64;
-        Walked {
-            repository: self.repository,
-            suspicions,
-            obstacles: self.obstacles,
-            tally: self.tally,
-        }
-    }
-
-    /// Sparse copies leave children out on purpose.
-    fn is_allowed_absence(&self, node: &Node, defect: &Defect) -> bool {
-        self.mode != Mode::Private
-            && defect.reason == crate::model::Reason::NotFound
-            && node.edges.iter().all(|edge| edge.kind == Kind::Child)
-    }
-
-    fn dangling_tags(&self, depth: Depth) -> Vec<Suspicion> {
-        let broken = self.tags.iter().filter_map(|state| match &state.resolved {
-            Some(Err(Outcome::Broken(defect))) => Some((state, defect)),
-            _ => None,
-        });
-        broken
-            .map(|(state, defect)| Suspicion {
-                finding: Finding {
-                    repository: self.repository.clone(),
-                    kind: Kind::Tag,
-                    digest: None,
-                    media_type: None,
-                    size: None,
-                    tags: vec![state.tag.clone()],
-                    platforms: Vec::new(),
-                    parent: None,
-                    defect: defect.clone(),
-                    depth,
-                    confirmations: 0,
-                },
-                endpoint: None,
-                pointed_to: vec![None],
-                is_named: false,
-            })
-            .collect()
-    }
-
-    /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
-    fn wrong_size(&self, id: NodeId, depth: Depth) -> Option<Suspicion> {
-        let node = &self.nodes[id as usize];
-        let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
-        let defect = node
-            .edges
-            .iter()
-            .find_map(|edge| judge::size(edge.size, node.length))?;
-        Some(self.suspicion(id, &defect, is_wrong, depth))
-    }
-
-    /// A suspicion against a node, on account of those of its promises that `is_broken` picks.
-    fn suspicion(
-        &self,
-        id: NodeId,
-        defect: &Defect,
-        is_broken: impl Fn(&Edge) -> bool,
-        depth: Depth,
-    ) -> Suspicion {
-        let node = &self.nodes[id as usize];
-        // A tag's promise is the most direct one, then the caller's, then a parent's.
-        let rank = |edge: &&Edge| match edge.parent {
-            Parent::Tag(_) => 0,
-            Parent::Caller => 1,
-            Parent::Node(_) => 2,
-        };
-        let edge = node
-            .edges
-            .iter()
-            .filter(|edge| is_broken(edge))
-            .min_by_key(rank);
-        let trail = self.trail(vec![id], is_broken);
-        let resolved = |id: &TagId| {
-            let state = &self.tags[*id as usize];
-            let digest = state
-                .resolved
-                .as_ref()
-                .and_then(|resolved| resolved.as_ref().ok())
-                .cloned();
-            (state.tag.clone(), digest)
-        };
-        let (tags, pointed_to) = trail.tags.iter().map(resolved).unzip();
-        let parent = edge.and_then(|edge| match edge.parent {
-            Parent::Node(parent) => Some(self.nodes[parent as usize].digest.clone()),
-            _ => None,
-        });
-        let media_type = edge.map(|edge| crate::model::shorten(&edge.media_type, 128));
-        Suspicion {
-            finding: Finding {
-                repository: self.repository.clone(),
-                kind: edge.map_or(Kind::Manifest, |edge| edge.kind),
-                digest: Some(node.digest.clone()),
-                media_type: media_type.filter(|media_type| !media_type.is_empty()),
-                size: edge.and_then(|edge| edge.size),
-                tags,
-                platforms: trail.platforms.into_iter().map(String::from).collect(),
-                parent,
-                defect: defect.clone(),
-                depth,
-                confirmations: 0,
-            },
-            endpoint: Some(node.endpoint),
-            pointed_to,
-            is_named: trail.is_named,
-        }
-    }
-
-    /// Goes up from `nodes` to everything that leads to them, at first over the promises that
-    /// `is_broken` picks.
-    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool) -> Trail {
-        let mut trail = Trail::default();
-        let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
-        let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
-        while let Some((id, is_first)) = above.pop() {
-            for edge in &self.nodes[id as usize].edges {
-                if is_first && !is_broken(edge) {
-                    continue;
-                }
-                trail.platforms.extend(edge.platform.clone());
-                match edge.parent {
-                    Parent::Tag(tag) => _ = trail.tags.insert(tag),
-                    Parent::Caller => trail.is_named = true,
-                    Parent::Node(parent) if seen.insert(parent) => above.push((parent, false)),
-                    Parent::Node(_) => {}
-                }
-            }
-        }
-        trail
     }
 }

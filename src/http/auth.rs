@@ -174,6 +174,24 @@ impl Auth {
             .map(Some)
     }
 
+    /// An anonymous token for another registry, which the registry redirects to. `None` if its
+    /// challenge wants anything else.
+    pub(super) async fn anonymous(
+        &self,
+        challenges: &[Challenge],
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let Some(Challenge::Bearer(challenge)) = preferred(challenges) else {
+            return Ok(None);
+        };
+        let scope = challenge.scope.as_deref().unwrap_or_default();
+        let fetched = self.service.fetch(challenge, scope, None).await?;
+        let kind = AuthorizationKind::AnonymousToken;
+        Ok(Some(Authorization {
+            header: bearer_header(&fetched.token)?,
+            kind,
+        }))
+    }
+
     fn no_credentials(&self) -> Obstacle {
         let detail = format!("{} wants a login, and there is none for it", self.registry);
         Obstacle::new(ObstacleReason::Unauthorized, detail)

@@ -151,10 +151,20 @@ impl Exchange {
         let request = ask.words();
         let mut url = ask.url.clone();
         let mut redirected = false;
+        let mut anonymous = None;
         let mut permit = self.registry_pool.enter().await?;
         for _ in 0..=MOST_REDIRECTS {
-            let authorization = if redirected { None } else { sent };
+            let authorization = if redirected { anonymous.as_ref() } else { sent };
             let response = self.send(ask, &url, authorization, &request).await?;
+            if redirected && anonymous.is_none() && response.status() == StatusCode::UNAUTHORIZED {
+                // Another registry, with a token service of its own (go-containerregistry meets
+                // them, too). It may have an anonymous token of us, and never our credentials.
+                let challenges = challenge::challenges(response.headers());
+                anonymous = self.auth.anonymous(&challenges).await?;
+                if anonymous.is_some() {
+                    continue;
+                }
+            }
             let Some(target) = redirect_target(&response, &request)? else {
                 let body = self.read(ask, response, &request).await?;
                 return Ok(Reply {

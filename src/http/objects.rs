@@ -1,6 +1,6 @@
 //! Manifests and blobs: which requests show what is there, and what their answers say.
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
+use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
@@ -113,6 +113,7 @@ impl HttpRegistry {
         let is_there = head.status.is_success() && !head.is_html();
         let is_as_promised = is_there && size.is_none_or(|size| stated.unwrap_or_default() == size);
         match size.or(stated) {
+            _ if is_from_cache(&head) => Answer::Found(head_look(&head, size)),
             // No end to read, or none that is known.
             Some(0) | None if is_there => Answer::Found(head_look(&head, size)),
             _ if is_as_promised && depth == Depth::Head => Answer::Found(head_look(&head, size)),
@@ -159,6 +160,19 @@ impl HttpRegistry {
     }
 }
 
+/// Distribution's pull-through cache answers a blob that it has to download with the bare digest for
+/// an Etag, and without ranges (registry/proxy/proxyblobstore.go); for one that is at hand, as any
+/// registry does.
+fn is_from_cache(head: &Reply) -> bool {
+    let etag = head
+        .header(ETAG)
+        .filter(|etag| etag.parse::<Digest>().is_ok());
+    head.status.is_success()
+        && !head.redirected
+        && etag.is_some()
+        && head.header(ACCEPT_RANGES).is_none()
+}
+
 fn head_look(head: &Reply, size: Option<u64>) -> BlobLook {
     BlobLook {
         request: head.request.clone(),
@@ -168,6 +182,7 @@ fn head_look(head: &Reply, size: Option<u64>) -> BlobLook {
         read: None,
         range_ignored: false,
         is_html: head.is_html(),
+        is_from_cache: is_from_cache(head),
     }
 }
 
@@ -197,6 +212,7 @@ fn get_look(reply: &Reply, range: Option<(u64, u64)>, is_whole: bool) -> BlobLoo
         range_ignored: range.is_some() && reply.status == StatusCode::OK && read.is_none(),
         read,
         is_html: reply.is_html(),
+        is_from_cache: false,
     }
 }
 

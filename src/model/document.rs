@@ -77,8 +77,8 @@ pub struct Descriptor {
     pub platform: Option<Box<str>>,
     /// Whether this is a `BuildKit` attestation, which mirrors often leave out.
     pub attestation: bool,
-    /// The content itself, where it is carried inline (`data`).
-    pub data: Option<Vec<u8>>,
+    /// Whether the content itself is carried inline (`data`), and hashes to the digest.
+    pub is_inline: bool,
 }
 
 /// What a manifest's bytes turned out to be.
@@ -256,20 +256,26 @@ fn read_list(
 fn read_descriptor(entry: Lenient<RawDescriptor>, sized: bool) -> Result<Descriptor, String> {
     let raw = entry.get().ok_or("is not a descriptor")?;
     let text = raw.digest.and_then(Lenient::get).ok_or("has no digest")?;
-    let digest = text
+    let digest: Digest = text
         .parse()
         .map_err(|_| format!("has a malformed digest: `{}`", shorten(&text, 80)))?;
     let size = raw.size.and_then(Lenient::get);
     if sized && size.is_none() {
         return Err("has no size, or not a whole number of bytes".into());
     }
-    let data = match raw.data.and_then(Lenient::get) {
-        None => None,
-        Some(text) => Some(
-            base64::engine::general_purpose::STANDARD
+    let is_inline = match raw.data.and_then(Lenient::get) {
+        None => false,
+        Some(text) => {
+            let data = base64::engine::general_purpose::STANDARD
                 .decode(text)
-                .map_err(|_| "has `data` that is not base64")?,
-        ),
+                .map_err(|_| "has `data` that is not base64")?;
+            match digest.of_same_algorithm(&data) {
+                Some(computed) if computed != digest => {
+                    return Err("has `data` that does not hash to its digest".into());
+                }
+                computed => computed.is_some(),
+            }
+        }
     };
     let reference_type = raw
         .annotations
@@ -288,7 +294,7 @@ fn read_descriptor(entry: Lenient<RawDescriptor>, sized: bool) -> Result<Descrip
             .and_then(Lenient::get)
             .and_then(RawPlatform::text),
         attestation: reference_type.as_deref() == Some("attestation-manifest"),
-        data,
+        is_inline,
     })
 }
 
@@ -345,7 +351,8 @@ mod tests {
     fn a_bad_entry_is_named_and_the_others_are_read() {
         let json = serde_json::json!({
             "config": descriptor(),
-            "layers": [descriptor(), {"digest": "sha256:zz", "size": 1}, 7, {"digest": DIGEST, "size": -1}]
+            "layers": [descriptor(), {"digest": "sha256:zz", "size": 1}, 7, {"digest": DIGEST, "size": -1},
+                       {"digest": DIGEST, "size": 2, "data": "e10="}]
         });
         let document = parse(&json, Some(OCI_MANIFEST));
         assert_eq!(document.layers.len(), 1);
@@ -355,6 +362,7 @@ mod tests {
                 "`layers[1]` has a malformed digest: `sha256:zz`",
                 "`layers[2]` is not a descriptor",
                 "`layers[3]` has no size, or not a whole number of bytes",
+                "`layers[4]` has `data` that does not hash to its digest",
             ]
         );
     }
@@ -398,7 +406,7 @@ mod tests {
         ]});
         let children = parse(&json, None).children;
         assert_eq!(children[0].platform.as_deref(), Some("linux/arm64/v8"));
-        assert_eq!(children[0].data.as_deref(), Some(b"{}".as_slice()));
+        assert!(children[0].is_inline && !children[1].is_inline);
         assert!(children[1].attestation && !children[0].attestation);
     }
 

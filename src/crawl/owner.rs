@@ -1,0 +1,336 @@
+//! The one task that owns a sweep: what is waiting, what is being walked, and what is under way.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use tokio::time::Instant;
+
+use super::Policy;
+use super::confirm::{self, Confirmed, Control};
+use super::judge;
+use super::ledger::Ledger;
+use super::scope::Source;
+use super::visit::{Running, Seen, Visit};
+use super::walk::{Step, Walk};
+use crate::model::{
+    Depth, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
+    Repository, Sweep, Tag,
+};
+use crate::registry::{Answer, Listing, Registry, Resolved};
+
+/// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
+const SUSPICIOUS_ROW: u32 = 16;
+
+/// Blobs at a time, and blobs in all, until a registry counts as none that downloads what it is asked
+/// for: a cache fills its disk with no more than this before it is recognised.
+const BLOBS_ON_PROBATION: usize = 3;
+const PROBATION: u32 = 200;
+
+const LOOKS_LIKE_A_CACHE: &str = "this looks like a pull-through cache, which downloads every blob that \
+     it is asked for; the sweep has stopped: say --mode pull-through";
+
+/// What helps where there is no catalog, or none for us.
+const NO_CATALOG: &str =
+    "; if this registry offers no catalog, name its repositories with --repo or --repos-file";
+
+/// The state of a sweep.
+pub(super) struct Crawl<'a, R> {
+    registry: R,
+    policy: &'a Policy,
+    /// Repositories not begun yet.
+    waiting: VecDeque<Repository>,
+    /// Repositories being walked, by the number that their visits carry.
+    walks: Vec<Option<Walk>>,
+    running: Running,
+    ledger: Ledger,
+    /// Blobs that were read whole and found intact, wherever: their bytes need no second reading.
+    fully_read: HashSet<Digest>,
+    control: Control,
+    troubles_in_a_row: u32,
+    /// Blobs that were not answered as a cache answers.
+    blobs_seen: u32,
+}
+
+impl<'a, R: Registry> Crawl<'a, R> {
+    pub(super) fn new(registry: R, policy: &'a Policy) -> Self {
+        Self {
+            ledger: Ledger::new(policy, registry.traffic()),
+            registry,
+            policy,
+            waiting: VecDeque::new(),
+            walks: Vec::new(),
+            running: Running::default(),
+            fully_read: HashSet::new(),
+            control: None,
+            troubles_in_a_row: 0,
+            blobs_seen: 0,
+        }
+    }
+
+    /// Runs to the end. An obstacle is an outage that ended it early.
+    pub(super) async fn run(&mut self, deadline: Option<Instant>) -> Option<Obstacle> {
+        if let Err(obstacle) = self.seed().await {
+            self.ledger.listing_failed(obstacle);
+            return None;
+        }
+        loop {
+            while self.running.len() < self.policy.concurrency.get() {
+                let Some((walk, visit)) = self.next() else {
+                    break;
+                };
+                self.running.start(&self.registry, walk, visit);
+            }
+            let Some((walk, seen)) = self.running.next().await else {
+                break;
+            };
+            if let Some(obstacle) = self.absorb(walk, seen) {
+                return Some(obstacle);
+            }
+            if self.troubles_in_a_row >= SUSPICIOUS_ROW {
+                if let Err(obstacle) = confirm::answers(&self.registry, &self.control).await {
+                    return Some(obstacle);
+                }
+                self.troubles_in_a_row = 0;
+            }
+        }
+        self.confirm(deadline).await;
+        None
+    }
+
+    /// Finds out where to begin.
+    async fn seed(&mut self) -> Result<(), Obstacle> {
+        self.registry.ping().await?;
+        let policy = self.policy;
+        match &policy.scope.source {
+            Source::Catalog => {
+                let listing = self.registry.repositories().await;
+                if let Some(refusal) = listing.absent {
+                    let detail =
+                        format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
+                    return Err(Obstacle::new(ObstacleReason::Protocol, detail));
+                }
+                self.ledger.skip(Exemption::InvalidName, listing.invalid);
+                if let Some(mut obstacle) = listing.obstacle {
+                    if !obstacle.is_transient() {
+                        // Many registries refuse a catalog, each in its own words.
+                        obstacle.detail += NO_CATALOG;
+                    }
+                    // What was listed before it is swept all the same.
+                    self.ledger.listing_failed(obstacle);
+                }
+                self.wait_for(listing.items);
+            }
+            Source::Repositories(named) => {
+                self.ledger.listed(Listed::Named);
+                self.wait_for(named.clone());
+            }
+            Source::Images(images) => {
+                let name = |(repository, reference): &(Repository, Reference)| match reference {
+                    Reference::Tag(tag) => format!("{repository}:{tag}"),
+                    Reference::Digest(digest) => format!("{repository}@{digest}"),
+                };
+                let names = images.iter().map(name).collect();
+                self.ledger.listed(Listed::Images(names));
+                self.begin_images(images);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, repositories: Vec<Repository>) {
+        let (repositories, left_out) = self.policy.scope.repositories(repositories);
+        self.ledger.skip(Exemption::RepositoryFilter, left_out);
+        self.ledger.repositories_listed(repositories.len());
+        self.waiting.extend(repositories);
+    }
+
+    fn begin_images(&mut self, images: &[(Repository, Reference)]) {
+        let mut by_repository = BTreeMap::<_, Vec<_>>::new();
+        for (repository, reference) in images {
+            by_repository
+                .entry(repository.clone())
+                .or_default()
+                .push(reference);
+        }
+        self.ledger.repositories_listed(by_repository.len());
+        for (repository, references) in by_repository {
+            let mut walk = Walk::new(repository, self.policy.mode);
+            for reference in references {
+                match reference {
+                    Reference::Tag(tag) => walk.add_tags(vec![tag.clone()]),
+                    Reference::Digest(digest) => walk.add_named(digest.clone()),
+                }
+            }
+            self.walks.push(Some(walk));
+        }
+    }
+
+    /// The next question: of a repository that is open, or the tags of one that is waiting.
+    fn next(&mut self) -> Option<(usize, Visit)> {
+        for (number, walk) in self.walks.iter_mut().enumerate() {
+            let Some(walk) = walk else { continue };
+            let blobs_may_go =
+                self.blobs_seen >= PROBATION || self.running.blobs < BLOBS_ON_PROBATION;
+            let Some(step) = walk.next(blobs_may_go) else {
+                continue;
+            };
+            walk.under_way += 1;
+            let repository = walk.repository.clone();
+            let visit = match step {
+                Step::Resolve(id, tag) => Visit::Resolve {
+                    repository,
+                    id,
+                    tag,
+                },
+                Step::Manifest(id, digest) => Visit::Manifest {
+                    repository,
+                    id,
+                    digest,
+                },
+                Step::Blob(id, digest, size) => {
+                    let is_read =
+                        self.policy.depth == Depth::Digest && self.fully_read.contains(&digest);
+                    let depth = if is_read {
+                        Depth::Tail
+                    } else {
+                        self.policy.depth
+                    };
+                    Visit::Blob {
+                        repository,
+                        id,
+                        digest,
+                        size,
+                        depth,
+                    }
+                }
+            };
+            return Some((number, visit));
+        }
+        let repository = self.waiting.pop_front()?;
+        let mut walk = Walk::new(repository.clone(), self.policy.mode);
+        walk.under_way = 1;
+        let free = self.walks.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            self.walks.push(None);
+            self.walks.len() - 1
+        });
+        self.walks[number] = Some(walk);
+        Some((number, Visit::Tags { repository }))
+    }
+
+    /// Takes in what a visit saw. What it gives is a reason to end the sweep at once.
+    fn absorb(&mut self, number: usize, seen: Seen) -> Option<Obstacle> {
+        let walk = self.walks[number].as_mut()?;
+        walk.under_way -= 1;
+        self.troubles_in_a_row = if seen.is_trouble() {
+            self.troubles_in_a_row + 1
+        } else {
+            0
+        };
+        match seen {
+            Seen::Tags(listing) => take_tags(walk, listing, self.policy),
+            Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
+            Seen::Resolved(id, Ok(Resolved::Manifest(body))) => {
+                let node = walk.tag_seen(id, Ok(Digest::sha256(&body.bytes)));
+                if let Some(node) = node.filter(|node| walk.came_along(*node)) {
+                    let (judged, document) = judge::manifest(None, Answer::Found(body));
+                    walk.manifest_seen(node, judged, document);
+                }
+            }
+            Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
+            Seen::Manifest(id, digest, judged, document) => {
+                if judged.outcome == Outcome::Intact {
+                    self.control = Some((walk.repository.clone(), digest));
+                }
+                walk.manifest_seen(id, judged, document);
+            }
+            Seen::Blob(id, digest, depth, judged) => {
+                self.blobs_seen = self.blobs_seen.saturating_add(1);
+                if depth == Depth::Digest && judged.outcome == Outcome::Intact {
+                    self.fully_read.insert(digest);
+                }
+                walk.blob_seen(id, judged);
+            }
+            Seen::CachedBlob => {
+                self.ledger.warn(LOOKS_LIKE_A_CACHE);
+                return Some(Obstacle::new(ObstacleReason::Protocol, LOOKS_LIKE_A_CACHE));
+            }
+            Seen::Lost(obstacle) => walk.obstruct(&obstacle),
+        }
+        if walk.is_done()
+            && let Some(walk) = self.walks[number].take()
+        {
+            self.ledger.walked(walk.finish(self.policy.depth, None));
+        }
+        None
+    }
+
+    /// Waits, and looks again at everything that seems broken.
+    async fn confirm(&mut self, deadline: Option<Instant>) {
+        let suspicions = self.ledger.suspicions();
+        if suspicions.is_empty() {
+            return;
+        }
+        // Rather an early second look than none before the deadline.
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(self.policy.confirm_after, |left| {
+            self.policy.confirm_after.min(left / 2)
+        });
+        tracing::info!(
+            suspicions = suspicions.len(),
+            ?wait,
+            "looking again at what seems broken"
+        );
+        tokio::time::sleep(wait).await;
+        let registry = self.registry.reconnected();
+        let are_listed = !matches!(self.policy.scope.source, Source::Images(_));
+        let concurrency = self.policy.concurrency.get();
+        let ledger = &mut self.ledger;
+        let done = |position, confirmed: Confirmed| ledger.confirmed(position, confirmed);
+        confirm::confirm(
+            &registry,
+            &suspicions,
+            &self.control,
+            are_listed,
+            concurrency,
+            done,
+        )
+        .await;
+    }
+
+    /// Ends the sweep, with what is left to ask put down to `cut_short`.
+    pub(super) fn finish(mut self, cut_short: Option<Obstacle>) -> Sweep {
+        if let Some(obstacle) = &cut_short {
+            for walk in self.walks.into_iter().flatten() {
+                self.ledger
+                    .walked(walk.finish(self.policy.depth, Some(obstacle)));
+            }
+            self.ledger.not_reached(self.waiting, obstacle);
+        }
+        self.ledger.close(self.registry.traffic(), cut_short)
+    }
+}
+
+/// Adds what is in scope of a repository's tags.
+fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
+    walk.tally.skip(Exemption::InvalidName, listing.invalid);
+    let is_named = policy.scope.source != Source::Catalog;
+    if let Some(refusal) = listing.absent.filter(|_| is_named) {
+        let detail = format!(
+            "the registry does not know it: {} answers {}",
+            refusal.request, refusal.status
+        );
+        walk.obstruct(&Obstacle::new(ObstacleReason::Protocol, detail));
+    }
+    if let Some(obstacle) = &listing.obstacle {
+        walk.obstruct(obstacle);
+    }
+    let (tags, left_out, beyond) = policy.scope.tags(listing.items);
+    walk.tally.skip(Exemption::TagFilter, left_out);
+    walk.tally.skip(Exemption::TagsPerRepo, beyond);
+    if policy.mode == Mode::PullThrough {
+        // To ask a cache for a tag is to have it stored.
+        walk.tally.skip(Exemption::PullThrough, tags.len() as u64);
+    } else {
+        walk.add_tags(tags);
+    }
+}

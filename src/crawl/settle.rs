@@ -1,0 +1,239 @@
+//! The end of a walk: from what was seen to what it means, and from a broken object up the graph to
+//! every tag that it breaks.
+
+use std::collections::BTreeSet;
+
+use super::judge;
+use super::obstacles::Obstacles;
+use super::walk::{Edge, Endpoint, NodeId, Parent, TagId, TagState, Tally, Walk};
+use crate::model::{
+    Defect, Depth, Digest, Finding, Kind, Mode, Obstacle, ObstacleReason, Outcome, Reason,
+    Repository,
+};
+
+/// A finding that one look suggests, and what is needed for the second.
+#[derive(Clone)]
+pub(super) struct Suspicion {
+    pub(super) finding: Finding,
+    /// Where the object is asked for; `None` for a tag that leads nowhere.
+    pub(super) endpoint: Option<Endpoint>,
+    /// The digest that each of the finding's tags pointed to, in the order of the tags.
+    pub(super) pointed_to: Vec<Option<Digest>>,
+    /// Whether the caller named the object, or one above it, by digest: then no tag must hold.
+    pub(super) is_named: bool,
+}
+
+/// A walk that has ended.
+pub(super) struct Walked {
+    pub(super) repository: Repository,
+    pub(super) suspicions: Vec<Suspicion>,
+    pub(super) obstacles: Obstacles,
+    pub(super) tally: Tally,
+}
+
+/// What an outcome comes to.
+enum InMode {
+    Settled,
+    Broken(Defect),
+    Absent,
+    Unverified(Obstacle),
+}
+
+impl InMode {
+    /// What was not asked for before the sweep was cut short.
+    fn left_over(cut_short: Option<&Obstacle>) -> Self {
+        let lost = || {
+            Obstacle::new(
+                ObstacleReason::Protocol,
+                "it was lost by a fault of this program",
+            )
+        };
+        Self::Unverified(cut_short.cloned().unwrap_or_else(lost))
+    }
+}
+
+/// What leads to an object: found by going up the graph.
+#[derive(Default)]
+struct Trail {
+    tags: BTreeSet<TagId>,
+    platforms: BTreeSet<Box<str>>,
+    is_named: bool,
+}
+
+impl Walk {
+    /// Ends the walk. `cut_short` says why it ended with things left to ask.
+    pub(super) fn finish(mut self, depth: Depth, cut_short: Option<&Obstacle>) -> Walked {
+        let mut suspicions = Vec::new();
+        let mut unverified = Trail::default();
+        for (id, state) in (0..).zip(&self.tags) {
+            let in_mode = match &state.resolved {
+                Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
+                Some(Ok(_)) => InMode::Settled,
+                None => InMode::left_over(cut_short),
+            };
+            match in_mode {
+                InMode::Broken(defect) => suspicions.push(self.dangling_tag(state, defect, depth)),
+                InMode::Unverified(obstacle) => {
+                    self.obstacles.push(&obstacle);
+                    unverified.tags.insert(id);
+                }
+                InMode::Absent | InMode::Settled => {}
+            }
+        }
+        let mut unverified_nodes = Vec::new();
+        for (id, node) in (0..).zip(&self.nodes) {
+            let in_mode = match &node.outcome {
+                Some(outcome) => self.in_this_mode(outcome, node.kind()),
+                None => InMode::left_over(cut_short),
+            };
+            match in_mode {
+                InMode::Broken(defect) => {
+                    suspicions.push(self.suspicion(id, &defect, |_| true, depth));
+                }
+                InMode::Absent => self.tally.absent += 1,
+                InMode::Unverified(obstacle) => {
+                    self.obstacles.push(&obstacle);
+                    unverified_nodes.push(id);
+                }
+                InMode::Settled => suspicions.extend(self.wrong_size(id, depth)),
+            }
+        }
+        unverified
+            .tags
+            .append(&mut self.trail(unverified_nodes, |_| true).tags);
+        self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
+        Walked {
+            repository: self.repository,
+            suspicions,
+            obstacles: self.obstacles,
+            tally: self.tally,
+        }
+    }
+
+    /// What an outcome means in this mode, for an object of which this kind was promised.
+    fn in_this_mode(&self, outcome: &Outcome, kind: Kind) -> InMode {
+        let defect = match outcome {
+            Outcome::Broken(defect) => defect,
+            Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),
+            Outcome::Intact | Outcome::Skipped(_) => return InMode::Settled,
+        };
+        match (self.mode, kind, defect.reason) {
+            // Sparse copies leave children out on purpose.
+            (Mode::Mirror | Mode::PullThrough, Kind::Child, Reason::NotFound) => InMode::Absent,
+            // A cache says 404 and 500 also when its upstream refuses it or cannot be reached.
+            (Mode::PullThrough, _, Reason::NotFound | Reason::Unreadable) => {
+                let evidence = &defect.evidence;
+                InMode::Unverified(Obstacle::new(
+                    ObstacleReason::RegistryError,
+                    format!(
+                        "{} answers {}, which a cache also does when its upstream refuses it",
+                        evidence.request, evidence.observed
+                    ),
+                ))
+            }
+            _ => InMode::Broken(defect.clone()),
+        }
+    }
+
+    fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Suspicion {
+        Suspicion {
+            finding: Finding {
+                repository: self.repository.clone(),
+                kind: Kind::Tag,
+                digest: None,
+                media_type: None,
+                size: None,
+                tags: vec![state.tag.clone()],
+                platforms: Vec::new(),
+                parent: None,
+                defect,
+                depth,
+                confirmations: 0,
+            },
+            endpoint: None,
+            pointed_to: vec![None],
+            is_named: false,
+        }
+    }
+
+    /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
+    fn wrong_size(&self, id: NodeId, depth: Depth) -> Option<Suspicion> {
+        let node = &self.nodes[id as usize];
+        let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
+        let defect = node
+            .edges
+            .iter()
+            .find_map(|edge| judge::size(edge.size, node.length))?;
+        Some(self.suspicion(id, &defect, is_wrong, depth))
+    }
+
+    /// A suspicion against a node, on account of those of its promises that `is_broken` picks.
+    fn suspicion(
+        &self,
+        id: NodeId,
+        defect: &Defect,
+        is_broken: impl Fn(&Edge) -> bool,
+        depth: Depth,
+    ) -> Suspicion {
+        let node = &self.nodes[id as usize];
+        let broken = node.edges.iter().filter(|edge| is_broken(edge));
+        let edge = broken.min_by_key(|edge| edge.rank());
+        let trail = self.trail(vec![id], is_broken);
+        let resolved = |id: &TagId| {
+            let state = &self.tags[*id as usize];
+            let digest = state
+                .resolved
+                .as_ref()
+                .and_then(|resolved| resolved.as_ref().ok())
+                .cloned();
+            (state.tag.clone(), digest)
+        };
+        let (tags, pointed_to) = trail.tags.iter().map(resolved).unzip();
+        let parent = edge.and_then(|edge| match edge.parent {
+            Parent::Node(parent) => Some(self.nodes[parent as usize].digest.clone()),
+            _ => None,
+        });
+        let media_type = edge.map(|edge| crate::model::shorten(&edge.media_type, 128));
+        Suspicion {
+            finding: Finding {
+                repository: self.repository.clone(),
+                kind: edge.map_or(Kind::Manifest, |edge| edge.kind),
+                digest: Some(node.digest.clone()),
+                media_type: media_type.filter(|media_type| !media_type.is_empty()),
+                size: edge.and_then(|edge| edge.size),
+                tags,
+                platforms: trail.platforms.into_iter().map(String::from).collect(),
+                parent,
+                defect: defect.clone(),
+                depth,
+                confirmations: 0,
+            },
+            endpoint: Some(node.endpoint),
+            pointed_to,
+            is_named: trail.is_named,
+        }
+    }
+
+    /// Goes up from `nodes` to everything that leads to them, at first over the promises that
+    /// `is_broken` picks.
+    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool) -> Trail {
+        let mut trail = Trail::default();
+        let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
+        let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
+        while let Some((id, is_first)) = above.pop() {
+            for edge in &self.nodes[id as usize].edges {
+                if is_first && !is_broken(edge) {
+                    continue;
+                }
+                trail.platforms.extend(edge.platform.clone());
+                match edge.parent {
+                    Parent::Tag(tag) => _ = trail.tags.insert(tag),
+                    Parent::Caller => trail.is_named = true,
+                    Parent::Node(parent) if seen.insert(parent) => above.push((parent, false)),
+                    Parent::Node(_) => {}
+                }
+            }
+        }
+        trail
+    }
+}
