@@ -151,8 +151,8 @@ impl Auth {
                 challenge.clone()
             }
             Some(Challenge::Basic) => {
-                // Harbor wants Basic for its catalog only, from those who hold a token, too.
-                if refused.is_none() {
+                // Harbor wants Basic for its catalog only, and tokens for everything else.
+                if self.scheme() == Scheme::Open {
                     self.set_scheme(Scheme::Basic);
                 }
                 let again = self.basic(scope, refused).await?;
