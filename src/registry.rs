@@ -51,6 +51,10 @@ pub trait Registry: Clone + Send + Sync + 'static {
     #[must_use]
     fn reconnected(&self) -> Self;
 
+    /// What the registry wants its clients to know (`Warning: 299`, distribution-spec, "Warnings"),
+    /// each once. For people to read, not to act upon.
+    fn notices(&self) -> Vec<String>;
+
     /// What this registry and all its clones have cost so far.
     fn traffic(&self) -> Traffic;
 }

@@ -31,16 +31,43 @@ pub(super) enum Confirmed {
     Dropped,
 }
 
-/// An object that was found intact in this sweep: if the registry answers for it, it answers.
-pub(super) type Control = Option<(Repository, Digest)>;
+/// Objects that were found intact in this sweep, the latest of each kind: if the registry answers for
+/// them, it answers. Manifests and blobs may fail apart, for they are stored and served apart.
+#[derive(Default)]
+pub(super) struct Controls {
+    pub(super) manifest: Option<(Repository, Digest)>,
+    pub(super) blob: Option<(Repository, Digest, Option<u64>)>,
+}
+
+impl Controls {
+    /// Whether something of the same kind was ever readable.
+    fn has_kind_of(&self, suspicion: &Suspicion) -> bool {
+        match suspicion.endpoint {
+            Some(Endpoint::Blobs) => self.blob.is_some(),
+            Some(Endpoint::Manifests) | None => self.manifest.is_some(),
+        }
+    }
+}
 
 /// Whether the registry answers at all right now. An outage makes every negative worthless.
-pub(super) async fn answers<R: Registry>(registry: &R, control: &Control) -> Result<(), Obstacle> {
-    let Some((repository, digest)) = control else {
-        return registry.ping().await;
-    };
-    let reference = Reference::Digest(digest.clone());
-    match registry.manifest(repository, &reference).await {
+pub(super) async fn answers<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+) -> Result<(), Obstacle> {
+    if let Some((repository, digest)) = &controls.manifest {
+        let reference = Reference::Digest(digest.clone());
+        answered(registry.manifest(repository, &reference).await)?;
+    } else {
+        registry.ping().await?;
+    }
+    if let Some((repository, digest, size)) = &controls.blob {
+        answered(registry.blob(repository, digest, *size, Depth::Tail).await)?;
+    }
+    Ok(())
+}
+
+fn answered<T>(answer: Answer<T>) -> Result<(), Obstacle> {
+    match answer {
         // Deleted meanwhile: the registry knows so, and says it.
         Answer::Found(_) | Answer::Absent(_) => Ok(()),
         Answer::Failing(refusal) => {
@@ -57,12 +84,12 @@ pub(super) async fn answers<R: Registry>(registry: &R, control: &Control) -> Res
 pub(super) async fn confirm<R: Registry>(
     registry: &R,
     suspicions: &[Suspicion],
-    control: &Control,
+    controls: &Controls,
     are_listed: bool,
     concurrency: usize,
     mut done: impl FnMut(usize, Confirmed),
 ) {
-    if let Err(outage) = answers(registry, control).await {
+    if let Err(outage) = answers(registry, controls).await {
         for (position, suspicion) in suspicions.iter().enumerate() {
             done(position, unverified(suspicion, outage.clone()));
         }
@@ -73,7 +100,7 @@ pub(super) async fn confirm<R: Registry>(
         let second = SecondLook {
             registry,
             present: &present,
-            has_control: control.is_some(),
+            controls,
         };
         async move { (position, second.confirm(suspicion).await) }
     };
@@ -184,7 +211,7 @@ impl Present {
 struct SecondLook<'a, R> {
     registry: &'a R,
     present: &'a Present,
-    has_control: bool,
+    controls: &'a Controls,
 }
 
 impl<R: Registry> SecondLook<'_, R> {
@@ -196,8 +223,10 @@ impl<R: Registry> SecondLook<'_, R> {
         };
         let finding = &suspicion.finding;
         match self.look(suspicion).await {
-            Outcome::Broken(defect) if defect.reason == Reason::Unreadable && !self.has_control => {
-                // Nothing in this registry was ever readable, so it may not be the object's fault.
+            Outcome::Broken(defect)
+                if defect.reason == Reason::Unreadable && !self.controls.has_kind_of(suspicion) =>
+            {
+                // Nothing of its kind was ever readable here, so it may not be the object's fault.
                 let evidence = &defect.evidence;
                 let detail = format!(
                     "{} answers {}, and nothing else was found to answer better",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use tokio::time::Instant;
 
 use super::Policy;
-use super::confirm::{self, Confirmed, Control};
+use super::confirm::{self, Confirmed, Controls};
 use super::judge;
 use super::ledger::Ledger;
 use super::scope::Source;
@@ -44,7 +44,7 @@ pub(super) struct Crawl<'a, R> {
     ledger: Ledger,
     /// Blobs that were read whole and found intact, wherever: their bytes need no second reading.
     fully_read: HashSet<Digest>,
-    control: Control,
+    controls: Controls,
     troubles_in_a_row: u32,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
@@ -60,7 +60,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             walks: Vec::new(),
             running: Running::default(),
             fully_read: HashSet::new(),
-            control: None,
+            controls: Controls::default(),
             troubles_in_a_row: 0,
             blobs_seen: 0,
         }
@@ -86,7 +86,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 return Some(obstacle);
             }
             if self.troubles_in_a_row >= SUSPICIOUS_ROW {
-                if let Err(obstacle) = confirm::answers(&self.registry, &self.control).await {
+                if let Err(obstacle) = confirm::answers(&self.registry, &self.controls).await {
                     return Some(obstacle);
                 }
                 self.troubles_in_a_row = 0;
@@ -239,14 +239,18 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
                 if judged.outcome == Outcome::Intact {
-                    self.control = Some((walk.repository.clone(), digest));
+                    self.controls.manifest = Some((walk.repository.clone(), digest));
                 }
                 walk.manifest_seen(id, judged, document);
             }
             Seen::Blob(id, digest, depth, judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
-                if depth == Depth::Digest && judged.outcome == Outcome::Intact {
-                    self.fully_read.insert(digest);
+                if judged.outcome == Outcome::Intact {
+                    let control = (walk.repository.clone(), digest.clone(), judged.length);
+                    self.controls.blob = Some(control);
+                    if depth == Depth::Digest {
+                        self.fully_read.insert(digest);
+                    }
                 }
                 walk.blob_seen(id, judged);
             }
@@ -289,7 +293,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         confirm::confirm(
             &registry,
             &suspicions,
-            &self.control,
+            &self.controls,
             are_listed,
             concurrency,
             done,
@@ -305,6 +309,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
                     .walked(walk.finish(self.policy.depth, Some(obstacle)));
             }
             self.ledger.not_reached(self.waiting, obstacle);
+        }
+        for notice in self.registry.notices() {
+            self.ledger.warn(&format!("the registry says: {notice}"));
         }
         self.ledger.close(self.registry.traffic(), cut_short)
     }

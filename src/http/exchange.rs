@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE, WARNING};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
@@ -212,6 +212,9 @@ impl Exchange {
             return Err(Failure::new(ObstacleReason::Timeout, detail));
         };
         let response = sent.map_err(|error| classify::transport(&error, request))?;
+        for warning in response.headers().get_all(WARNING) {
+            self.meter.warning(warning.to_str().unwrap_or_default());
+        }
         // A redirect's query is a signature, so only the host is named.
         tracing::debug!(
             request,

@@ -220,6 +220,10 @@ impl Registry for HttpRegistry {
         }
     }
 
+    fn notices(&self) -> Vec<String> {
+        self.exchange.meter.notices()
+    }
+
     fn traffic(&self) -> Traffic {
         self.exchange.meter.traffic()
     }
