@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::judge;
 use super::obstacles::Obstacles;
-use super::walk::{Edge, Endpoint, NodeId, Parent, TagId, TagState, Tally, Walk};
+use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
 use crate::model::{
     Defect, Depth, Digest, Finding, Kind, Mode, Obstacle, ObstacleReason, Outcome, Reason,
     Repository,
@@ -35,7 +35,7 @@ pub(super) struct Walked {
 enum InMode {
     Settled,
     Broken(Defect),
-    Absent,
+    Absent(Defect),
     Unverified(Obstacle),
 }
 
@@ -50,6 +50,14 @@ impl InMode {
         };
         Self::Unverified(cut_short.cloned().unwrap_or_else(lost))
     }
+}
+
+/// The indexes and manifests that promise a node.
+fn parents(node: &Node) -> impl Iterator<Item = NodeId> {
+    node.edges.iter().filter_map(|edge| match edge.parent {
+        Parent::Node(parent) => Some(parent),
+        Parent::Tag(_) | Parent::Caller => None,
+    })
 }
 
 /// What leads to an object: found by going up the graph.
@@ -77,9 +85,10 @@ impl Walk {
                     self.obstacles.push(&obstacle);
                     unverified.tags.insert(id);
                 }
-                InMode::Absent | InMode::Settled => {}
+                InMode::Absent(_) | InMode::Settled => {}
             }
         }
+        let sparse = self.indexes_with_a_child();
         let mut unverified_nodes = Vec::new();
         for (id, node) in (0..).zip(&self.nodes) {
             let in_mode = match &node.outcome {
@@ -90,7 +99,13 @@ impl Walk {
                 InMode::Broken(defect) => {
                     suspicions.push(self.suspicion(id, &defect, |_| true, depth));
                 }
-                InMode::Absent => self.tally.absent += 1,
+                InMode::Absent(defect)
+                    if self.mode == Mode::Mirror
+                        && !parents(node).all(|parent| sparse.contains(&parent)) =>
+                {
+                    suspicions.push(self.suspicion(id, &defect, |_| true, depth));
+                }
+                InMode::Absent(_) => self.tally.absent += 1,
                 InMode::Unverified(obstacle) => {
                     self.obstacles.push(&obstacle);
                     unverified_nodes.push(id);
@@ -119,7 +134,9 @@ impl Walk {
         };
         match (self.mode, kind, defect.reason) {
             // Sparse copies leave children out on purpose.
-            (Mode::Mirror | Mode::PullThrough, Kind::Child, Reason::NotFound) => InMode::Absent,
+            (Mode::Mirror | Mode::PullThrough, Kind::Child, Reason::NotFound) => {
+                InMode::Absent(defect.clone())
+            }
             // A cache says 404 and 500 also when its upstream refuses it or cannot be reached.
             (Mode::PullThrough, _, Reason::NotFound | Reason::Unreadable) => {
                 let evidence = &defect.evidence;
@@ -133,6 +150,13 @@ impl Walk {
             }
             _ => InMode::Broken(defect.clone()),
         }
+    }
+
+    /// The indexes that have a child: only of these may others be left out on purpose.
+    fn indexes_with_a_child(&self) -> BTreeSet<NodeId> {
+        let is_gone = |node: &&Node| matches!(&node.outcome, Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
+        let there = self.nodes.iter().filter(|node| !is_gone(node));
+        there.flat_map(parents).collect()
     }
 
     fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Suspicion {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::judge::{self, Judged};
 use super::obstacles::Obstacles;
 use crate::model::{
-    Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle, ObstacleReason,
-    Outcome, Repository, Tag, is_foreign_layer,
+    Defect, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
+    ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
 };
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
@@ -52,9 +52,26 @@ pub(super) struct Node {
     pub(super) edges: Vec<Edge>,
     pub(super) outcome: Option<Outcome>,
     pub(super) length: Option<u64>,
+    /// The size that it was looked at by.
+    asked: Option<u64>,
 }
 
 impl Node {
+    /// The size to look at it by: of several that are promised, the one that it turned out to have.
+    fn size(&self) -> Option<u64> {
+        let sizes = || self.edges.iter().filter_map(|edge| edge.size);
+        sizes()
+            .find(|size| Some(*size) == self.length)
+            .or_else(|| sizes().next())
+    }
+
+    /// Whether it was looked at by a wrong size, while another promise has the right one.
+    fn was_misjudged(&self) -> bool {
+        let is_size = |defect: &Defect| defect.reason == Reason::SizeMismatch;
+        let is_wrong = matches!(&self.outcome, Some(Outcome::Broken(defect)) if is_size(defect));
+        is_wrong && self.length.is_some() && self.asked != self.length && self.size() == self.length
+    }
+
     /// What was promised: by the most direct of the promises, a tag's before a parent's.
     pub(super) fn kind(&self) -> Kind {
         self.edges
@@ -173,13 +190,12 @@ impl Walk {
             |id: &NodeId| blobs_may_go || self.nodes[*id as usize].endpoint == Endpoint::Manifests;
         if let Some(position) = self.to_visit.iter().rposition(may_go) {
             let id = self.to_visit.remove(position);
-            let node = &self.nodes[id as usize];
+            let node = &mut self.nodes[id as usize];
+            node.asked = node.size();
             let digest = node.digest.clone();
             return Some(match node.endpoint {
                 Endpoint::Manifests => Step::Manifest(id, digest),
-                Endpoint::Blobs => {
-                    Step::Blob(id, digest, node.edges.iter().find_map(|edge| edge.size))
-                }
+                Endpoint::Blobs => Step::Blob(id, digest, node.asked),
             });
         }
         let state = self.tags.get(self.next_tag as usize)?;
@@ -236,11 +252,22 @@ impl Walk {
             self.tally.blobs += 1;
         }
         self.node_seen(id, judged);
+        self.look_again_if_misjudged(id);
         let node = &mut self.nodes[id as usize];
         // Nobody will ask who promised what is there, and there are many of these.
         let is_whole = |edge: &Edge| judge::size(edge.size, node.length).is_none();
         if node.outcome == Some(Outcome::Intact) && node.edges.iter().all(is_whole) {
             node.edges = Vec::new();
+        }
+    }
+
+    /// A blob that is not as long as one manifest says may be just as long as another one does.
+    fn look_again_if_misjudged(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id as usize];
+        if node.was_misjudged() {
+            node.outcome = None;
+            self.tally.blobs -= 1;
+            self.to_visit.push(id);
         }
     }
 
@@ -322,6 +349,7 @@ impl Walk {
                 && judge::size(edge.size, node.length).is_none();
             if !is_settled {
                 node.edges.push(edge);
+                self.look_again_if_misjudged(id);
             }
             return id;
         }
@@ -334,6 +362,7 @@ impl Walk {
             edges: vec![edge],
             outcome: None,
             length: None,
+            asked: None,
         });
         self.to_visit.push(id);
         id

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::challenge::{BearerChallenge, Challenge};
 use super::credentials::{CredentialSource, Credentials};
 use super::secret::Secret;
-use super::token::TokenService;
+use super::token::{Fetched, TokenService};
 use crate::model::{Obstacle, ObstacleReason, Repository};
 
 /// What a request is about to do, which decides the token that it needs.
@@ -80,6 +80,15 @@ struct Token {
 }
 
 impl Token {
+    fn issued(fetched: &Fetched, kind: AuthorizationKind) -> Result<Self, Obstacle> {
+        let header = bearer_header(&fetched.token)?;
+        Ok(Self {
+            authorization: Authorization { header, kind },
+            // Renewed at three quarters of its life, by our own clock: services' clocks differ.
+            renew_at: Instant::now() + fetched.lifetime.mul_f64(0.75),
+        })
+    }
+
     fn is_usable(&self, refused: Option<&Authorization>) -> bool {
         let was_refused = refused.is_some_and(|r| r.header == self.authorization.header);
         self.renew_at > Instant::now() && !was_refused
@@ -184,12 +193,15 @@ impl Auth {
             return Ok(None);
         };
         let scope = challenge.scope.as_deref().unwrap_or_default();
+        // Kept apart from the registry's own, by the service that issues it.
+        let slot = self.slot(&format!("anonymous {} {scope}", challenge.realm));
+        let mut token = slot.lock().await;
+        if let Some(token) = token.as_ref().filter(|token| token.is_usable(None)) {
+            return Ok(Some(token.authorization.clone()));
+        }
         let fetched = self.service.fetch(challenge, scope, None).await?;
-        let kind = AuthorizationKind::AnonymousToken;
-        Ok(Some(Authorization {
-            header: bearer_header(&fetched.token)?,
-            kind,
-        }))
+        let fetched = Token::issued(&fetched, AuthorizationKind::AnonymousToken)?;
+        Ok(Some(token.insert(fetched).authorization.clone()))
     }
 
     fn no_credentials(&self) -> Obstacle {
@@ -277,17 +289,8 @@ impl Auth {
             .service
             .fetch(challenge, token_scope, credentials.as_ref())
             .await?;
-        let authorization = Authorization {
-            header: bearer_header(&fetched.token)?,
-            kind,
-        };
-        // Renewed at three quarters of its life, by our own clock: services' clocks differ.
-        let renew_at = Instant::now() + fetched.lifetime.mul_f64(0.75);
-        *token = Some(Token {
-            authorization: authorization.clone(),
-            renew_at,
-        });
-        Ok(authorization)
+        let fetched = Token::issued(&fetched, kind)?;
+        Ok(token.insert(fetched).authorization.clone())
     }
 
     fn slot(&self, token_scope: &str) -> TokenSlot {

@@ -20,11 +20,21 @@ pub(super) struct Failure {
     pub(super) refusal: Option<Refusal>,
     /// How long the registry asks to be left alone.
     pub(super) retry_after: Option<Duration>,
+    /// Whether it was asked again already, as often as is worth it.
+    pub(super) is_final: bool,
 }
 
 impl Failure {
     pub(super) fn new(reason: ObstacleReason, detail: impl Into<String>) -> Self {
         Obstacle::new(reason, detail).into()
+    }
+
+    /// What is left after asking again.
+    pub(super) fn last_word(obstacle: Obstacle) -> Self {
+        Self {
+            is_final: true,
+            ..obstacle.into()
+        }
     }
 
     pub(super) fn answer<T>(self) -> Answer<T> {
@@ -41,6 +51,7 @@ impl From<Obstacle> for Failure {
             obstacle,
             refusal: None,
             retry_after: None,
+            is_final: false,
         }
     }
 }
@@ -152,9 +163,8 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
     // 503 speaks of the service (distribution's health check), never of one object.
     let by_object = reason == ObstacleReason::RegistryError && refusal.status != 503;
     Failure {
-        obstacle: Obstacle::new(reason, detail),
         refusal: by_object.then(|| refusal.clone()),
-        retry_after: None,
+        ..Failure::new(reason, detail)
     }
 }
 

@@ -132,10 +132,12 @@ async fn from_file(
             .iter()
             .find(|(written, _)| normal(written) == key)
             .map(|(written, helper)| (written.as_str(), helper))
+            // A store knows registries, not paths in them (config.json of docker).
             .or(config
                 .creds_store
                 .as_ref()
-                .map(|helper| (key.as_str(), helper)));
+                .filter(|_| key == registry)
+                .map(|helper| (registry, helper)));
         if let Some((server, helper)) = helper
             && let Some(found) = from_helper(path, helper, server).await?
         {

@@ -78,7 +78,7 @@ impl Exchange {
                 let most = if is_limit { RETRIES_WHEN_LIMITED } else { RETRIES };
                 // A pause longer than a sweep waits is not transient as far as this sweep goes.
                 let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
-                failure.obstacle.is_transient() && failures <= most && waits
+                failure.obstacle.is_transient() && !failure.is_final && failures <= most && waits
             })
             .notify(|failure, delay| tracing::debug!(obstacle = %failure.obstacle, ?delay, "asking again"))
             .await
@@ -87,7 +87,9 @@ impl Exchange {
     /// One attempt, for which an authorization is made or renewed at most once (and once more
     /// where the registry then asks for another kind).
     async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
-        let mut sent = self.auth.current(&ask.scope).await?;
+        // A token service is asked again by those who ask it.
+        let current = self.auth.current(&ask.scope).await;
+        let mut sent = current.map_err(Failure::last_word)?;
         let (mut is_fresh, mut held_token) = (false, false);
         loop {
             let reply = self.redirected(ask, sent.as_ref()).await?;
@@ -108,7 +110,8 @@ impl Exchange {
             let renewed = if may_renew {
                 self.auth
                     .renew(&challenges, &ask.scope, sent.as_ref())
-                    .await?
+                    .await
+                    .map_err(Failure::last_word)?
             } else {
                 None
             };
@@ -127,7 +130,10 @@ impl Exchange {
         } else {
             &self.registry_pool
         };
-        if !reply.status.is_server_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
+        // 501 refuses the method and not the object: what HEAD may not ask, GET may.
+        let has_failed =
+            reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED;
+        if !has_failed && reply.status != StatusCode::TOO_MANY_REQUESTS {
             pool.answered();
             return Ok(reply);
         }
@@ -160,7 +166,8 @@ impl Exchange {
                 // Another registry, with a token service of its own (go-containerregistry meets
                 // them, too). It may have an anonymous token of us, and never our credentials.
                 let challenges = challenge::challenges(response.headers());
-                anonymous = self.auth.anonymous(&challenges).await?;
+                let issued = self.auth.anonymous(&challenges).await;
+                anonymous = issued.map_err(Failure::last_word)?;
                 if anonymous.is_some() {
                     continue;
                 }
@@ -178,6 +185,10 @@ impl Exchange {
                 redirected = true;
                 drop(permit);
                 permit = self.storage_pool.enter().await?;
+            }
+            if target.origin() != url.origin() {
+                // What one host gave us is not the next one's business.
+                anonymous = None;
             }
             url = target;
         }

@@ -55,7 +55,10 @@ struct Pages<'a, T> {
 
 /// Where to go after a page.
 enum Next {
+    /// As the registry's link says.
     Query(String),
+    /// As we make it up where there is no link.
+    Guess(String),
     Restart,
     End,
 }
@@ -97,6 +100,7 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
         let mut query = first.clone();
         let mut seen = HashSet::new();
         let mut empty_pages = 0;
+        let mut is_guess = false;
         for _ in 0..MOST_PAGES {
             let reply = self.page(&query).await?;
             let before = self.items.len();
@@ -107,20 +111,27 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
                 empty_pages = if count == 0 { empty_pages + 1 } else { 0 };
                 self.next(&reply, count, before)
             } else {
-                self.recover(&reply, &query, &first)?
+                match self.recover(&reply, &query, &first) {
+                    // The registry does not go on from an entry: its page was the whole list (ECR).
+                    Err(_) if is_guess && matches!(reply.status.as_u16(), 400 | 404 | 405) => {
+                        Next::End
+                    }
+                    recovered => recovered?,
+                }
             };
+            is_guess = matches!(next, Next::Guess(_));
             match next {
                 Next::Restart => {
                     seen.clear();
                     query.clone_from(&first);
                 }
                 // A link that leads to where we were is the end of the list (Gitea).
-                Next::Query(next)
+                Next::Query(next) | Next::Guess(next)
                     if empty_pages <= MOST_EMPTY_PAGES && seen.insert(next.clone()) =>
                 {
                     query = next;
                 }
-                Next::Query(_) | Next::End => return Ok(()),
+                Next::Query(_) | Next::Guess(_) | Next::End => return Ok(()),
             }
         }
         let detail = format!("{} has more than {MOST_PAGES} pages", self.url.path());
@@ -169,7 +180,7 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
             .filter(|_| count == PAGE && self.items.len() > before);
         last.map_or(Next::End, |last| {
             let mut query = url::form_urlencoded::Serializer::new(format!("n={PAGE}"));
-            Next::Query(query.append_pair("last", &last.to_string()).finish())
+            Next::Guess(query.append_pair("last", &last.to_string()).finish())
         })
     }
 

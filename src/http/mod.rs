@@ -93,6 +93,7 @@ impl HttpRegistry {
             timeout: config.timeout,
             registry_is_https: config.endpoint.is_https(),
             meter: Arc::clone(&meter),
+            pool: Pool::new(config.concurrency.get()),
         };
         let name = config.endpoint.name().to_owned();
         let auth = Arc::new(Auth::new(name, config.credentials.clone(), service));

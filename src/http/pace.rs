@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::model::{Obstacle, ObstacleReason};
+use super::classify::Failure;
+use crate::model::ObstacleReason;
 
 /// The longest wait that a sweep sits out. A registry that asks for more is left alone, and what
 /// was to be asked of it is unverified.
@@ -41,9 +42,9 @@ impl Pool {
     /// Waits for a free place and for the end of a pause, whichever is later.
     ///
     /// Gives `rate_limited`, at once, if the host asked for a longer pause than a sweep waits.
-    pub(super) async fn enter(&self) -> Result<SemaphorePermit<'_>, Obstacle> {
+    pub(super) async fn enter(&self) -> Result<SemaphorePermit<'_>, Failure> {
         let permit = self.permits.acquire().await.map_err(|_| {
-            Obstacle::new(
+            Failure::new(
                 ObstacleReason::Cancelled,
                 "the pool of connections is closed",
             )
@@ -51,13 +52,14 @@ impl Pool {
         // Another request may extend the pause while this one sleeps.
         while let Some(left) = self.left() {
             if left > LONGEST_PAUSE {
-                return Err(Obstacle::new(
-                    ObstacleReason::RateLimited,
-                    format!(
-                        "the registry asks to be left alone for {} s",
-                        left.as_secs()
-                    ),
-                ));
+                let detail = format!(
+                    "the registry asks to be left alone for {} s",
+                    left.as_secs()
+                );
+                return Err(Failure {
+                    retry_after: Some(left),
+                    ..Failure::new(ObstacleReason::RateLimited, detail)
+                });
             }
             tokio::time::sleep(left).await;
         }
@@ -114,8 +116,9 @@ mod tests {
         let pool = Pool::new(1);
         pool.throttled(Some(Duration::from_secs(3600)));
         let start = Instant::now();
-        let obstacle = pool.enter().await.map(drop).expect_err("too long to wait");
-        assert_eq!(obstacle.reason, ObstacleReason::RateLimited);
+        let failure = pool.enter().await.map(drop).expect_err("too long to wait");
+        assert_eq!(failure.obstacle.reason, ObstacleReason::RateLimited);
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(3600)));
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 

@@ -15,6 +15,7 @@ use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
 use super::credentials::Credentials;
 use super::meter::Meter;
+use super::pace::{LONGEST_PAUSE, Pool};
 use super::secret::Secret;
 use crate::model::{Obstacle, ObstacleReason, shorten};
 
@@ -33,6 +34,8 @@ pub(super) struct TokenService {
     /// Whether the registry is spoken to over https: then so must be its token service.
     pub(super) registry_is_https: bool,
     pub(super) meter: Arc<Meter>,
+    /// The service's own limits: what it refuses to one repository it is not asked for the next.
+    pub(super) pool: Pool,
 }
 
 /// A token as it was issued.
@@ -64,9 +67,9 @@ impl TokenService {
             .with_max_times(RETRIES);
         fetch
             .retry(retries)
-            .when(|failure: &Failure| failure.obstacle.is_transient())
-            .adjust(|failure, delay| {
-                delay.map(|delay| delay.max(failure.retry_after.unwrap_or_default()))
+            .when(|failure: &Failure| {
+                let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
+                failure.obstacle.is_transient() && waits
             })
             .await
             .map_err(|failure| failure.obstacle)
@@ -165,6 +168,7 @@ impl TokenService {
             "{} to the token service at {host}",
             if is_post { "POST" } else { "GET" }
         );
+        let _permit = self.pool.enter().await?;
         self.meter.request();
         tracing::debug!(host, "token request");
         let mut response = request
@@ -174,11 +178,16 @@ impl TokenService {
             .map_err(|error| classify::transport(&error, &what))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            let retry_after = classify::retry_after(response.headers());
+            if matches!(status.as_u16(), 429 | 503) {
+                self.pool.throttled(retry_after);
+            }
             return Err(Failure {
-                retry_after: classify::retry_after(response.headers()),
+                retry_after,
                 ..refused(realm, status.as_u16(), false)
             });
         }
+        self.pool.answered();
         if !status.is_success() {
             return Ok(Err(status.as_u16()));
         }
@@ -257,6 +266,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             registry_is_https,
             meter: Arc::default(),
+            pool: Pool::new(1),
         }
     }
 

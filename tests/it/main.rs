@@ -1,1 +1,7 @@
+//! The tests around the crate, in this process or over loopback: its architecture, its documents,
+//! and the real HTTP side and crawl against registries that misbehave. They need nothing but this
+//! repository.
 
+mod documents;
+mod doubles;
+mod tidy;

@@ -1,0 +1,37 @@
+# What people and CI run; `make` alone lists it.
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## List what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Break a registry in this process, and find what is broken
+	@echo 'Building; the first time takes some minutes.'
+	@$(CARGO) run --quiet --release --example demo
+
+.PHONY: build
+build: ## Build target/release/probe
+	$(CARGO) build --release
+
+.PHONY: test
+test: ## Run all tests, those against real servers too (installs the servers)
+	tests/setup.sh
+	$(CARGO) test --release --workspace
+	$(CARGO) test --release --test real
+
+.PHONY: check
+check: ## Run the tests that need nothing but this repository
+	$(CARGO) test --workspace
+
+.PHONY: lint
+lint: ## Check formatting, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --test real -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
+
+.PHONY: update
+update: ## Rewrite what is generated: the help in README.md, the snapshots of reports
+	UPDATE=1 INSTA_UPDATE=always $(CARGO) test --lib --test it

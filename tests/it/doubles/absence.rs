@@ -1,0 +1,149 @@
+//! "Missing" is what a GET's 404 says, and nothing else; all other refusals are obstacles.
+
+use registry_double::{Double, Image, Reply, on};
+
+use super::probe::{Probe, details, told};
+
+/// `app:v1` of one layer, and a neighbour that stays whole.
+async fn with_neighbour() -> (Double, Image) {
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.image("neighbour", Some("v1"), &[b"another"]);
+    (double, image)
+}
+
+#[tokio::test]
+async fn a_404_of_the_registry_is_missing_whatever_its_code() {
+    for reply in [
+        Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
+        Reply::error(404, "NAME_UNKNOWN", "repository name not known"),
+        Reply::error(404, "NOT_FOUND", "not found"),
+        Reply::text(404, "404 page not found\n"),
+        Reply::status(404),
+    ] {
+        let (double, image) = with_neighbour().await;
+        let body = reply.body.clone();
+        double
+            .when(on::blob().reference(&image.layers[0]))
+            .reply(reply);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(
+            told(&sweep),
+            ["broken", "finding app layer not_found: v1"],
+            "{body:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_404_web_page_is_that_of_something_in_between() {
+    let (double, image) = with_neighbour().await;
+    double
+        .when(on::blob().reference(&image.layers[0]))
+        .reply(Reply::html(404, "Not Found"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+}
+
+#[tokio::test]
+async fn other_refusals_mean_that_we_cannot_see() {
+    for (status, reason) in [
+        (400, "protocol"),
+        (401, "unauthorized"),
+        (403, "forbidden"),
+        (407, "forbidden"),
+        (412, "forbidden"),
+        (451, "forbidden"),
+    ] {
+        let obstacle = format!("obstacle app {reason}");
+        let (double, image) = with_neighbour().await;
+        double
+            .when(on::blob().reference(&image.layers[0]))
+            .error(status, "ODD");
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep), ["unverified", &obstacle], "a blob, {status}");
+
+        let (double, image) = with_neighbour().await;
+        double
+            .when(on::manifest().reference(&image.digest))
+            .error(status, "ODD");
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(
+            told(&sweep),
+            ["unverified", &obstacle],
+            "a manifest, {status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_does_not_end_means_that_we_cannot_see() {
+    let (double, image) = with_neighbour().await;
+    double
+        .when(on::blob().reference(&image.layers[0]))
+        .reply(Reply::html(429, "Too Many Requests").with_header("Retry-After", "0"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app rate_limited"]);
+    let asked = on::blob().reference(&image.layers[0]);
+    assert!(double.count(&asked) <= 6, "{}", double.count(&asked));
+}
+
+#[tokio::test]
+async fn no_answer_means_that_we_cannot_tell() {
+    let (double, image) = with_neighbour().await;
+    double
+        .when(on::blob().reference(&image.layers[0]))
+        .hang_up();
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app connect"]);
+
+    let (double, image) = with_neighbour().await;
+    let slow = std::time::Duration::from_millis(300);
+    double
+        .when(on::blob().reference(&image.layers[0]))
+        .delay(slow * 4);
+    let sweep = Probe::of(&double).timeout(slow).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app timeout"]);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_means_that_we_cannot_tell() {
+    let (double, image) = with_neighbour().await;
+    double
+        .when(on::blob().get().reference(&image.layers[0]))
+        .stall_after(2);
+    let slow = std::time::Duration::from_millis(300);
+    let sweep = Probe::of(&double).timeout(slow).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app timeout"]);
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_an_object_is_an_obstacle() {
+    let (double, image) = with_neighbour().await;
+    let page = Reply::html(200, "Sign in");
+    double
+        .when(on::blob().reference(&image.layers[0]))
+        .reply(page.clone());
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+
+    let (double, _) = with_neighbour().await;
+    double
+        .when(on::manifest().repository("app"))
+        .reply(page.clone());
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+
+    let (double, _) = with_neighbour().await;
+    double
+        .when(on::tags().repository("app"))
+        .reply(page.clone());
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+
+    let (double, _) = with_neighbour().await;
+    double.when(on::catalog()).reply(page);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle - protocol"]);
+    assert!(details(&sweep).contains("web page"), "{}", details(&sweep));
+}

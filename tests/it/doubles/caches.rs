@@ -1,0 +1,168 @@
+//! Pull-through caches: where looking downloads, and "not found" may mean "not now".
+
+use registry_double::{Double, Image, Reply, on, presets};
+use registry_probe::model::{Mode, Verdict};
+use serde_json::json;
+
+use super::probe::{Probe, details, told};
+
+/// A cache in front of `app:multi`, an index of two images, and of what it holds: one layer.
+async fn distribution() -> (Double, Image) {
+    with_content(presets::distribution_proxy(100_000_000).await)
+}
+
+fn with_content(double: Double) -> (Double, Image) {
+    let amd64 = double.image("app", None, &[b"for one platform", &vec![b'x'; 50_000]]);
+    let arm64 = double.image("app", None, &[b"for another"]);
+    let children = [("linux/amd64", &amd64), ("linux/arm64", &arm64)];
+    double.index("app", Some("multi"), &children);
+    double.image("app", Some("v1"), &[b"a plain one"]);
+    double.upstream(|cache| cache.hold("app", &amd64.layers[0]));
+    (double, arm64)
+}
+
+#[tokio::test]
+async fn a_cache_is_not_asked_for_blobs() {
+    for double in [
+        presets::distribution_proxy(100_000_000).await,
+        presets::harbor_proxy().await,
+    ] {
+        let (double, _) = with_content(double);
+        let sweep = Probe::of(&double).mode(Mode::PullThrough).sweep().await;
+        assert_eq!(told(&sweep)[0], "intact", "{}", details(&sweep));
+        assert!(sweep.findings.is_empty() && sweep.unverified.is_empty());
+        assert_eq!(double.count(&on::blob()), 0);
+        assert_eq!(double.downloads(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn images_that_are_named_are_looked_at_and_still_no_blob() {
+    let (double, _) = distribution().await;
+    let sweep = Probe::of(&double)
+        .mode(Mode::PullThrough)
+        .images(&[("app", "multi"), ("app", "v1")])
+        .sweep()
+        .await;
+    // Two layers and a config, twice one layer and a config.
+    assert_eq!(told(&sweep), ["intact", "skipped pull_through 7"]);
+    assert_eq!((sweep.counts.indexes, sweep.counts.manifests), (1, 3));
+    assert_eq!(double.count(&on::blob()), 0);
+}
+
+#[tokio::test]
+async fn a_child_that_a_cache_does_not_have_is_counted_and_not_broken() {
+    let (double, arm64) = distribution().await;
+    double.upstream(|cache| cache.hold("app", &arm64.digest));
+    double.remove_manifest_link("app", &arm64.digest);
+    let sweep = Probe::of(&double)
+        .mode(Mode::PullThrough)
+        .images(&[("app", "multi")])
+        .sweep()
+        .await;
+    assert_eq!(
+        told(&sweep),
+        ["intact", "absent 1", "skipped pull_through 3"]
+    );
+}
+
+#[tokio::test]
+async fn a_500_by_digest_may_be_a_404_upstream() {
+    let (double, arm64) = distribution().await;
+    double.remove_manifest_link("app", &arm64.digest);
+    let sweep = Probe::of(&double)
+        .mode(Mode::PullThrough)
+        .images(&[("app", "multi")])
+        .sweep()
+        .await;
+    assert!(sweep.findings.is_empty(), "{:?}", told(&sweep));
+}
+
+#[tokio::test]
+async fn a_tag_that_is_404_may_be_a_429_upstream() {
+    let (double, _) = distribution().await;
+    // The list was answered before the upstream's limit was reached.
+    double.when(on::tags().first(1)).then(|registry, _| {
+        registry.upstream(|cache| cache.upstream_fails = true);
+    });
+    let tags = json!({"name": "app", "tags": ["multi", "v1"]});
+    double
+        .when(on::tags().after(1))
+        .reply(Reply::json(200, &tags));
+    let sweep = Probe::of(&double).mode(Mode::PullThrough).sweep().await;
+    assert!(sweep.findings.is_empty(), "{:?}", told(&sweep));
+}
+
+#[tokio::test]
+async fn a_list_that_shrinks_with_its_upstream_is_no_loss() {
+    let (double, _) = distribution().await;
+    double.upstream(|cache| cache.upstream_fails = true);
+    let sweep = Probe::of(&double).mode(Mode::PullThrough).sweep().await;
+    assert!(sweep.findings.is_empty(), "{:?}", told(&sweep));
+}
+
+#[tokio::test]
+async fn a_mirror_has_its_blobs_looked_at() {
+    let double = Double::start().await;
+    let amd64 = double.image("app", None, &[b"copied"]);
+    let arm64 = double.image("app", None, &[b"left out"]);
+    let children = [("linux/amd64", &amd64), ("linux/arm64", &arm64)];
+    double.index("app", Some("v1"), &children);
+    double.remove_manifest_link("app", &arm64.digest);
+    let sweep = Probe::of(&double).mode(Mode::Mirror).sweep().await;
+    assert_eq!(told(&sweep), ["intact", "absent 1"]);
+    assert_eq!(sweep.counts.blobs, 2);
+
+    double.remove_bytes(&amd64.layers[0]);
+    let sweep = Probe::of(&double).mode(Mode::Mirror).sweep().await;
+    assert_eq!(
+        told(&sweep),
+        ["broken", "finding app layer not_found: v1", "absent 1"]
+    );
+    // The mode is about children of indexes; what a tag names must be there.
+    double.remove_tag_link("app", "v1");
+    let sweep = Probe::of(&double).mode(Mode::Mirror).sweep().await;
+    assert_eq!(told(&sweep), ["broken", "finding app tag not_found: v1"]);
+}
+
+#[tokio::test]
+async fn a_cache_that_is_taken_for_a_registry_is_recognised_after_three_blobs() {
+    let double = presets::distribution_proxy(100_000_000).await;
+    for n in 0..10 {
+        let layer = format!("layer {n}");
+        double.image("app", Some(&format!("v{n}")), &[layer.as_bytes()]);
+    }
+    double.upstream(|cache| cache.hold("app", "something"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert!(sweep.findings.is_empty(), "{:?}", told(&sweep));
+    let mut blobs: Vec<_> = double
+        .seen(&on::blob())
+        .iter()
+        .map(|seen| seen.path().to_owned())
+        .collect();
+    blobs.sort_unstable();
+    blobs.dedup();
+    assert!(blobs.len() <= 3, "{} blobs", blobs.len());
+    let says_so = |warning: &String| warning.contains("pull-through");
+    assert!(sweep.warnings.iter().any(says_so), "{:?}", sweep.warnings);
+}
+
+#[tokio::test]
+async fn no_healthy_registry_is_mistaken_for_a_cache() {
+    for double in [
+        presets::distribution28().await,
+        presets::distribution31().await,
+        presets::object_storage().await,
+        presets::gitea().await,
+        presets::zot().await,
+    ] {
+        for n in 0..4 {
+            let layer = format!("layer {n}");
+            double.image("app", Some(&format!("v{n}")), &[layer.as_bytes()]);
+        }
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(sweep.verdict(), Verdict::Intact, "{:?}", told(&sweep));
+        assert_eq!(sweep.counts.blobs, 8);
+        assert!(sweep.warnings.is_empty(), "{:?}", sweep.warnings);
+    }
+}

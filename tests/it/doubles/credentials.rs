@@ -1,0 +1,303 @@
+//! Logins as docker and podman keep them, read by the real binary: its own environment, files and
+//! helper programs.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use base64::Engine as _;
+use registry_double::{Basic, Bearer, Double, on, presets};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// A home directory with nothing in it, in which the binary is run.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, config: &Value) -> PathBuf {
+        let path = self.path(name);
+        let parent = path.parent().expect("it is in the home");
+        std::fs::create_dir_all(parent).expect("the directory is made");
+        std::fs::write(&path, config.to_string()).expect("the config is written");
+        path
+    }
+
+    /// Writes a credential helper that notes what it is asked, and answers with these commands.
+    fn helper(&self, name: &str, answer: &str) {
+        let bin = self.path("bin");
+        std::fs::create_dir_all(&bin).expect("the directory is made");
+        let path = bin.join(format!("docker-credential-{name}"));
+        let log = self.path(&format!("{name}.log"));
+        let script = format!(
+            "#!/bin/sh\nread -r server || true\necho \"$1 $server\" >> '{}'\n{answer}\n",
+            log.display()
+        );
+        std::fs::write(&path, script).expect("the helper is written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("the helper can be run");
+    }
+
+    /// What a helper was asked so far.
+    fn asked(&self, name: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
+    /// One sweep, with an environment of nothing but this home and what is given.
+    async fn sweep(
+        &self,
+        double: &Double,
+        environment: &[(&str, &Path)],
+        arguments: &[&str],
+    ) -> Sweep {
+        let output = Command::new(env!("CARGO_BIN_EXE_probe"))
+            .args(["--once", "--output", "json", "--confirm-after", "0s"])
+            .args(arguments)
+            .arg(double.address())
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", self.path("bin").display()),
+            )
+            .env("HOME", self.0.path())
+            .envs(environment.iter().copied())
+            .output()
+            .await
+            .expect("the probe runs");
+        Sweep(output)
+    }
+}
+
+/// What the binary said and how it ended.
+struct Sweep(Output);
+
+impl Sweep {
+    fn report(&self) -> Value {
+        serde_json::from_slice(&self.0.stdout).unwrap_or_default()
+    }
+
+    /// The verdict, and the reasons of what could not be verified.
+    fn told(&self) -> Vec<String> {
+        let report = self.report();
+        let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+        let obstacles = report["unverified"].as_array().cloned().unwrap_or_default();
+        let reasons = obstacles.iter().map(|entry| text(&entry["reason"]));
+        std::iter::once(text(&report["verdict"]))
+            .chain(reasons)
+            .collect()
+    }
+
+    /// That a text is nowhere in what was printed.
+    fn assert_silent_about(&self, secret: &str) {
+        for stream in [&self.0.stdout, &self.0.stderr] {
+            let text = String::from_utf8_lossy(stream);
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+fn encoded(login: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(login)
+}
+
+/// A registry for `user` with the password `hunter2`.
+async fn locked() -> Double {
+    let double = Double::start().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    double.require(Basic::new("user", "hunter2"));
+    double
+}
+
+const FOUND: &str = r#"echo '{"ServerURL":"x","Username":"user","Secret":"hunter2"}'"#;
+const NONE: &str = "echo 'credentials not found in native keychain'; exit 1";
+
+#[tokio::test]
+async fn files_in_all_their_places() {
+    let double = locked().await;
+    let config = json!({"auths": {double.address(): {"auth": encoded("user:hunter2")}}});
+    for (place, variable) in [
+        (".docker/config.json", None),
+        ("docker/config.json", Some(("DOCKER_CONFIG", "docker"))),
+        ("auth.json", Some(("REGISTRY_AUTH_FILE", "auth.json"))),
+        ("run/containers/auth.json", Some(("XDG_RUNTIME_DIR", "run"))),
+    ] {
+        let home = Home::new();
+        home.write(place, &config);
+        let path = variable.map(|(name, value)| (name, home.path(value)));
+        let environment: Vec<_> = path
+            .iter()
+            .map(|(name, path)| (*name, path.as_path()))
+            .collect();
+        let sweep = home.sweep(&double, &environment, &[]).await;
+        assert_eq!(sweep.told(), ["intact"], "{place}");
+        sweep.assert_silent_about("hunter2");
+    }
+    let home = Home::new();
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
+    assert_eq!(sweep.0.status.code(), Some(3));
+}
+
+#[tokio::test]
+async fn an_authfile_that_is_named_is_the_only_one() {
+    let double = locked().await;
+    let home = Home::new();
+    let right = json!({"auths": {double.address(): {"auth": encoded("user:hunter2")}}});
+    let wrong = json!({"auths": {double.address(): {"auth": encoded("user:wrong")}}});
+    home.write(".docker/config.json", &wrong);
+    let path = home.write("mine.json", &right);
+    let path = path.to_str().expect("a plain path");
+    let sweep = home.sweep(&double, &[], &["--authfile", path]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+}
+
+#[tokio::test]
+async fn helpers_are_asked_in_their_protocol() {
+    let double = locked().await;
+    for config in [
+        json!({"credsStore": "test"}),
+        json!({"credHelpers": {double.address(): "test"}}),
+        json!({"credHelpers": {double.address(): "test"}, "credsStore": "other"}),
+    ] {
+        let home = Home::new();
+        home.write(".docker/config.json", &config);
+        home.helper("test", FOUND);
+        home.helper("other", "exit 7");
+        let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+        assert_eq!(sweep.told(), ["intact"], "{config}");
+        sweep.assert_silent_about("hunter2");
+        let asked = home.asked("test");
+        assert!(!asked.is_empty() && asked.len() <= 8, "{config}: {asked:?}");
+        let about_it = format!("get {}", double.address());
+        assert!(
+            asked.iter().all(|line| line.starts_with(&about_it)
+                || line.starts_with(&format!("get {}/team", double.address()))),
+            "{asked:?}"
+        );
+        // The registry's own name is what the keychain knows; it is among what is asked.
+        assert!(asked.contains(&about_it), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_helper_that_has_nothing_leaves_it_to_the_rest() {
+    let double = locked().await;
+    let home = Home::new();
+    home.helper("test", NONE);
+    home.write(
+        ".docker/config.json",
+        &json!({"credsStore": "test", "auths": {double.address(): {"auth": encoded("user:hunter2")}}}),
+    );
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    assert!(!home.asked("test").is_empty());
+}
+
+#[tokio::test]
+async fn a_helper_that_fails_is_told_by_name() {
+    let double = locked().await;
+    for answer in [
+        "echo hunter2; exit 3",
+        "echo 'not JSON: hunter2'",
+        "kill -9 $$",
+    ] {
+        let home = Home::new();
+        home.helper("test", answer);
+        home.write(".docker/config.json", &json!({"credsStore": "test"}));
+        let sweep = home.sweep(&double, &[], &[]).await;
+        assert_eq!(sweep.told(), ["unverified", "unauthorized"], "{answer}");
+        let report = sweep.report().to_string();
+        assert!(report.contains("docker-credential-test"), "{report}");
+        sweep.assert_silent_about("hunter2");
+    }
+    let home = Home::new();
+    home.write(".docker/config.json", &json!({"credsStore": "missing"}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
+}
+
+#[tokio::test]
+async fn a_helpers_identity_token_is_exchanged_by_post() {
+    let double = presets::acr().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    let home = Home::new();
+    home.helper(
+        "test",
+        r#"echo '{"Username":"<token>","Secret":"identity"}'"#,
+    );
+    home.write(".docker/config.json", &json!({"credsStore": "test"}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    assert!(double.count(&on::token().method("POST")) >= 1);
+    assert_eq!(double.count(&on::token().get()), 0);
+    assert_eq!(
+        double.count(&on::any().header_with("authorization", "identity")),
+        0
+    );
+}
+
+#[tokio::test]
+async fn an_identity_token_falls_back_to_get_where_post_is_refused() {
+    for status in [400, 401, 404, 405] {
+        let double = Double::start().await;
+        double.image("team/app", Some("v1"), &[b"a layer"]);
+        double.require(Bearer::anonymous().post_refused(status));
+        let home = Home::new();
+        let entry = json!({"auth": encoded("user:"), "identitytoken": "identity"});
+        home.write(
+            ".docker/config.json",
+            &json!({"auths": {double.address(): entry}}),
+        );
+        let sweep = home.sweep(&double, &[], &[]).await;
+        assert_eq!(sweep.told(), ["intact"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn keys_with_a_path_are_for_what_is_under_it() {
+    let double = Double::start().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    double.image("other", Some("v1"), &[b"another"]);
+    double.require(
+        Bearer::user_only("of-team", "one")
+            .user("of-all", "two")
+            .deny("nothing"),
+    );
+    let home = Home::new();
+    let of_team = format!("{}/team", double.address());
+    let auths = json!({
+        of_team: {"auth": encoded("of-team:one")},
+        double.address(): {"auth": encoded("of-all:two")},
+    });
+    home.write(".docker/config.json", &json!({"auths": auths}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    let by = |login: &str, scope: &str| {
+        let tokens = on::token().header_with("authorization", &encoded(login));
+        double.count(&tokens.param_with("scope", scope))
+    };
+    assert_eq!(by("of-team:one", "repository:team/app:"), 1);
+    assert_eq!(by("of-all:two", "repository:other:"), 1);
+    assert_eq!(by("of-all:two", "registry:catalog"), 1);
+    assert_eq!(double.count(&on::token()), 3);
+}
+
+#[tokio::test]
+async fn another_registrys_login_is_not_ours_to_use() {
+    let double = locked().await;
+    let home = Home::new();
+    let auths = json!({"127.0.0.1:1": {"auth": encoded("user:hunter2")}, "127.0.0.1": {"auth": encoded("user:hunter2")}});
+    home.write(".docker/config.json", &json!({"auths": auths}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
+    assert_eq!(double.count(&on::any().header("authorization")), 0);
+}

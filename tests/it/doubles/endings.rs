@@ -1,0 +1,171 @@
+//! Sweeps that end early: partial, honest about it, and without a verdict that was not confirmed.
+
+use std::time::Duration;
+
+use registry_double::{Double, Population, Registry, on};
+use registry_probe::model::{Listed, Sweep};
+use tokio_util::sync::CancellationToken;
+
+use super::probe::{Probe, told};
+
+/// Slow enough that a sweep of it lasts for seconds, with damage that is met at once.
+async fn slow() -> Double {
+    let double = Double::start().await;
+    let broken = double.image("a-first", Some("v1"), &[b"a layer"]);
+    double.populate(Population {
+        repositories: 20,
+        tags: 5,
+        ..Population::default()
+    });
+    double.remove_layer_link("a-first", &broken.layers[0]);
+    double
+        .when(on::any().after(20))
+        .delay(Duration::from_millis(100));
+    double
+}
+
+fn assert_partial(sweep: &Sweep, reason: &str) {
+    let told = told(sweep);
+    assert_eq!(told[0], "unverified");
+    assert!(sweep.findings.is_empty(), "one look is none: {told:?}");
+    assert!(!sweep.is_complete());
+    let obstacles = told[1..].iter().filter(|line| line.starts_with("obstacle"));
+    assert!(
+        obstacles.clone().all(|line| line.ends_with(reason)),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&format!("obstacle a-first {reason}")),
+        "the suspicion that was left: {told:?}"
+    );
+    assert_eq!(sweep.counts.repositories.listed, 21);
+    assert!(sweep.counts.repositories.checked < 21);
+    assert_eq!(sweep.repositories.len(), 21, "every one has its line");
+}
+
+#[tokio::test]
+async fn a_deadline_in_the_middle() {
+    let double = slow().await;
+    let start = std::time::Instant::now();
+    let sweep = Probe::of(&double)
+        .deadline(Duration::from_millis(700))
+        .sweep()
+        .await;
+    assert_partial(&sweep, "deadline");
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn an_order_to_stop_in_the_middle() {
+    let double = slow().await;
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let at = on::any().after(60);
+    double.when(at).then(move |_, _| stop.cancel());
+    let sweep = Probe::of(&double).cancelled_by(&cancel).sweep().await;
+    assert_partial(&sweep, "cancelled");
+    let asked = double.requests().len();
+    assert!(asked < 80, "{asked}");
+}
+
+#[tokio::test]
+async fn an_order_to_stop_before_the_second_look() {
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.remove_layer_link("app", &image.layers[0]);
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    double
+        .when(on::blob().get().reference(&image.layers[0]))
+        .then(move |_, _| stop.cancel());
+    let sweep = Probe::of(&double)
+        .confirm_after(Duration::from_secs(60))
+        .cancelled_by(&cancel)
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app cancelled"]);
+}
+
+#[tokio::test]
+async fn an_order_to_stop_before_anything_was_seen() {
+    let double = Double::start().await;
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let sweep = Probe::of(&double).cancelled_by(&cancel).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle - cancelled"]);
+    assert!(matches!(sweep.listed, Listed::Failed(_)));
+    assert_eq!(double.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_deadline_in_the_catalog() {
+    let double = Double::start().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double.when(on::catalog()).delay(Duration::from_secs(3));
+    let sweep = Probe::of(&double)
+        .deadline(Duration::from_millis(300))
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle - deadline"]);
+    assert!(matches!(sweep.listed, Listed::Failed(_)));
+}
+
+#[tokio::test]
+async fn before_a_deadline_the_second_look_comes_early() {
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.remove_layer_link("app", &image.layers[0]);
+    let sweep = Probe::of(&double)
+        .confirm_after(Duration::from_secs(600))
+        .deadline(Duration::from_secs(2))
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["broken", "finding app layer not_found: v1"]);
+}
+
+#[tokio::test]
+async fn a_deadline_during_the_second_look() {
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.remove_layer_link("app", &image.layers[0]);
+    slow_down_after(&double, &image.layers[0]);
+    let sweep = Probe::of(&double)
+        .deadline(Duration::from_millis(500))
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app deadline"]);
+}
+
+/// From the first negative on, every answer takes longer than the test waits.
+fn slow_down_after(registry: &Registry, digest: &str) {
+    let negative = on::blob().get().reference(digest).first(1);
+    registry.when(negative).then(|registry, _| {
+        registry.when(on::any()).delay(Duration::from_secs(3));
+    });
+}
+
+#[tokio::test]
+async fn a_catalog_that_breaks_off_is_swept_as_far_as_it_goes() {
+    let double = Double::start().await;
+    for name in ["a", "b", "c", "d"] {
+        double.image(name, Some("v1"), &[b"a layer"]);
+    }
+    let broken = double.image("a", Some("v2"), &[b"a lost layer"]);
+    double.remove_layer_link("a", &broken.layers[0]);
+    double.quirks(|quirks| {
+        quirks.catalog.max = Some(2);
+        quirks.catalog.over_max = registry_double::OverMax::Clamp;
+    });
+    double.when(on::catalog().after(1)).error(403, "DENIED");
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(
+        told(&sweep),
+        [
+            "broken",
+            "finding a layer not_found: v2",
+            "obstacle - forbidden"
+        ]
+    );
+    assert_eq!(sweep.counts.repositories.checked, 2);
+    assert!(!sweep.is_complete());
+}

@@ -1,0 +1,359 @@
+//! Lists: pages, their links, and what of a list is to be believed.
+
+use registry_double::{Double, LinkWhen, Next, OverMax, Registry, Reply, on, presets};
+use registry_probe::model::{Listed, Verdict};
+use serde_json::json;
+
+use super::probe::{Probe, details, told};
+
+/// `app` with so many tags of one image.
+fn tagged(registry: &Registry, tags: usize) {
+    let image = registry.image("app", None, &[b"a layer"]);
+    for n in 0..tags {
+        registry.tag("app", &format!("v{n:04}"), &image.digest);
+    }
+}
+
+/// Lists in pages of two, whatever is asked for.
+fn by_twos(registry: &Registry) {
+    registry.quirks(|quirks| {
+        for listing in [&mut quirks.catalog, &mut quirks.tags] {
+            listing.honours_n = true;
+            listing.max = Some(2);
+            listing.over_max = OverMax::Clamp;
+        }
+    });
+}
+
+#[tokio::test]
+async fn links_are_followed_wherever_they_say_they_lead() {
+    let writers: [fn(&Next) -> String; 7] = [
+        Next::relative,
+        // Another host, scheme and path: only the query counts.
+        |next| {
+            format!(
+                "<https://elsewhere.invalid/x?n=2&last={}>; rel=\"next\"",
+                next.last
+            )
+        },
+        |next| {
+            format!(
+                "<http://{}/repository/r{}?last={}>; rel=next",
+                next.host, next.path, next.last
+            )
+        },
+        |next| format!("<?last={}>; REL=\"Next\"", next.last),
+        |next| {
+            format!(
+                "</v2/?last=wrong>; rel=\"prev\", <{}?last={}>; title=\"a, b\"; rel=\"next\"",
+                next.path, next.last
+            )
+        },
+        |next| format!("<{}?n=0&next_page={}>;rel=next", next.path, next.token),
+        |next| format!("<{}?last={}&n=2>; rel=\"last next\"", next.path, next.last),
+    ];
+    for (number, link) in writers.into_iter().enumerate() {
+        let double = Double::start().await;
+        by_twos(&double);
+        double.quirks(|quirks| {
+            (quirks.catalog.link, quirks.tags.link) = (link, link);
+            quirks.tags.zero_is_default = true;
+            quirks.tags.page = Some(2);
+            quirks.catalog.zero_is_default = true;
+            quirks.catalog.page = Some(2);
+        });
+        tagged(&double, 5);
+        for name in ["b", "c", "d"] {
+            double.image(name, Some("v1"), &[b"a layer"]);
+        }
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "link {number}");
+        assert_eq!(sweep.counts.repositories.listed, 4, "link {number}");
+        assert_eq!(sweep.counts.tags.listed, 8, "link {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_on_every_page_is_no_endless_list() {
+    let double = presets::gitea().await;
+    double.quirks(|quirks| quirks.tags.max = Some(2));
+    tagged(&double, 5);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_eq!(sweep.counts.tags.listed, 5);
+    assert!(double.count(&on::tags()) <= 6);
+}
+
+#[tokio::test]
+async fn a_link_to_where_we_were_is_the_end() {
+    for target in ["last=v0000", "n=1000", ""] {
+        let double = Double::start().await;
+        tagged(&double, 3);
+        let link = format!("</v2/app/tags/list?{target}>; rel=\"next\"");
+        double.when(on::tags()).set_header("Link", &link);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{target}");
+        assert_eq!(sweep.counts.tags.listed, 3);
+        assert!(double.count(&on::tags()) <= 3, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn empty_pages_that_lead_on_and_on_have_an_end() {
+    let double = Double::start().await;
+    tagged(&double, 1);
+    double.when(on::tags()).answer(|_, request| {
+        let page: usize = request
+            .param("page")
+            .and_then(|page| page.parse().ok())
+            .unwrap_or_default();
+        let link = format!("<{}?page={}>; rel=\"next\"", request.path, page + 1);
+        Reply::json(200, &json!({"name": "app", "tags": []})).with_header("Link", &link)
+    });
+    let sweep = Probe::of(&double).sweep().await;
+    assert!(sweep.findings.is_empty());
+    assert!(
+        double.count(&on::tags()) <= 10,
+        "{}",
+        double.count(&on::tags())
+    );
+}
+
+#[tokio::test]
+async fn an_empty_page_that_leads_on_is_not_the_end() {
+    let double = Double::start().await;
+    tagged(&double, 1);
+    double.when(on::tags().nth(1)).reply(
+        Reply::json(200, &json!({"name": "app", "tags": null}))
+            .with_header("Link", "</v2/app/tags/list?last=a>; rel=\"next\""),
+    );
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_eq!(sweep.counts.tags.checked, 1);
+}
+
+#[tokio::test]
+async fn a_last_page_that_is_exactly_full() {
+    for double in [
+        presets::distribution28().await,
+        presets::debian_distribution().await,
+        presets::distribution31().await,
+    ] {
+        by_twos(&double);
+        tagged(&double, 4);
+        double.image("b", Some("v1"), &[b"a layer"]);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep), ["intact"]);
+        assert_eq!(sweep.counts.tags.checked, 5);
+        assert!(double.count(&on::tags()) <= 5);
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_that_is_refused_is_asked_for_no_more() {
+    for (status, code) in [(400, "PAGINATION_NUMBER_INVALID"), (405, "UNSUPPORTED")] {
+        let double = Double::start().await;
+        double.quirks(|quirks| {
+            quirks.tags.honours_n = true;
+            for listing in [&mut quirks.catalog, &mut quirks.tags] {
+                listing.max = Some(100);
+                listing.page = Some(2);
+                listing.over_max = OverMax::Refuse(status, code);
+            }
+        });
+        tagged(&double, 5);
+        double.image("b", Some("v1"), &[b"a layer"]);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{status}");
+        assert_eq!(sweep.counts.tags.checked, 6);
+        let refused = double
+            .seen(&on::tags())
+            .iter()
+            .filter(|seen| seen.status == status)
+            .count();
+        assert_eq!(refused, 2, "once a list");
+    }
+}
+
+#[tokio::test]
+async fn no_place_in_a_list_is_made_up_where_a_link_leads_on() {
+    let double = presets::ecr().await;
+    tagged(&double, 1001);
+    let sweep = Probe::of(&double)
+        .login("AWS", "token")
+        .tags_per_repository(1)
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["intact", "skipped tags_per_repo 1000"]);
+    assert!(
+        double
+            .seen(&on::tags())
+            .iter()
+            .all(|seen| seen.status == 200)
+    );
+}
+
+#[tokio::test]
+async fn a_full_page_without_a_link_is_gone_on_from_by_its_last_entry() {
+    let double = Double::start().await;
+    double.quirks(|quirks| {
+        quirks.tags.honours_n = true;
+        quirks.tags.link_when = LinkWhen::Never;
+    });
+    tagged(&double, 1001);
+    let probe = Probe::of(&double).tags_per_repository(1);
+    assert_eq!(
+        told(&probe.sweep().await),
+        ["intact", "skipped tags_per_repo 1000"]
+    );
+    assert_eq!(double.count(&on::tags()), 2);
+}
+
+#[tokio::test]
+async fn a_full_page_that_is_all_there_is_ends_the_list() {
+    // 2.8 ignores `n` and `last` for tags and would give the same page for ever.
+    let double = Double::start().await;
+    tagged(&double, 1000);
+    let probe = Probe::of(&double).tags_per_repository(1);
+    assert_eq!(
+        told(&probe.sweep().await),
+        ["intact", "skipped tags_per_repo 999"]
+    );
+    assert!(double.count(&on::tags()) <= 2);
+
+    // ECR refuses a `last` of one's own making, which says nothing about the list.
+    let double = presets::ecr().await;
+    tagged(&double, 1000);
+    let probe = Probe::of(&double)
+        .login("AWS", "token")
+        .tags_per_repository(1);
+    assert_eq!(
+        told(&probe.sweep().await),
+        ["intact", "skipped tags_per_repo 999"]
+    );
+}
+
+#[tokio::test]
+async fn a_list_whose_place_was_deleted_is_begun_again() {
+    for double in [presets::zot().await, presets::harbor().await] {
+        by_twos(&double);
+        tagged(&double, 6);
+        // The second page would begin after this one.
+        double.when(on::tags().first(1)).then(|registry, _| {
+            registry.remove_tag("app", "v0001");
+        });
+        let probe = Probe::of(&double).repositories(&["app"]);
+        let sweep = probe.sweep().await;
+        assert_eq!(told(&sweep), ["intact"]);
+        assert!(sweep.counts.tags.checked >= 5);
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_place_is_deleted_for_ever_has_an_end() {
+    let double = presets::zot().await;
+    by_twos(&double);
+    tagged(&double, 6);
+    let goes_on = on::tags().matching(|request| request.param("last").is_some());
+    double.when(goes_on).reply(Reply::status(404));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert!(double.count(&on::tags()) <= 10);
+}
+
+#[tokio::test]
+async fn entries_that_nobody_can_pull_by_are_counted_and_repeated_ones_taken_once() {
+    let double = Double::start().await;
+    tagged(&double, 2);
+    let digest = registry_double::sha256("x");
+    let first = json!({"name": "app", "tags": ["v0000", null, "", "a/b", digest, "v0001", 7]});
+    let second = json!({"name": "app", "tags": ["v0001", "v0000"]});
+    let link = "</v2/app/tags/list?last=v0001>; rel=\"next\"";
+    double
+        .when(on::tags().first(1))
+        .reply(Reply::json(200, &first).with_header("Link", link));
+    double
+        .when(on::tags().after(1))
+        .reply(Reply::json(200, &second));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact", "skipped invalid_name 5"]);
+    assert_eq!(sweep.counts.tags.listed, 2);
+    assert_eq!(double.count(&on::manifest().head()), 2);
+}
+
+#[tokio::test]
+async fn a_repository_without_tags_is_no_fault() {
+    let double = Double::start().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double.image("swept", Some("v1"), &[b"a layer"]);
+    double.remove_tags_directory("swept");
+    double.image("emptied", Some("v1"), &[b"a layer"]);
+    double.remove_tag("emptied", "v1");
+    double.empty_repository("new");
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_eq!(sweep.counts.repositories.checked, 4);
+}
+
+#[tokio::test]
+async fn a_repository_that_was_named_and_is_unknown_is_an_obstacle() {
+    let double = Double::start().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    let sweep = Probe::of(&double)
+        .repositories(&["app", "typo"])
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle typo protocol"]);
+}
+
+#[tokio::test]
+async fn an_empty_catalog_is_never_a_success() {
+    for double in [presets::gar().await, Double::start().await] {
+        let sweep = Probe::of(&double).sweep().await;
+        assert_ne!(sweep.verdict(), Verdict::Intact, "{:?}", told(&sweep));
+        assert!(sweep.findings.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_catalog_says_to_name_the_repositories() {
+    for reply in [
+        Reply::text(404, "404 page not found\n"),
+        Reply::error(401, "UNAUTHORIZED", "authentication required"),
+        Reply::error(403, "DENIED", "access forbidden"),
+        Reply::error(405, "UNSUPPORTED", "The operation is unsupported."),
+        Reply::error(400, "NAME_INVALID", "invalid"),
+    ] {
+        let status = reply.status;
+        let double = Double::start().await;
+        double.image("app", Some("v1"), &[b"a layer"]);
+        double.when(on::catalog()).reply(reply);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep).len(), 2, "{status}: {:?}", told(&sweep));
+        assert_eq!(sweep.verdict(), Verdict::Unverified, "{status}");
+        assert!(matches!(sweep.listed, Listed::Failed(_)), "{status}");
+        assert!(
+            details(&sweep).contains("--repo"),
+            "{status}: {}",
+            details(&sweep)
+        );
+        assert!(double.requests().len() <= 4, "{status}");
+
+        let sweep = Probe::of(&double).repositories(&["app"]).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_list_has_an_end() {
+    let double = Double::start().await;
+    tagged(&double, 1);
+    double.when(on::tags()).answer(|_, request| {
+        let page = request.param("page").unwrap_or_default();
+        let page: usize = page.parse().unwrap_or_default();
+        let link = format!("<{}?page={}>; rel=\"next\"", request.path, page + 1);
+        Reply::json(200, &json!({"name": "app", "tags": ["v0000"]})).with_header("Link", &link)
+    });
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app too_large"]);
+}

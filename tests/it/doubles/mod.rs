@@ -1,0 +1,22 @@
+//! The probe against doubles of the registries that people run and of the accidents that befall
+//! them: exactly the expected findings and obstacles, and no request that a rule forbids.
+
+mod absence;
+mod accidents;
+mod auth;
+mod blobs;
+mod caches;
+mod credentials;
+mod endings;
+mod failures;
+mod listing;
+mod manifests;
+mod manners;
+mod pace;
+mod probe;
+mod products;
+mod races;
+mod redirects;
+mod renewal;
+mod rules;
+mod zoo;

@@ -1,0 +1,180 @@
+//! Politeness: pauses are kept by all, tries are few, and not too many requests run at a time.
+
+use std::time::{Duration, SystemTime};
+
+use registry_double::{Bearer, Double, Population, Registry, Reply, on, presets};
+
+use super::probe::{Probe, details, told};
+
+fn limited(retry_after: &str) -> Reply {
+    Reply::error(429, "TOOMANYREQUESTS", "slow down").with_header("Retry-After", retry_after)
+}
+
+/// That nothing was asked between the first refusal and the end of the pause. What was under way
+/// already arrives a moment after it.
+fn assert_pause(registry: &Registry, status: u16, pause: Duration, under_way: Duration) {
+    let requests = registry.requests();
+    let refusal = requests
+        .iter()
+        .find(|seen| seen.status == status)
+        .expect("something was refused");
+    let early: Vec<_> = requests
+        .iter()
+        .filter(|seen| seen.at > refusal.at + under_way && seen.at < refusal.at + pause)
+        .map(ToString::to_string)
+        .collect();
+    assert!(early.is_empty(), "{early:?}");
+    assert!(requests.iter().any(|seen| seen.at >= refusal.at + pause));
+}
+
+async fn busy() -> Double {
+    let double = Double::start().await;
+    double.populate(Population {
+        repositories: 2,
+        tags: 5,
+        ..Population::default()
+    });
+    double
+}
+
+#[tokio::test]
+async fn nothing_is_asked_before_the_end_of_a_pause() {
+    for status in [429, 503] {
+        let double = busy().await;
+        let reply = Reply::error(status, "TOOMANYREQUESTS", "slow down");
+        double
+            .when(on::manifest().nth(4))
+            .reply(reply.with_header("Retry-After", "1"));
+        let sweep = Probe::of(&double).concurrency(1).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{status}");
+        assert_pause(&double, status, Duration::from_secs(1), Duration::ZERO);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_holds_for_everybody() {
+    let double = busy().await;
+    double.when(on::manifest().nth(4)).reply(limited("1"));
+    let sweep = Probe::of(&double).concurrency(4).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let moment = Duration::from_millis(200);
+    assert_pause(&double, 429, Duration::from_secs(1), moment);
+}
+
+#[tokio::test]
+async fn a_pause_can_be_a_date() {
+    let double = busy().await;
+    let until = SystemTime::now() + Duration::from_secs(3);
+    let date = httpdate::fmt_http_date(until);
+    double.when(on::manifest().nth(4)).reply(limited(&date));
+    let sweep = Probe::of(&double).concurrency(1).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    // Dates are whole seconds, and the sweep began a moment after this one was made.
+    assert_pause(&double, 429, Duration::from_secs(1), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_refusal_that_names_no_pause_gets_one_all_the_same() {
+    let double = busy().await;
+    let page = Reply::html(429, "429 Too Many Requests");
+    double.when(on::manifest().nth(4)).reply(page);
+    let sweep = Probe::of(&double).concurrency(1).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_pause(&double, 429, Duration::from_secs(2), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_pause_longer_than_a_sweep_waits_ends_it() {
+    let double = busy().await;
+    double.when(on::manifest().after(4)).reply(limited("3600"));
+    let start = std::time::Instant::now();
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sweep.verdict().word(), "unverified");
+    assert!(sweep.findings.is_empty());
+    assert!(
+        details(&sweep).contains("left alone"),
+        "{}",
+        details(&sweep)
+    );
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let refused = double
+        .requests()
+        .iter()
+        .filter(|seen| seen.status == 429)
+        .count();
+    assert!(refused <= 4, "those that were under way: {refused}");
+}
+
+#[tokio::test]
+async fn a_limit_is_waited_for_several_times() {
+    let double = busy().await;
+    double.when(on::manifest().first(4)).reply(limited("0"));
+    let sweep = Probe::of(&double).concurrency(1).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+}
+
+#[tokio::test]
+async fn no_more_at_a_time_than_agreed() {
+    for at_a_time in [1, 3] {
+        let double = presets::object_storage().await;
+        double.populate(Population {
+            repositories: 5,
+            tags: 3,
+            ..Population::default()
+        });
+        double.when(on::any()).delay(Duration::from_millis(5));
+        let sweep = Probe::of(&double).concurrency(at_a_time).sweep().await;
+        assert_eq!(told(&sweep), ["intact"]);
+        assert!(double.peak_in_flight() <= at_a_time);
+        assert!(double.companion().peak_in_flight() <= at_a_time);
+    }
+}
+
+#[tokio::test]
+async fn storage_has_a_pause_of_its_own() {
+    let double = presets::object_storage().await;
+    double.populate(Population {
+        tags: 5,
+        ..Population::default()
+    });
+    let slow = Reply::xml_error(503, "SlowDown").with_header("Retry-After", "1");
+    double.companion().when(on::storage().nth(3)).reply(slow);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let moment = Duration::from_millis(200);
+    assert_pause(double.companion(), 503, Duration::from_secs(1), moment);
+}
+
+#[tokio::test]
+async fn the_token_services_pause_is_kept_too() {
+    let double = busy().await;
+    double.require(Bearer::anonymous());
+    double.when(on::token().nth(2)).reply(limited("1"));
+    let sweep = Probe::of(&double).concurrency(1).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_pause(&double, 429, Duration::from_secs(1), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_token_service_that_wants_to_be_left_alone_for_long_ends_what_needs_it() {
+    let double = busy().await;
+    double.require(Bearer::anonymous());
+    double.when(on::token()).reply(limited("3600"));
+    let sweep = Probe::of(&double)
+        .deadline(Duration::from_secs(4))
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle - rate_limited"]);
+    assert!(double.count(&on::token()) <= 2);
+}
+
+#[tokio::test]
+async fn the_cost_of_a_healthy_sweep() {
+    let double = busy().await;
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    // Ping, catalog, two lists; ten tags, ten manifests; per repository ten configs and two layers,
+    // by HEAD and by GET.
+    assert_eq!(double.requests().len(), 4 + 10 + 10 + 2 * (5 + 2) * 2);
+    assert_eq!(sweep.counts.requests, double.requests().len() as u64);
+}

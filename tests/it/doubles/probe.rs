@@ -1,0 +1,224 @@
+//! The probe as the tests run it: the real HTTP side and the real crawl against one double, in this
+//! process.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use registry_double::Registry;
+use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
+use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
+use registry_probe::model::{
+    Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Sweep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::manners;
+
+/// One sweep to be: a registry, and how to look at it. By default as `probe --once` does it, only
+/// with short waits.
+pub(super) struct Probe<'a> {
+    registry: &'a Registry,
+    config: Config,
+    policy: Policy,
+    cancel: CancellationToken,
+}
+
+fn at_a_time(requests: usize) -> NonZeroUsize {
+    NonZeroUsize::new(requests).expect("some requests at a time")
+}
+
+fn repository(name: &str) -> Repository {
+    name.parse().expect("a repository's name")
+}
+
+impl<'a> Probe<'a> {
+    /// Everything in this registry.
+    pub(super) fn of(registry: &'a Registry) -> Self {
+        let endpoint = Endpoint::parse(&registry.url(), false).expect("the double has an address");
+        let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
+        let policy = Policy {
+            registry: endpoint.name().to_owned(),
+            scope: Scope {
+                source: Source::Catalog,
+                repositories: everything.clone(),
+                tags: everything,
+                tags_per_repository: None,
+            },
+            depth: Depth::Tail,
+            mode: Mode::Private,
+            concurrency: at_a_time(4),
+            confirm_after: Duration::ZERO,
+            deadline: None,
+        };
+        let config = Config {
+            endpoint,
+            credentials: CredentialSource::None,
+            ca_pem: None,
+            skip_tls_verify: false,
+            concurrency: at_a_time(4),
+            timeout: Duration::from_secs(5),
+        };
+        Self {
+            registry,
+            config,
+            policy,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn depth(mut self, depth: Depth) -> Self {
+        self.policy.depth = depth;
+        self
+    }
+
+    pub(super) fn mode(mut self, mode: Mode) -> Self {
+        self.policy.mode = mode;
+        self
+    }
+
+    /// These repositories, without asking for the catalog.
+    pub(super) fn repositories(mut self, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| repository(name)).collect();
+        self.policy.scope.source = Source::Repositories(names);
+        self
+    }
+
+    /// These images, each a repository and a tag or digest, without asking for any list.
+    pub(super) fn images(mut self, images: &[(&str, &str)]) -> Self {
+        let reference = |text: &str| match text.parse::<Digest>() {
+            Ok(digest) => Reference::Digest(digest),
+            Err(_) => Reference::Tag(text.parse().expect("a tag or digest")),
+        };
+        let images = images
+            .iter()
+            .map(|(name, text)| (repository(name), reference(text)));
+        self.policy.scope.source = Source::Images(images.collect());
+        self
+    }
+
+    /// The tags that match, and no others.
+    pub(super) fn tags(mut self, pattern: &str) -> Self {
+        self.policy.scope.tags = Filter::new(&[pattern.to_owned()], &[]).expect("a pattern");
+        self
+    }
+
+    pub(super) fn tags_per_repository(mut self, most: usize) -> Self {
+        self.policy.scope.tags_per_repository = Some(most);
+        self
+    }
+
+    pub(super) fn login(mut self, username: &str, password: &str) -> Self {
+        self.config.credentials = CredentialSource::Given {
+            username: username.to_owned(),
+            password: Secret::new(password),
+        };
+        self
+    }
+
+    /// Logins from these docker configs.
+    pub(super) fn authfiles(mut self, paths: &[PathBuf]) -> Self {
+        self.config.credentials = CredentialSource::Files(paths.to_vec());
+        self
+    }
+
+    pub(super) fn concurrency(mut self, requests: usize) -> Self {
+        self.config.concurrency = at_a_time(requests);
+        self.policy.concurrency = at_a_time(requests);
+        self
+    }
+
+    pub(super) fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = timeout;
+        self
+    }
+
+    pub(super) fn confirm_after(mut self, wait: Duration) -> Self {
+        self.policy.confirm_after = wait;
+        self
+    }
+
+    pub(super) fn deadline(mut self, deadline: Duration) -> Self {
+        self.policy.deadline = Some(deadline);
+        self
+    }
+
+    pub(super) fn cancelled_by(mut self, cancel: &CancellationToken) -> Self {
+        self.cancel = cancel.clone();
+        self
+    }
+
+    /// Sweeps, and holds every request of the log against the manners that all requests must have.
+    pub(super) async fn sweep(self) -> Sweep {
+        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let sweep = crawl::sweep(&http, &self.policy, &self.cancel).await;
+        manners::hold(self.registry);
+        sweep
+    }
+}
+
+/// All that a sweep says, one fact a line and nothing left out, so that a test that compares it
+/// asserts exactly what is expected: the verdict, `finding REPOSITORY KIND REASON: TAGS`, `obstacle
+/// REPOSITORY REASON`, `absent N`, `skipped EXEMPTION N`, and `warning` with its first words.
+pub(super) fn told(sweep: &Sweep) -> Vec<String> {
+    let mut lines = vec![sweep.verdict().to_string()];
+    let finding = |finding: &Finding| {
+        let tags: Vec<_> = finding.tags.iter().map(ToString::to_string).collect();
+        let (kind, reason) = (finding.kind, finding.defect.reason);
+        assert!(
+            finding.confirmations > 0,
+            "counted on one look: {finding:?}"
+        );
+        format!(
+            "finding {} {kind} {reason}: {}",
+            finding.repository,
+            tags.join(" ")
+        )
+    };
+    let mut findings: Vec<_> = sweep.findings.iter().map(finding).collect();
+    // The sweep sorts them by digest, which says nothing to a reader of a test.
+    findings.sort_unstable();
+    lines.append(&mut findings);
+    for group in &sweep.unverified {
+        let place = group
+            .repository
+            .as_ref()
+            .map_or("-".to_owned(), ToString::to_string);
+        lines.push(format!("obstacle {place} {}", group.obstacle.reason));
+    }
+    if sweep.counts.absent > 0 {
+        lines.push(format!("absent {}", sweep.counts.absent));
+    }
+    let skipped: &BTreeMap<Exemption, u64> = &sweep.skipped;
+    lines.extend(
+        skipped
+            .iter()
+            .map(|(exemption, count)| format!("skipped {exemption} {count}")),
+    );
+    lines.extend(sweep.warnings.iter().map(|warning| {
+        let first_words = warning.split(':').next().unwrap_or_default();
+        format!("warning {first_words}")
+    }));
+    lines
+}
+
+/// The digests of a sweep's findings, in their order.
+pub(super) fn broken(sweep: &Sweep) -> Vec<String> {
+    let digest = |digest: &Digest| digest.to_string();
+    sweep
+        .findings
+        .iter()
+        .map(|finding| finding.digest.as_ref().map(digest).unwrap_or_default())
+        .collect()
+}
+
+/// What the obstacles say, in one text.
+pub(super) fn details(sweep: &Sweep) -> String {
+    let details: Vec<_> = sweep
+        .unverified
+        .iter()
+        .map(|group| group.obstacle.detail.as_str())
+        .collect();
+    details.join("\n")
+}

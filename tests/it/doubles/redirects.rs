@@ -1,0 +1,272 @@
+//! Redirects: followed with the same method, without our credentials, and never remembered.
+
+use std::time::Duration;
+
+use registry_double::{Basic, Bearer, Double, Reply, on, presets};
+
+use super::manners;
+use super::probe::{Probe, details, told};
+
+fn long() -> Vec<u8> {
+    vec![b'x'; 100_000]
+}
+
+#[tokio::test]
+async fn every_kind_of_redirect_keeps_method_and_range_and_drops_the_authorization() {
+    for status in [301, 302, 303, 307, 308] {
+        let double = Double::start().await;
+        double.require(Basic::new("user", "secret"));
+        let image = double.image("app", Some("v1"), &[&long()]);
+        let storage = Double::beside(&double).await;
+        double
+            .when(on::blob())
+            .redirect_to_storage(status, &storage);
+        let sweep = Probe::of(&double).login("user", "secret").sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{status}");
+        manners::hold(&storage);
+        let layer = storage.seen(&on::storage().reference(&image.layers[0]));
+        let asked: Vec<_> = layer
+            .iter()
+            .map(|seen| (seen.method(), seen.header("range")))
+            .collect();
+        assert_eq!(
+            asked,
+            [("HEAD", None), ("GET", Some("bytes=99999-99999"))],
+            "{status}"
+        );
+        assert_eq!(storage.count(&on::any().header("authorization")), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_for_one_request() {
+    let double = presets::object_storage().await;
+    double.image("app", Some("v1"), &[b"a layer", &long()]);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let storage = double.companion();
+    assert_eq!(
+        storage.count(&on::any()),
+        double.count(&on::blob()),
+        "each look begins at the registry"
+    );
+    let mut addresses: Vec<_> = storage
+        .requests()
+        .iter()
+        .map(|seen| format!("{} {}?{}", seen.method(), seen.path(), seen.query()))
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), storage.count(&on::any()));
+}
+
+#[tokio::test]
+async fn an_address_that_expires_at_once_is_not_kept() {
+    let double = presets::object_storage().await;
+    double
+        .companion()
+        .quirks(|quirks| quirks.signed_for = Duration::from_millis(150));
+    for n in 0..10 {
+        double.image("app", Some(&format!("v{n}")), &[format!("{n}").as_bytes()]);
+    }
+    double.when(on::blob()).delay(Duration::from_millis(50));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+}
+
+#[tokio::test]
+async fn a_redirect_whose_own_body_does_not_come_is_followed() {
+    let double = presets::gitea_with_storage().await;
+    double.image("app", Some("v1"), &[b"a layer", &long()]);
+    let sweep = Probe::of(&double)
+        .timeout(Duration::from_secs(2))
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert!(double.companion().count(&on::storage().get()) > 0);
+}
+
+#[tokio::test]
+async fn storage_that_refuses_head_is_asked_by_get() {
+    for status in [403, 405, 501] {
+        let double = presets::object_storage().await;
+        double.image("app", Some("v1"), &[b"a layer", &long()]);
+        double
+            .companion()
+            .when(on::storage().head())
+            .reply(Reply::xml_error(status, "NotForHead"));
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_storage_does_not_have_is_broken_and_no_signature_is_told() {
+    let double = presets::object_storage().await;
+    let image = double.image("app", Some("v1"), &[b"a layer", &long()]);
+    // The registry's cache believes in it; the bucket has lost it.
+    double.quirks(|quirks| quirks.descriptor_cache = registry_double::DescriptorCache::Warm);
+    double.remove_bytes(&image.layers[1]);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(
+        told(&sweep),
+        ["broken", "finding app layer storage_missing: v1"]
+    );
+    let said = format!("{sweep:?}");
+    assert!(!said.contains("X-Signature"), "{said}");
+    assert_eq!(sweep.findings[0].defect.evidence.status, Some(404));
+}
+
+#[tokio::test]
+async fn storage_that_refuses_a_get_is_an_obstacle_of_its_own() {
+    let double = presets::object_storage().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double
+        .companion()
+        .when(on::storage())
+        .reply(Reply::xml_error(403, "AccessDenied"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app forbidden"]);
+    assert!(details(&sweep).contains("storage"), "{}", details(&sweep));
+    assert!(!details(&sweep).contains("X-Signature"));
+}
+
+#[tokio::test]
+async fn storage_that_does_not_answer_gives_away_no_signature() {
+    let double = presets::object_storage().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double.companion().when(on::storage()).hang_up();
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app connect"]);
+    assert!(!details(&sweep).contains("X-Signature"));
+}
+
+#[tokio::test]
+async fn storage_that_is_shorter_than_promised_is_seen() {
+    let double = presets::object_storage().await;
+    let image = double.image("app", Some("v1"), &[b"a layer", &long()]);
+    double.truncate_bytes(&image.layers[1], 1000);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(
+        told(&sweep),
+        ["broken", "finding app layer size_mismatch: v1"]
+    );
+}
+
+#[tokio::test]
+async fn redirects_in_a_circle_have_an_end() {
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    let itself = (*double).clone();
+    double
+        .when(on::blob().reference(&image.layers[0]))
+        .redirect_to(307, &itself);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert!(double.count(&on::blob().reference(&image.layers[0])) <= 12);
+}
+
+#[tokio::test]
+async fn a_redirect_to_nowhere_is_an_obstacle() {
+    for location in ["file:///etc/passwd", "gopher://x/", "http://", ""] {
+        let double = Double::start().await;
+        double.image("app", Some("v1"), &[b"a layer"]);
+        double.when(on::blob()).redirect(307, location);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(
+            told(&sweep)[..1],
+            ["unverified"],
+            "{location}: {}",
+            details(&sweep)
+        );
+        assert!(sweep.findings.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_moved_behind_a_path_of_its_own_keeps_our_credentials() {
+    let double = Double::start().await;
+    double.require(Basic::new("user", "secret"));
+    double.image("app", Some("v1"), &[b"a layer"]);
+    let itself = (*double).clone();
+    // Harbor sends `nginx` to `library/nginx`, at the same address.
+    double
+        .when(on::manifest().repository("alias"))
+        .answer(move |_, request| {
+            let path = request.path.replace("/alias/", "/app/");
+            Reply::redirect(301, &format!("{}{path}", itself.url()))
+        });
+    let sweep = Probe::of(&double)
+        .login("user", "secret")
+        .images(&[("alias", "v1")])
+        .sweep()
+        .await;
+    // The manifest is there; its blobs are asked for under the name that was given.
+    assert!(
+        double.count(&on::manifest().repository("app").header("authorization")) > 0,
+        "{:?}",
+        told(&sweep)
+    );
+    assert_eq!(sweep.counts.manifests, 1);
+}
+
+#[tokio::test]
+async fn another_registry_gets_one_anonymous_token_exchange_and_nothing_of_ours() {
+    let front = Double::start().await;
+    front.require(Basic::new("user", "secret"));
+    front.image("app", Some("v1"), &[b"a layer"]);
+    let backend = Double::start().await;
+    backend.image("app", Some("v1"), &[b"a layer"]);
+    backend.require(Bearer::anonymous());
+    for matcher in [on::manifest(), on::blob()] {
+        front.when(matcher).redirect_to(307, &backend);
+    }
+    let probe = Probe::of(&front).login("user", "secret").concurrency(1);
+    let sweep = probe.sweep().await;
+    for seen in backend.requests() {
+        let authorization = seen.header("authorization").unwrap_or_default();
+        assert!(!authorization.starts_with("Basic"), "{seen}");
+    }
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_eq!(backend.count(&on::token().header("authorization")), 0);
+    assert_eq!(backend.count(&on::token()), 1);
+}
+
+#[tokio::test]
+async fn the_storage_of_another_registry_does_not_get_that_registrys_token() {
+    let front = Double::start().await;
+    front.image("app", Some("v1"), &[b"a layer"]);
+    let backend = presets::object_storage().await;
+    backend.image("app", Some("v1"), &[b"a layer"]);
+    backend.require(Bearer::anonymous());
+    front.when(on::blob()).redirect_to(307, &backend);
+    let sweep = Probe::of(&front).sweep().await;
+    manners::hold(backend.companion());
+    assert_eq!(told(&sweep), ["intact"]);
+}
+
+#[tokio::test]
+async fn another_registry_that_lets_nobody_in_is_not_asked_for_ever() {
+    let front = Double::start().await;
+    front.require(Basic::new("user", "secret"));
+    let image = front.image("app", Some("v1"), &[b"a layer"]);
+    let backend = Double::start().await;
+    backend.require(Bearer::anonymous().deny("app"));
+    front
+        .when(on::blob().reference(&image.layers[0]))
+        .redirect_to(307, &backend);
+    let sweep = Probe::of(&front).login("user", "secret").sweep().await;
+    let told = told(&sweep);
+    assert_eq!(told[0], "unverified");
+    assert!(sweep.findings.is_empty(), "{told:?}");
+    assert!(backend.count(&on::token()) <= 2);
+    assert_eq!(
+        backend.count(&on::any().header_with("authorization", "Basic")),
+        0
+    );
+    assert!(
+        backend.requests().len() <= 8,
+        "{}",
+        backend.requests().len()
+    );
+}

@@ -1,0 +1,565 @@
+//! The invariants of ARCHITECTURE.md, held by reading `src/**`. Each rule is also shown a source
+//! that breaks it, so that none of them can go blind unnoticed.
+
+pub(crate) mod source;
+
+use source::{Source, Token, functions, is_word};
+
+/// The floors, from the lowest: each top-level module and those that it may import. What a module may
+/// import stands above it, so that the imports cannot go round in a circle.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("registry", &["model"]),
+    ("http", &["model", "registry"]),
+    ("crawl", &["model", "registry"]),
+    ("report", &["model"]),
+    ("cli", &["model", "registry", "http", "crawl", "report"]),
+];
+
+/// Names that belong into one part of the program, and where that is. A part that is not there yet is
+/// named already, so that it cannot begin in the wrong place.
+const AT_HOME: &[(&str, &[&str])] = &[
+    // The Distribution API is spoken in one place.
+    ("reqwest", &["src/http/"]),
+    // A secret is only ever opened where it is sent.
+    ("reveal", &["src/http/"]),
+    // The form of the JSON report is not the form of the model.
+    ("Serialize", &["src/report/json.rs"]),
+    ("prometheus", &["src/report/metrics", "src/service/vitals"]),
+    // What was typed is resolved into settings before any other part sees it.
+    ("clap", &["src/cli/"]),
+    ("tracing_subscriber", &["src/cli/"]),
+];
+
+/// Pure code: it does not wait, and it does not look at a clock.
+const PURE: &[&str] = &["src/model/", "src/report/", "src/crawl/judge.rs"];
+
+const LONGEST_FILE: usize = 400;
+const LONGEST_FUNCTION: usize = 60;
+const LONGEST_MAIN: usize = 40;
+
+#[test]
+fn the_source_is_tidy() {
+    let sources = source::read_all("src");
+    assert!(sources.len() > 20, "the sources were found");
+    let violations = violations(&sources);
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn every_exception_from_a_lint_has_a_reason() {
+    let sources: Vec<_> = ["src", "tests"]
+        .into_iter()
+        .flat_map(source::read_all)
+        .collect();
+    let violations: Vec<_> = sources.iter().flat_map(exceptions).collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn the_floors_only_point_downwards() {
+    for (position, (module, imports)) in FLOORS.iter().enumerate() {
+        for import in *imports {
+            assert!(
+                FLOORS[..position].iter().any(|(below, _)| below == import),
+                "{module} imports {import}, which does not stand below it"
+            );
+        }
+    }
+}
+
+/// Everything that is wrong with some sources, a line each.
+fn violations(sources: &[Source]) -> Vec<String> {
+    let for_tests: Vec<_> = sources.iter().flat_map(Source::test_modules).collect();
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|s| !for_tests.contains(&s.path)) {
+        let tokens = source.tokens();
+        found.extend(opening(source));
+        found.extend(too_long(source, &tokens));
+        found.extend(imports(source, &tokens));
+        found.extend(homeless(source, &tokens));
+        found.extend(surroundings(source, &tokens));
+        found.extend(impure(source, &tokens));
+        found.extend(writes(source, &tokens));
+    }
+    found
+}
+
+/// A module says in a sentence what it is responsible for.
+fn opening(source: &Source) -> Option<String> {
+    let lines = source.text.lines();
+    let opening: Vec<_> = lines
+        .map_while(|line| line.strip_prefix("//! "))
+        .map(str::trim)
+        .collect();
+    let is_sentence = opening
+        .first()
+        .is_some_and(|first| first.starts_with(char::is_uppercase))
+        && opening
+            .last()
+            .is_some_and(|last| last.ends_with(['.', '?']));
+    (!is_sentence).then(|| format!("{}: does not open with a `//!` sentence", source.path))
+}
+
+fn too_long(source: &Source, tokens: &[Token]) -> Vec<String> {
+    let most = match source.path.as_str() {
+        "src/main.rs" => LONGEST_MAIN,
+        _ => LONGEST_FILE,
+    };
+    let lines = source.lines();
+    let file = (lines > most).then(|| {
+        format!(
+            "{}: {lines} lines without its tests, {most} is the most",
+            source.path
+        )
+    });
+    let functions = functions(tokens);
+    let functions = functions.iter().filter(|f| f.lines > LONGEST_FUNCTION);
+    let functions = functions.map(|f| {
+        format!(
+            "{}:{}: `{}` has {} lines, {LONGEST_FUNCTION} is the most",
+            source.path, f.line, f.name, f.lines
+        )
+    });
+    file.into_iter().chain(functions).collect()
+}
+
+/// Imports go downwards: what a module may import stands in [`FLOORS`].
+fn imports(source: &Source, tokens: &[Token]) -> Vec<String> {
+    let module = source.module();
+    // `lib.rs` declares the floors, and `main.rs` is another crate.
+    let Some(own) = module.first() else {
+        return Vec::new();
+    };
+    let Some((_, allowed)) = FLOORS.iter().find(|(name, _)| name == own) else {
+        return vec![format!(
+            "{}: `{own}` stands on no floor: give it one in tests/it/tidy.rs and ARCHITECTURE.md",
+            source.path
+        )];
+    };
+    let named = named_modules(&module, tokens);
+    let upward = named
+        .iter()
+        .filter(|(name, _)| name != own && !allowed.contains(&name.as_str()));
+    upward
+        .map(|(name, line)| format!("{}:{line}: {own} must not import {name}", source.path))
+        .collect()
+}
+
+/// The top-level modules that some tokens of `module` name, by way of `crate` or `super`.
+fn named_modules(module: &[&str], tokens: &[Token]) -> Vec<(String, usize)> {
+    let mut named = Vec::new();
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    for (at, token) in tokens.iter().enumerate() {
+        let is_start = matches!(token.text.as_str(), "crate" | "super")
+            && text(at + 1) == "::"
+            && (at == 0 || text(at - 1) != "::");
+        if !is_start {
+            continue;
+        }
+        let mut height = if token.text == "crate" {
+            0
+        } else {
+            module.len() - 1
+        };
+        let mut next = at + 2;
+        while text(next) == "super" {
+            height = height.saturating_sub(1);
+            next += 2;
+        }
+        if height > 0 {
+            named.push((module[0].to_owned(), token.line));
+        } else if text(next) == "{" {
+            named.extend(first_words(&tokens[next..]));
+        } else {
+            named.push((text(next).to_owned(), token.line));
+        }
+    }
+    named
+}
+
+/// The first words of the paths in a group: `a` and `c` of `{a::{b}, c}`.
+fn first_words(group: &[Token]) -> Vec<(String, usize)> {
+    let mut depth = 0_usize;
+    let mut words = Vec::new();
+    for pair in group.windows(2) {
+        match pair[0].text.as_str() {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        if depth == 1 && matches!(pair[0].text.as_str(), "{" | ",") && is_word(&pair[1].text) {
+            words.push((pair[1].text.clone(), pair[1].line));
+        }
+    }
+    words
+}
+
+/// Some names belong into one part of the program.
+fn homeless(source: &Source, tokens: &[Token]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, homes) in AT_HOME {
+        if homes.iter().any(|home| source.path.starts_with(home)) {
+            continue;
+        }
+        let strays = tokens.iter().filter(|token| token.text == *name);
+        found.extend(strays.map(|token| {
+            format!(
+                "{}:{}: `{name}` belongs into {}",
+                source.path,
+                token.line,
+                homes.join(" and ")
+            )
+        }));
+    }
+    found
+}
+
+/// Nothing below the command line reads the environment or arguments, prints, or ends the process.
+fn surroundings(source: &Source, tokens: &[Token]) -> Vec<String> {
+    if source.path.starts_with("src/cli/") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).map_or("", |at| tokens[at].text.as_str());
+        let after = tokens.get(at + 1).map_or("", |next| next.text.as_str());
+        let reaches_out = match token.text.as_str() {
+            "print" | "println" | "eprint" | "eprintln" | "dbg" => after == "!",
+            // `env!` is read by the compiler.
+            "env" => before == "::" || after == "::",
+            // A child process has these, too, as fields.
+            "stdin" | "stdout" | "stderr" => before == "::" || (before != "." && after == "("),
+            "exit" => before == "::",
+            _ => false,
+        };
+        if reaches_out {
+            found.push(format!(
+                "{}:{}: `{}` belongs into src/cli/",
+                source.path, token.line, token.text
+            ));
+        }
+    }
+    found
+}
+
+/// The judge, the reports and the vocabulary are functions of their arguments.
+fn impure(source: &Source, tokens: &[Token]) -> Vec<String> {
+    if !PURE.iter().any(|pure| source.path.starts_with(pure)) {
+        return Vec::new();
+    }
+    let is_clock = |at: usize| at > 0 && tokens[at - 1].text == "::";
+    let impure = tokens.iter().enumerate().filter(|(at, token)| {
+        matches!(
+            token.text.as_str(),
+            "async" | "await" | "tokio" | "Registry"
+        ) || (token.text == "now" && is_clock(*at))
+    });
+    impure
+        .map(|(_, token)| {
+            format!(
+                "{}:{}: `{}` in code that is pure",
+                source.path, token.line, token.text
+            )
+        })
+        .collect()
+}
+
+/// A registry is only read. The token service alone is sent something.
+fn writes(source: &Source, tokens: &[Token]) -> Vec<String> {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    let writes = tokens.iter().enumerate().filter(|(at, token)| {
+        let is_method = text(at + 1) == "::"
+            && token.text == "Method"
+            && !matches!(text(at + 2), "GET" | "HEAD");
+        let is_call = matches!(token.text.as_str(), "post" | "put" | "patch" | "delete")
+            && *at > 0
+            && text(at - 1) == "."
+            && source.path != "src/http/token.rs";
+        is_method || is_call
+    });
+    writes
+        .map(|(_, token)| format!("{}:{}: a request that may write", source.path, token.line))
+        .collect()
+}
+
+/// `allow` and `expect` say why.
+fn exceptions(source: &Source) -> Vec<String> {
+    let tokens = source.tokens();
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let is_attribute = matches!(token.text.as_str(), "allow" | "expect")
+            && at >= 2
+            && tokens[at - 1].text == "["
+            && matches!(tokens[at - 2].text.as_str(), "#" | "!");
+        if !is_attribute {
+            continue;
+        }
+        let mut inside = tokens[at..].iter().take_while(|token| token.text != "]");
+        if !inside.any(|token| token.text == "reason") {
+            found.push(format!(
+                "{}:{}: `{}` without a reason",
+                source.path, token.line, token.text
+            ));
+        }
+    }
+    found
+}
+
+/// Shows the rules one file, and checks that they say of it what they should, or nothing for `""`.
+fn assert_caught(path: &str, text: &str, expected: &str) {
+    let source = Source {
+        path: path.into(),
+        text: format!("//! A module.\n{}\n", text.trim_end()),
+    };
+    let mut found = violations(std::slice::from_ref(&source));
+    found.extend(exceptions(&source));
+    let found = found.join("\n");
+    if expected.is_empty() {
+        assert_eq!(found, "", "{path}: {text}");
+    } else {
+        assert!(found.contains(expected), "{path}: {text}\ngave {found:?}");
+    }
+}
+
+#[test]
+fn an_upward_import_is_caught() {
+    for (path, text, expected) in [
+        (
+            "src/crawl/walk.rs",
+            "use crate::http::Config;",
+            "crawl must not import http",
+        ),
+        (
+            "src/http/mod.rs",
+            "use crate::crawl;",
+            "http must not import crawl",
+        ),
+        (
+            "src/report/text.rs",
+            "use crate::registry::Answer;",
+            "report must not import registry",
+        ),
+        (
+            "src/model/name.rs",
+            "type A = crate::report::B;",
+            "model must not import report",
+        ),
+        (
+            "src/registry.rs",
+            "use crate::{model::Tag, cli};",
+            "registry must not import cli",
+        ),
+        (
+            "src/crawl/judge.rs",
+            "use super::super::http::X;",
+            "crawl must not import http",
+        ),
+        (
+            "src/crawl/mod.rs",
+            "use super::http::X;",
+            "crawl must not import http",
+        ),
+        (
+            "src/registry.rs",
+            "use super::{model, http::X};",
+            "registry must not import http",
+        ),
+        ("src/extra.rs", "", "`extra` stands on no floor"),
+        (
+            "src/crawl/judge.rs",
+            "use super::walk; use crate::crawl::scope;",
+            "",
+        ),
+        (
+            "src/crawl/mod.rs",
+            "use crate::{model::{Tag, Kind}, registry};",
+            "",
+        ),
+        (
+            "src/model/name.rs",
+            "// use crate::cli;\n#[cfg(test)] mod t { use crate::cli; }",
+            "",
+        ),
+    ] {
+        assert_caught(path, text, expected);
+    }
+}
+
+#[test]
+fn a_name_away_from_home_is_caught() {
+    for (path, text, expected) in [
+        (
+            "src/crawl/visit.rs",
+            "use reqwest::Client;",
+            "`reqwest` belongs into src/http/",
+        ),
+        (
+            "src/model/sweep.rs",
+            "#[derive(Serialize)] struct A;",
+            "`Serialize` belongs into",
+        ),
+        (
+            "src/http/mod.rs",
+            "use prometheus::Gauge;",
+            "`prometheus` belongs into src/report",
+        ),
+        (
+            "src/crawl/scope.rs",
+            "#[derive(clap::Args)] struct A;",
+            "`clap` belongs into src/cli/",
+        ),
+        (
+            "src/cli/run.rs",
+            "fn a() { password.reveal(); }",
+            "`reveal` belongs into src/http/",
+        ),
+        (
+            "src/http/token.rs",
+            "use reqwest::Client; fn a() { b.reveal(); }",
+            "",
+        ),
+        ("src/report/json.rs", "#[derive(Serialize)] struct A;", ""),
+    ] {
+        assert_caught(path, text, expected);
+    }
+}
+
+#[test]
+fn a_look_around_is_caught() {
+    for (path, text, expected) in [
+        (
+            "src/http/pace.rs",
+            "fn a() { std::env::var(b); }",
+            "`env` belongs into src/cli/",
+        ),
+        ("src/http/pace.rs", "use std::env;", "`env` belongs"),
+        (
+            "src/crawl/mod.rs",
+            "fn a() { println!(b); }",
+            "`println` belongs into src/cli/",
+        ),
+        (
+            "src/crawl/mod.rs",
+            "fn a() { std::io::stderr().write(b); }",
+            "`stderr` belongs",
+        ),
+        (
+            "src/main.rs",
+            "fn main() { std::process::exit(1) }",
+            "`exit` belongs",
+        ),
+        ("src/http/mod.rs", "const A: &str = env!(\"B\");", ""),
+        (
+            "src/http/credentials.rs",
+            "fn a() { b.stdout(c); d.stdin.take(); }",
+            "",
+        ),
+        (
+            "src/cli/mod.rs",
+            "fn a() { std::env::var(b); println!(c); }",
+            "",
+        ),
+    ] {
+        assert_caught(path, text, expected);
+    }
+}
+
+#[test]
+fn impure_judgement_is_caught() {
+    for (path, text, expected) in [
+        (
+            "src/crawl/judge.rs",
+            "async fn a() {}",
+            "`async` in code that is pure",
+        ),
+        (
+            "src/crawl/judge.rs",
+            "fn a<R: Registry>() {}",
+            "`Registry` in code that is pure",
+        ),
+        (
+            "src/report/text.rs",
+            "fn a() { SystemTime::now(); }",
+            "`now` in code that is pure",
+        ),
+        ("src/crawl/visit.rs", "async fn a() { Instant::now(); }", ""),
+    ] {
+        assert_caught(path, text, expected);
+    }
+}
+
+#[test]
+fn a_write_is_caught() {
+    for (path, text, expected) in [
+        (
+            "src/http/objects.rs",
+            "const A: Method = Method::DELETE;",
+            "may write",
+        ),
+        (
+            "src/http/objects.rs",
+            "fn a() { client.put(url); }",
+            "may write",
+        ),
+        ("src/http/objects.rs", "const A: Method = Method::HEAD;", ""),
+        ("src/http/token.rs", "fn a() { client.post(realm); }", ""),
+    ] {
+        assert_caught(path, text, expected);
+    }
+}
+
+#[test]
+fn untidiness_is_caught() {
+    let long = |lines: usize| format!("fn a() {{\n{}}}", "    b();\n".repeat(lines - 2));
+    let many = |lines: usize| "use a;\n".repeat(lines - 1);
+    let tested = format!("#[cfg(test)]\nmod tests {{\n{}}}", "    a();\n".repeat(500));
+    for (path, text, expected) in [
+        (
+            "src/http/a.rs",
+            long(61).as_str(),
+            "src/http/a.rs:2: `a` has 61 lines",
+        ),
+        ("src/http/a.rs", &long(60), ""),
+        ("src/http/a.rs", &many(401), "401 lines without its tests"),
+        ("src/http/a.rs", &many(400), ""),
+        ("src/http/a.rs", &tested, ""),
+        (
+            "src/main.rs",
+            &many(41),
+            "41 lines without its tests, 40 is the most",
+        ),
+        (
+            "src/http/a.rs",
+            "#[allow(dead_code)] fn a() {}",
+            "`allow` without a reason",
+        ),
+        (
+            "src/http/a.rs",
+            "#![expect(dead_code)]",
+            "`expect` without a reason",
+        ),
+        (
+            "src/http/a.rs",
+            "#[expect(dead_code, reason = \"b\")] fn a() { c.expect(d) }",
+            "",
+        ),
+    ] {
+        assert_caught(path, text, expected);
+    }
+    for text in [
+        "use a;",
+        "//! no sentence",
+        "//! Not whole\n\nuse a;",
+        "\n//! Too late.",
+    ] {
+        let source = Source {
+            path: "src/http/a.rs".into(),
+            text: text.into(),
+        };
+        assert!(opening(&source).is_some(), "{text}");
+    }
+}
