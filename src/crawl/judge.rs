@@ -42,78 +42,81 @@ pub(super) fn manifest(
     digest: Option<&Digest>,
     answer: Answer<ManifestBody>,
 ) -> (Judged, Option<Document>) {
-    let promised = digest.map_or_else(
-        || "a manifest".to_owned(),
-        |d| format!("a manifest with digest {d}"),
-    );
+    let promised = match digest {
+        Some(digest) => format!("a manifest with digest {digest}"),
+        None => "a manifest".to_owned(),
+    };
     let body = match answer {
         Answer::Found(body) => body,
         Answer::Absent(refusal) => return (Judged::of(absent(&refusal, &promised)), None),
         Answer::Failing(refusal) => return (Judged::of(failing(&refusal, &promised)), None),
         Answer::Unknown(obstacle) => return (Judged::of(Outcome::Unverified(obstacle)), None),
     };
-    let broken = |reason, observed: String| {
-        let evidence = evidence(&promised, observed, &body.request, 200);
-        Judged {
-            outcome: Outcome::Broken(Defect { reason, evidence }),
-            length: Some(body.bytes.len() as u64),
-            exemption: None,
+    let (contradiction, document) = read_manifest(digest, &body);
+    let outcome = match contradiction {
+        None => Outcome::Intact,
+        Some((reason, observed)) => {
+            let evidence = evidence(&promised, observed, &body.request, 200);
+            Outcome::Broken(Defect { reason, evidence })
         }
     };
+    let exemption = document
+        .as_ref()
+        .filter(|_| outcome == Outcome::Intact)
+        .and_then(|document| exemption(document, digest));
+    let length = Some(body.bytes.len() as u64);
+    (
+        Judged {
+            outcome,
+            length,
+            exemption,
+        },
+        document,
+    )
+}
+
+/// In which way a manifest's bytes contradict what was promised, if they do, and what they say.
+fn read_manifest(
+    digest: Option<&Digest>,
+    body: &ManifestBody,
+) -> (Option<(Reason, String)>, Option<Document>) {
+    let length = body.bytes.len();
     if let Some(announced) = body.cut_from {
-        let observed = format!(
-            "{} of {announced} announced bytes, then the connection ended",
-            body.bytes.len()
-        );
-        return (broken(Reason::ShortRead, observed), None);
+        let observed =
+            format!("{length} of {announced} announced bytes, then the connection ended");
+        return (Some((Reason::ShortRead, observed)), None);
     }
     let parsed = Document::parse(&body.bytes, body.media_type.as_deref());
-    let is_schema1 = parsed
-        .as_ref()
-        .is_ok_and(|document| document.kind == MediaKind::Schema1);
+    let is_schema1 = matches!(&parsed, Ok(document) if document.kind == MediaKind::Schema1);
     let computed = digest.and_then(|digest| digest.of_same_algorithm(&body.bytes));
-    if !is_schema1
-        && computed
-            .as_ref()
-            .is_some_and(|computed| Some(computed) != digest)
-    {
-        let observed = format!(
-            "{} bytes that hash to {}",
-            body.bytes.len(),
-            computed.map(|c| c.to_string()).unwrap_or_default()
-        );
-        return (broken(Reason::DigestMismatch, observed), None);
+    if let Some(computed) = computed.filter(|computed| Some(computed) != digest && !is_schema1) {
+        let observed = format!("{length} bytes that hash to {computed}");
+        return (Some((Reason::DigestMismatch, observed)), None);
     }
     match parsed {
-        Err(error) => (
-            broken(
-                Reason::InvalidManifest,
-                format!("bytes that are no manifest: {error}"),
-            ),
-            None,
-        ),
+        Err(error) => {
+            let observed = format!("bytes that are no manifest: {error}");
+            (Some((Reason::InvalidManifest, observed)), None)
+        }
         Ok(document) => {
-            let judged = match document.problems.first() {
-                Some(problem) => broken(
+            let problem = document.problems.first().map(|problem| {
+                (
                     Reason::InvalidManifest,
                     format!("a manifest in which {problem}"),
-                ),
-                None => Judged {
-                    outcome: Outcome::Intact,
-                    length: Some(body.bytes.len() as u64),
-                    exemption: exemption(&document, digest, computed.is_some()),
-                },
-            };
-            (judged, Some(document))
+                )
+            });
+            (problem, Some(document))
         }
     }
 }
 
-fn exemption(document: &Document, digest: Option<&Digest>, is_computed: bool) -> Option<Exemption> {
+fn exemption(document: &Document, digest: Option<&Digest>) -> Option<Exemption> {
     match document.kind {
         MediaKind::Schema1 => Some(Exemption::Schema1),
         MediaKind::Unknown => Some(Exemption::UnknownMediaType),
-        _ if digest.is_some() && !is_computed => Some(Exemption::UnknownAlgorithm),
+        _ if digest.is_some_and(|digest| digest.hasher().is_none()) => {
+            Some(Exemption::UnknownAlgorithm)
+        }
         _ => None,
     }
 }

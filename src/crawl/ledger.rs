@@ -9,8 +9,8 @@ use super::obstacles::Obstacles;
 use super::settle::{Suspicion, Walked};
 use super::walk::Tally;
 use crate::model::{
-    Counts, Exemption, Finding, Listed, Obstacle, ObstacleReason, Repository, RepositoryResult,
-    Sweep, Unverified,
+    Counts, Coverage, Exemption, Finding, Listed, Obstacle, ObstacleReason, Repository,
+    RepositoryResult, Sweep, Unverified,
 };
 use crate::registry::Traffic;
 
@@ -22,7 +22,7 @@ pub(super) struct Ledger {
     mode: crate::model::Mode,
     before: Traffic,
     listed: Listed,
-    counts: Counts,
+    repositories_listed: u64,
     tally: Tally,
     reached: BTreeSet<Repository>,
     /// `None` once it is confirmed, dropped or given up.
@@ -41,7 +41,7 @@ impl Ledger {
             mode: policy.mode,
             before,
             listed: Listed::Catalog,
-            counts: Counts::default(),
+            repositories_listed: 0,
             tally: Tally::default(),
             reached: BTreeSet::new(),
             suspicions: Vec::new(),
@@ -65,7 +65,7 @@ impl Ledger {
     }
 
     pub(super) fn repositories_listed(&mut self, count: usize) {
-        self.counts.repositories.listed += count as u64;
+        self.repositories_listed += count as u64;
     }
 
     pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
@@ -136,8 +136,38 @@ impl Ledger {
 
     /// Adds up.
     pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
+        self.give_up(cut_short);
+        let repositories = self.repositories();
+        let counts = self.counts(&repositories, after);
+        let is_found_empty = self.findings.is_empty() && self.unverified.is_empty();
+        // A cache's tags are left alone.
+        let is_cache = self.tally.skipped.contains_key(&Exemption::PullThrough);
+        if is_found_empty && !is_cache {
+            self.warnings.extend(nothing_to_check(&counts));
+        }
+        self.findings.sort_by_cached_key(|finding| {
+            let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
+            (finding.repository.clone(), finding.kind, digest, tags)
+        });
+        Sweep {
+            registry: self.registry,
+            started_at: self.started_at,
+            finished_at: SystemTime::now(),
+            depth: self.depth,
+            mode: self.mode,
+            listed: self.listed,
+            counts,
+            repositories,
+            findings: self.findings,
+            unverified: groups(self.unverified),
+            skipped: self.tally.skipped,
+            warnings: self.warnings,
+        }
+    }
+
+    /// What had no second look before the end has no verdict.
+    fn give_up(&mut self, cut_short: Option<Obstacle>) {
         for suspicion in std::mem::take(&mut self.suspicions).into_iter().flatten() {
-            // Only an end before the second look leaves one over.
             let obstacle = cut_short.clone().unwrap_or_else(|| {
                 Obstacle::new(ObstacleReason::Cancelled, "there was no second look")
             });
@@ -149,75 +179,56 @@ impl Ledger {
         {
             self.listing_failed(obstacle);
         }
-        self.findings.sort_by(|a, b| {
-            (&a.repository, a.kind, &a.digest, &a.tags).cmp(&(
-                &b.repository,
-                b.kind,
-                &b.digest,
-                &b.tags,
-            ))
-        });
+    }
+
+    fn repositories(&self) -> Vec<RepositoryResult> {
         let mut broken = BTreeMap::<_, u64>::new();
         for finding in &self.findings {
             *broken.entry(&finding.repository).or_default() += 1;
         }
-        let repositories: Vec<_> = self
-            .reached
-            .iter()
-            .map(|name| RepositoryResult {
+        let result = |name: &Repository| {
+            let obstacles = self.unverified.get(&Some(name.clone()));
+            RepositoryResult {
                 name: name.clone(),
                 broken: broken.get(name).copied().unwrap_or_default(),
-                unverified: self
-                    .unverified
-                    .get(&Some(name.clone()))
-                    .map_or(0, Obstacles::count),
-            })
-            .collect();
-        let mut counts = self.counts;
-        counts.repositories.checked =
-            repositories.iter().filter(|r| r.unverified == 0).count() as u64;
-        counts.tags.listed = self.tally.tags_listed;
-        counts.tags.checked = self.tally.tags_checked;
-        counts.indexes = self.tally.indexes;
-        counts.manifests = self.tally.manifests;
-        counts.blobs = self.tally.blobs;
-        counts.absent = self.tally.absent;
-        counts.requests = after.requests - self.before.requests;
-        counts.bytes = after.bytes - self.before.bytes;
-        let groups = self
-            .unverified
-            .into_iter()
-            .flat_map(|(repository, obstacles)| {
-                let group = move |(obstacle, count)| Unverified {
-                    repository: repository.clone(),
-                    obstacle,
-                    count,
-                };
-                obstacles.into_iter().map(group)
-            });
-        let unverified: Vec<_> = groups.collect();
-        let is_empty = self.findings.is_empty() && unverified.is_empty();
-        let mut warnings = self.warnings;
-        // In this mode tags are left alone.
-        let is_cache = self.tally.skipped.contains_key(&Exemption::PullThrough);
-        if is_empty && !is_cache {
-            warnings.extend(nothing_to_check(&counts));
-        }
-        Sweep {
-            registry: self.registry,
-            started_at: self.started_at,
-            finished_at: SystemTime::now(),
-            depth: self.depth,
-            mode: self.mode,
-            listed: self.listed,
-            counts,
-            repositories,
-            findings: self.findings,
-            unverified,
-            skipped: self.tally.skipped,
-            warnings,
+                unverified: obstacles.map_or(0, Obstacles::count),
+            }
+        };
+        self.reached.iter().map(result).collect()
+    }
+
+    fn counts(&self, repositories: &[RepositoryResult], after: Traffic) -> Counts {
+        let verified = repositories.iter().filter(|result| result.unverified == 0);
+        let tally = &self.tally;
+        Counts {
+            repositories: Coverage {
+                listed: self.repositories_listed,
+                checked: verified.count() as u64,
+            },
+            tags: Coverage {
+                listed: tally.tags_listed,
+                checked: tally.tags_checked,
+            },
+            indexes: tally.indexes,
+            manifests: tally.manifests,
+            blobs: tally.blobs,
+            absent: tally.absent,
+            requests: after.requests - self.before.requests,
+            bytes: after.bytes - self.before.bytes,
         }
     }
+}
+
+fn groups(unverified: BTreeMap<Option<Repository>, Obstacles>) -> Vec<Unverified> {
+    let groups = unverified.into_iter().flat_map(|(repository, obstacles)| {
+        let group = move |(obstacle, count)| Unverified {
+            repository: repository.clone(),
+            obstacle,
+            count,
+        };
+        obstacles.into_iter().map(group)
+    });
+    groups.collect()
 }
 
 /// What a reader should know about a sweep that found nothing.
