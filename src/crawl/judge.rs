@@ -287,12 +287,12 @@ mod tests {
         }
     }
 
-    fn read(wanted: u64, received: u64, digest: Option<&[u8]>) -> Option<BlobRead> {
-        Some(BlobRead {
+    fn read(wanted: u64, received: u64, digest: Option<&[u8]>) -> BlobRead {
+        BlobRead {
             wanted,
             received,
             digest: digest.map(Digest::sha256),
-        })
+        }
     }
 
     fn blob_reason(look: BlobLook) -> Option<Reason> {
@@ -304,20 +304,20 @@ mod tests {
         for (length, read, expected) in [
             (Some(5), None, None),
             (None, None, None),
-            (Some(5), read(1, 1, None), None),
-            (Some(5), read(5, 5, Some(DATA)), None),
+            (Some(5), Some(read(1, 1, None)), None),
+            (Some(5), Some(read(5, 5, Some(DATA))), None),
             (Some(0), None, Some(Reason::SizeMismatch)),
-            (Some(4), read(1, 1, None), Some(Reason::SizeMismatch)),
-            (Some(5), read(1, 0, None), Some(Reason::ShortRead)),
-            (Some(5), read(5, 2, None), Some(Reason::ShortRead)),
+            (Some(4), Some(read(1, 1, None)), Some(Reason::SizeMismatch)),
+            (Some(5), Some(read(1, 0, None)), Some(Reason::ShortRead)),
+            (Some(5), Some(read(5, 2, None)), Some(Reason::ShortRead)),
             (
                 None,
-                read(6, 6, Some(b"hello!")),
+                Some(read(6, 6, Some(b"hello!"))),
                 Some(Reason::SizeMismatch),
             ),
             (
                 Some(5),
-                read(5, 5, Some(b"jello")),
+                Some(read(5, 5, Some(b"jello"))),
                 Some(Reason::DigestMismatch),
             ),
         ] {
@@ -353,7 +353,7 @@ mod tests {
         // A layer that is a page, as promised, is a layer.
         let page = BlobLook {
             is_html: true,
-            ..look(Some(5), read(5, 5, Some(DATA)))
+            ..look(Some(5), Some(read(5, 5, Some(DATA))))
         };
         assert_eq!(blob_reason(page), None);
     }

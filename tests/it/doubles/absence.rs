@@ -47,14 +47,15 @@ async fn a_404_web_page_is_that_of_something_in_between() {
 
 #[tokio::test]
 async fn other_refusals_mean_that_we_cannot_see() {
-    for (status, reason) in [
+    let each = [
         (400, "protocol"),
         (401, "unauthorized"),
         (403, "forbidden"),
         (407, "forbidden"),
         (412, "forbidden"),
         (451, "forbidden"),
-    ] {
+    ]
+    .map(|(status, reason)| async move {
         let obstacle = format!("obstacle app {reason}");
         let (double, image) = with_neighbour().await;
         double
@@ -73,7 +74,8 @@ async fn other_refusals_mean_that_we_cannot_see() {
             ["unverified", &obstacle],
             "a manifest, {status}"
         );
-    }
+    });
+    futures::future::join_all(each).await;
 }
 
 #[tokio::test]

@@ -187,7 +187,7 @@ async fn a_repository_that_anonymous_clients_may_not_see_wants_a_login() {
 
 #[tokio::test]
 async fn a_token_service_that_fails_for_one_repository_hides_that_one_only() {
-    for (status, reason) in [
+    let each = [
         (400, "forbidden"),
         (401, "unauthorized"),
         (403, "forbidden"),
@@ -196,7 +196,8 @@ async fn a_token_service_that_fails_for_one_repository_hides_that_one_only() {
         (500, "registry_error"),
         (502, "registry_error"),
         (503, "registry_error"),
-    ] {
+    ]
+    .map(|(status, reason)| async move {
         let double = filled().await;
         double.require(Bearer::anonymous());
         let refusal = Reply::error(status, "DENIED", "no").with_header("Retry-After", "0");
@@ -209,7 +210,8 @@ async fn a_token_service_that_fails_for_one_repository_hides_that_one_only() {
         assert!(details(&sweep).contains("token service"));
         // For the catalog, for the other one, and three tries for this one.
         assert!(double.count(&on::token()) <= 2 + 3, "{status}");
-    }
+    });
+    futures::future::join_all(each).await;
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn an_only_object_that_fails_may_be_the_registrys_fault() {
 
 #[tokio::test]
 async fn a_registry_that_fails_on_everything_has_no_broken_object() {
-    for status in [500, 502, 504] {
+    let each = [500, 502, 504].map(|status| async move {
         let (double, _) = with_neighbour().await;
         double.when(on::manifest()).error(status, "UNKNOWN");
         let sweep = Probe::of(&double).sweep().await;
@@ -95,7 +95,8 @@ async fn a_registry_that_fails_on_everything_has_no_broken_object() {
             ["unverified", "obstacle app registry_error"],
             "{status}"
         );
-    }
+    });
+    futures::future::join_all(each).await;
     let (double, _) = with_neighbour().await;
     double.when(on::any()).error(500, "UNKNOWN");
     let sweep = Probe::of(&double).sweep().await;
@@ -128,7 +129,7 @@ async fn a_503_speaks_of_the_service_and_not_of_the_object() {
 
 #[tokio::test]
 async fn an_outage_ends_the_sweep_without_a_verdict_on_any_object() {
-    for after in [1, 3, 5, 7, 9] {
+    let each = [1, 3, 5, 7, 9].map(|after| async move {
         let (double, image) = presets::outage_after(after).await;
         impatient(&double);
         double.remove_layer_link("app", &image.layers[0]);
@@ -143,7 +144,8 @@ async fn an_outage_ends_the_sweep_without_a_verdict_on_any_object() {
             "{after}: {:?}",
             told(&sweep)
         );
-    }
+    });
+    futures::future::join_all(each).await;
 }
 
 #[tokio::test]

@@ -102,12 +102,13 @@ async fn ecr_public_says_400_to_an_expired_token() {
 
 #[tokio::test]
 async fn a_token_that_is_refused_with_403_and_no_challenge_is_renewed() {
-    for expired in [
+    let each = [
         Reply::error(403, "DENIED", "expired"),
         Reply::error(403, "UNAUTHORIZED", "expired"),
         Reply::status(403),
         Reply::status(400),
-    ] {
+    ]
+    .map(|expired| async move {
         let double = Double::start().await;
         fill_slowly(&double, 2);
         let bearer = Bearer::anonymous().lifetime(BRIEF);
@@ -119,7 +120,8 @@ async fn a_token_that_is_refused_with_403_and_no_challenge_is_renewed() {
             .await;
         assert_eq!(told(&sweep), ["intact"]);
         assert_eq!(double.count(&on::token()), 1 + refusals(&double));
-    }
+    });
+    futures::future::join_all(each).await;
 }
 
 #[tokio::test]
@@ -140,13 +142,14 @@ async fn a_refusal_that_has_another_reason_renews_nothing() {
 
 #[tokio::test]
 async fn a_second_refusal_stands() {
-    for reply in [
+    let each = [
         Reply::error(401, "UNAUTHORIZED", "authentication required"),
         Reply::error(403, "DENIED", "access denied"),
         Reply::error(400, "DENIED", "invalid token"),
         Reply::error(401, "UNAUTHORIZED", "insufficient scope")
             .with_header("WWW-Authenticate", "Basic realm=\"harbor\""),
-    ] {
+    ]
+    .map(|reply| async move {
         let double = Double::start().await;
         let image = double.image("app", Some("v1"), &[b"a layer"]);
         double.require(Bearer::anonymous());
@@ -163,7 +166,8 @@ async fn a_second_refusal_stands() {
             double.count(&blob)
         );
         assert!(double.count(&on::token()) <= 3, "{status}");
-    }
+    });
+    futures::future::join_all(each).await;
 }
 
 fn write_login(path: &std::path::Path, double: &Double, login: &str) {

@@ -1,0 +1,19 @@
+//! The probe against real servers: Debian's docker-registry and nginx, images pushed by skopeo and buildah.
+//!
+//! Left out of plain `cargo test`; `tests/setup.sh` installs what is needed, and a missing server fails the
+//! test that needs it. Every test has a registry of its own, on its own port of loopback.
+
+mod support;
+
+mod clients;
+mod credentials;
+mod fronts;
+mod harness;
+mod one_of_each;
+mod outages;
+mod requests;
+mod scale;
+mod schema;
+mod second_look;
+mod verify;
+mod warm_cache;

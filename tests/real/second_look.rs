@@ -1,0 +1,115 @@
+//! Between a first look and its confirmation the registry may change or go away: then nothing is broken.
+
+use crate::support::assertions::{assert_broken, assert_intact, assert_unverified};
+use crate::support::bulk::{self, Push};
+use crate::support::images::{Content, Image};
+use crate::support::probe::{Outcome, Probe};
+use crate::support::process::wait_until;
+use crate::support::registry::Registry;
+use crate::support::report::Finding;
+
+/// A registry with a whole image, and one that lost its last layer.
+struct Suspicious {
+    registry: Registry,
+    broken: Content,
+    layer: String,
+}
+
+impl Suspicious {
+    fn new() -> Self {
+        let mut registry = Registry::start();
+        let image = Image::new("broken", "amd64");
+        let layer = image.layers[1].digest.clone();
+        let broken = Content::from(image);
+        let whole = Content::index("whole");
+        let pushes = [
+            Push::new("app", "whole", &whole),
+            Push::new("app", "broken", &broken),
+        ];
+        bulk::push_all(&registry, &pushes);
+        registry.store().remove_data(&layer);
+        registry.restart();
+        Self {
+            registry,
+            broken,
+            layer,
+        }
+    }
+
+    /// Sweeps; once the missing layer was met, and before it is looked at again, something happens.
+    fn sweep_while(&mut self, happens: impl FnOnce(&mut Self)) -> Outcome {
+        let mark = self.registry.mark();
+        let probe = Probe::once()
+            .confirm_after("3s")
+            .args(["--deadline", "30s"]);
+        probe.arg(self.registry.host()).run_while(|| {
+            wait_until("the layer is missed", || self.is_missed_since(mark));
+            happens(self);
+        })
+    }
+
+    fn is_missed_since(&self, mark: usize) -> bool {
+        let entries = self.registry.requests_so_far(mark);
+        let mut missed = entries
+            .iter()
+            .filter(|entry| entry.path.ends_with(&self.layer));
+        missed.any(|entry| entry.method == "GET" && entry.status == 404)
+    }
+}
+
+#[test]
+fn what_stays_broken_is_a_finding() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|_| ());
+    let layer = Some(suspicious.layer.as_str());
+    let expected = [Finding::new("app", "layer/not_found", layer, &["broken"])];
+    assert_broken(&outcome, &expected);
+    assert!(
+        outcome.elapsed.as_secs() >= 3,
+        "it waits before the second look: {outcome}"
+    );
+}
+
+#[test]
+fn a_registry_that_goes_away_leaves_no_finding() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|it| it.registry.stop());
+    let report = assert_unverified(&outcome);
+    assert_eq!(report.obstacles(), ["connect"], "{outcome}");
+}
+
+#[test]
+fn a_registry_that_fails_on_everything_leaves_no_finding() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|it| it.registry.store().fail());
+    let report = assert_unverified(&outcome);
+    assert_eq!(report.obstacles(), ["registry_error"], "{outcome}");
+}
+
+#[test]
+fn what_is_pushed_again_is_not_broken() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|it| {
+        // Nothing but a restart makes the registry forget that it knew the layer.
+        it.registry.restart();
+        bulk::push_all(&it.registry, &[Push::new("app", "broken", &it.broken)]);
+    });
+    assert_intact(&outcome);
+}
+
+#[test]
+fn a_tag_that_is_deleted_is_not_broken() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|it| it.registry.store().remove_tag("app", "broken"));
+    assert_intact(&outcome);
+}
+
+#[test]
+fn a_tag_that_is_moved_is_not_broken() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|it| {
+        let next = Content::index("the next version");
+        bulk::push_all(&it.registry, &[Push::new("app", "broken", &next)]);
+    });
+    assert_intact(&outcome);
+}

@@ -1,0 +1,17 @@
+//! The harness: real servers, real clients, surgery on what they stored, and the probe as a process.
+
+pub(crate) mod access_log;
+pub(crate) mod assertions;
+pub(crate) mod buildah;
+pub(crate) mod bulk;
+pub(crate) mod certificates;
+pub(crate) mod http;
+pub(crate) mod images;
+pub(crate) mod nginx;
+pub(crate) mod probe;
+pub(crate) mod process;
+pub(crate) mod registry;
+pub(crate) mod report;
+pub(crate) mod skopeo;
+pub(crate) mod store;
+pub(crate) mod tarball;

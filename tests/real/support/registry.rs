@@ -1,0 +1,220 @@
+//! Debian's `docker-registry`, one for each test: own port, own storage, own access log, gone with the test.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::access_log::{self, Entry};
+use super::http::Client;
+use super::process::{Server, free_port, run, tool, wait_until};
+use super::store::Store;
+
+/// A user of the registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl Login {
+    /// The one user that the tests know.
+    pub(crate) fn of_the_tests() -> Self {
+        Self {
+            user: "sweeper".into(),
+            password: "correct horse battery staple".into(),
+        }
+    }
+}
+
+/// A running (or stopped) registry and everything that belongs to it.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    // Goes first, so that nobody writes to the directory while it is removed.
+    server: Option<Server>,
+    directory: TempDir,
+    port: u16,
+    login: Option<Login>,
+}
+
+impl Registry {
+    /// An empty registry that lets everybody in.
+    pub(crate) fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// An empty registry that asks for a name and a password (htpasswd).
+    pub(crate) fn start_with_login(login: Login) -> Self {
+        Self::with(Some(login))
+    }
+
+    fn with(login: Option<Login>) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut registry = Self {
+            server: None,
+            directory,
+            port: 0,
+            login,
+        };
+        registry.write_users();
+        // Somebody else may take the port between the look and the listen.
+        for _ in 0..5 {
+            registry.port = free_port();
+            registry.write_configuration();
+            if registry.try_launch() {
+                return registry;
+            }
+        }
+        panic!("docker-registry does not start:\n{}", registry.errors());
+    }
+
+    /// The name that images of this registry begin with.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The login that it asks for, if it asks.
+    pub(crate) fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
+    /// A client that is let in.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.host()), self.login.as_ref())
+    }
+
+    /// What lies on its disk.
+    pub(crate) fn store(&self) -> Store {
+        Store::new(&self.storage())
+    }
+
+    /// Kills it where it stands, in the middle of whatever it does.
+    pub(crate) fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Freezes it: it keeps its port and answers nothing.
+    pub(crate) fn freeze(&self) {
+        self.server.as_ref().expect("it runs").freeze();
+    }
+
+    /// The same storage on the same port in a new process: nothing is remembered of any blob.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        assert!(
+            self.try_launch(),
+            "docker-registry does not come back:\n{}",
+            self.errors()
+        );
+    }
+
+    /// How many requests it has logged; a mark for [`Registry::requests_since`].
+    pub(crate) fn mark(&self) -> usize {
+        self.settle();
+        access_log::read(&self.access_log()).len()
+    }
+
+    /// What it was asked since the mark, by others than the harness, every line written.
+    pub(crate) fn requests_since(&self, mark: usize) -> Vec<Entry> {
+        self.settle();
+        self.requests_so_far(mark)
+    }
+
+    /// What it has logged since the mark, while it may still be at work.
+    pub(crate) fn requests_so_far(&self, mark: usize) -> Vec<Entry> {
+        let mut entries = access_log::read(&self.access_log());
+        entries.drain(..mark.min(entries.len()));
+        entries.retain(|entry| !entry.is_of_the_harness());
+        entries
+    }
+
+    /// A line is written after its answer is sent: asks for something of its own and waits for that line.
+    fn settle(&self) {
+        let flag = format!("settle={}", free_port());
+        self.client().get(&format!("/v2/?{flag}"));
+        wait_until("the access log is written", || {
+            access_log::read(&self.access_log())
+                .iter()
+                .any(|entry| entry.query == flag)
+        });
+    }
+
+    fn try_launch(&mut self) -> bool {
+        let mut server = Server::spawn(
+            tool("docker-registry")
+                .arg("serve")
+                .arg(self.directory.path().join("config.yml"))
+                .env_clear()
+                .stdin(std::process::Stdio::null())
+                .stdout(self.append("access.log"))
+                .stderr(self.append("errors.log")),
+        );
+        let client = self.client();
+        let mut ended = false;
+        wait_until("docker-registry answers", || {
+            ended = server.exited().is_some();
+            ended || client.answers("/v2/")
+        });
+        if ended {
+            return false;
+        }
+        self.server = Some(server);
+        true
+    }
+
+    fn append(&self, name: &str) -> File {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.directory.path().join(name))
+            .expect("a log can be opened")
+    }
+
+    fn access_log(&self) -> PathBuf {
+        self.directory.path().join("access.log")
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.directory.path().join("storage")
+    }
+
+    fn errors(&self) -> String {
+        fs::read_to_string(self.directory.path().join("errors.log")).unwrap_or_default()
+    }
+
+    fn write_users(&self) {
+        if let Some(Login { user, password }) = &self.login {
+            let line = run(tool("htpasswd").args(["-B", "-b", "-n", "-C", "4", user, password]));
+            fs::write(self.directory.path().join("users"), line.stdout).expect("users are written");
+        }
+    }
+
+    /// The storage section is the one of the stock image: the blob descriptor cache is on.
+    fn write_configuration(&self) {
+        let directory = self.directory.path().display();
+        let storage = self.storage();
+        let auth = self.login.as_ref().map_or_else(String::new, |_| {
+            format!("auth:\n  htpasswd:\n    realm: tests\n    path: {directory}/users\n")
+        });
+        let text = format!(
+            "version: 0.1
+log:
+  level: warn
+storage:
+  cache:
+    blobdescriptor: inmemory
+  filesystem:
+    rootdirectory: {storage}
+  delete:
+    enabled: true
+http:
+  addr: {host}
+  secret: only-for-tests
+{auth}",
+            storage = storage.display(),
+            host = self.host(),
+        );
+        fs::write(self.directory.path().join("config.yml"), text)
+            .expect("configuration is written");
+    }
+}

@@ -1,0 +1,45 @@
+//! Pushing with skopeo, the way a pipeline does.
+
+use super::images::Content;
+use super::process::{run, tool};
+use super::registry::Registry;
+
+/// Pushes the content under `repository:tag`, every digest as it is.
+pub(crate) fn push(registry: &Registry, content: &Content, name: &str) {
+    copy(registry, content, name, &["--preserve-digests"]);
+}
+
+/// Pushes the content converted to Docker's schema 2 (and its manifest list), with digests of their own.
+pub(crate) fn push_as_docker(registry: &Registry, content: &Content, name: &str) {
+    copy(registry, content, name, &["--format", "v2s2"]);
+}
+
+fn copy(registry: &Registry, content: &Content, name: &str, options: &[&str]) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let layout = directory.path().join("layout");
+    content.write_layout(&layout);
+    let mut command = tool("skopeo");
+    command
+        .args([
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            "--all",
+            "--dest-tls-verify=false",
+        ])
+        .args(options)
+        .env("HOME", directory.path())
+        .env("TMPDIR", directory.path());
+    match registry.login() {
+        Some(login) => {
+            command.arg(format!("--dest-creds={}:{}", login.user, login.password));
+        }
+        None => {
+            command.arg("--dest-no-creds");
+        }
+    }
+    command
+        .arg(format!("oci:{}:latest", layout.display()))
+        .arg(format!("docker://{}/{name}", registry.host()));
+    run(&mut command);
+}
