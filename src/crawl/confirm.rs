@@ -4,7 +4,7 @@
 //! answers at all. What has changed meanwhile (a push, a deletion, a clean-up) is dropped; where the
 //! registry cannot be asked, the suspicion becomes an obstacle and not a finding.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::StreamExt as _;
 
@@ -35,30 +35,64 @@ pub(super) enum Confirmed {
 /// them, it answers. Manifests and blobs may fail apart, for they are stored and served apart.
 #[derive(Default)]
 pub(super) struct Controls {
-    pub(super) manifest: Option<(Repository, Digest)>,
-    pub(super) blob: Option<(Repository, Digest, Option<u64>)>,
+    /// Manifests of different repositories, for one of them may be deleted meanwhile.
+    manifests: VecDeque<(Repository, Digest)>,
+    blob: Option<(Repository, Digest, Option<u64>)>,
 }
 
+/// Manifests that are kept as controls.
+const CONTROLS: usize = 4;
+
 impl Controls {
+    pub(super) fn manifest_is_intact(&mut self, repository: &Repository, digest: Digest) {
+        self.manifests.retain(|(of, _)| of != repository);
+        self.manifests.truncate(CONTROLS - 1);
+        self.manifests.push_front((repository.clone(), digest));
+    }
+
+    pub(super) fn blob_is_intact(
+        &mut self,
+        repository: &Repository,
+        digest: Digest,
+        length: Option<u64>,
+    ) {
+        self.blob = Some((repository.clone(), digest, length));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.manifests.is_empty()
+    }
+
     /// Whether something of the same kind was ever readable.
     fn has_kind_of(&self, suspicion: &Suspicion) -> bool {
         match suspicion.endpoint {
             Some(Endpoint::Blobs) => self.blob.is_some(),
-            Some(Endpoint::Manifests) | None => self.manifest.is_some(),
+            Some(Endpoint::Manifests) | None => !self.manifests.is_empty(),
         }
     }
 }
 
-/// Whether the registry answers at all right now. An outage makes every negative worthless.
+/// Whether the registry answers at all right now, and with the same store. An outage makes every
+/// negative worthless; so does a volume that is gone, behind which everything is "not found".
 pub(super) async fn answers<R: Registry>(
     registry: &R,
     controls: &Controls,
 ) -> Result<(), Obstacle> {
-    if let Some((repository, digest)) = &controls.manifest {
-        let reference = Reference::Digest(digest.clone());
-        answered(registry.manifest(repository, &reference).await)?;
-    } else {
+    if controls.manifests.is_empty() {
         registry.ping().await?;
+    }
+    let mut is_there = controls.manifests.is_empty();
+    for (repository, digest) in &controls.manifests {
+        let reference = Reference::Digest(digest.clone());
+        is_there = answered(registry.manifest(repository, &reference).await)?;
+        if is_there {
+            break;
+        }
+    }
+    if !is_there {
+        let detail = "nothing that was intact a moment ago is there any more, as when a store is \
+                      unmounted or emptied";
+        return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
     }
     if let Some((repository, digest, size)) = &controls.blob {
         answered(registry.blob(repository, digest, *size, Depth::Tail).await)?;
@@ -66,10 +100,11 @@ pub(super) async fn answers<R: Registry>(
     Ok(())
 }
 
-fn answered<T>(answer: Answer<T>) -> Result<(), Obstacle> {
+/// Whether an object is there, or what keeps the registry from saying.
+fn answered<T>(answer: Answer<T>) -> Result<bool, Obstacle> {
     match answer {
-        // Deleted meanwhile: the registry knows so, and says it.
-        Answer::Found(_) | Answer::Absent(_) => Ok(()),
+        Answer::Found(_) => Ok(true),
+        Answer::Absent(_) => Ok(false),
         Answer::Failing(refusal) => {
             let (request, status) = (refusal.request, refusal.status);
             let detail = format!("{request} answers {status}, though it answered well before");

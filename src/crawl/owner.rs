@@ -48,6 +48,8 @@ pub(super) struct Crawl<'a, R> {
     troubles_in_a_row: u32,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
+    /// Whether something that was listed, or seen broken, was not there when it was asked for.
+    has_vanished: bool,
 }
 
 impl<'a, R: Registry> Crawl<'a, R> {
@@ -63,6 +65,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             controls: Controls::default(),
             troubles_in_a_row: 0,
             blobs_seen: 0,
+            has_vanished: false,
         }
     }
 
@@ -93,7 +96,26 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
         }
         self.confirm(deadline).await;
+        if self.has_vanished
+            && let Err(obstacle) = self.is_still_there().await
+        {
+            self.ledger.listing_failed(obstacle);
+        }
         None
+    }
+
+    /// Asks whether the registry still is the one that was listed. A store that is unmounted or
+    /// emptied under it answers 404 to everything, which is what a registry without tags does.
+    async fn is_still_there(&self) -> Result<(), Obstacle> {
+        confirm::answers(&self.registry, &self.controls).await?;
+        if self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
+            let listing = self.registry.repositories().await;
+            if listing.items.is_empty() {
+                let detail = "the catalog is empty now, and was not a moment ago";
+                return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+            }
+        }
+        Ok(())
     }
 
     /// Finds out where to begin.
@@ -227,7 +249,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
             0
         };
         match seen {
-            Seen::Tags(listing) => take_tags(walk, listing, self.policy),
+            Seen::Tags(listing) => {
+                self.has_vanished |= listing.absent.is_some();
+                take_tags(walk, listing, self.policy);
+            }
             Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
             Seen::Resolved(id, Ok(Resolved::Manifest(body))) => {
                 let node = walk.tag_seen(id, Ok(Digest::sha256(&body.bytes)));
@@ -239,15 +264,16 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
                 if judged.outcome == Outcome::Intact {
-                    self.controls.manifest = Some((walk.repository.clone(), digest));
+                    self.controls.manifest_is_intact(&walk.repository, digest);
                 }
                 walk.manifest_seen(id, judged, document);
             }
             Seen::Blob(id, digest, depth, judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
                 if judged.outcome == Outcome::Intact {
-                    let control = (walk.repository.clone(), digest.clone(), judged.length);
-                    self.controls.blob = Some(control);
+                    let control = digest.clone();
+                    self.controls
+                        .blob_is_intact(&walk.repository, control, judged.length);
                     if depth == Depth::Digest {
                         self.fully_read.insert(digest);
                     }
@@ -289,7 +315,11 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let are_listed = !matches!(self.policy.scope.source, Source::Images(_));
         let concurrency = self.policy.concurrency.get();
         let ledger = &mut self.ledger;
-        let done = |position, confirmed: Confirmed| ledger.confirmed(position, confirmed);
+        let has_vanished = &mut self.has_vanished;
+        let done = |position, confirmed: Confirmed| {
+            *has_vanished |= matches!(confirmed, Confirmed::Dropped);
+            ledger.confirmed(position, confirmed);
+        };
         confirm::confirm(
             &registry,
             &suspicions,

@@ -113,3 +113,10 @@ fn a_tag_that_is_moved_is_not_broken() {
     });
     assert_intact(&outcome);
 }
+
+#[test]
+fn a_store_that_vanishes_is_not_intact() {
+    let mut suspicious = Suspicious::new();
+    let outcome = suspicious.sweep_while(|it| it.registry.store().vanish());
+    assert_unverified(&outcome);
+}

@@ -10,6 +10,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Another, empty volume is mounted where the store was.
+    pub(crate) fn vanish(&self) {
+        fs::rename(&self.root, self.root.with_extension("gone"))
+            .expect("a directory can be renamed");
+    }
+
     /// The store under the `rootdirectory` of the filesystem driver.
     pub(crate) fn new(root_directory: &Path) -> Self {
         let root = root_directory.join("docker/registry/v2");
