@@ -8,7 +8,7 @@
 //! - [`registry`]: the one seam, a registry as the walk sees it.
 //! - [`http`]: that seam over the OCI Distribution API. [`crawl`]: the walk and its judge. The two
 //!   are siblings and do not know each other.
-//! - [`report`]: a `Sweep` as text or JSON.
+//! - [`report`]: a `Sweep` as text or JSON, and an [`model::Examination`] likewise.
 //! - [`cli`]: arguments, settings, exit codes, and the run that puts it all together.
 
 pub mod cli;

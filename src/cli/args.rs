@@ -4,7 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::model::{Depth, Mode};
 
@@ -23,23 +24,36 @@ pub(super) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 intact, 1 broken, 2 usage or configuration, 3 could not verify,\n\
-130 and 143 on signals. Every option can be given as PROBE_… in the environment.";
+130 and 143 on signals. Options can be given in the environment: PROBE_DEPTH for --depth.";
+
+/// The command line. Its help does not repeat the variable of every option, which follow one rule.
+pub(super) fn command() -> clap::Command {
+    let hide = |argument: clap::Arg| argument.hide_env(true);
+    let command = Cli::command().mut_args(hide);
+    command.mut_subcommands(|subcommand| subcommand.mut_args(hide))
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check these images only, without asking for any list
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
+    /// Say what a registry can do, what the probe will do about it, and what your login can see
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor(DoctorArgs),
 }
+
+const DOCTOR_EXIT_CODES: &str = "Asks about ten small questions, one after the other, and never writes.\n\
+Exit codes: 0 it can be swept, 2 usage or configuration, 3 it cannot be reached or shows nothing.";
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
-    /// Registries to sweep: HOST[:PORT] or a URL; https unless it is loopback or says http
+    /// Registries to sweep: `HOST[:PORT]` or a URL; https unless it is loopback or says http
     #[arg(value_name = "REGISTRY")]
     pub(super) registries: Vec<String>,
 
     /// Sweep once, print a report, and exit with a code that says what came of it
-    #[arg(long, env = "PROBE_ONCE")]
+    #[arg(long, env = "PROBE_ONCE", value_parser = FalseyValueParser::new())]
     pub(super) once: bool,
 
     /// Sweep repositories that match, `*` matching any characters; without a `*` in any of them the
@@ -98,6 +112,46 @@ pub(super) struct VerifyArgs {
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
     pub(super) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Registries to examine: `HOST[:PORT]` or a URL; https unless it is loopback or says http
+    #[arg(value_name = "REGISTRY")]
+    pub(super) registries: Vec<String>,
+
+    /// Take the sample from this repository, where there is no catalog to choose one from; patterns
+    /// with a `*` are passed over
+    #[arg(
+        long = "repo",
+        value_name = "NAME",
+        env = "PROBE_REPO",
+        value_delimiter = ','
+    )]
+    pub(super) repos: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+
+    /// The form of the page on standard output
+    #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text", help_heading = REPORT)]
+    pub(super) output: PageArg,
+
+    /// Say more on standard error; twice for every request
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = REPORT)]
+    pub(super) verbose: u8,
+
+    /// Say nothing on standard error but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = REPORT)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PageArg {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 const SCOPE: &str = "Scope";
@@ -190,11 +244,11 @@ pub(super) struct ConnectionArgs {
     pub(super) ca_file: Option<PathBuf>,
 
     /// Take any certificate; for trying things out only
-    #[arg(long, env = "PROBE_INSECURE_SKIP_TLS_VERIFY")]
+    #[arg(long, env = "PROBE_INSECURE_SKIP_TLS_VERIFY", value_parser = FalseyValueParser::new())]
     pub(super) insecure_skip_tls_verify: bool,
 
     /// Speak http where no scheme is given
-    #[arg(long, env = "PROBE_PLAIN_HTTP")]
+    #[arg(long, env = "PROBE_PLAIN_HTTP", value_parser = FalseyValueParser::new())]
     pub(super) plain_http: bool,
 
     /// Requests at a time, per registry
@@ -261,8 +315,6 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

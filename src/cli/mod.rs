@@ -2,23 +2,26 @@
 //! code. Nothing below this floor reads the environment or arguments, or prints.
 
 mod args;
+mod doctor;
 mod exit;
 mod run;
 mod settings;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 pub use exit::Exit;
 
-use args::Cli;
-use settings::{Settings, Surroundings};
+use args::{Cli, Command};
+use settings::{Job, Surroundings};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let matches = args::command().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way, too, and are no error.
@@ -27,24 +30,32 @@ pub fn main() -> Exit {
             return if is_error { Exit::Usage } else { Exit::Intact };
         }
     };
-    let report = match &cli.command {
-        Some(args::Command::Verify(verify)) => &verify.report,
-        None => &cli.sweep.report,
+    let (verbose, quiet) = match &cli.command {
+        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
+        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
+        None => (cli.sweep.report.verbose, cli.sweep.report.quiet),
     };
-    log_to_stderr(report.verbose, report.quiet);
+    log_to_stderr(verbose, quiet);
     let around = Surroundings {
+        user_id: std::fs::metadata("/proc/self")
+            .ok()
+            .map(|process| process.uid()),
         environment: environment(),
         stdin: read_stdin,
     };
-    let settings = match Settings::resolve(cli, &around) {
-        Ok(settings) => settings,
+    let job = match Job::resolve(cli, &around) {
+        Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
-    runtime.block_on(run::run(settings, uses_color(&around)))
+    let color = uses_color(&around);
+    match job {
+        Job::Sweep(settings) => runtime.block_on(run::run(settings, color)),
+        Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
+    }
 }
 
 fn usage_error(message: &str) -> Exit {

@@ -9,9 +9,28 @@ use oci_spec::distribution::Reference as ImageReference;
 use super::args::{
     CheckArgs, Cli, Command, ConnectionArgs, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs,
 };
+use super::doctor::Examinations;
 use crate::crawl::{Filter, Policy, Scope, Source};
 use crate::http::{Config, CredentialSource, Endpoint, Secret};
 use crate::model::{Reference, Repository};
+
+/// What there is to do.
+pub(super) enum Job {
+    /// Sweep some registries.
+    Sweep(Settings),
+    /// Examine some registries.
+    Examine(Examinations),
+}
+
+impl Job {
+    pub(super) fn resolve(cli: Cli, around: &Surroundings) -> Result<Self, UsageError> {
+        match cli.command {
+            Some(Command::Verify(args)) => verify(args, around).map(Self::Sweep),
+            Some(Command::Doctor(args)) => Examinations::resolve(&args, around).map(Self::Examine),
+            None => sweep(cli.sweep, around).map(Self::Sweep),
+        }
+    }
+}
 
 /// Everything that a run needs to know.
 pub(super) struct Settings {
@@ -28,7 +47,7 @@ pub(super) struct Target {
 
 /// Something that was typed or configured and cannot be used: what, and then what to do.
 #[derive(Debug)]
-pub(super) struct UsageError(String);
+pub(super) struct UsageError(pub(super) String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +62,8 @@ fn usage<T>(message: impl Into<String>) -> Result<T, UsageError> {
 /// What comes from outside the command line. A value, so that settings can be tested.
 pub(super) struct Surroundings {
     pub(super) environment: HashMap<String, String>,
+    /// The number of the user that the process runs as, if it is known.
+    pub(super) user_id: Option<u32>,
     /// Read only if `--password-stdin` asks for it.
     pub(super) stdin: fn() -> std::io::Result<String>,
 }
@@ -55,15 +76,6 @@ impl Surroundings {
     }
 }
 
-impl Settings {
-    pub(super) fn resolve(cli: Cli, around: &Surroundings) -> Result<Self, UsageError> {
-        match cli.command {
-            Some(Command::Verify(args)) => verify(args, around),
-            None => sweep(cli.sweep, around),
-        }
-    }
-}
-
 fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError> {
     if !args.once {
         return usage(
@@ -71,7 +83,7 @@ fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError>
         );
     }
     let registries = if args.registries.is_empty() {
-        registry_from_environment(around)?
+        registry_from_environment(around, "probe --once HOST[:PORT]")?
     } else {
         args.registries.clone()
     };
@@ -130,9 +142,12 @@ fn policy(
 }
 
 /// The names of the job that this program replaces.
-fn registry_from_environment(around: &Surroundings) -> Result<Vec<String>, UsageError> {
+pub(super) fn registry_from_environment(
+    around: &Surroundings,
+    command: &str,
+) -> Result<Vec<String>, UsageError> {
     let Some(host) = around.first(&["PROBE_REGISTRY", "REGISTRY_HOST"]) else {
-        return usage("no registry is named: `probe --once HOST[:PORT]`");
+        return usage(format!("no registry is named: `{command}`"));
     };
     Ok(vec![match around.first(&["REGISTRY_SCHEME"]) {
         Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
@@ -140,7 +155,7 @@ fn registry_from_environment(around: &Surroundings) -> Result<Vec<String>, Usage
     }])
 }
 
-fn parse_endpoint(text: &str, plain_http: bool) -> Result<Endpoint, UsageError> {
+pub(super) fn parse_endpoint(text: &str, plain_http: bool) -> Result<Endpoint, UsageError> {
     Endpoint::parse(text, plain_http).map_err(|error| UsageError(error.to_string()))
 }
 
@@ -150,13 +165,10 @@ fn source(args: &SweepArgs) -> Result<Source, UsageError> {
         Some(path) => repositories_in(path)?,
         None => Vec::new(),
     };
-    let is_plain = |pattern: &String| !pattern.contains(['*', '?', '[', '{']);
+    let is_plain = |pattern: &String| is_plain(pattern);
     if args.repos_file.is_none() && !args.repos.is_empty() && args.repos.iter().all(is_plain) {
         for name in &args.repos {
-            named.push(
-                name.parse()
-                    .map_err(|error| UsageError(format!("--repo `{name}`: {error}")))?,
-            );
+            named.push(parse_repository(name)?);
         }
     } else if args.repos_file.is_none() {
         return Ok(Source::Catalog);
@@ -164,6 +176,16 @@ fn source(args: &SweepArgs) -> Result<Source, UsageError> {
     named.sort();
     named.dedup();
     Ok(Source::Repositories(named))
+}
+
+/// Whether a pattern is nothing but a name.
+pub(super) fn is_plain(pattern: &str) -> bool {
+    !pattern.contains(['*', '?', '[', '{'])
+}
+
+pub(super) fn parse_repository(name: &str) -> Result<Repository, UsageError> {
+    let parsed = name.parse();
+    parsed.map_err(|error| UsageError(format!("--repo `{name}`: {error}")))
 }
 
 fn repositories_in(path: &Path) -> Result<Vec<Repository>, UsageError> {
@@ -256,14 +278,14 @@ fn parse_image(
 }
 
 /// What the connections to all registries have in common.
-struct Connect<'a> {
+pub(super) struct Connect<'a> {
     args: &'a ConnectionArgs,
     credentials: CredentialSource,
     ca_pem: Option<Vec<u8>>,
 }
 
 impl<'a> Connect<'a> {
-    fn new(args: &'a ConnectionArgs, around: &Surroundings) -> Result<Self, UsageError> {
+    pub(super) fn new(args: &'a ConnectionArgs, around: &Surroundings) -> Result<Self, UsageError> {
         let ca_pem = args
             .ca_file
             .as_ref()
@@ -276,7 +298,7 @@ impl<'a> Connect<'a> {
         })
     }
 
-    fn config(&self, endpoint: Endpoint) -> Config {
+    pub(super) fn config(&self, endpoint: Endpoint) -> Config {
         Config {
             endpoint,
             credentials: self.credentials.clone(),
@@ -343,6 +365,10 @@ fn auth_files(
         around.first(&["REGISTRY_AUTH_FILE"]).map(PathBuf::from),
         docker,
         under("XDG_RUNTIME_DIR", "containers/auth.json"),
+        // Where podman and skopeo keep logins without that variable, as root mostly does.
+        around
+            .user_id
+            .map(|id| PathBuf::from(format!("/run/containers/{id}/auth.json"))),
     ];
     Ok(CredentialSource::Files(
         files.into_iter().flatten().collect(),
@@ -362,11 +388,15 @@ mod tests {
             .collect();
         let around = Surroundings {
             environment,
+            user_id: Some(7),
             stdin: || Ok("piped\n".to_owned()),
         };
         let cli =
             Cli::try_parse_from(["probe"].iter().chain(arguments)).map_err(|e| e.to_string())?;
-        Settings::resolve(cli, &around).map_err(|error| error.to_string())
+        match Job::resolve(cli, &around).map_err(|error| error.to_string())? {
+            Job::Sweep(settings) => Ok(settings),
+            Job::Examine(_) => Err("an examination".to_owned()),
+        }
     }
 
     fn target(arguments: &[&str], environment: &[(&str, &str)]) -> Target {
@@ -450,11 +480,16 @@ mod tests {
         };
         assert_eq!(
             files(&environment),
-            ["/a", "/h/.docker/config.json", "/x/containers/auth.json"]
+            [
+                "/a",
+                "/h/.docker/config.json",
+                "/x/containers/auth.json",
+                "/run/containers/7/auth.json"
+            ]
         );
         assert_eq!(
             files(&[("DOCKER_CONFIG", "/d"), ("HOME", "/h")]),
-            ["/d/config.json"]
+            ["/d/config.json", "/run/containers/7/auth.json"]
         );
     }
 

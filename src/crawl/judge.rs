@@ -180,7 +180,12 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
         digest: computed,
     } = look.read.as_ref()?;
     if received < wanted {
-        let observed = format!("{received} of {wanted} announced bytes, then the connection ended");
+        let observed = match size {
+            Some(size) if *wanted == 1 && size > 1 => {
+                format!("nothing came where the last of {size} announced bytes should be")
+            }
+            _ => format!("{received} of {wanted} announced bytes, then the connection ended"),
+        };
         return Some((Reason::ShortRead, observed));
     }
     if let Some(size) = size.filter(|size| computed.is_some() && received != size) {

@@ -305,7 +305,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let wait = left.map_or(self.policy.confirm_after, |left| {
             self.policy.confirm_after.min(left / 2)
         });
-        tracing::info!(
+        tracing::warn!(
             suspicions = suspicions.len(),
             ?wait,
             "looking again at what seems broken"
@@ -356,7 +356,8 @@ fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
             "the registry does not know it: {} answers {}",
             refusal.request, refusal.status
         );
-        walk.obstruct(&Obstacle::new(ObstacleReason::Protocol, detail));
+        // Many registries say so, too, of what these credentials may not see.
+        walk.obstruct(&Obstacle::new(ObstacleReason::Forbidden, detail));
     }
     if let Some(obstacle) = &listing.obstacle {
         walk.obstruct(obstacle);

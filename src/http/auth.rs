@@ -66,7 +66,7 @@ pub(super) enum AuthorizationKind {
 
 /// What the registry was last seen to want.
 #[derive(Clone, PartialEq, Eq)]
-enum Scheme {
+pub(super) enum Scheme {
     /// Nothing, as far as we know.
     Open,
     Basic,
@@ -141,8 +141,10 @@ impl Auth {
 
     /// Learns what the registry wants from the answer to a ping, without fetching a token.
     pub(super) fn learn(&self, challenges: &[Challenge]) {
-        if let Some(Challenge::Bearer(challenge)) = preferred(challenges) {
-            self.adopt(challenge, &Scope::None);
+        match preferred(challenges) {
+            Some(Challenge::Bearer(challenge)) => self.adopt(challenge, &Scope::None),
+            Some(Challenge::Basic) => self.set_scheme(Scheme::Basic),
+            None => {}
         }
     }
 
@@ -202,6 +204,38 @@ impl Auth {
         let fetched = self.service.fetch(challenge, scope, None).await?;
         let fetched = Token::issued(&fetched, AuthorizationKind::AnonymousToken)?;
         Ok(Some(token.insert(fetched).authorization.clone()))
+    }
+
+    pub(super) fn source(&self) -> &CredentialSource {
+        &self.source
+    }
+
+    /// Whether there are credentials for a repository, or for the registry as a whole.
+    pub(super) async fn has_credentials(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Result<bool, Obstacle> {
+        let found = self.source.load(&self.registry, repository).await?;
+        Ok(found.is_some())
+    }
+
+    /// Shows the credentials to the token service for a token that is good for nothing in
+    /// particular, as `docker login` does. `None` where they are a token themselves, or where the
+    /// registry names no token service.
+    pub(super) async fn try_token_service(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Result<Option<()>, Obstacle> {
+        let credentials = self.source.load(&self.registry, repository).await?;
+        let (Scheme::Bearer(challenge), Some(credentials)) = (self.scheme(), credentials) else {
+            return Ok(None);
+        };
+        if matches!(credentials, Credentials::RegistryToken(_)) {
+            return Ok(None);
+        }
+        let scope = challenge.scope.as_deref().unwrap_or_default();
+        let fetched = self.service.fetch(&challenge, scope, Some(&credentials));
+        fetched.await.map(|_| Some(()))
     }
 
     fn no_credentials(&self) -> Obstacle {
@@ -301,7 +335,7 @@ impl Auth {
         tokens.entry(token_scope.to_owned()).or_default().clone()
     }
 
-    fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> Scheme {
         self.scheme
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

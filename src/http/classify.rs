@@ -110,7 +110,14 @@ fn cause(error: &reqwest::Error) -> String {
             .last()
             .map_or_else(|| "the request failed".to_owned(), ToString::to_string)
     };
-    shorten(&words, 200)
+    // What rustls says of an answer that is not TLS at all.
+    let is_plain = words.contains("InvalidContentType");
+    let hint = if is_plain {
+        " (does it speak http? then say http://)"
+    } else {
+        ""
+    };
+    shorten(&format!("{words}{hint}"), 200)
 }
 
 #[derive(Deserialize)]
@@ -169,7 +176,7 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
 }
 
 /// A refusal's status in words, with its code: `404 Not Found (BLOB_UNKNOWN)`.
-fn status_words(refusal: &Refusal) -> String {
+pub(super) fn status_words(refusal: &Refusal) -> String {
     let name = StatusCode::from_u16(refusal.status)
         .ok()
         .and_then(|s| s.canonical_reason());

@@ -56,7 +56,14 @@ impl Ask<'_> {
             .query()
             .map(|query| format!("?{query}"))
             .unwrap_or_default();
-        shorten(&format!("{} {}{query}", self.method, self.url.path()), 400)
+        let range = match self.range {
+            Some((first, last)) => format!(" (Range: bytes={first}-{last})"),
+            None => String::new(),
+        };
+        shorten(
+            &format!("{} {}{query}{range}", self.method, self.url.path()),
+            400,
+        )
     }
 }
 
@@ -84,9 +91,14 @@ impl Exchange {
             .await
     }
 
+    /// Asks once, as nobody, and takes whatever comes back for the answer.
+    pub(super) async fn ask_bare(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        self.redirected(ask, None).await
+    }
+
     /// One attempt, for which an authorization is made or renewed at most once (and once more
     /// where the registry then asks for another kind).
-    async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+    pub(super) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         // A token service is asked again by those who ask it.
         let current = self.auth.current(&ask.scope).await;
         let mut sent = current.map_err(Failure::last_word)?;
@@ -125,7 +137,7 @@ impl Exchange {
 
     /// Turns the statuses that say nothing about what was asked for into failures.
     fn settle(&self, reply: Reply) -> Result<Reply, Failure> {
-        let pool = if reply.redirected {
+        let pool = if reply.redirected() {
             &self.storage_pool
         } else {
             &self.registry_pool
@@ -176,7 +188,7 @@ impl Exchange {
                 let body = self.read(ask, response, &request).await?;
                 return Ok(Reply {
                     request,
-                    redirected,
+                    redirected_to: redirected.then(|| url.origin().ascii_serialization()),
                     ..body
                 });
             };
@@ -239,9 +251,10 @@ impl Exchange {
     async fn read(
         &self,
         ask: &Ask<'_>,
-        response: Response,
+        mut response: Response,
         request: &str,
     ) -> Result<Reply, Failure> {
+        let (version, tls) = (response.version(), response.extensions_mut().remove());
         let status = response.status();
         let headers = response.headers().clone();
         let body = Body::read(response, &ask.read, self.timeout, request, &self.meter).await?;
@@ -249,7 +262,9 @@ impl Exchange {
             request: String::new(),
             status,
             headers,
-            redirected: false,
+            redirected_to: None,
+            version,
+            tls,
             body,
         })
     }
@@ -258,7 +273,7 @@ impl Exchange {
 /// Whether the refusal may be of the authorization that was sent: a 401 always, and a 400 or 403
 /// that names no better reason, for an authorization that is not fresh (ECR, ECR Public).
 fn may_be_expired(reply: &Reply, sent: Option<&Authorization>, is_fresh: bool) -> bool {
-    if reply.redirected {
+    if reply.redirected() {
         return false;
     }
     match reply.status {

@@ -8,13 +8,17 @@ use reqwest::header::{HeaderMap, LINK};
 /// (nexus-public#1011) and lost prefixes (renovate#15080), and the page that follows is always the
 /// same list on the same registry. So a link can lead nowhere else, whoever wrote it.
 pub(super) fn next_query(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get_all(LINK)
-        .iter()
+    let target = next(headers)?;
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    Some(query.split('#').next().unwrap_or_default().to_owned())
+}
+
+/// The target of the `rel="next"` link as it is written, if there is one.
+pub(super) fn next(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(LINK).iter();
+    lines
         .filter_map(|value| value.to_str().ok())
         .find_map(next_target)
-        .map(|target| target.split_once('?').map_or("", |(_, query)| query))
-        .map(|query| query.split('#').next().unwrap_or_default().to_owned())
 }
 
 /// The target of the first link in a header line whose relation is `next`.

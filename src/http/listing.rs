@@ -17,9 +17,9 @@ use crate::model::{ObstacleReason, Repository, Tag};
 use crate::registry::Listing;
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 /// A registry that answers a page of 200,000 tags needs some megabytes; none needs this.
-const LARGEST_PAGE: u64 = 32 << 20;
+pub(super) const LARGEST_PAGE: u64 = 32 << 20;
 /// Pages after which a list is called endless. At 1,000 a page, ten million entries.
 const MOST_PAGES: usize = 10_000;
 /// Empty pages in a row that may yet lead to a full one (the specification allows them).
@@ -208,7 +208,7 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
     }
 }
 
-fn read_page(reply: &Reply) -> Result<Vec<Value>, Failure> {
+pub(super) fn read_page(reply: &Reply) -> Result<Vec<Value>, Failure> {
     if reply.body.was_cut {
         let detail = format!("{}: the list was cut short", reply.request);
         return Err(Failure::new(ObstacleReason::Connect, detail));

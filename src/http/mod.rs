@@ -3,12 +3,13 @@
 //! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
 //! (`pace`), authorization (`auth`, `token`, `credentials`) and redirects to a plain `reply`;
 //! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
-//! transport errors.
+//! transport errors. `doctor` asks a few questions more, about the registry itself.
 
 mod auth;
 mod challenge;
 mod classify;
 mod credentials;
+mod doctor;
 mod endpoint;
 mod exchange;
 mod link;
@@ -38,7 +39,7 @@ use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
 use meter::Meter;
 use pace::Pool;
-use reply::Read;
+use reply::{Read, Reply};
 use token::TokenService;
 
 /// How to speak to a registry.
@@ -77,6 +78,7 @@ pub struct HttpRegistry {
     exchange: Arc<Exchange>,
     /// The same, on a new connection each time.
     fresh: Arc<Exchange>,
+    takes_any_certificate: bool,
 }
 
 impl HttpRegistry {
@@ -118,7 +120,31 @@ impl HttpRegistry {
             endpoint: Arc::new(config.endpoint),
             exchange,
             fresh,
+            takes_any_certificate: config.skip_tls_verify,
         })
+    }
+
+    fn ping_ask(&self) -> Ask<'static> {
+        Ask {
+            method: Method::GET,
+            url: self.endpoint.base().clone(),
+            accept: "application/json",
+            range: None,
+            scope: Scope::None,
+            read: Read::Whole { cap: 1 << 20 },
+        }
+    }
+}
+
+/// Whether something answers a ping as a registry does.
+fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
+    // Quay answers `true` as text/html, so only what looks like a page is taken for one.
+    let is_page = reply.is_html() && reply.body.bytes.trim_ascii_start().starts_with(b"<");
+    match reply.status.as_u16() {
+        200..=299 if !is_page => Ok(()),
+        // A token is wanted: learned, and fetched with the first request that needs it.
+        401 => Ok(()),
+        _ => Err(reply.failure().obstacle),
     }
 }
 
@@ -132,6 +158,7 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        .tls_info(true)
         .connect_timeout(config.timeout)
         .pool_max_idle_per_host(idle_connections)
         .tcp_nodelay(true);
@@ -159,27 +186,8 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 
 impl Registry for HttpRegistry {
     async fn ping(&self) -> Result<(), Obstacle> {
-        let ask = Ask {
-            method: Method::GET,
-            url: self.endpoint.base().clone(),
-            accept: "application/json",
-            range: None,
-            scope: Scope::None,
-            read: Read::Whole { cap: 1 << 20 },
-        };
-        let reply = self
-            .exchange
-            .ask(&ask)
-            .await
-            .map_err(|failure| failure.obstacle)?;
-        // Quay answers `true` as text/html, so only what looks like a page is taken for one.
-        let is_page = reply.is_html() && reply.body.bytes.trim_ascii_start().starts_with(b"<");
-        match reply.status.as_u16() {
-            200..=299 if !is_page => Ok(()),
-            // A token is wanted: learned, and fetched with the first request that needs it.
-            401 => Ok(()),
-            _ => Err(reply.failure().obstacle),
-        }
+        let reply = self.exchange.ask(&self.ping_ask()).await;
+        vet_ping(&reply.map_err(|failure| failure.obstacle)?)
     }
 
     async fn repositories(&self) -> Listing<Repository> {

@@ -12,7 +12,7 @@ use crate::model::{Depth, Digest, MANIFEST_ACCEPT, Reference, Repository, Tag};
 use crate::registry::{Answer, BlobLook, BlobRead, ManifestBody, Resolved};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
-const LARGEST_MANIFEST: u64 = 16 << 20;
+pub(super) const LARGEST_MANIFEST: u64 = 16 << 20;
 /// Blobs up to this size are read whole where otherwise the last byte would be: it is the same
 /// number of requests, and it verifies the digest (configs, mostly).
 const SMALL_BLOB: u64 = 16 * 1024;
@@ -163,12 +163,12 @@ impl HttpRegistry {
 /// Distribution's pull-through cache answers a blob that it has to download with the bare digest for
 /// an Etag, and without ranges (registry/proxy/proxyblobstore.go); for one that is at hand, as any
 /// registry does.
-fn is_from_cache(head: &Reply) -> bool {
+pub(super) fn is_from_cache(head: &Reply) -> bool {
     let etag = head
         .header(ETAG)
         .filter(|etag| etag.parse::<Digest>().is_ok());
     head.status.is_success()
-        && !head.redirected
+        && !head.redirected()
         && etag.is_some()
         && head.header(ACCEPT_RANGES).is_none()
 }

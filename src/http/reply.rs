@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use reqwest::{Response, StatusCode};
+use reqwest::tls::TlsInfo;
+use reqwest::{Response, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::classify::{self, Failure};
@@ -56,12 +57,20 @@ pub(super) struct Reply {
     pub(super) request: String,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Whether another host than the registry gave it.
-    pub(super) redirected: bool,
+    /// Who gave it, as `SCHEME://HOST[:PORT]`, if that is another than the registry.
+    pub(super) redirected_to: Option<String>,
+    pub(super) version: Version,
+    /// The server's certificate, if the connection is encrypted.
+    pub(super) tls: Option<TlsInfo>,
     pub(super) body: Body,
 }
 
 impl Reply {
+    /// Whether another host than the registry gave it.
+    pub(super) fn redirected(&self) -> bool {
+        self.redirected_to.is_some()
+    }
+
     pub(super) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -88,7 +97,7 @@ impl Reply {
             request: self.request.clone(),
             status: self.status.as_u16(),
             code: self.code(),
-            redirected: self.redirected,
+            redirected: self.redirected(),
         }
     }
 

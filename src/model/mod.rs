@@ -2,8 +2,10 @@
 
 mod digest;
 mod document;
+mod examination;
 mod name;
 mod outcome;
+mod sample;
 mod sweep;
 mod text;
 
@@ -11,9 +13,16 @@ pub use digest::{Digest, Hasher, MalformedDigest};
 pub use document::{
     Descriptor, Document, DocumentError, MANIFEST_ACCEPT, MediaKind, is_foreign_layer,
 };
+pub use examination::{
+    Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
+};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,
+};
+pub use sample::{
+    BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,
+    Pull, Range, Sample, StatedDigest, StatedLength,
 };
 pub use sweep::{
     Counts, Coverage, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified, Verdict,

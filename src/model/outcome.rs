@@ -173,6 +173,13 @@ impl Obstacle {
         }
     }
 
+    /// Whether the registry answered, and refuses this to us.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        use ObstacleReason::{Forbidden, Unauthorized};
+        matches!(self.reason, Unauthorized | Forbidden)
+    }
+
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -186,7 +193,10 @@ impl Obstacle {
                 "check the credentials: --username and --password-file, PROBE_USERNAME and PROBE_PASSWORD, or the \
                  docker config that holds this registry's login"
             }
-            R::Forbidden => "give these credentials the right to pull, or leave the repository out",
+            R::Forbidden => {
+                "check the repository's name, and that these credentials may pull from it; or leave \
+                 it out"
+            }
             R::RateLimited => "lower --concurrency, or sweep less often",
             R::RegistryError => "look at the registry's own log and at its storage",
             R::Protocol => {

@@ -23,6 +23,9 @@ pub(super) const ROOM: usize = WIDTH - INDENT - LABEL;
 
 const INDENT: usize = 2;
 
+/// What a mark takes, with the spaces behind it.
+const MARK: usize = 4;
+
 /// A page that is written line by line, in which nothing unprintable ends up.
 pub(super) struct Lines {
     text: String,
@@ -101,6 +104,24 @@ impl Lines {
         for row in wrap(items, WIDTH - INDENT - width) {
             self.row(INDENT, &label, &row);
             label = " ".repeat(width);
+        }
+    }
+
+    /// As a column, behind a word of three letters at most that says at a glance how things stand.
+    pub(super) fn marked<S: AsRef<str>>(
+        &mut self,
+        (mark, style): (&str, Style),
+        label: &str,
+        width: usize,
+        items: impl IntoIterator<Item = S>,
+    ) {
+        let items = items.into_iter().map(|item| printable(item.as_ref()));
+        let mark = self.paint(&format!("{mark:MARK$}"), style);
+        let label = self.paint(&format!("{label:width$}"), Style::new().dimmed());
+        let mut head = mark + &label;
+        for row in wrap(items, WIDTH - INDENT - MARK - width) {
+            self.row(INDENT, &head, &row);
+            head = " ".repeat(MARK + width);
         }
     }
 

@@ -1,13 +1,17 @@
-//! What a sweep came to, for people and for programs: each report is a pure function of `Sweep`
-//! values, with no clock, no environment and no output of its own.
+//! What a sweep or an examination came to, for people and for programs: each report is a pure
+//! function of `Sweep` or `Examination` values, with no clock, no environment and no output of its
+//! own.
 
+pub mod doctor;
 pub mod json;
+pub mod json_doctor;
 pub mod text;
 
 mod broken;
 #[cfg(test)]
 mod fixture;
 mod hint;
+mod json_sample;
 mod lines;
 mod scope;
 mod unknown;

@@ -24,7 +24,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     // A secret is only ever opened where it is sent.
     ("reveal", &["src/http/"]),
     // The form of the JSON report is not the form of the model.
-    ("Serialize", &["src/report/json.rs"]),
+    ("Serialize", &["src/report/json"]),
     ("prometheus", &["src/report/metrics", "src/service/vitals"]),
     // What was typed is resolved into settings before any other part sees it.
     ("clap", &["src/cli/"]),

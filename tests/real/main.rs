@@ -7,6 +7,7 @@ mod support;
 
 mod clients;
 mod credentials;
+mod doctor;
 mod fronts;
 mod harness;
 mod one_of_each;

@@ -303,7 +303,7 @@ async fn a_repository_that_was_named_and_is_unknown_is_an_obstacle() {
         .repositories(&["app", "typo"])
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle typo protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "obstacle typo forbidden"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,138 @@
+//! Examines registries (`probe doctor`): which ones and how, and the page that comes of it.
+
+use std::io::Write as _;
+
+use super::args::{DoctorArgs, PageArg};
+use super::exit::Exit;
+use super::settings::{
+    Connect, Surroundings, UsageError, is_plain, parse_endpoint, parse_repository,
+    registry_from_environment,
+};
+use crate::http::{Config, HttpRegistry};
+use crate::model::{Examination, Outlook, Repository};
+use crate::report;
+
+/// The registries to examine.
+pub(super) struct Examinations {
+    registries: Vec<Config>,
+    /// Where to take samples from.
+    named: Vec<Repository>,
+    output: PageArg,
+}
+
+impl Examinations {
+    pub(super) fn resolve(args: &DoctorArgs, around: &Surroundings) -> Result<Self, UsageError> {
+        let addresses = if args.registries.is_empty() {
+            registry_from_environment(around, "probe doctor HOST[:PORT]")?
+        } else {
+            args.registries.clone()
+        };
+        let connect = Connect::new(&args.connection, around)?;
+        let registries = addresses.iter().map(|address| {
+            let endpoint = parse_endpoint(address, args.connection.plain_http)?;
+            Ok(connect.config(endpoint))
+        });
+        // Patterns may come from an environment that is meant for sweeps.
+        let names = args.repos.iter().filter(|name| is_plain(name));
+        Ok(Self {
+            registries: registries.collect::<Result<_, _>>()?,
+            named: names
+                .map(|name| parse_repository(name))
+                .collect::<Result<_, _>>()?,
+            output: args.output,
+        })
+    }
+
+    /// Examines them side by side, and prints one page for each.
+    pub(super) async fn run(self, color: bool) -> Exit {
+        let mut registries = Vec::new();
+        for config in self.registries {
+            let name = config.endpoint.name().to_owned();
+            match HttpRegistry::new(config) {
+                Ok(registry) => registries.push(registry),
+                Err(error) => return super::usage_error(&format!("{name}: {error}")),
+            }
+        }
+        let examinations = registries
+            .iter()
+            .map(|registry| registry.examine(&self.named));
+        let examinations = futures::future::join_all(examinations).await;
+        let text = match self.output {
+            PageArg::Text => report::doctor::render(&examinations, color),
+            PageArg::Json => report::json_doctor::render(&examinations),
+        };
+        // Whoever closed the pipe has read enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        exit(&examinations)
+    }
+}
+
+/// Success only if every one of them can be swept.
+fn exit(examinations: &[Examination]) -> Exit {
+    let is_ready = |examination: &Examination| examination.outlook() == Outlook::Ready;
+    if examinations.iter().all(is_ready) {
+        Exit::Intact
+    } else {
+        Exit::Unverified
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::args::{Cli, Command};
+    use super::*;
+
+    fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Examinations, String> {
+        let pairs = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let around = Surroundings {
+            environment: pairs.collect(),
+            user_id: None,
+            stdin: || Ok("piped\n".to_owned()),
+        };
+        let arguments = ["probe", "doctor"].iter().chain(arguments);
+        let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        let Some(Command::Doctor(args)) = cli.command else {
+            panic!("it is `doctor`")
+        };
+        Examinations::resolve(&args, &around).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn registries_by_argument_or_environment() {
+        let given = resolve(&["a.example", "http://b.example"], &[]).expect("usable");
+        let names = |examinations: &Examinations| -> Vec<String> {
+            let registries = examinations.registries.iter();
+            registries
+                .map(|config| config.endpoint.name().to_owned())
+                .collect()
+        };
+        assert_eq!(names(&given), ["a.example", "b.example"]);
+        let old = [("REGISTRY_HOST", "c.example"), ("REGISTRY_SCHEME", "http")];
+        let found = resolve(&[], &old).expect("usable");
+        assert_eq!(names(&found), ["c.example"]);
+        assert!(!found.registries[0].endpoint.is_https());
+    }
+
+    #[test]
+    fn patterns_name_no_sample() {
+        let examinations = resolve(&["r", "--repo", "team/*,team/app"], &[]).expect("usable");
+        assert_eq!(examinations.named, ["team/app".parse().expect("a name")]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_what_to_do() {
+        for (arguments, expected) in [
+            (&[][..], "probe doctor HOST[:PORT]"),
+            (&["ftp://x"], "neither http nor https"),
+            (&["r", "--repo", "A"], "--repo `A`"),
+            (&["r", "--username", "u"], "--password-file"),
+        ] {
+            let error = resolve(arguments, &[]).err().unwrap_or_default();
+            assert!(error.contains(expected), "{arguments:?}: {error}");
+        }
+    }
+}

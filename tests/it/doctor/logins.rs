@@ -1,0 +1,176 @@
+//! Who we are: what a registry wants to know, whether it takes it, and that nobody else hears of it.
+
+use registry_double::{Basic, Bearer, Double, Reply, on, presets};
+use registry_probe::http::CredentialSource;
+use registry_probe::model::{Identity, Login, Obstacle, Outlook, Wanted};
+use serde_json::json;
+
+use super::{catalog, examine, examine_as, login, pull, refusal, shown};
+
+async fn double_with_image() -> Double {
+    let double = Double::start().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double
+}
+
+#[tokio::test]
+async fn a_password_that_is_missing() {
+    let double = double_with_image().await;
+    double.require(Basic::new("sweeper", "hunter2"));
+    let found = examine(&double, &[]).await;
+    assert_eq!(
+        (&found.wanted, &found.login),
+        (&Wanted::Password, &Login::Missing)
+    );
+    assert_eq!(found.identity, Identity::Nobody);
+    assert_eq!((found.outlook(), found.requests), (Outlook::Blind, 1));
+    assert!(shown(&found).contains("PROBE_PASSWORD"));
+}
+
+#[tokio::test]
+async fn a_password_that_is_wrong_is_shown_once_and_to_nobody_else() {
+    let double = double_with_image().await;
+    double.require(Basic::new("sweeper", "hunter2"));
+    let found = examine_as(&double, login("sweeper", "swordfish"), &[]).await;
+    assert!(matches!(found.login, Login::Refused(_)), "{found:#?}");
+    assert_eq!(found.identity, Identity::Given("sweeper".into()));
+    assert_eq!(found.outlook(), Outlook::Blind);
+    assert_eq!(double.count(&on::any().header("authorization")), 1);
+    assert!(!shown(&found).contains("swordfish"));
+}
+
+#[tokio::test]
+async fn a_password_that_is_right() {
+    let double = double_with_image().await;
+    double.require(Basic::new("sweeper", "hunter2"));
+    let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
+    assert_eq!(
+        (&found.login, found.outlook()),
+        (&Login::Accepted, Outlook::Ready)
+    );
+    assert!(!shown(&found).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_password_from_the_files_of_docker() {
+    let double = double_with_image().await;
+    double.require(Basic::new("sweeper", "hunter2"));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("config.json");
+    let auths = json!({ "auths": { double.address(): { "auth": "c3dlZXBlcjpodW50ZXIy" } } });
+    std::fs::write(&path, auths.to_string()).expect("written");
+    let found = examine_as(&double, CredentialSource::Files(vec![path.clone()]), &[]).await;
+    assert_eq!(
+        (&found.identity, &found.login),
+        (&Identity::Stored, &Login::Accepted)
+    );
+
+    std::fs::write(&path, "{").expect("written");
+    double.forget_requests();
+    let found = examine_as(&double, CredentialSource::Files(vec![path]), &[]).await;
+    let Login::Untried(why) = &found.login else {
+        panic!("{found:#?}")
+    };
+    assert!(why.contains("not a docker config"), "{why}");
+}
+
+#[tokio::test]
+async fn a_token_service_that_does_not_know_the_user() {
+    let double = double_with_image().await;
+    double.require(Bearer::anonymous().user("sweeper", "hunter2"));
+    let found = examine_as(&double, login("sweeper", "swordfish"), &[]).await;
+    assert!(matches!(found.login, Login::Refused(_)), "{found:#?}");
+    assert_eq!(double.count(&on::token()), 1);
+    assert_eq!(double.count(&on::catalog()), 0);
+}
+
+#[tokio::test]
+async fn a_token_service_for_everybody_and_for_users() {
+    let double = double_with_image().await;
+    double.require(
+        Bearer::anonymous()
+            .service("double")
+            .user("sweeper", "hunter2")
+            .private("app"),
+    );
+    let found = examine(&double, &[]).await;
+    assert_eq!(
+        (catalog(&found).entries, &found.login),
+        (1, &Login::Missing)
+    );
+    let sample = found.sample.as_ref().expect("it is listed");
+    assert!(
+        sample.tags.as_ref().is_err_and(Obstacle::is_refusal),
+        "{found:#?}"
+    );
+    assert_eq!(found.outlook(), Outlook::Blind);
+
+    double.forget_requests();
+    let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
+    assert_eq!(
+        (&found.login, found.outlook()),
+        (&Login::Accepted, Outlook::Ready)
+    );
+    assert!(pull(&found).get.is_ok());
+    let shown = shown(&found);
+    assert!(shown.contains(r#""token_service": "double""#), "{shown}");
+    let tokens = double.seen(&on::any().header_with("authorization", "Bearer "));
+    let token = tokens
+        .last()
+        .and_then(|seen| seen.header("authorization"))
+        .expect("a token");
+    assert!(
+        !shown.contains(token.trim_start_matches("Bearer ")),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn harbor_wants_a_password_for_its_catalog_alone() {
+    let double = presets::harbor().await;
+    double.image("library/app", Some("v1"), &[b"a layer"]);
+    let found = examine(&double, &[]).await;
+    assert!(matches!(found.wanted, Wanted::Token { .. }), "{found:#?}");
+    assert!(refusal(&found).is_refusal(), "{found:#?}");
+    assert_eq!(found.outlook(), Outlook::Blind);
+
+    double.forget_requests();
+    let found = examine_as(&double, login("admin", "Harbor12345"), &[]).await;
+    assert_eq!(
+        (&found.login, catalog(&found).entries),
+        (&Login::Accepted, 1)
+    );
+    assert_eq!(found.outlook(), Outlook::Ready);
+}
+
+#[tokio::test]
+async fn a_registry_that_lets_everybody_greet_it() {
+    let double = double_with_image().await;
+    double.require(Basic::new("sweeper", "hunter2"));
+    double
+        .when(on::ping().before_auth())
+        .reply(Reply::json(200, &json!({})));
+    let found = examine(&double, &[]).await;
+    assert_eq!(
+        (&found.wanted, &found.login),
+        (&Wanted::Password, &Login::Missing)
+    );
+    let cases = [("hunter2", true), ("swordfish", false)];
+    for (password, is_right) in cases {
+        double.forget_requests();
+        let found = examine_as(&double, login("sweeper", password), &[]).await;
+        assert_eq!(found.login == Login::Accepted, is_right, "{found:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_nobody_asked_for_is_not_sent() {
+    let double = double_with_image().await;
+    let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
+    assert_eq!(
+        (&found.wanted, &found.login),
+        (&Wanted::Nothing, &Login::NotWanted)
+    );
+    assert_eq!(double.count(&on::any().header("authorization")), 0);
+    assert!(shown(&found).contains("not sent"));
+}
