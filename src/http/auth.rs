@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::challenge::{BearerChallenge, Challenge};
 use super::credentials::{CredentialSource, Credentials};
-use super::secret::Secret;
+use super::secret::{basic_header, bearer_header};
 use super::token::{Fetched, TokenService};
 use crate::model::{Obstacle, ObstacleReason, Repository};
 
@@ -356,27 +355,4 @@ fn token_scope(challenge: &BearerChallenge, scope: &Scope<'_>) -> Option<String>
 fn preferred(challenges: &[Challenge]) -> Option<&Challenge> {
     let is_bearer = |challenge: &&Challenge| matches!(challenge, Challenge::Bearer(_));
     challenges.iter().find(is_bearer).or(challenges.first())
-}
-
-pub(super) fn basic_header(username: &str, password: &Secret) -> Result<HeaderValue, Obstacle> {
-    let pair = format!("{username}:{}", password.reveal());
-    header(&format!(
-        "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(pair)
-    ))
-}
-
-fn bearer_header(token: &Secret) -> Result<HeaderValue, Obstacle> {
-    header(&format!("Bearer {}", token.reveal()))
-}
-
-fn header(text: &str) -> Result<HeaderValue, Obstacle> {
-    let mut header = HeaderValue::from_str(text).map_err(|_| {
-        Obstacle::new(
-            ObstacleReason::Protocol,
-            "a token or password cannot be sent in a header",
-        )
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
 }

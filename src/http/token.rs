@@ -10,13 +10,12 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::auth::basic_header;
 use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
 use super::credentials::Credentials;
 use super::meter::Meter;
 use super::pace::{LONGEST_PAUSE, Pool};
-use super::secret::Secret;
+use super::secret::{Secret, basic_header};
 use crate::model::{Obstacle, ObstacleReason, shorten};
 
 /// Real tokens have a few kilobytes.
