@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use oci_spec::distribution::Reference as ImageReference;
-
 use super::args::{
     CheckArgs, Cli, Command, ConnectionArgs, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs,
 };
@@ -263,18 +261,44 @@ fn parse_image(
         Some(_) => return Err(invalid()),
         None => (None, text),
     };
-    let image: ImageReference = name.parse().map_err(|_| invalid())?;
+    let (name, digest) = match name.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (name, None),
+    };
+    let (registry, path) = split_registry(name);
+    // A colon in the last component can only be a tag's, for the port went with the registry.
+    let (repository, tag) = match path.rsplit_once(':') {
+        Some((repository, tag)) => (repository.to_owned(), tag),
+        None => (path, "latest"),
+    };
     let address = match scheme {
-        Some(scheme) => format!("{scheme}://{}", image.registry()),
-        None => image.registry().to_owned(),
+        Some(scheme) => format!("{scheme}://{registry}"),
+        None => registry.to_owned(),
     };
     let endpoint = parse_endpoint(&address, plain_http)?;
-    let repository = image.repository().parse().map_err(|_| invalid())?;
-    let reference = match (image.digest(), image.tag()) {
-        (Some(digest), _) => Reference::Digest(digest.parse().map_err(|_| invalid())?),
-        (None, tag) => Reference::Tag(tag.unwrap_or("latest").parse().map_err(|_| invalid())?),
+    let repository = repository.parse().map_err(|_| invalid())?;
+    let tag = tag.parse().map_err(|_| invalid())?;
+    let reference = match digest {
+        Some(digest) => Reference::Digest(digest.parse().map_err(|_| invalid())?),
+        None => Reference::Tag(tag),
     };
     Ok((endpoint, repository, reference))
+}
+
+/// Splits off the registry by docker's rule (distribution/reference, `splitDockerDomain`): what stands
+/// before the first slash is one if it could not be a component of a path. Without one it is Docker
+/// Hub, whose official images are under `library/`.
+fn split_registry(name: &str) -> (&str, String) {
+    let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
+    match name.split_once('/') {
+        Some((hub @ ("docker.io" | "index.docker.io"), path)) if !path.contains('/') => {
+            (hub.trim_start_matches("index."), format!("library/{path}"))
+        }
+        Some(("index.docker.io", path)) => ("docker.io", path.to_owned()),
+        Some((first, path)) if is_registry(first) => (first, path.to_owned()),
+        Some(_) => ("docker.io", name.to_owned()),
+        None => ("docker.io", format!("library/{name}")),
+    }
 }
 
 /// What the connections to all registries have in common.
@@ -447,6 +471,9 @@ mod tests {
             ("r.example/team/app", "r.example", "team/app", "latest"),
             (&by_digest, "r.example", "a", digest),
             ("nginx", "docker.io", "library/nginx", "latest"),
+            ("team/app:v1", "docker.io", "team/app", "v1"),
+            ("index.docker.io/nginx:1", "docker.io", "library/nginx", "1"),
+            ("localhost/app", "localhost", "app", "latest"),
             (
                 "https://127.0.0.1:5000/app:v1",
                 "127.0.0.1:5000",
@@ -528,6 +555,12 @@ mod tests {
             ),
             (vec!["verify"], vec![], "IMAGE"),
             (vec!["verify", "r.example/A:b"], vec![], "is not an image"),
+            (vec!["verify", "r.example/a:"], vec![], "is not an image"),
+            (
+                vec!["verify", "r.example/a@sha256:0"],
+                vec![],
+                "is not an image",
+            ),
             (
                 vec!["--once"],
                 vec![("REGISTRY_HOST", "r"), ("TAGS_PER_REPO", "x")],
