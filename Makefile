@@ -35,3 +35,15 @@ lint: ## Check formatting, lints and documentation
 .PHONY: update
 update: ## Rewrite what is generated: the help in README.md, the snapshots of reports
 	UPDATE=1 INSTA_UPDATE=always $(CARGO) test --lib --test it
+
+.PHONY: bench
+bench: ## Race the probe against the shell job that it replaces, on a real registry
+	benches/run.sh
+
+.PHONY: soak
+soak: ## 200 sweeps of a registry in full churn (PROBE_SOAK_SWEEPS to choose another number)
+	PROBE_SOAK_SWEEPS=$${PROBE_SOAK_SWEEPS:-200} $(CARGO) test --release --test real soak -- --nocapture
+
+.PHONY: test-registry
+test-registry: ## Run the real tests against another distribution: REGISTRY=/path/to/registry
+	PROBE_TEST_REGISTRY=$(REGISTRY) $(CARGO) test --release --test real

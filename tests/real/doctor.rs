@@ -1,15 +1,10 @@
 //! `probe doctor` against real servers: the page tells the truth about each of them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tempfile::TempDir;
-
-use crate::support::http::Client;
 use crate::support::images::Content;
 use crate::support::nginx::Nginx;
-use crate::support::process::{Server, free_port, tool, wait_until};
+use crate::support::process::wait_until;
 use crate::support::registry::{Login, Registry};
 use crate::support::skopeo;
 
@@ -62,76 +57,6 @@ fn fill(registry: &Registry) {
     let content = Content::index("doctor");
     for name in ["team/app:v1", "team/app:v2", "team/tool:latest"] {
         skopeo::push(registry, &content, name);
-    }
-}
-
-/// Debian's registry as a pull-through cache of another one.
-struct Proxy {
-    // Goes first, so that nobody writes to the directory while it is removed.
-    _server: Server,
-    directory: TempDir,
-    host: String,
-}
-
-impl Proxy {
-    fn of(upstream: &Registry) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let host = format!("127.0.0.1:{}", free_port());
-        let text = format!(
-            "version: 0.1
-log:
-  level: error
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: {}
-http:
-  addr: {host}
-  secret: only-for-tests
-proxy:
-  remoteurl: http://{}
-",
-            directory.path().join("storage").display(),
-            upstream.host(),
-        );
-        let configuration = directory.path().join("config.yml");
-        fs::write(&configuration, text).expect("configuration is written");
-        let server = Server::spawn(
-            tool("docker-registry")
-                .arg("serve")
-                .arg(configuration)
-                .env_clear()
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
-        let client = Client::new(&format!("http://{host}"), None);
-        wait_until("the cache answers", || client.answers("/v2/"));
-        Self {
-            _server: server,
-            directory,
-            host,
-        }
-    }
-
-    /// Every file that it has stored, but for its own book-keeping of what expires when.
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        collect(&self.directory.path().join("storage"), &mut files);
-        files.retain(|path| !path.ends_with("scheduler-state.json"));
-        files
-    }
-}
-
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.expect("an entry can be read").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else {
-            files.push(path);
-        }
     }
 }
 
@@ -207,24 +132,26 @@ fn a_registry_behind_tls() {
 fn a_pull_through_cache_stores_nothing_for_it() {
     let upstream = Registry::start();
     fill(&upstream);
-    let proxy = Proxy::of(&upstream);
-    let (page, code) = examine(&[&proxy.host], None);
+    let proxy = Registry::start_as_cache_of(&upstream);
+    let (page, code) = examine(&[&proxy.host()], None);
     assert_page("cache_without_a_name", &page);
     assert_eq!(code, 3);
 
-    let (page, code) = examine(&[&proxy.host, "--repo", "team/app"], None);
+    let (page, code) = examine(&[&proxy.host(), "--repo", "team/app"], None);
     assert_page("cache", &page);
     assert_eq!(code, 0);
-    let files = proxy.files();
-    assert!(files.is_empty(), "{files:#?}");
+    let mut written = proxy.disk();
+    // Its own book-keeping of what expires when.
+    written.retain(|path, _| !path.ends_with("scheduler-state.json"));
+    assert!(written.is_empty(), "{written:#?}");
 }
 
 #[test]
 fn a_pull_through_cache_is_known_when_it_is_warm_too() {
     let upstream = Registry::start();
     fill(&upstream);
-    let proxy = Proxy::of(&upstream);
-    let client = Client::new(&format!("http://{}", proxy.host), None);
+    let proxy = Registry::start_as_cache_of(&upstream);
+    let client = proxy.client();
     let content = Content::index("doctor");
     for manifest in content.manifests() {
         client.get(&format!("/v2/team/app/manifests/{}", manifest.digest));
@@ -237,7 +164,7 @@ fn a_pull_through_cache_is_known_when_it_is_warm_too() {
         String::from_utf8_lossy(&answer.body).contains("team/app")
     };
     wait_until("what was pulled is stored", is_catalogued);
-    let (page, code) = examine(&[&proxy.host], None);
+    let (page, code) = examine(&[&proxy.host()], None);
     assert_page("warm_cache", &page);
     assert_eq!(code, 0);
 }

@@ -3,8 +3,6 @@
 //! Left out of plain `cargo test`; `tests/setup.sh` installs what is needed, and a missing server fails the
 //! test that needs it. Every test has a registry of its own, on its own port of loopback.
 
-mod support;
-
 mod clients;
 mod credentials;
 mod doctor;
@@ -12,9 +10,13 @@ mod fronts;
 mod harness;
 mod one_of_each;
 mod outages;
+mod proxy;
 mod requests;
 mod scale;
 mod schema;
 mod second_look;
+mod soak;
+mod support;
+mod tokens;
 mod verify;
 mod warm_cache;

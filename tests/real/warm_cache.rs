@@ -69,6 +69,29 @@ fn after_a_restart_heads_see_what_was_hidden() {
 }
 
 #[test]
+fn a_child_that_the_registry_itself_does_not_miss_is_not_missed() {
+    let mut registry = Registry::start();
+    let content = Content::index("unlinked child");
+    skopeo::push(&registry, &content, &format!("{REPOSITORY}:latest"));
+    let child = &content.images()[1].manifest.digest;
+    let sweep = |registry: &Registry| Probe::once().depth("digest").arg(registry.host()).run();
+    assert_intact(&sweep(&registry));
+    registry.store().remove_revision_link(REPOSITORY, child);
+
+    let path = format!("/v2/{REPOSITORY}/manifests/{child}");
+    let expected = Finding::new(REPOSITORY, "child/not_found", Some(child), &["latest"]);
+    let expected = [expected];
+    match registry.client().get(&path).status {
+        404 => _ = assert_broken(&sweep(&registry), &expected),
+        // Distribution 3 has it in its cache, and whoever pulls the child gets it: a limit of any look by HTTP.
+        200 => _ = assert_intact(&sweep(&registry)),
+        status => panic!("{path} answers {status}"),
+    }
+    registry.restart();
+    assert_broken(&sweep(&registry), &expected);
+}
+
+#[test]
 fn a_proxy_in_front_does_not_turn_a_short_read_into_an_outage() {
     let (registry, digests) = warmed_and_damaged();
     let front = Nginx::plain(&registry, "");

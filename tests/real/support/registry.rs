@@ -1,14 +1,17 @@
-//! Debian's `docker-registry`, one for each test: own port, own storage, own access log, gone with the test.
+//! Debian's `docker-registry`, or the distribution that `PROBE_TEST_REGISTRY` names, one for each test: own
+//! port, own storage, own access log, gone with the test.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::access_log::{self, Entry};
 use super::http::Client;
 use super::process::{Server, free_port, run, tool, wait_until};
-use super::store::Store;
+use super::store::{self, Store};
 
 /// A user of the registry.
 #[derive(Clone, Debug)]
@@ -27,6 +30,14 @@ impl Login {
     }
 }
 
+/// The program under test: Debian's, unless the environment names another, by its path.
+pub(crate) fn program() -> Command {
+    match std::env::var_os("PROBE_TEST_REGISTRY") {
+        Some(path) => Command::new(path),
+        None => tool("docker-registry"),
+    }
+}
+
 /// A running (or stopped) registry and everything that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -35,26 +46,34 @@ pub(crate) struct Registry {
     directory: TempDir,
     port: u16,
     login: Option<Login>,
+    /// Where it fetches what it does not have: then it is a pull-through cache.
+    upstream: Option<String>,
 }
 
 impl Registry {
     /// An empty registry that lets everybody in.
     pub(crate) fn start() -> Self {
-        Self::with(None)
+        Self::with(None, None)
     }
 
     /// An empty registry that asks for a name and a password (htpasswd).
     pub(crate) fn start_with_login(login: Login) -> Self {
-        Self::with(Some(login))
+        Self::with(Some(login), None)
     }
 
-    fn with(login: Option<Login>) -> Self {
+    /// A pull-through cache of another registry, with nothing in it.
+    pub(crate) fn start_as_cache_of(upstream: &Self) -> Self {
+        Self::with(None, Some(format!("http://{}", upstream.host())))
+    }
+
+    fn with(login: Option<Login>, upstream: Option<String>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut registry = Self {
             server: None,
             directory,
             port: 0,
             login,
+            upstream,
         };
         registry.write_users();
         // Somebody else may take the port between the look and the listen.
@@ -86,6 +105,16 @@ impl Registry {
     /// What lies on its disk.
     pub(crate) fn store(&self) -> Store {
         Store::new(&self.storage())
+    }
+
+    /// Every file and directory that it has written, with the digests of the files.
+    pub(crate) fn disk(&self) -> BTreeMap<PathBuf, String> {
+        store::listing(&self.storage())
+    }
+
+    /// What one file of its storage says, nothing while it is not there.
+    pub(crate) fn on_disk(&self, name: &str) -> String {
+        fs::read_to_string(self.storage().join(name)).unwrap_or_default()
     }
 
     /// Kills it where it stands, in the middle of whatever it does.
@@ -141,7 +170,7 @@ impl Registry {
 
     fn try_launch(&mut self) -> bool {
         let mut server = Server::spawn(
-            tool("docker-registry")
+            program()
                 .arg("serve")
                 .arg(self.directory.path().join("config.yml"))
                 .env_clear()
@@ -196,6 +225,9 @@ impl Registry {
         let auth = self.login.as_ref().map_or_else(String::new, |_| {
             format!("auth:\n  htpasswd:\n    realm: tests\n    path: {directory}/users\n")
         });
+        let proxy = self.upstream.as_ref().map_or_else(String::new, |upstream| {
+            format!("proxy:\n  remoteurl: {upstream}\n")
+        });
         let text = format!(
             "version: 0.1
 log:
@@ -210,7 +242,7 @@ storage:
 http:
   addr: {host}
   secret: only-for-tests
-{auth}",
+{auth}{proxy}",
             storage = storage.display(),
             host = self.host(),
         );

@@ -1,7 +1,10 @@
 //! Surgery on distribution's filesystem layout: the ways in which a store loses what it has promised.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::images::sha256;
 
 /// The files of one registry.
 #[derive(Debug)]
@@ -125,6 +128,26 @@ impl Store {
         let blobs = self.root.join("blobs").join(algorithm);
         blobs.join(&hex[..2]).join(hex).join("data")
     }
+}
+
+/// Everything below a directory: files with the digest of what they hold, directories with none.
+pub(crate) fn listing(directory: &Path) -> BTreeMap<PathBuf, String> {
+    let mut listing = BTreeMap::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        // What was never written to is not there.
+        for entry in fs::read_dir(&directory).into_iter().flatten() {
+            let path = entry.expect("an entry can be read").path();
+            let digest = if path.is_dir() {
+                waiting.push(path.clone());
+                String::new()
+            } else {
+                sha256(&fs::read(&path).expect("a file can be read"))
+            };
+            listing.insert(path, digest);
+        }
+    }
+    listing
 }
 
 fn split(digest: &str) -> (&str, &str) {
