@@ -223,7 +223,7 @@ impl Writer {
         };
         self.hand.push(&self.path(repository), tag, &content);
         self.live.insert((repository, tag), content);
-        self.count(&self.site.deeds.pushes);
+        count(&self.site.deeds.pushes);
     }
 
     /// The content under one more tag.
@@ -232,7 +232,7 @@ impl Writer {
         let path = self.path(repository);
         self.hand.put(&path, tag, content.manifest());
         self.live.insert((repository, tag), content.clone());
-        self.count(&self.site.deeds.retags);
+        count(&self.site.deeds.retags);
     }
 
     /// Deletes what lost its last tag.
@@ -254,7 +254,7 @@ impl Writer {
                 self.hand.delete(&path, &child.manifest.digest);
             }
         }
-        self.count(&self.site.deeds.deletions);
+        count(&self.site.deeds.deletions);
     }
 
     /// Deletes it by mistake and puts it back at once, before anything of it can be collected.
@@ -265,7 +265,7 @@ impl Writer {
         for tag in self.tags_of(repository, content) {
             self.hand.put(&path, tag, manifest);
         }
-        self.count(&self.site.deeds.deletions);
+        count(&self.site.deeds.deletions);
     }
 
     fn tags_of(&self, repository: &str, content: &Content) -> Vec<&'static str> {
@@ -282,8 +282,8 @@ impl Writer {
     fn path(&self, repository: &str) -> String {
         format!("{}/{repository}", self.name)
     }
+}
 
-    fn count(&self, deed: &AtomicUsize) {
-        deed.fetch_add(1, Ordering::Relaxed);
-    }
+fn count(deed: &AtomicUsize) {
+    deed.fetch_add(1, Ordering::Relaxed);
 }

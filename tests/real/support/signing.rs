@@ -55,9 +55,9 @@ impl Signer {
         let header = json!({ "typ": "JWT", "alg": "RS256", "x5c": x5c });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&header), part(claims));
-        let signer = self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]);
-        let signer = signer.expect("an RSA key signs so");
-        let signature = signer.sign(signed.as_bytes()).expect("it signs");
+        let scheme = self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]);
+        let scheme = scheme.expect("an RSA key signs so");
+        let signature = scheme.sign(signed.as_bytes()).expect("it signs");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }

@@ -87,7 +87,7 @@ impl TokenServer {
             book: Mutex::default(),
         });
         let at_desk = Arc::clone(&desk);
-        let listening = Listening::start(move |stream| at_desk.serve(stream));
+        let listening = Listening::start(move |stream| at_desk.serve(&stream));
         Self { listening, desk }
     }
 
@@ -121,10 +121,10 @@ struct Desk {
 
 impl Desk {
     /// Answers the one request of a connection.
-    fn serve(&self, stream: TcpStream) {
+    fn serve(&self, mut stream: &TcpStream) {
         let patience = Some(Duration::from_secs(10));
         stream.set_read_timeout(patience).expect("a time is set");
-        let Some(request) = Request::read(&stream) else {
+        let Some(request) = Request::read(stream) else {
             return;
         };
         let (who, scopes) = (request.who(), request.scopes());
@@ -152,7 +152,7 @@ impl Desk {
         )
         .expect("text takes text");
         // The client may have gone.
-        let _ = (&stream).write_all(answer.as_bytes());
+        let _ = stream.write_all(answer.as_bytes());
     }
 
     fn token(&self, request: &Request, who: Who, scopes: &[String]) -> Value {
