@@ -308,20 +308,21 @@ impl Auth {
             return Ok(token.authorization.clone());
         }
         let credentials = self.source.load(&self.registry, scope.repository()).await?;
-        let kind = match credentials {
-            Some(_) => AuthorizationKind::Token,
-            None => AuthorizationKind::AnonymousToken,
-        };
         if let Some(Credentials::RegistryToken(token)) = &credentials {
             return Ok(Authorization {
                 header: bearer_header(token)?,
-                kind,
+                kind: AuthorizationKind::Token,
             });
         }
         let fetched = self
             .service
             .fetch(challenge, token_scope, credentials.as_ref())
             .await?;
+        let kind = if fetched.is_anonymous {
+            AuthorizationKind::AnonymousToken
+        } else {
+            AuthorizationKind::Token
+        };
         let fetched = Token::issued(&fetched, kind)?;
         Ok(token.insert(fetched).authorization.clone())
     }

@@ -41,6 +41,8 @@ pub(super) struct TokenService {
 pub(super) struct Fetched {
     pub(super) token: Secret,
     pub(super) lifetime: Duration,
+    /// Whether it was issued to nobody in particular.
+    pub(super) is_anonymous: bool,
 }
 
 #[derive(Deserialize)]
@@ -121,12 +123,16 @@ impl TokenService {
             }
         }
         let mut request = self.client.get(url);
-        let has_credentials = credentials.is_some();
+        let has_credentials = matches!(credentials, Some(Credentials::Password { .. }));
         if let Some(Credentials::Password { username, password }) = credentials {
             request = request.header(AUTHORIZATION, basic_header(username, password)?);
         }
         match self.ask(realm, request, false).await? {
-            Ok(fetched) => Ok(fetched),
+            // An identity token that was refused got us no further than anybody gets.
+            Ok(fetched) => Ok(Fetched {
+                is_anonymous: !has_credentials,
+                ..fetched
+            }),
             Err(status) => Err(refused(realm, status, has_credentials)),
         }
     }
@@ -230,6 +236,7 @@ fn read(body: &[u8]) -> Option<Fetched> {
     Some(Fetched {
         token: Secret::new(token),
         lifetime,
+        is_anonymous: false,
     })
 }
 
