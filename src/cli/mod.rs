@@ -4,6 +4,7 @@
 mod args;
 mod doctor;
 mod exit;
+mod image;
 mod run;
 mod settings;
 

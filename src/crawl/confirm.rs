@@ -1,13 +1,15 @@
 //! The second look: nothing is called broken on one.
 //!
 //! Each suspicion is looked at again over a new connection, after the registry has shown that it
-//! answers at all. What has changed meanwhile (a push, a deletion, a clean-up) is dropped; where the
-//! registry cannot be asked, the suspicion becomes an obstacle and not a finding.
+//! answers at all; then its tags are, and then the object once more. What has changed meanwhile (a
+//! push, a deletion, a clean-up) is dropped; where the registry cannot be asked, the suspicion becomes
+//! an obstacle and not a finding.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 
+use super::control::{Controls, answers};
 use super::judge::{self, Judged};
 use super::settle::Suspicion;
 use super::walk::Endpoint;
@@ -15,7 +17,7 @@ use crate::model::{
     Defect, Depth, Digest, Finding, Obstacle, ObstacleReason, Outcome, Reason, Reference,
     Repository, Tag,
 };
-use crate::registry::{Answer, Registry, Resolved};
+use crate::registry::{Registry, Resolved};
 
 /// Further looks at what was broken in the first and intact in the second. One of two replicas that
 /// disagree shows itself in them but for one time in sixty-four.
@@ -29,89 +31,6 @@ pub(super) enum Confirmed {
     Unverified(Repository, Obstacle),
     /// It no longer holds.
     Dropped,
-}
-
-/// Objects that were found intact in this sweep, the latest of each kind: if the registry answers for
-/// them, it answers. Manifests and blobs may fail apart, for they are stored and served apart.
-#[derive(Default)]
-pub(super) struct Controls {
-    /// Manifests of different repositories, for one of them may be deleted meanwhile.
-    manifests: VecDeque<(Repository, Digest)>,
-    blob: Option<(Repository, Digest, Option<u64>)>,
-}
-
-/// Manifests that are kept as controls.
-const CONTROLS: usize = 4;
-
-impl Controls {
-    pub(super) fn manifest_is_intact(&mut self, repository: &Repository, digest: Digest) {
-        self.manifests.retain(|(of, _)| of != repository);
-        self.manifests.truncate(CONTROLS - 1);
-        self.manifests.push_front((repository.clone(), digest));
-    }
-
-    pub(super) fn blob_is_intact(
-        &mut self,
-        repository: &Repository,
-        digest: Digest,
-        length: Option<u64>,
-    ) {
-        self.blob = Some((repository.clone(), digest, length));
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.manifests.is_empty()
-    }
-
-    /// Whether something of the same kind was ever readable.
-    fn has_kind_of(&self, suspicion: &Suspicion) -> bool {
-        match suspicion.endpoint {
-            Some(Endpoint::Blobs) => self.blob.is_some(),
-            Some(Endpoint::Manifests) | None => !self.manifests.is_empty(),
-        }
-    }
-}
-
-/// Whether the registry answers at all right now, and with the same store. An outage makes every
-/// negative worthless; so does a volume that is gone, behind which everything is "not found".
-pub(super) async fn answers<R: Registry>(
-    registry: &R,
-    controls: &Controls,
-) -> Result<(), Obstacle> {
-    if controls.manifests.is_empty() {
-        registry.ping().await?;
-    }
-    let mut is_there = controls.manifests.is_empty();
-    for (repository, digest) in &controls.manifests {
-        let reference = Reference::Digest(digest.clone());
-        is_there = answered(registry.manifest(repository, &reference).await)?;
-        if is_there {
-            break;
-        }
-    }
-    if !is_there {
-        let detail = "nothing that was intact a moment ago is there any more, as when a store is \
-                      unmounted or emptied";
-        return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
-    }
-    if let Some((repository, digest, size)) = &controls.blob {
-        answered(registry.blob(repository, digest, *size, Depth::Tail).await)?;
-    }
-    Ok(())
-}
-
-/// Whether an object is there, or what keeps the registry from saying.
-fn answered<T>(answer: Answer<T>) -> Result<bool, Obstacle> {
-    match answer {
-        Answer::Found(_) => Ok(true),
-        Answer::Absent(_) => Ok(false),
-        Answer::Failing(refusal) => {
-            let (request, status) = (refusal.request, refusal.status);
-            let detail = format!("{request} answers {status}, though it answered well before");
-            Err(Obstacle::new(ObstacleReason::RegistryError, detail))
-        }
-        Answer::Unknown(obstacle) => Err(obstacle),
-    }
 }
 
 /// Looks at every suspicion again, `concurrency` of them at a time. `registry` is one whose
@@ -130,18 +49,28 @@ pub(super) async fn confirm<R: Registry>(
         }
         return;
     }
-    let present = Present::look(registry, suspicions, are_listed, concurrency).await;
-    let look = |(position, suspicion)| {
-        let second = SecondLook {
-            registry,
-            present: &present,
-            controls,
-        };
-        async move { (position, second.confirm(suspicion).await) }
+    let second = SecondLook {
+        registry,
+        controls,
+        are_listed,
     };
-    let looks = futures::stream::iter(suspicions.iter().enumerate()).map(look);
-    let mut looks = looks.buffer_unordered(concurrency);
-    while let Some((position, confirmed)) = looks.next().await {
+    // What is broken must be so on either side of the look at its tags: clients may delete it before,
+    // and put it back after.
+    let looks = suspicions.iter().map(|suspicion| second.look(suspicion));
+    let looks: Vec<_> = futures::stream::iter(looks)
+        .buffered(concurrency)
+        .collect()
+        .await;
+    let present = Present::look(registry, suspicions, are_listed, concurrency).await;
+    let confirm = |(position, (suspicion, seen))| {
+        let (second, present) = (&second, &present);
+        async move { (position, second.confirm(suspicion, seen, present).await) }
+    };
+    let seen = suspicions.iter().zip(looks).enumerate();
+    let mut confirmed = futures::stream::iter(seen)
+        .map(confirm)
+        .buffer_unordered(concurrency);
+    while let Some((position, confirmed)) = confirmed.next().await {
         done(position, confirmed);
     }
 }
@@ -245,21 +174,26 @@ impl Present {
 /// What a second look needs.
 struct SecondLook<'a, R> {
     registry: &'a R,
-    present: &'a Present,
     controls: &'a Controls,
+    are_listed: bool,
 }
 
 impl<R: Registry> SecondLook<'_, R> {
-    async fn confirm(&self, suspicion: &Suspicion) -> Confirmed {
-        let tags = match self.present.unchanged(suspicion) {
+    /// What a suspicion comes to that was `seen` so in its second look, before its tags were.
+    async fn confirm(&self, suspicion: &Suspicion, seen: Outcome, present: &Present) -> Confirmed {
+        let tags = match present.unchanged(suspicion) {
             Ok(tags) if tags.is_empty() && !suspicion.is_named => return Confirmed::Dropped,
             Ok(tags) => tags,
             Err(obstacle) => return unverified(suspicion, obstacle),
         };
-        let finding = &suspicion.finding;
-        match self.look(suspicion).await {
+        let seen = match seen {
+            Outcome::Broken(_) => self.look(suspicion).await,
+            seen => seen,
+        };
+        match seen {
             Outcome::Broken(defect)
-                if defect.reason == Reason::Unreadable && !self.controls.has_kind_of(suspicion) =>
+                if defect.reason == Reason::Unreadable
+                    && !self.controls.has_kind_of(suspicion.endpoint) =>
             {
                 // Nothing of its kind was ever readable here, so it may not be the object's fault.
                 let evidence = &defect.evidence;
@@ -267,52 +201,63 @@ impl<R: Registry> SecondLook<'_, R> {
                     "{} answers {}, and nothing else was found to answer better",
                     evidence.request, evidence.observed
                 );
-                unverified(
-                    suspicion,
-                    Obstacle::new(ObstacleReason::RegistryError, detail),
-                )
+                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                unverified(suspicion, obstacle)
             }
             Outcome::Broken(defect) => Confirmed::Broken(Box::new(Finding {
                 tags,
                 defect,
                 confirmations: 1,
-                ..finding.clone()
+                ..suspicion.finding.clone()
             })),
             Outcome::Unverified(obstacle) => unverified(suspicion, obstacle),
-            Outcome::Intact | Outcome::Skipped(_) => self.alternates(suspicion, tags).await,
+            Outcome::Intact | Outcome::Skipped(_) => self.alternates(suspicion).await,
         }
     }
 
     /// What was broken and is intact now was repaired, or is answered for by replicas that disagree.
-    async fn alternates(&self, suspicion: &Suspicion, tags: Vec<Tag>) -> Confirmed {
-        for further in 1..=FURTHER_LOOKS {
+    async fn alternates(&self, suspicion: &Suspicion) -> Confirmed {
+        // Clients that delete a tag and push it again take it away for one while at a time; replicas
+        // take turns.
+        let is_tag = suspicion.endpoint.is_none();
+        let looks = if is_tag {
+            2 * FURTHER_LOOKS
+        } else {
+            FURTHER_LOOKS
+        };
+        let (mut was_gone, mut was_back) = (false, false);
+        for _ in 0..looks {
             match self.look(suspicion).await {
-                Outcome::Intact | Outcome::Skipped(_) => {}
+                Outcome::Intact | Outcome::Skipped(_) => was_back = was_gone,
+                Outcome::Broken(_) if is_tag && !was_back => was_gone = true,
                 Outcome::Unverified(obstacle) => return unverified(suspicion, obstacle),
-                Outcome::Broken(Defect { evidence, .. }) => {
-                    let mut finding = Finding {
-                        tags,
-                        confirmations: 1,
-                        ..suspicion.finding.clone()
-                    };
-                    let observed = format!(
-                        "{} in 2 of {} looks, and in the others what was promised",
-                        evidence.observed,
-                        further + 2
-                    );
-                    let evidence = crate::model::Evidence {
-                        observed,
-                        ..evidence
-                    };
-                    finding.defect = Defect {
-                        reason: Reason::Inconsistent,
-                        evidence,
-                    };
-                    return Confirmed::Broken(Box::new(finding));
-                }
+                Outcome::Broken(defect) => return self.inconsistent(suspicion, defect).await,
             }
         }
         Confirmed::Dropped
+    }
+
+    /// Answers that contradict each other are a finding if the tags still are what they were.
+    async fn inconsistent(&self, suspicion: &Suspicion, defect: Defect) -> Confirmed {
+        let one = std::slice::from_ref(suspicion);
+        let after = Present::look(self.registry, one, self.are_listed, 1).await;
+        let tags = match after.unchanged(suspicion) {
+            Ok(tags) if tags.is_empty() && !suspicion.is_named => return Confirmed::Dropped,
+            Ok(tags) => tags,
+            Err(obstacle) => return unverified(suspicion, obstacle),
+        };
+        let mut evidence = defect.evidence;
+        evidence.observed += " in some looks, and what was promised in others";
+        let defect = Defect {
+            reason: Reason::Inconsistent,
+            evidence,
+        };
+        Confirmed::Broken(Box::new(Finding {
+            tags,
+            defect,
+            confirmations: 1,
+            ..suspicion.finding.clone()
+        }))
     }
 
     async fn look(&self, suspicion: &Suspicion) -> Outcome {

@@ -6,6 +6,7 @@
 //! judgement of its answer; it knows nothing of the others.
 
 mod confirm;
+mod control;
 mod judge;
 mod ledger;
 mod obstacles;

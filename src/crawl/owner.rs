@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use tokio::time::Instant;
 
 use super::Policy;
-use super::confirm::{self, Confirmed, Controls};
+use super::confirm::{self, Confirmed};
+use super::control::{self, Controls};
 use super::judge;
 use super::ledger::Ledger;
 use super::scope::Source;
@@ -89,7 +90,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 return Some(obstacle);
             }
             if self.troubles_in_a_row >= SUSPICIOUS_ROW {
-                if let Err(obstacle) = confirm::answers(&self.registry, &self.controls).await {
+                if let Err(obstacle) = control::answers(&self.registry, &self.controls).await {
                     return Some(obstacle);
                 }
                 self.troubles_in_a_row = 0;
@@ -107,7 +108,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     /// Asks whether the registry still is the one that was listed. A store that is unmounted or
     /// emptied under it answers 404 to everything, which is what a registry without tags does.
     async fn is_still_there(&self) -> Result<(), Obstacle> {
-        confirm::answers(&self.registry, &self.controls).await?;
+        control::answers(&self.registry, &self.controls).await?;
         if self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
             let listing = self.registry.repositories().await;
             if listing.items.is_empty() {

@@ -104,6 +104,9 @@ pub(super) struct Auth {
     service: TokenService,
     scheme: Mutex<Scheme>,
     tokens: Mutex<HashMap<String, TokenSlot>>,
+    /// The login that a token service refused, and how: to try it for every repository may lock an
+    /// account.
+    refused_login: Mutex<Option<(Credentials, Obstacle)>>,
 }
 
 /// Slots kept before those that nobody waits for are dropped: a sweep of many thousands of
@@ -120,6 +123,7 @@ impl Auth {
             service,
             scheme: Mutex::new(Scheme::Open),
             tokens: Mutex::default(),
+            refused_login: Mutex::default(),
         }
     }
 
@@ -315,7 +319,6 @@ impl Auth {
             });
         }
         let fetched = self
-            .service
             .fetch(challenge, token_scope, credentials.as_ref())
             .await?;
         let kind = if fetched.is_anonymous {
@@ -325,6 +328,35 @@ impl Auth {
         };
         let fetched = Token::issued(&fetched, kind)?;
         Ok(token.insert(fetched).authorization.clone())
+    }
+
+    /// Fetches a token, unless the login is one that was refused before.
+    async fn fetch(
+        &self,
+        challenge: &BearerChallenge,
+        token_scope: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Fetched, Obstacle> {
+        let refused = || {
+            self.refused_login
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((login, obstacle)) = refused().as_ref()
+            && Some(login) == credentials
+        {
+            return Err(obstacle.clone());
+        }
+        let fetched = self
+            .service
+            .fetch(challenge, token_scope, credentials)
+            .await;
+        if let (Err(obstacle), Some(login)) = (&fetched, credentials)
+            && obstacle.reason == ObstacleReason::Unauthorized
+        {
+            *refused() = Some((login.clone(), obstacle.clone()));
+        }
+        fetched
     }
 
     fn slot(&self, token_scope: &str) -> TokenSlot {

@@ -65,11 +65,11 @@ async fn an_address_that_expires_at_once_is_not_kept() {
     let double = presets::object_storage().await;
     double
         .companion()
-        .quirks(|quirks| quirks.signed_for = Duration::from_millis(150));
+        .quirks(|quirks| quirks.signed_for = Duration::from_secs(1));
     for n in 0..10 {
         double.image("app", Some(&format!("v{n}")), &[format!("{n}").as_bytes()]);
     }
-    double.when(on::blob()).delay(Duration::from_millis(50));
+    double.when(on::blob()).delay(Duration::from_millis(150));
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
 }

@@ -1,0 +1,108 @@
+//! The control: whether the registry answers at all, and with the store that it had a moment ago.
+
+use std::collections::VecDeque;
+
+use super::walk::Endpoint;
+use crate::model::{Depth, Digest, Obstacle, ObstacleReason, Reference, Repository};
+use crate::registry::{Answer, Registry};
+
+/// Objects that were found intact in this sweep, the latest of each kind: if the registry answers for
+/// them, it answers. Manifests and blobs may fail apart, for they are stored and served apart.
+#[derive(Default)]
+pub(super) struct Controls {
+    /// Manifests of different repositories, for one of them may be deleted meanwhile.
+    manifests: VecDeque<(Repository, Digest)>,
+    blob: Option<(Repository, Digest, Option<u64>)>,
+}
+
+/// Manifests that are kept as controls, and how many of one repository: clients may delete some of
+/// them while the sweep goes on.
+const CONTROLS: usize = 8;
+const CONTROLS_OF_ONE: usize = 2;
+
+impl Controls {
+    pub(super) fn manifest_is_intact(&mut self, repository: &Repository, digest: Digest) {
+        let mut of_this_one = 0;
+        self.manifests.retain(|(of, _)| {
+            of_this_one += usize::from(of == repository);
+            of != repository || of_this_one < CONTROLS_OF_ONE
+        });
+        self.manifests.truncate(CONTROLS - 1);
+        self.manifests.push_front((repository.clone(), digest));
+    }
+
+    pub(super) fn blob_is_intact(
+        &mut self,
+        repository: &Repository,
+        digest: Digest,
+        length: Option<u64>,
+    ) {
+        self.blob = Some((repository.clone(), digest, length));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.manifests.is_empty()
+    }
+
+    /// Whether something of the same kind was ever readable.
+    pub(super) fn has_kind_of(&self, endpoint: Option<Endpoint>) -> bool {
+        match endpoint {
+            Some(Endpoint::Blobs) => self.blob.is_some(),
+            Some(Endpoint::Manifests) | None => !self.manifests.is_empty(),
+        }
+    }
+}
+
+/// Whether the registry answers at all right now, and with the same store. An outage makes every
+/// negative worthless; so does a volume that is gone, behind which everything is "not found".
+pub(super) async fn answers<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+) -> Result<(), Obstacle> {
+    if controls.manifests.is_empty() {
+        registry.ping().await?;
+    }
+    let mut is_there = controls.manifests.is_empty();
+    for (repository, digest) in &controls.manifests {
+        let reference = Reference::Digest(digest.clone());
+        is_there = answered(registry.manifest(repository, &reference).await)?;
+        if is_there {
+            break;
+        }
+    }
+    if !is_there && !has_another(registry, controls).await {
+        let detail = "nothing that was intact a moment ago is there any more, as when a store is \
+                      unmounted or emptied";
+        return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+    }
+    if let Some((repository, digest, size)) = &controls.blob {
+        answered(registry.blob(repository, digest, *size, Depth::Tail).await)?;
+    }
+    Ok(())
+}
+
+/// Whether anything else is there, in the places where something was: a tag that resolves.
+async fn has_another<R: Registry>(registry: &R, controls: &Controls) -> bool {
+    for (repository, _) in &controls.manifests {
+        if let Some(tag) = registry.tags(repository).await.items.last()
+            && matches!(registry.resolve(repository, tag).await, Answer::Found(_))
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether an object is there, or what keeps the registry from saying.
+fn answered<T>(answer: Answer<T>) -> Result<bool, Obstacle> {
+    match answer {
+        Answer::Found(_) => Ok(true),
+        Answer::Absent(_) => Ok(false),
+        Answer::Failing(refusal) => {
+            let (request, status) = (refusal.request, refusal.status);
+            let detail = format!("{request} answers {status}, though it answered well before");
+            Err(Obstacle::new(ObstacleReason::RegistryError, detail))
+        }
+        Answer::Unknown(obstacle) => Err(obstacle),
+    }
+}
