@@ -61,16 +61,23 @@ pub(super) async fn confirm<R: Registry>(
         .buffered(concurrency)
         .collect()
         .await;
-    let present = Present::look(registry, suspicions, are_listed, concurrency).await;
-    let confirm = |(position, (suspicion, seen))| {
-        let (second, present) = (&second, &present);
-        async move { (position, second.confirm(suspicion, seen, present).await) }
-    };
     let seen = suspicions.iter().zip(looks).enumerate();
-    let mut confirmed = futures::stream::iter(seen)
-        .map(confirm)
-        .buffer_unordered(concurrency);
-    while let Some((position, confirmed)) = confirmed.next().await {
+    let seen = seen.map(|(position, (suspicion, seen))| (position, suspicion, seen));
+    let mut again = Vec::new();
+    for (position, confirmed) in second.round(seen.collect(), concurrency).await {
+        match confirmed {
+            // A tag may be deleted and pushed again at any moment, so it takes two rounds.
+            Confirmed::Broken(finding) if suspicions[position].endpoint.is_none() => {
+                again.push((
+                    position,
+                    &suspicions[position],
+                    Outcome::Broken(finding.defect),
+                ));
+            }
+            confirmed => done(position, confirmed),
+        }
+    }
+    for (position, confirmed) in second.round(again, concurrency).await {
         done(position, confirmed);
     }
 }
@@ -90,7 +97,7 @@ struct Present {
 impl Present {
     async fn look<R: Registry>(
         registry: &R,
-        suspicions: &[Suspicion],
+        suspicions: impl Iterator<Item = &Suspicion>,
         are_listed: bool,
         concurrency: usize,
     ) -> Self {
@@ -179,6 +186,30 @@ struct SecondLook<'a, R> {
 }
 
 impl<R: Registry> SecondLook<'_, R> {
+    /// Looks at the tags of suspicions that were just seen as they are, and then at what is broken
+    /// once more.
+    async fn round(
+        &self,
+        seen: Vec<(usize, &Suspicion, Outcome)>,
+        concurrency: usize,
+    ) -> Vec<(usize, Confirmed)> {
+        let suspicions = seen.iter().map(|(_, suspicion, _)| *suspicion);
+        let present = &self.present(suspicions, concurrency).await;
+        let confirm = |(position, suspicion, seen)| async move {
+            (position, self.confirm(suspicion, seen, present).await)
+        };
+        let confirmed = futures::stream::iter(seen).map(confirm);
+        confirmed.buffer_unordered(concurrency).collect().await
+    }
+
+    async fn present<'s>(
+        &self,
+        suspicions: impl Iterator<Item = &'s Suspicion>,
+        concurrency: usize,
+    ) -> Present {
+        Present::look(self.registry, suspicions, self.are_listed, concurrency).await
+    }
+
     /// What a suspicion comes to that was `seen` so in its second look, before its tags were.
     async fn confirm(&self, suspicion: &Suspicion, seen: Outcome, present: &Present) -> Confirmed {
         let tags = match present.unchanged(suspicion) {
@@ -239,8 +270,7 @@ impl<R: Registry> SecondLook<'_, R> {
 
     /// Answers that contradict each other are a finding if the tags still are what they were.
     async fn inconsistent(&self, suspicion: &Suspicion, defect: Defect) -> Confirmed {
-        let one = std::slice::from_ref(suspicion);
-        let after = Present::look(self.registry, one, self.are_listed, 1).await;
+        let after = self.present(std::iter::once(suspicion), 1).await;
         let tags = match after.unchanged(suspicion) {
             Ok(tags) if tags.is_empty() && !suspicion.is_named => return Confirmed::Dropped,
             Ok(tags) => tags,
