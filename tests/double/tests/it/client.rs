@@ -47,6 +47,9 @@ impl Answer {
 
 /// A client that follows no redirects.
 pub(crate) fn client() -> reqwest::Client {
+    // Built together with the probe, reqwest comes without a TLS provider of its own and wants one even for
+    // plain HTTP. Another test may have installed it already, which is as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
