@@ -1,17 +1,20 @@
 //! What was meant: arguments, environment and files resolved into the configuration of each part.
 
+mod connect;
+mod scope;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::args::{
-    CheckArgs, Cli, Command, ConnectionArgs, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs,
-};
+pub(super) use connect::Connect;
+pub(super) use scope::{is_plain, parse_repository};
+
+use super::args::{CheckArgs, Cli, Command, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs};
 use super::doctor::Examinations;
 use super::image::parse_image;
 use crate::crawl::{Filter, Policy, Scope, Source};
-use crate::http::{Config, CredentialSource, Endpoint, Secret};
-use crate::model::Repository;
+use crate::http::{Config, Endpoint};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -86,25 +89,7 @@ fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError>
     } else {
         args.registries.clone()
     };
-    let source = source(&args)?;
-    let filter = |include: &[String], exclude: &[String]| {
-        Filter::new(include, exclude)
-            .map_err(|error| UsageError(format!("not a pattern of names: {error}")))
-    };
-    let tags_per_repository = match (args.tags_per_repo, around.first(&["TAGS_PER_REPO"])) {
-        (Some(most), _) => Some(most.get() as usize),
-        (None, None) => None,
-        (None, Some(text)) => match text.parse() {
-            Ok(most) if most > 0 => Some(most),
-            _ => return usage("TAGS_PER_REPO is not a number of tags"),
-        },
-    };
-    let scope = Scope {
-        source,
-        repositories: filter(&args.repos, &args.exclude_repos)?,
-        tags: filter(&args.tags, &args.exclude_tags)?,
-        tags_per_repository,
-    };
+    let scope = scope::resolve(&args, around)?;
     let connect = Connect::new(&args.connection, around)?;
     let mut targets = Vec::new();
     for registry in registries {
@@ -158,64 +143,6 @@ pub(super) fn parse_endpoint(text: &str, plain_http: bool) -> Result<Endpoint, U
     Endpoint::parse(text, plain_http).map_err(|error| UsageError(error.to_string()))
 }
 
-/// The catalog is needed only where it must be filtered.
-fn source(args: &SweepArgs) -> Result<Source, UsageError> {
-    let mut named = match &args.repos_file {
-        Some(path) => repositories_in(path)?,
-        None => Vec::new(),
-    };
-    let is_plain = |pattern: &String| is_plain(pattern);
-    if args.repos_file.is_none() && !args.repos.is_empty() && args.repos.iter().all(is_plain) {
-        for name in &args.repos {
-            named.push(parse_repository(name)?);
-        }
-    } else if args.repos_file.is_none() {
-        return Ok(Source::Catalog);
-    }
-    named.sort();
-    named.dedup();
-    Ok(Source::Repositories(named))
-}
-
-/// Whether a pattern is nothing but a name.
-pub(super) fn is_plain(pattern: &str) -> bool {
-    !pattern.contains(['*', '?', '[', '{'])
-}
-
-pub(super) fn parse_repository(name: &str) -> Result<Repository, UsageError> {
-    let parsed = name.parse();
-    parsed.map_err(|error| UsageError(format!("--repo `{name}`: {error}")))
-}
-
-fn repositories_in(path: &Path) -> Result<Vec<Repository>, UsageError> {
-    let text = read(path, "--repos-file")?;
-    let mut named = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let name = line.split('#').next().unwrap_or_default().trim();
-        if name.is_empty() {
-            continue;
-        }
-        match name.parse() {
-            Ok(name) => named.push(name),
-            Err(error) => {
-                let name = crate::model::shorten(name, 80);
-                return usage(format!(
-                    "--repos-file {}, line {}: `{name}` is {error}",
-                    path.display(),
-                    number + 1
-                ));
-            }
-        }
-    }
-    if named.is_empty() {
-        return usage(format!(
-            "--repos-file {} names no repository",
-            path.display()
-        ));
-    }
-    Ok(named)
-}
-
 fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
     std::fs::read_to_string(path)
         .map_err(|error| UsageError(format!("{flag} {} cannot be read: {error}", path.display())))
@@ -245,106 +172,9 @@ fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageErro
     Ok(settings(targets.collect(), args.report))
 }
 
-/// What the connections to all registries have in common.
-pub(super) struct Connect<'a> {
-    args: &'a ConnectionArgs,
-    credentials: CredentialSource,
-    ca_pem: Option<Vec<u8>>,
-}
-
-impl<'a> Connect<'a> {
-    pub(super) fn new(args: &'a ConnectionArgs, around: &Surroundings) -> Result<Self, UsageError> {
-        let ca_pem = args
-            .ca_file
-            .as_ref()
-            .map(|path| read(path, "--ca-file"))
-            .transpose()?;
-        Ok(Self {
-            args,
-            credentials: credentials(args, around)?,
-            ca_pem: ca_pem.map(String::into_bytes),
-        })
-    }
-
-    pub(super) fn config(&self, endpoint: Endpoint) -> Config {
-        Config {
-            endpoint,
-            credentials: self.credentials.clone(),
-            ca_pem: self.ca_pem.clone(),
-            skip_tls_verify: self.args.insecure_skip_tls_verify,
-            concurrency: self.args.concurrency,
-            timeout: self.args.timeout,
-        }
-    }
-}
-
-fn credentials(
-    args: &ConnectionArgs,
-    around: &Surroundings,
-) -> Result<CredentialSource, UsageError> {
-    let username = args
-        .username
-        .clone()
-        .or(around.first(&["REG_USER"]).map(str::to_owned));
-    let password = match (&args.password_file, args.password_stdin) {
-        (Some(path), _) => Some(read(path, "--password-file")?),
-        (None, true) => Some(
-            (around.stdin)().map_err(|error| UsageError(format!("--password-stdin: {error}")))?,
-        ),
-        (None, false) => around
-            .first(&["PROBE_PASSWORD", "REG_PASS"])
-            .map(str::to_owned),
-    };
-    match (username, password) {
-        (Some(username), Some(password)) => {
-            let password = password.lines().next().unwrap_or_default();
-            Ok(CredentialSource::Given {
-                username,
-                password: Secret::new(password),
-            })
-        }
-        (Some(_), None) => usage(
-            "a user name without a password: add --password-file, --password-stdin or PROBE_PASSWORD",
-        ),
-        (None, Some(_)) => {
-            usage("a password without a user name: add --username or PROBE_USERNAME")
-        }
-        (None, None) => auth_files(args, around),
-    }
-}
-
-fn auth_files(
-    args: &ConnectionArgs,
-    around: &Surroundings,
-) -> Result<CredentialSource, UsageError> {
-    if let Some(path) = &args.authfile {
-        if !path.exists() {
-            return usage(format!("--authfile {} does not exist", path.display()));
-        }
-        return Ok(CredentialSource::Files(vec![path.clone()]));
-    }
-    let under = |variable: &str, file: &str| {
-        around
-            .first(&[variable])
-            .map(|dir| Path::new(dir).join(file))
-    };
-    let docker = under("DOCKER_CONFIG", "config.json").or(under("HOME", ".docker/config.json"));
-    let files = [
-        around.first(&["REGISTRY_AUTH_FILE"]).map(PathBuf::from),
-        docker,
-        under("XDG_RUNTIME_DIR", "containers/auth.json"),
-        // Where podman and skopeo keep logins without that variable, as root mostly does.
-        around
-            .user_id
-            .map(|id| PathBuf::from(format!("/run/containers/{id}/auth.json"))),
-    ];
-    Ok(CredentialSource::Files(
-        files.into_iter().flatten().collect(),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::http::CredentialSource;
     use clap::Parser as _;
 
     use super::*;

@@ -1,0 +1,55 @@
+//! The options of how to reach a registry, and as whom.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use super::{CONNECTION, positive_duration};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = CONNECTION)]
+pub(in crate::cli) struct ConnectionArgs {
+    /// The user to log in as [default: what docker and podman have stored]
+    #[arg(long, value_name = "NAME", env = "PROBE_USERNAME")]
+    pub(in crate::cli) username: Option<String>,
+
+    /// Read the password from the first line of a file; PROBE_PASSWORD holds it, too
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROBE_PASSWORD_FILE",
+        conflicts_with = "password_stdin"
+    )]
+    pub(in crate::cli) password_file: Option<PathBuf>,
+
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(in crate::cli) password_stdin: bool,
+
+    /// Take logins from this docker config or podman auth.json alone
+    #[arg(long, value_name = "FILE", env = "PROBE_AUTHFILE")]
+    pub(in crate::cli) authfile: Option<PathBuf>,
+
+    /// Trust the certificate authorities in this PEM file, besides the system's
+    #[arg(long, value_name = "FILE", env = "PROBE_CA_FILE")]
+    pub(in crate::cli) ca_file: Option<PathBuf>,
+
+    /// Take any certificate; for trying things out only
+    #[arg(long, env = "PROBE_INSECURE_SKIP_TLS_VERIFY", value_parser = FalseyValueParser::new())]
+    pub(in crate::cli) insecure_skip_tls_verify: bool,
+
+    /// Speak http where no scheme is given
+    #[arg(long, env = "PROBE_PLAIN_HTTP", value_parser = FalseyValueParser::new())]
+    pub(in crate::cli) plain_http: bool,
+
+    /// Requests at a time, per registry
+    #[arg(long, value_name = "N", env = "PROBE_CONCURRENCY", default_value = "8")]
+    pub(in crate::cli) concurrency: NonZeroUsize,
+
+    /// The longest wait for an answer, and for each next piece of it
+    #[arg(long, value_name = "TIME", env = "PROBE_TIMEOUT", default_value = "10s", value_parser = positive_duration)]
+    pub(in crate::cli) timeout: Duration,
+}

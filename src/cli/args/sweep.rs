@@ -1,0 +1,62 @@
+//! The options of a sweep: which registries, and what of them.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use super::check::CheckArgs;
+use super::connection::ConnectionArgs;
+use super::report::ReportArgs;
+use super::{CHECKS, SCOPE};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SweepArgs {
+    /// Registries to sweep: `HOST[:PORT]` or a URL; https unless it is loopback or says http
+    #[arg(value_name = "REGISTRY")]
+    pub(in crate::cli) registries: Vec<String>,
+
+    /// Sweep once, print a report, and exit with a code that says what came of it
+    #[arg(long, env = "PROBE_ONCE", value_parser = FalseyValueParser::new())]
+    pub(in crate::cli) once: bool,
+
+    /// Sweep repositories that match, `*` matching any characters; without a `*` in any of them the
+    /// catalog is not needed
+    #[arg(long = "repo", value_name = "GLOB", env = "PROBE_REPO", value_delimiter = ',', help_heading = SCOPE)]
+    pub(in crate::cli) repos: Vec<String>,
+
+    /// Leave out repositories that match
+    #[arg(long = "exclude-repo", value_name = "GLOB", env = "PROBE_EXCLUDE_REPO", value_delimiter = ',', help_heading = SCOPE)]
+    pub(in crate::cli) exclude_repos: Vec<String>,
+
+    /// Check tags that match
+    #[arg(long = "tag", value_name = "GLOB", env = "PROBE_TAG", value_delimiter = ',', help_heading = SCOPE)]
+    pub(in crate::cli) tags: Vec<String>,
+
+    /// Leave out tags that match
+    #[arg(long = "exclude-tag", value_name = "GLOB", env = "PROBE_EXCLUDE_TAG", value_delimiter = ',', help_heading = SCOPE)]
+    pub(in crate::cli) exclude_tags: Vec<String>,
+
+    /// Sweep the repositories named in a file, one a line, `#` for comments; for registries that
+    /// have no catalog
+    #[arg(long, value_name = "FILE", env = "PROBE_REPOS_FILE", help_heading = SCOPE)]
+    pub(in crate::cli) repos_file: Option<PathBuf>,
+
+    /// Check the last N tags of each repository, in the order of their names [default: all]
+    #[arg(long, value_name = "N", env = "PROBE_TAGS_PER_REPO", help_heading = SCOPE)]
+    pub(in crate::cli) tags_per_repo: Option<NonZeroU32>,
+
+    #[command(flatten)]
+    pub(in crate::cli) check: CheckArgs,
+
+    /// Wait this long before what seems broken is looked at again
+    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = humantime::parse_duration, help_heading = CHECKS)]
+    pub(in crate::cli) confirm_after: Duration,
+
+    #[command(flatten)]
+    pub(in crate::cli) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(in crate::cli) report: ReportArgs,
+}
