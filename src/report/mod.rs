@@ -5,6 +5,7 @@
 pub mod doctor;
 pub mod json;
 pub mod json_doctor;
+pub mod metrics;
 pub mod text;
 
 mod broken;
