@@ -152,7 +152,10 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
 
 /// What another process counted before this one began, and no sweep of this one has seen yet.
 fn uncounted(parts: &[Part<'_>]) -> Markup {
-    let unseen = |part: &Part<'_>| part.failures.saturating_sub(length(part.known.findings.len()));
+    let unseen = |part: &Part<'_>| {
+        part.failures
+            .saturating_sub(length(part.known.findings.len()))
+    };
     let names: Vec<_> = parts.iter().filter(|part| unseen(part) > 0).collect();
     let count = names.iter().map(|part| unseen(part)).sum();
     html! {

@@ -54,10 +54,12 @@ pub enum Phase {
     },
 }
 
-/// The whole page, with ages as of `now`. Its size is bounded, whatever is broken: what is left out
+/// The whole page, with ages as of `now`, the worst registry first. Its size is bounded, whatever is broken: what is left out
 /// is counted, and is in the JSON report.
 #[must_use]
 pub fn render(watches: &[Watch<'_>], now: SystemTime) -> String {
+    let mut watches = watches.to_vec();
+    watches.sort_by_key(|watch| std::cmp::Reverse(State::of(watch.record)));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -67,15 +69,15 @@ pub fn render(watches: &[Watch<'_>], now: SystemTime) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 meta http-equiv="refresh" content=(RELOAD);
-                title { (title(watches)) }
+                title { (title(&watches)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 a.skip href="#main" { "Skip to the verdict" }
                 (masthead(now))
                 main #main {
-                    (overview::render(watches, now))
-                    @for watch in watches {
+                    (overview::render(&watches, now))
+                    @for watch in &watches {
                         (registry::render(*watch, now))
                     }
                 }
@@ -108,7 +110,10 @@ fn title(watches: &[Watch<'_>]) -> String {
     };
     let word = worst.word();
     match watches {
-        [one] => format!("{word}: {} · Registry integrity", text(&one.record.registry)),
+        [one] => format!(
+            "{word}: {} · Registry integrity",
+            text(&one.record.registry)
+        ),
         several => format!(
             "{word}: {} of {} registries · Registry integrity",
             states().filter(|&state| state == worst).count(),

@@ -20,8 +20,6 @@ pub(super) fn render(watches: &[Watch<'_>], now: SystemTime) -> Markup {
 }
 
 fn table(watches: &[Watch<'_>], now: SystemTime) -> Markup {
-    let mut worst_first: Vec<_> = watches.iter().collect();
-    worst_first.sort_by_key(|watch| std::cmp::Reverse(State::of(watch.record)));
     html! {
         section.overview aria-labelledby="overview" {
             h2 #overview { (watches.len()) " registries" }
@@ -37,7 +35,7 @@ fn table(watches: &[Watch<'_>], now: SystemTime) -> Markup {
                             th scope="col" { "Now" }
                         }
                     }
-                    tbody { @for watch in worst_first { (row(watch, now)) } }
+                    tbody { @for watch in watches { (row(watch, now)) } }
                 }
             }
         }

@@ -62,7 +62,7 @@ pub(super) fn report(record: &Record) -> String {
 pub(super) fn phase(phase: Phase, now: SystemTime) -> Markup {
     match phase {
         Phase::Sweeping { since } => html! {
-            "sweeping, since " (time::span(between(since, now)))
+            "sweeping for " (time::span(between(since, now)))
         },
         Phase::Waiting { until } if between(until, now) > LATE => html! {
             span.label.unverified { "late" } " the next sweep was due " (time::ago(until, now))

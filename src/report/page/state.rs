@@ -88,11 +88,16 @@ pub(super) fn sentences(record: &Record) -> Vec<String> {
             listed => format!(
                 "Everything can be pulled: {} in {} checked.",
                 many(listed, "tag", "tags"),
-                many(sweep.counts.repositories.checked, "repository", "repositories"),
+                many(
+                    sweep.counts.repositories.checked,
+                    "repository",
+                    "repositories"
+                ),
             ),
         });
     } else if failures == 0 {
-        sentences.push("Nothing is known to be broken, and not everything could be verified.".into());
+        sentences
+            .push("Nothing is known to be broken, and not everything could be verified.".into());
     }
     if let Some(sentence) = blind(record, sweep) {
         sentences.push(sentence);

@@ -76,7 +76,11 @@ fn bar(x: u64, glance: &Glance, most: u64) -> Markup {
         (0, false) => 0,
         (broken, _) => SHORTEST + (TALLEST - SHORTEST) * broken.min(most) / most.max(1),
     };
-    let class = if glance.broken > 0 { "broken" } else { "intact" };
+    let class = if glance.broken > 0 {
+        "broken"
+    } else {
+        "intact"
+    };
     let what = format!(
         "{}, {}: {}, {} unverified",
         time::rfc3339(glance.finished_at),
