@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{advice, text};
-use crate::model::Finding;
+use crate::model::{Finding, Tag, shorten};
 use crate::report::words::{length, many, number};
 use crate::report::{broken, hint, words};
 
@@ -15,6 +15,9 @@ const TAGS_IN_SIGHT: usize = 12;
 
 /// Platforms of one finding that are shown; more than there are, unless someone means harm.
 const MOST_PLATFORMS: usize = 20;
+
+/// Characters of one platform; more than any has.
+const LONGEST_PLATFORM: usize = 100;
 
 /// How a finding is shown.
 #[derive(Clone, Copy)]
@@ -57,7 +60,7 @@ pub(super) fn render(finding: &Finding, view: View) -> Markup {
 }
 
 fn tags(finding: &Finding) -> Markup {
-    let list = |tags: &[crate::model::Tag]| {
+    let list = |tags: &[Tag]| {
         html! { ul.names { @for tag in tags { li { code { (tag.as_str()) } } } } }
     };
     let shown = &finding.tags[..finding.tags.len().min(MOST_TAGS)];
@@ -82,7 +85,7 @@ fn platforms(finding: &Finding) -> Markup {
     html! {
         ul.names {
             @for platform in finding.platforms.iter().take(MOST_PLATFORMS) {
-                li { code { (text(platform)) } }
+                li { code { (shorten(platform, LONGEST_PLATFORM)) } }
             }
             @if left_out > 0 {
                 li { "and " (number(length(left_out))) " more" }
