@@ -17,3 +17,5 @@ pub mod http;
 pub mod model;
 pub mod registry;
 pub mod report;
+pub mod service;
+mod yaml;
