@@ -251,7 +251,7 @@ mod tests {
     fn what_is_not_understood_is_refused_with_its_line() {
         let deep = format!("a: {}{}", "[".repeat(40), "]".repeat(40));
         for (text, line, why) in [
-            ("a: 1\nb: [", 2, "not YAML"),
+            ("a: 1\nb: ]", 2, "not YAML"),
             ("a: 1\na: 2", 2, "`a` stands in line 1 already"),
             ("x: &x 1\ny: *x", 1, "anchors"),
             ("x: &x [*x]", 1, "anchors"),

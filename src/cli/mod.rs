@@ -10,20 +10,18 @@ mod settings;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-
-use clap::FromArgMatches as _;
+use std::sync::LazyLock;
 
 pub use exit::Exit;
 
-use args::{Cli, Command};
-use settings::{Job, Surroundings};
+use args::Command;
+use settings::{Job, Surroundings, Typed};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
-    let matches = args::command().try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let typed = match Typed::parse(std::env::args_os().collect()) {
+        Ok(typed) => typed,
         Err(error) => {
             // Help and version come this way, too, and are no error.
             let is_error = error.use_stderr();
@@ -31,10 +29,13 @@ pub fn main() -> Exit {
             return if is_error { Exit::Usage } else { Exit::Intact };
         }
     };
-    let (verbose, quiet) = match &cli.command {
+    let (verbose, quiet) = match &typed.cli.command {
         Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
         Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
-        None => (cli.sweep.report.verbose, cli.sweep.report.quiet),
+        None => {
+            let report = &typed.cli.sweep.report;
+            (report.verbose, report.quiet)
+        }
     };
     log_to_stderr(verbose, quiet);
     let around = Surroundings {
@@ -42,9 +43,9 @@ pub fn main() -> Exit {
             .ok()
             .map(|process| process.uid()),
         environment: environment(),
-        stdin: read_stdin,
+        stdin: LazyLock::new(read_stdin),
     };
-    let job = match Job::resolve(cli, &around) {
+    let job = match settings::load(&typed, &around) {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
@@ -55,6 +56,10 @@ pub fn main() -> Exit {
     let color = uses_color(&around);
     match job {
         Job::Sweep(settings) => runtime.block_on(run::run(settings, color)),
+        Job::Print(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Exit::Intact
+        }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
     }
 }

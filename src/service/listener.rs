@@ -160,8 +160,11 @@ impl Connection {
     async fn run(self, stream: TcpStream, protection: Option<Arc<Protection>>) {
         let _ = stream.set_nodelay(true);
         let tls = match protection {
-            Some(protection) => protection.current().await.tls.clone(),
             None => None,
+            Some(protection) => match self.in_time(protection.current()).await {
+                Some(loaded) => loaded.tls.clone(),
+                None => return,
+            },
         };
         let Some(acceptor) = tls else {
             return self
@@ -184,8 +187,8 @@ impl Connection {
         }
     }
 
-    async fn in_time<F: Future>(&self, handshake: F) -> Option<F::Output> {
-        let handshake = timeout(self.limits.handshake, handshake);
+    async fn in_time<F: Future>(&self, step: F) -> Option<F::Output> {
+        let handshake = timeout(self.limits.handshake, step);
         self.stop.run_until_cancelled(handshake).await?.ok()
     }
 

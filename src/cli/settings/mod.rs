@@ -1,16 +1,24 @@
 //! What was meant: arguments, environment and files resolved into the configuration of each part.
 
+#[cfg(test)]
+mod configured;
 mod connect;
+mod file;
+mod print;
 mod scope;
+mod sources;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
+use std::sync::LazyLock;
 
 pub(super) use connect::Connect;
 pub(super) use scope::{is_plain, parse_repository};
+use sources::Origin;
+pub(super) use sources::{Sources, Typed};
 
-use super::args::{CheckArgs, Cli, Command, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs};
+use super::args::{CheckArgs, Command, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs};
 use super::doctor::Examinations;
 use super::image::parse_image;
 use crate::crawl::{Filter, Policy, Scope, Source};
@@ -22,15 +30,22 @@ pub(super) enum Job {
     Sweep(Settings),
     /// Examine some registries.
     Examine(Examinations),
+    /// Print the configuration that is in force.
+    Print(String),
 }
 
-impl Job {
-    pub(super) fn resolve(cli: Cli, around: &Surroundings) -> Result<Self, UsageError> {
-        match cli.command {
-            Some(Command::Verify(args)) => verify(args, around).map(Self::Sweep),
-            Some(Command::Doctor(args)) => Examinations::resolve(&args, around).map(Self::Examine),
-            None => sweep(cli.sweep, around).map(Self::Sweep),
-        }
+/// What was typed, the environment and the files that they name, resolved. Can be called again when the
+/// files have changed; it changes nothing itself.
+///
+/// # Errors
+///
+/// The first thing that cannot be used, where it stands, and what to do.
+pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, UsageError> {
+    let sources = Sources::new(typed, around)?;
+    match &typed.cli.command {
+        Some(Command::Verify(_)) => verify(&sources).map(Job::Sweep),
+        Some(Command::Doctor(_)) => Examinations::resolve(&sources).map(Job::Examine),
+        None => sweep(&sources),
     }
 }
 
@@ -66,8 +81,8 @@ pub(super) struct Surroundings {
     pub(super) environment: HashMap<String, String>,
     /// The number of the user that the process runs as, if it is known.
     pub(super) user_id: Option<u32>,
-    /// Read only if `--password-stdin` asks for it.
-    pub(super) stdin: fn() -> std::io::Result<String>,
+    /// Read only if `--password-stdin` asks for it, and then once.
+    pub(super) stdin: LazyLock<std::io::Result<String>>,
 }
 
 impl Surroundings {
@@ -78,26 +93,38 @@ impl Surroundings {
     }
 }
 
-fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    if !args.once {
+fn sweep(sources: &Sources) -> Result<Job, UsageError> {
+    let process = sources.resolve::<SweepArgs>(None)?;
+    let args = &process.args;
+    if !args.once && !args.print_config {
         return usage(
             "say what to do: `probe --once REGISTRY` or `probe verify IMAGE` (`probe --help` tells more)",
         );
     }
-    let registries = if args.registries.is_empty() {
-        registry_from_environment(around, "probe --once HOST[:PORT]")?
-    } else {
-        args.registries.clone()
-    };
-    let scope = scope::resolve(&args, around)?;
-    let connect = Connect::new(&args.connection, around)?;
+    let (addresses, origin) = registries(sources, &args.registries, "probe --once HOST[:PORT]")?;
     let mut targets = Vec::new();
-    for registry in registries {
-        let http = connect.config(parse_endpoint(&registry, args.connection.plain_http)?);
-        let policy = policy(&http, &args.check, scope.clone(), args.confirm_after);
-        targets.push(Target { http, policy });
+    let mut resolved = Vec::new();
+    for address in addresses {
+        let name = parse_endpoint(&address, false)?.name().to_owned();
+        let own = sources.resolve::<SweepArgs>(Some(&name))?;
+        let target = target(sources, &address, &own.args);
+        targets.push(target.map_err(|error| own.locate(error))?);
+        resolved.push((address, own));
     }
-    Ok(settings(targets, args.report))
+    if args.print_config {
+        return Ok(Job::Print(print::render(
+            sources, &process, &resolved, &origin,
+        )));
+    }
+    Ok(Job::Sweep(settings(targets, process.args.report)))
+}
+
+fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
+    let connect = Connect::new(&args.connection, sources.around)?;
+    let http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
+    let scope = scope::resolve(args)?;
+    let policy = policy(&http, &args.check, scope, args.confirm_after);
+    Ok(Target { http, policy })
 }
 
 fn settings(targets: Vec<Target>, report: ReportArgs) -> Settings {
@@ -125,18 +152,36 @@ fn policy(
     }
 }
 
-/// The names of the job that this program replaces.
-pub(super) fn registry_from_environment(
-    around: &Surroundings,
+/// The registries' addresses, and where they were named: on the command line, or else in the
+/// environment, or else in the file.
+pub(super) fn registries(
+    sources: &Sources,
+    typed: &[String],
     command: &str,
-) -> Result<Vec<String>, UsageError> {
-    let Some(host) = around.first(&["PROBE_REGISTRY", "REGISTRY_HOST"]) else {
-        return usage(format!("no registry is named: `{command}`"));
-    };
-    Ok(vec![match around.first(&["REGISTRY_SCHEME"]) {
-        Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
-        _ => host.to_owned(),
-    }])
+) -> Result<(Vec<String>, Origin), UsageError> {
+    if !typed.is_empty() {
+        return Ok((typed.to_vec(), Origin::Flag));
+    }
+    let around = sources.around;
+    for variable in ["PROBE_REGISTRY", "REGISTRY_HOST"] {
+        let Some(host) = around.first(&[variable]) else {
+            continue;
+        };
+        let address = match around.first(&["REGISTRY_SCHEME"]) {
+            Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
+            _ => host.to_owned(),
+        };
+        return Ok((vec![address], Origin::Environment(variable.to_owned())));
+    }
+    let entries = sources.file.iter().flat_map(|file| {
+        let entries = file.registries.iter();
+        entries.map(|entry| (entry.address.clone(), file.place(entry.line)))
+    });
+    let (addresses, places): (Vec<_>, Vec<_>) = entries.unzip();
+    match places.into_iter().next() {
+        Some(first) => Ok((addresses, Origin::Top(first))),
+        None => usage(format!("no registry is named: `{command}`")),
+    }
 }
 
 pub(super) fn parse_endpoint(text: &str, plain_http: bool) -> Result<Endpoint, UsageError> {
@@ -148,36 +193,54 @@ fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
         .map_err(|error| UsageError(format!("{flag} {} cannot be read: {error}", path.display())))
 }
 
-fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    let mut by_registry = BTreeMap::<String, (Endpoint, Vec<_>)>::new();
-    for image in &args.images {
-        let (endpoint, repository, reference) = parse_image(image, args.connection.plain_http)?;
-        let (_, images) = by_registry
-            .entry(endpoint.name().to_owned())
-            .or_insert_with(|| (endpoint, Vec::new()));
-        images.push((repository, reference));
+fn verify(sources: &Sources) -> Result<Settings, UsageError> {
+    let process = sources.resolve::<VerifyArgs>(None)?.args;
+    let mut by_registry = BTreeMap::<String, Vec<&str>>::new();
+    for image in &process.images {
+        let (endpoint, ..) = parse_image(image, process.connection.plain_http)?;
+        let images = by_registry.entry(endpoint.name().to_owned()).or_default();
+        images.push(image);
     }
-    let connect = Connect::new(&args.connection, around)?;
-    let targets = by_registry.into_values().map(|(endpoint, images)| {
-        let http = connect.config(endpoint);
-        let scope = Scope {
-            source: Source::Images(images),
-            repositories: Filter::default(),
-            tags: Filter::default(),
-            tags_per_repository: None,
-        };
-        let policy = policy(&http, &args.check, scope, args.confirm_after);
-        Target { http, policy }
+    let targets = by_registry.iter().map(|(name, images)| {
+        let own = sources.resolve::<VerifyArgs>(Some(name))?;
+        let target = images_of(sources, name, images, &own.args);
+        target.map_err(|error| own.locate(error))
     });
-    Ok(settings(targets.collect(), args.report))
+    let targets = targets.collect::<Result<_, _>>()?;
+    Ok(settings(targets, process.report))
+}
+
+fn images_of(
+    sources: &Sources,
+    registry: &str,
+    images: &[&str],
+    args: &VerifyArgs,
+) -> Result<Target, UsageError> {
+    let plain_http = args.connection.plain_http;
+    let mut endpoint = sources.endpoint(registry, plain_http)?;
+    let mut named = Vec::new();
+    for image in images {
+        let (typed, repository, reference) = parse_image(image, plain_http)?;
+        if image.contains("://") {
+            endpoint = typed;
+        }
+        named.push((repository, reference));
+    }
+    let http = Connect::new(&args.connection, sources.around)?.config(endpoint);
+    let scope = Scope {
+        source: Source::Images(named),
+        repositories: Filter::default(),
+        tags: Filter::default(),
+        tags_per_repository: None,
+    };
+    let policy = policy(&http, &args.check, scope, args.confirm_after);
+    Ok(Target { http, policy })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::http::CredentialSource;
-    use clap::Parser as _;
-
     use super::*;
+    use crate::http::CredentialSource;
 
     fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let environment = environment
@@ -187,13 +250,14 @@ mod tests {
         let around = Surroundings {
             environment,
             user_id: Some(7),
-            stdin: || Ok("piped\n".to_owned()),
+            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
         };
-        let cli =
-            Cli::try_parse_from(["probe"].iter().chain(arguments)).map_err(|e| e.to_string())?;
-        match Job::resolve(cli, &around).map_err(|error| error.to_string())? {
+        let words = ["probe"].iter().chain(arguments);
+        let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
+        match load(&typed, &around).map_err(|error| error.to_string())? {
             Job::Sweep(settings) => Ok(settings),
             Job::Examine(_) => Err("an examination".to_owned()),
+            Job::Print(text) => Err(text),
         }
     }
 
