@@ -7,6 +7,7 @@ mod exit;
 mod image;
 mod run;
 mod settings;
+mod signals;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -14,8 +15,8 @@ use std::sync::LazyLock;
 
 pub use exit::Exit;
 
-use args::Command;
-use settings::{Job, Surroundings, Typed};
+use args::{Cli, Command, LogFormat};
+use settings::{Job, Surroundings, Typed, UsageError};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
@@ -29,15 +30,6 @@ pub fn main() -> Exit {
             return if is_error { Exit::Usage } else { Exit::Intact };
         }
     };
-    let (verbose, quiet) = match &typed.cli.command {
-        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
-        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
-        None => {
-            let report = &typed.cli.sweep.report;
-            (report.verbose, report.quiet)
-        }
-    };
-    log_to_stderr(verbose, quiet);
     let around = Surroundings {
         user_id: std::fs::metadata("/proc/self")
             .ok()
@@ -49,13 +41,21 @@ pub fn main() -> Exit {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
+    log_to_stderr(&typed.cli, &job);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
     let color = uses_color(&around);
     match job {
-        Job::Sweep(settings) => runtime.block_on(run::run(settings, color)),
+        Job::Sweep(settings) => {
+            // Files are read again, and what was typed stays.
+            let reload = move || match settings::load(&typed, &around)? {
+                Job::Sweep(settings) => Ok(settings),
+                Job::Examine(_) | Job::Print(_) => Err(UsageError("this is not a sweep".into())),
+            };
+            runtime.block_on(run::run(settings, color, reload))
+        }
         Job::Print(text) => {
             let _ = std::io::stdout().write_all(text.as_bytes());
             Exit::Intact
@@ -98,17 +98,31 @@ fn uses_color(around: &Surroundings) -> bool {
     std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 
-fn log_to_stderr(verbose: u8, quiet: bool) {
+fn log_to_stderr(typed: &Cli, job: &Job) {
+    let (verbose, quiet) = match &typed.command {
+        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
+        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
+        None => (typed.sweep.report.verbose, typed.sweep.report.quiet),
+    };
+    // A service says what each sweep came to; a single sweep prints a report.
+    let (more, format) = match job {
+        Job::Sweep(settings) => (u8::from(settings.service.is_some()), settings.log_format),
+        Job::Examine(_) | Job::Print(_) => (0, LogFormat::Text),
+    };
+    let verbose = verbose.saturating_add(more);
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, 0) => "warn",
         (_, 1) => "registry_probe=info,warn",
         (_, _) => "registry_probe=debug,info",
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }

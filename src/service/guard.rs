@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::protection::Protection;
 
-/// What an orchestrator asks, which has no credentials. It says nothing about any registry.
+/// What an orchestrator asks, which has no credentials.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// What is known of a request's connection: whether its client has shown a certificate that was

@@ -58,6 +58,7 @@ impl Default for Limits {
 /// A socket that listens, and what protects it.
 pub struct Listener {
     socket: TcpListener,
+    address: SocketAddr,
     protection: Option<Arc<Protection>>,
     limits: Limits,
 }
@@ -73,20 +74,27 @@ impl Listener {
         protection: Option<Protection>,
         limits: Limits,
     ) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
         Ok(Self {
-            socket: TcpListener::bind(address).await?,
+            address: socket.local_addr()?,
+            socket,
             protection: protection.map(Arc::new),
             limits,
         })
     }
 
-    /// The address that it listens on.
-    ///
-    /// # Errors
-    ///
-    /// As the system says it.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    /// The address that it is bound to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it can be reached, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let is_encrypted = self.protection.as_ref().is_some_and(|p| p.is_encrypted());
+        let scheme = if is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}/", self.address)
     }
 
     /// Answers requests by the router until `stop`, then finishes what is under way, within a limit.

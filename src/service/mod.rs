@@ -1,10 +1,123 @@
-//! The long-running process: what it serves over HTTP, and who is let in.
+//! The long-running process: sweeps on a schedule, the HTTP endpoints that show what they came to, and
+//! handing results on to a Pushgateway or a file.
 
+mod board;
+mod endpoints;
 mod guard;
 mod listener;
 mod protection;
+mod publish;
+mod push;
+mod schedule;
+mod textfile;
 mod tls;
+mod vitals;
+mod watch;
 mod web_config;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
 
 pub use listener::{Limits, Listener};
 pub use protection::Protection;
+pub use publish::Publish;
+pub use push::{Gateway, PushError};
+
+use crate::crawl::Policy;
+use crate::http::Config;
+use board::Board;
+
+/// How often the page is rendered between sweeps: it tells ages.
+const PAGE_EVERY: Duration = Duration::from_secs(5);
+
+/// One registry to sweep.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// How to speak to it.
+    pub http: Config,
+    /// How to sweep it.
+    pub policy: Policy,
+}
+
+/// What the service does; replaced as a whole when the configuration is read again.
+#[derive(Clone)]
+pub struct Plan {
+    /// The registries, each with a name of its own.
+    pub targets: Vec<Target>,
+    /// From the beginning of one sweep to that of the next.
+    pub interval: Duration,
+    /// Where results go besides the endpoints.
+    pub publish: Publish,
+}
+
+/// Serves the endpoints and sweeps by `plan` until it is cancelled. With each item of `reloads`, the
+/// sweeps begin anew by that plan; what is known of registries that are still in it stays.
+///
+/// # Errors
+///
+/// If the endpoints cannot be served any more.
+pub async fn serve(
+    listener: Listener,
+    plan: Plan,
+    mut reloads: tokio::sync::mpsc::Receiver<Plan>,
+    cancel: CancellationToken,
+) -> io::Result<()> {
+    let board = Arc::new(Board::new());
+    board.watch(&plan.names());
+    let endpoints = endpoints::router(Arc::clone(&board));
+    let mut server = tokio::spawn(listener.serve(endpoints, cancel.clone()));
+    let mut plan = plan;
+    loop {
+        let round = cancel.child_token();
+        board.watch(&plan.names());
+        let mut loops = begin(&plan, &board, &round);
+        let mut page = tokio::time::interval(PAGE_EVERY);
+        let next = loop {
+            tokio::select! {
+                // First, for the server ends then, too, and the sweeps are still to be ended.
+                biased;
+                () = cancel.cancelled() => break None,
+                Some(plan) = reloads.recv() => break Some(plan),
+                ended = &mut server => return ended.map_err(io::Error::other),
+                _ = page.tick() => board.publish_page(),
+                Some(()) = loops.next() => {}
+            }
+        };
+        round.cancel();
+        while loops.next().await.is_some() {}
+        match next {
+            Some(next) => plan = next,
+            None => break,
+        }
+    }
+    server.await.map_err(io::Error::other)
+}
+
+/// The loops of all registries. They run side by side in one task, and what they ask in many.
+fn begin(
+    plan: &Plan,
+    board: &Arc<Board>,
+    round: &CancellationToken,
+) -> FuturesUnordered<impl Future<Output = ()> + use<>> {
+    let begin = |target: &Target| {
+        let mut target = target.clone();
+        target.http.meter = board.vitals.meter(&target.policy.registry);
+        let (publish, board) = (plan.publish.clone(), Arc::clone(board));
+        watch::watch(target, plan.interval, publish, board, round.clone())
+    };
+    plan.targets.iter().map(begin).collect()
+}
+
+impl Plan {
+    fn names(&self) -> Vec<String> {
+        let targets = self.targets.iter();
+        targets
+            .map(|target| target.policy.registry.clone())
+            .collect()
+    }
+}

@@ -58,6 +58,11 @@ impl Protection {
         refreshed.unwrap_or_else(|_| self.last())
     }
 
+    /// Whether TLS is spoken.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.last().tls.is_some()
+    }
+
     fn last(&self) -> Arc<Loaded> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&state.loaded)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct ConfigArgs {
     /// Take registries and options from this YAML file; flags and the environment win over it
     #[arg(long, value_name = "FILE", env = "PROBE_CONFIG")]

@@ -6,7 +6,7 @@ use super::REPORT;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct DoctorArgs {
     /// Registries to examine: `HOST[:PORT]` or a URL; https unless it is loopback or says http
     #[arg(value_name = "REGISTRY")]

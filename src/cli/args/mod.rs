@@ -5,6 +5,7 @@ mod config;
 mod connection;
 mod doctor;
 mod report;
+mod service;
 mod sweep;
 mod verify;
 
@@ -16,7 +17,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub(super) use check::CheckArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::{DoctorArgs, PageArg};
-pub(super) use report::{FailOn, OutputArg, ReportArgs};
+pub(super) use report::{FailOn, LogFormat, OutputArg};
+pub(super) use service::ServiceArgs;
 pub(super) use sweep::SweepArgs;
 pub(super) use verify::VerifyArgs;
 
@@ -25,7 +27,7 @@ pub(super) use verify::VerifyArgs;
 /// Walks every tag to its index, manifests, configs and layers over the OCI Distribution API, as a
 /// container runtime would, and says what is broken, what could not be checked, and what was left
 /// out. It never writes to a registry.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "probe", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -54,10 +56,9 @@ pub(super) fn declared(subcommand: Option<&str>) -> clap::Command {
 
 /// Whether an option is about one registry, so that each may have its own, or else about the process.
 pub(super) fn is_per_registry(argument: &clap::Arg) -> bool {
-    matches!(
-        argument.get_help_heading(),
-        Some(SCOPE | CHECKS | CONNECTION)
-    )
+    let heading = argument.get_help_heading();
+    // Its name matters to the service, and no two may have the same.
+    matches!(heading, Some(SCOPE | CHECKS | CONNECTION)) || argument.get_id() == "instance"
 }
 
 /// Whether an option can be given elsewhere than on the command line. Those that cannot are about one
@@ -71,7 +72,7 @@ pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
     !argument.is_positional() && !is_by_hand
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
     /// Check these images only, without asking for any list
     #[command(after_help = EXIT_CODES)]
@@ -88,6 +89,7 @@ const SCOPE: &str = "Scope";
 const CHECKS: &str = "Checks";
 const CONNECTION: &str = "Connection";
 const REPORT: &str = "Report";
+const SERVICE: &str = "Service";
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {

@@ -11,9 +11,10 @@ use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
+use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
     /// Registries to sweep: `HOST[:PORT]` or a URL; https unless it is loopback or says http
     #[arg(value_name = "REGISTRY")]
@@ -65,6 +66,8 @@ pub(in crate::cli) struct SweepArgs {
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(in crate::cli) service: ServiceArgs,
     #[command(flatten)]
     pub(in crate::cli) report: ReportArgs,
 }

@@ -10,7 +10,7 @@ use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct VerifyArgs {
     /// Images to check: HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST
     #[arg(value_name = "IMAGE", required = true)]

@@ -402,6 +402,66 @@ fn a_variable_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn the_service_is_configured_at_the_top_and_names_are_the_registries_own() {
+    let text = "interval: 5m\nlisten: 127.0.0.1:0\nweb-config: web.yml\nlog-format: json\n\
+                push-gateway: http://gateway.example:9091\n\
+                registries:\n  - {registry: a, instance: main}\n  - b\n";
+    let configured = Configured::by(text);
+    let Ok(Job::Sweep(settings)) = configured.job(&[], &[]) else {
+        panic!("a service")
+    };
+    let names: Vec<_> = settings
+        .targets
+        .iter()
+        .map(|t| t.policy.registry.as_str())
+        .collect();
+    assert_eq!(names, ["main", "b"]);
+    assert_eq!(settings.log_format, LogFormat::Json);
+    assert!(settings.publish.gateway.is_some());
+    let service = settings.service.expect("a service");
+    assert_eq!(service.interval, Duration::from_secs(300));
+    assert_eq!(service.web_config, Some(configured.path("web.yml")));
+    for (text, environment, expected) in [
+        (
+            "instance: x\nregistries: [a, b]",
+            vec![],
+            "probe.yaml:1: --instance names one",
+        ),
+        (
+            "registries: [a, b]",
+            vec![("REGISTRY_INSTANCE", "x")],
+            "REGISTRY_INSTANCE: --instance names one",
+        ),
+        (
+            "registries: [a, {registry: b, instance: a}]",
+            vec![],
+            "a is named twice",
+        ),
+        (
+            "push-gateway: ftp://x\nregistries: [a]",
+            vec![],
+            "probe.yaml:1: --push-gateway is no web",
+        ),
+        (
+            "push-gateway: 'ftp://u:hunter2@x'\nregistries: [a]",
+            vec![],
+            "probe.yaml:1: --push-gateway",
+        ),
+    ] {
+        let error = Configured::by(text).error(&[], &environment);
+        assert!(
+            error.contains(expected) && !error.contains("hunter2"),
+            "{text}: {error}"
+        );
+    }
+    let printed = configured.printed(&[], &[("PUSHGATEWAY", "http://u:hunter2@gateway.example")]);
+    assert!(
+        printed.contains("push-gateway: http://hidden@gateway.example # PUSHGATEWAY"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn paths_are_relative_to_the_file_that_they_stand_in() {
     let configured = Configured::by("once: true\nauthfile: logins/auth.json\nregistries: [r]\n");
     std::fs::create_dir(configured.path("logins")).expect("a directory");

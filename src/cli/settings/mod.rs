@@ -8,21 +8,27 @@ mod print;
 mod scope;
 mod sources;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 pub(super) use connect::Connect;
 pub(super) use scope::{is_plain, parse_repository};
 use sources::Origin;
+use sources::Resolved;
 pub(super) use sources::{Sources, Typed};
 
-use super::args::{CheckArgs, Command, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs};
+use super::args::{
+    CheckArgs, Command, FailOn, LogFormat, OutputArg, ServiceArgs, SweepArgs, VerifyArgs,
+};
 use super::doctor::Examinations;
 use super::image::parse_image;
 use crate::crawl::{Filter, Policy, Scope, Source};
 use crate::http::{Config, Endpoint};
+use crate::service::{Gateway, Publish, Target};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -54,12 +60,18 @@ pub(super) struct Settings {
     pub(super) targets: Vec<Target>,
     pub(super) output: OutputArg,
     pub(super) fail_on: Vec<FailOn>,
+    pub(super) log_format: LogFormat,
+    pub(super) publish: Publish,
+    /// What is needed besides to go on sweeping; `None` for a single sweep.
+    pub(super) service: Option<Service>,
 }
 
-/// One registry to sweep.
-pub(super) struct Target {
-    pub(super) http: Config,
-    pub(super) policy: Policy,
+/// What the service needs to know.
+pub(super) struct Service {
+    pub(super) interval: Duration,
+    pub(super) listen: SocketAddr,
+    /// The file that says who may read the endpoints.
+    pub(super) web_config: Option<PathBuf>,
 }
 
 /// Something that was typed or configured and cannot be used: what, and then what to do.
@@ -96,12 +108,7 @@ impl Surroundings {
 fn sweep(sources: &Sources) -> Result<Job, UsageError> {
     let process = sources.resolve::<SweepArgs>(None)?;
     let args = &process.args;
-    if !args.once && !args.print_config {
-        return usage(
-            "say what to do: `probe --once REGISTRY` or `probe verify IMAGE` (`probe --help` tells more)",
-        );
-    }
-    let (addresses, origin) = registries(sources, &args.registries, "probe --once HOST[:PORT]")?;
+    let (addresses, origin) = registries(sources, &args.registries, "probe HOST[:PORT]")?;
     let mut targets = Vec::new();
     let mut resolved = Vec::new();
     for address in addresses {
@@ -111,28 +118,68 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
         targets.push(target.map_err(|error| own.locate(error))?);
         resolved.push((address, own));
     }
+    check_names(&targets, &resolved)?;
+    let publish = publish(&args.service).map_err(|error| process.locate(error))?;
     if args.print_config {
-        return Ok(Job::Print(print::render(
-            sources, &process, &resolved, &origin,
-        )));
+        let text = print::render(sources, &process, &resolved, &origin);
+        return Ok(Job::Print(text));
     }
-    Ok(Job::Sweep(settings(targets, process.args.report)))
+    let service = Service {
+        interval: args.service.interval,
+        listen: args.service.listen,
+        web_config: args.service.web_config.clone(),
+    };
+    Ok(Job::Sweep(Settings {
+        targets,
+        output: args.report.output,
+        fail_on: args.report.fail_on.clone(),
+        log_format: args.report.log_format,
+        publish,
+        service: (!args.once).then_some(service),
+    }))
 }
 
 fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
     let connect = Connect::new(&args.connection, sources.around)?;
     let http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
     let scope = scope::resolve(args)?;
-    let policy = policy(&http, &args.check, scope, args.confirm_after);
+    let mut policy = policy(&http, &args.check, scope, args.confirm_after);
+    if let Some(name) = &args.service.instance {
+        name.clone_into(&mut policy.registry);
+    }
     Ok(Target { http, policy })
 }
 
-fn settings(targets: Vec<Target>, report: ReportArgs) -> Settings {
-    Settings {
-        targets,
-        output: report.output,
-        fail_on: report.fail_on,
+/// Two registries of one name could not be told apart in metrics.
+fn check_names(
+    targets: &[Target],
+    resolved: &[(String, Resolved<SweepArgs>)],
+) -> Result<(), UsageError> {
+    let is_named = |own: &Resolved<SweepArgs>| match own.origins.get("instance") {
+        None | Some(Origin::Entry(_)) => None,
+        Some(_) => Some("--instance names one registry, and there are several"),
+    };
+    let mut names = BTreeSet::new();
+    for (target, (_, own)) in targets.iter().zip(resolved) {
+        if let (Some(why), 2..) = (is_named(own), targets.len()) {
+            return Err(own.locate(UsageError(why.to_owned())));
+        }
+        let name = &target.policy.registry;
+        if !names.insert(name) {
+            return usage(format!("{name} is named twice: once is enough"));
+        }
     }
+    Ok(())
+}
+
+fn publish(args: &ServiceArgs) -> Result<Publish, UsageError> {
+    let gateway = args.push_gateway.as_deref();
+    let gateway = gateway.map(|address| Gateway::new(address, &args.job));
+    let gateway = gateway.transpose();
+    Ok(Publish {
+        gateway: gateway.map_err(|error| UsageError(error.to_string()))?,
+        textfile: args.textfile.clone(),
+    })
 }
 
 fn policy(
@@ -206,8 +253,14 @@ fn verify(sources: &Sources) -> Result<Settings, UsageError> {
         let target = images_of(sources, name, images, &own.args);
         target.map_err(|error| own.locate(error))
     });
-    let targets = targets.collect::<Result<_, _>>()?;
-    Ok(settings(targets, process.report))
+    Ok(Settings {
+        targets: targets.collect::<Result<_, _>>()?,
+        output: process.report.output,
+        fail_on: process.report.fail_on,
+        log_format: process.report.log_format,
+        publish: Publish::default(),
+        service: None,
+    })
 }
 
 fn images_of(
@@ -361,7 +414,19 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named_and_says_what_to_do() {
         for (arguments, environment, expected) in [
-            (vec!["r.example"], vec![], "probe --once REGISTRY"),
+            (vec![], vec![], "no registry is named"),
+            (vec!["r", "r"], vec![], "named twice"),
+            (
+                vec!["r", "s", "--instance", "x"],
+                vec![],
+                "there are several",
+            ),
+            (
+                vec!["r", "--push-gateway", "ftp://x"],
+                vec![],
+                "--push-gateway",
+            ),
+            (vec!["r", "--interval", "0s"], vec![], "longer than nothing"),
             (vec!["--once"], vec![], "no registry is named"),
             (vec!["--once", "ftp://x"], vec![], "neither http nor https"),
             (

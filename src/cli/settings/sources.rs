@@ -371,13 +371,50 @@ fn explain(error: &clap::Error, given: &[Given]) -> UsageError {
     })
 }
 
-/// A URL without the user and the password that may stand in it.
+/// A URL without the user and the password that may stand in it. The scheme may be missing.
 pub(super) fn without_login(text: &str) -> String {
-    let hidden = text.split_once("://").and_then(|(scheme, rest)| {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        let (_, host) = authority.rsplit_once('@')?;
-        Some(format!("{scheme}://hidden@{host}{path}"))
-    });
-    hidden.unwrap_or_else(|| text.to_owned())
+    let (scheme, rest) = match text.find("://") {
+        Some(at) => text.split_at(at + 3),
+        None => ("", text),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        // Without a scheme and a colon it is somebody's name.
+        Some((login, host)) if !scheme.is_empty() || login.contains(':') => {
+            format!("{scheme}hidden@{host}{path}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_url_is_hidden() {
+        for (text, shown) in [
+            ("https://u:p@h:9091/x@y", "https://hidden@h:9091/x@y"),
+            ("u:p@h:9091", "hidden@h:9091"),
+            ("https://p@ss:p@h", "https://hidden@h"),
+            ("http://h/a:b@c", "http://h/a:b@c"),
+            ("me@example", "me@example"),
+            ("h:9091", "h:9091"),
+        ] {
+            assert_eq!(without_login(text), shown);
+        }
+    }
+
+    #[test]
+    fn the_old_names_stand_for_options_that_there_are() {
+        let declared = args::declared(None);
+        for (option, variable) in OLD_NAMES {
+            let mut arguments = declared.get_arguments();
+            assert!(
+                arguments.any(|a| a.get_long() == Some(option)),
+                "{variable}"
+            );
+        }
+    }
 }
