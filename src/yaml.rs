@@ -271,12 +271,12 @@ mod tests {
     /// A bomb: each list is ten times the one before it. Nothing is ever expanded.
     #[test]
     fn a_bomb_is_refused_at_its_first_anchor() {
-        let mut bomb = String::from("a0: &a0 [x]\n");
+        let mut bomb = vec!["a0: &a0 [x]".to_owned()];
         for level in 1..12 {
             let below = format!("*a{},", level - 1).repeat(10);
-            bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+            bomb.push(format!("a{level}: &a{level} [{below}]"));
         }
-        assert_eq!(parse(&bomb).expect_err("a bomb").line, 1);
+        assert_eq!(parse(&bomb.join("\n")).expect_err("a bomb").line, 1);
     }
 
     #[test]

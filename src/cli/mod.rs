@@ -51,10 +51,10 @@ pub fn main() -> Exit {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
             let reload = move || match settings::load(&typed, &around)? {
-                Job::Sweep(settings) => Ok(settings),
+                Job::Sweep(settings) => Ok(*settings),
                 Job::Examine(_) | Job::Print(_) => Err(UsageError("this is not a sweep".into())),
             };
-            runtime.block_on(run::run(settings, color, reload))
+            runtime.block_on(run::run(*settings, color, reload))
         }
         Job::Print(text) => {
             let _ = std::io::stdout().write_all(text.as_bytes());

@@ -20,12 +20,15 @@ pub struct Protection {
 
 struct State {
     /// The files as they were before they were read.
-    stamps: Vec<(PathBuf, Option<Stamp>)>,
+    stamps: Vec<Stamped>,
     loaded: Arc<Loaded>,
 }
 
 /// What tells one content of a file from another: when it was written, its length, and its inode.
 type Stamp = (i64, i64, u64, u64);
+
+/// A file, and its stamp if it was there.
+type Stamped = (PathBuf, Option<Stamp>);
 
 /// Everything that was read at one moment.
 pub(super) struct Loaded {
@@ -116,7 +119,7 @@ fn no_looser(old: &Loaded, new: Loaded) -> Result<Loaded, String> {
 }
 
 /// Reads everything, and says which files that are, as they were before.
-fn load(path: &Path) -> (Result<Loaded, String>, Vec<(PathBuf, Option<Stamp>)>) {
+fn load(path: &Path) -> (Result<Loaded, String>, Vec<Stamped>) {
     let stamped = |path: PathBuf| {
         let seen = stamp(&path);
         (path, seen)

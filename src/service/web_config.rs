@@ -169,9 +169,8 @@ fn users(node: &Node) -> Result<BTreeMap<String, String>, Unusable> {
             return refused(format!("`{name}`: no user's name has a colon"));
         }
         // What stands there in place of a hash may be a password, so it is not repeated.
-        let hash = match &entry.value.value {
-            Value::Text(hash) => hash,
-            _ => return refused(format!("`{name}` has no hash of a password")),
+        let Value::Text(hash) = &entry.value.value else {
+            return refused(format!("`{name}` has no hash of a password"));
         };
         match bcrypt::HashParts::from_str(hash) {
             Ok(parts) if (4..=HIGHEST_COST).contains(&parts.get_cost()) => {

@@ -33,7 +33,7 @@ use crate::service::{Gateway, Publish, Target};
 /// What there is to do.
 pub(super) enum Job {
     /// Sweep some registries.
-    Sweep(Settings),
+    Sweep(Box<Settings>),
     /// Examine some registries.
     Examine(Examinations),
     /// Print the configuration that is in force.
@@ -49,7 +49,7 @@ pub(super) enum Job {
 pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, UsageError> {
     let sources = Sources::new(typed, around)?;
     match &typed.cli.command {
-        Some(Command::Verify(_)) => verify(&sources).map(Job::Sweep),
+        Some(Command::Verify(_)) => verify(&sources).map(|settings| Job::Sweep(Box::new(settings))),
         Some(Command::Doctor(_)) => Examinations::resolve(&sources).map(Job::Examine),
         None => sweep(&sources),
     }
@@ -129,14 +129,14 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
         listen: args.service.listen,
         web_config: args.service.web_config.clone(),
     };
-    Ok(Job::Sweep(Settings {
+    Ok(Job::Sweep(Box::new(Settings {
         targets,
         output: args.report.output,
         fail_on: args.report.fail_on.clone(),
         log_format: args.report.log_format,
         publish,
         service: (!args.once).then_some(service),
-    }))
+    })))
 }
 
 fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
@@ -308,7 +308,7 @@ mod tests {
         let words = ["probe"].iter().chain(arguments);
         let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
         match load(&typed, &around).map_err(|error| error.to_string())? {
-            Job::Sweep(settings) => Ok(settings),
+            Job::Sweep(settings) => Ok(*settings),
             Job::Examine(_) => Err("an examination".to_owned()),
             Job::Print(text) => Err(text),
         }

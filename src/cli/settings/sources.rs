@@ -242,7 +242,7 @@ impl<'a> Sources<'a> {
         };
         let excludes = |one: &Arg, other: &Arg| {
             let excluded = self.declared.get_arg_conflicts_with(one);
-            excluded.iter().any(|argument| *argument == other)
+            excluded.contains(&other)
         };
         self.declared.get_arguments().any(|other| {
             (excludes(one.argument, other) || excludes(other, one.argument))
