@@ -37,7 +37,8 @@ pub(super) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 intact, 1 broken, 2 usage or configuration, 3 could not verify,\n\
-130 and 143 on signals. Options can be given in the environment, PROBE_DEPTH for --depth, and in a file.";
+130 and 143 on signals. Options can be given in the environment, as PROBE_DEPTH for --depth,\n\
+and in a file, too.";
 
 /// The command line alone: the variables that options are declared with are read by the settings, which
 /// put them in order with the configuration file.
