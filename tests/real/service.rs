@@ -1,10 +1,12 @@
 //! The process that goes on: what Prometheus sees of it, while registries break, vanish and are repaired.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::hand::Hand;
 use crate::support::images::Content;
+use crate::support::nginx::Nginx;
 use crate::support::process::{tool, wait_until};
 use crate::support::prometheus::Prometheus;
 use crate::support::registry::Registry;
@@ -191,4 +193,49 @@ fn told_to_end_in_mid_sweep_it_does_and_claims_nothing() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(!textfile.exists(), "a part of a sweep is no result");
     assert!(!log.contains("swept"), "{log}");
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let (sick, _) = broken();
+    let nginx = Nginx::tls(&sick);
+    let authority = nginx.authority();
+    let service = Service::start([
+        "--ca-file".into(),
+        authority.into_os_string(),
+        nginx.url().into(),
+    ]);
+    let text = String::from_utf8(service.get("/metrics").body).expect("metrics are text");
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let served: BTreeSet<_> = types
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.starts_with("process_"))
+        .map(str::to_owned)
+        .collect();
+    let document = include_str!("../../docs/metrics.md");
+    let mut documented = BTreeSet::new();
+    let mut prefix = "";
+    for line in document.lines() {
+        if let Some((_, after)) = line.split_once("`registry_")
+            && line.contains("stands before each name")
+        {
+            prefix = after.split('`').next().unwrap_or_default();
+        } else if let Some(cell) = line
+            .strip_prefix("| `")
+            .and_then(|row| row.split('|').next())
+        {
+            let names = cell
+                .split('`')
+                .filter(|part| !part.trim_matches([',', ' ']).is_empty());
+            documented.extend(names.map(|name| format!("registry_{prefix}{name}")));
+        }
+    }
+    let missing: Vec<_> = documented
+        .difference(&served)
+        // There was nothing to ask again for.
+        .filter(|name| name.as_str() != "registry_probe_http_retries_total")
+        .collect();
+    assert!(missing.is_empty(), "documented and not served: {missing:?}");
+    let unknown: Vec<_> = served.difference(&documented).collect();
+    assert!(unknown.is_empty(), "served and not documented: {unknown:?}");
 }
