@@ -7,6 +7,8 @@ set -eu
 needs='
 apache2-utils htpasswd
 buildah buildah
+chromium chromium
+chromium-driver chromedriver
 curl curl
 docker-registry docker-registry
 golang-github-containers-common /etc/containers/policy.json

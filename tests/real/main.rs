@@ -10,6 +10,7 @@ mod fronts;
 mod harness;
 mod one_of_each;
 mod outages;
+mod page;
 mod proxy;
 mod pushing;
 mod requests;
