@@ -8,7 +8,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
 
 /// A registry, or anything that answers as one.
 ///
@@ -54,6 +54,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// What the registry wants its clients to know (`Warning: 299`, distribution-spec, "Warnings"),
     /// each once. For people to read, not to act upon.
     fn notices(&self) -> Vec<String>;
+
+    /// How it is reached, as far as was seen, for commands that people type.
+    fn access(&self) -> Access;
 
     /// What this registry and all its clones have cost so far.
     fn traffic(&self) -> Traffic;

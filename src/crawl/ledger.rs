@@ -9,7 +9,7 @@ use super::obstacles::Obstacles;
 use super::settle::{Suspicion, Walked};
 use super::walk::Tally;
 use crate::model::{
-    Counts, Coverage, Exemption, Finding, Listed, Obstacle, ObstacleReason, Repository,
+    Access, Counts, Coverage, Exemption, Exposed, Finding, Listed, Obstacle, ObstacleReason, Repository,
     RepositoryResult, Sweep, Unverified,
 };
 use crate::registry::Traffic;
@@ -28,6 +28,7 @@ pub(super) struct Ledger {
     /// `None` once it is confirmed, dropped or given up.
     suspicions: Vec<Option<Suspicion>>,
     findings: Vec<Finding>,
+    exposed: Vec<Exposed>,
     warnings: Vec<String>,
     unverified: BTreeMap<Option<Repository>, Obstacles>,
 }
@@ -46,6 +47,7 @@ impl Ledger {
             reached: BTreeSet::new(),
             suspicions: Vec::new(),
             findings: Vec::new(),
+            exposed: Vec::new(),
             warnings: Vec::new(),
             unverified: BTreeMap::new(),
         }
@@ -91,6 +93,7 @@ impl Ledger {
                 unverified.add(&obstacle, count);
             }
         }
+        self.exposed.extend(walked.exposed);
         self.suspicions
             .extend(walked.suspicions.into_iter().map(Some));
         let (sum, part) = (&mut self.tally, walked.tally);
@@ -120,6 +123,10 @@ impl Ledger {
         self.suspicions.iter().flatten().cloned().collect()
     }
 
+    pub(super) fn findings(&mut self) -> &mut [Finding] {
+        &mut self.findings
+    }
+
     /// Notes what became of the suspicion at `position` of [`Self::suspicions`].
     pub(super) fn confirmed(&mut self, position: usize, confirmed: Confirmed) {
         if self.suspicions[position].take().is_none() {
@@ -135,7 +142,12 @@ impl Ledger {
     }
 
     /// Adds up.
-    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
+    pub(super) fn close(
+        mut self,
+        after: Traffic,
+        access: Access,
+        cut_short: Option<Obstacle>,
+    ) -> Sweep {
         self.give_up(cut_short);
         let repositories = self.repositories();
         let counts = self.counts(&repositories, after);
@@ -149,8 +161,11 @@ impl Ledger {
             let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
             (finding.repository.clone(), finding.kind, digest, tags)
         });
+        self.exposed
+            .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
         Sweep {
             registry: self.registry,
+            access,
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             depth: self.depth,
@@ -159,6 +174,7 @@ impl Ledger {
             counts,
             repositories,
             findings: self.findings,
+            exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,

@@ -9,6 +9,7 @@ mod confirm;
 mod control;
 mod judge;
 mod ledger;
+mod nearby;
 mod obstacles;
 mod owner;
 mod scope;

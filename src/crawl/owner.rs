@@ -9,9 +9,10 @@ use super::confirm::{self, Confirmed};
 use super::control::{self, Controls};
 use super::judge;
 use super::ledger::Ledger;
+use super::nearby::{self, Whereabouts};
 use super::scope::Source;
 use super::visit::{Running, Seen, Visit};
-use super::walk::{Step, Walk};
+use super::walk::{Endpoint, Step, Walk};
 use crate::model::{
     Depth, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
     Repository, Sweep, Tag,
@@ -46,6 +47,7 @@ pub(super) struct Crawl<'a, R> {
     /// Blobs that were read whole and found intact, wherever: their bytes need no second reading.
     fully_read: HashSet<Digest>,
     controls: Controls,
+    whereabouts: Whereabouts,
     troubles_in_a_row: u32,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
@@ -64,6 +66,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             running: Running::default(),
             fully_read: HashSet::new(),
             controls: Controls::default(),
+            whereabouts: Whereabouts::default(),
             troubles_in_a_row: 0,
             blobs_seen: 0,
             has_vanished: false,
@@ -265,16 +268,20 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
                 if judged.outcome == Outcome::Intact {
-                    self.controls.manifest_is_intact(&walk.repository, digest);
+                    let repository = &walk.repository;
+                    self.whereabouts
+                        .seen(Endpoint::Manifests, &digest, repository);
+                    self.controls.manifest_is_intact(repository, digest);
                 }
                 walk.manifest_seen(id, judged, document);
             }
             Seen::Blob(id, digest, depth, judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
                 if judged.outcome == Outcome::Intact {
-                    let control = digest.clone();
+                    let (control, repository) = (digest.clone(), &walk.repository);
+                    self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
                     self.controls
-                        .blob_is_intact(&walk.repository, control, judged.length);
+                        .blob_is_intact(repository, control, judged.length);
                     if depth == Depth::Digest {
                         self.fully_read.insert(digest);
                     }
@@ -330,6 +337,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             done,
         )
         .await;
+        let findings = self.ledger.findings();
+        nearby::look(&registry, &self.whereabouts, findings, concurrency).await;
     }
 
     /// Ends the sweep, with what is left to ask put down to `cut_short`.
@@ -344,7 +353,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
         for notice in self.registry.notices() {
             self.ledger.warn(&format!("the registry says: {notice}"));
         }
-        self.ledger.close(self.registry.traffic(), cut_short)
+        let (traffic, access) = (self.registry.traffic(), self.registry.access());
+        self.ledger.close(traffic, access, cut_short)
     }
 }
 
@@ -363,7 +373,9 @@ fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
     if let Some(obstacle) = &listing.obstacle {
         walk.obstruct(obstacle);
     }
+    let is_whole = listing.obstacle.is_none() && listing.invalid == 0;
     let (tags, left_out, beyond) = policy.scope.tags(listing.items);
+    walk.has_all_tags = is_whole && left_out + beyond == 0;
     walk.tally.skip(Exemption::TagFilter, left_out);
     walk.tally.skip(Exemption::TagsPerRepo, beyond);
     if policy.mode == Mode::PullThrough {

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::judge;
+use super::nearby;
 use super::obstacles::Obstacles;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
 use crate::model::{
-    Defect, Depth, Digest, Finding, Kind, Mode, Obstacle, ObstacleReason, Outcome, Reason,
-    Repository,
+    Defect, Depth, Digest, Exposed, Finding, Kind, Mode, Nearby, Obstacle, ObstacleReason, Outcome,
+    Reason, Repository, Tag,
 };
 
 /// A finding that one look suggests, and what is needed for the second.
@@ -27,6 +28,8 @@ pub(super) struct Suspicion {
 pub(super) struct Walked {
     pub(super) repository: Repository,
     pub(super) suspicions: Vec<Suspicion>,
+    /// What garbage collection would break; `None` if nothing, or if that is not known.
+    pub(super) exposed: Option<Exposed>,
     pub(super) obstacles: Obstacles,
     pub(super) tally: Tally,
 }
@@ -89,7 +92,7 @@ impl Walk {
             }
         }
         let sparse = self.indexes_with_a_child();
-        let mut unverified_nodes = Vec::new();
+        let (mut unverified_nodes, mut broken_nodes) = (Vec::new(), Vec::new());
         for (id, node) in (0..).zip(&self.nodes) {
             let in_mode = match &node.outcome {
                 Some(outcome) => self.in_this_mode(outcome, node.kind()),
@@ -98,26 +101,42 @@ impl Walk {
             match in_mode {
                 InMode::Broken(defect) => {
                     suspicions.push(self.suspicion(id, &defect, |_| true, depth));
+                    broken_nodes.push(id);
                 }
                 InMode::Absent(defect)
                     if self.mode == Mode::Mirror
                         && !parents(node).all(|parent| sparse.contains(&parent)) =>
                 {
                     suspicions.push(self.suspicion(id, &defect, |_| true, depth));
+                    broken_nodes.push(id);
                 }
                 InMode::Absent(_) => self.tally.absent += 1,
                 InMode::Unverified(obstacle) => {
                     self.obstacles.push(&obstacle);
                     unverified_nodes.push(id);
                 }
-                InMode::Settled => suspicions.extend(self.wrong_size(id, depth)),
+                InMode::Settled => {
+                    if let Some(suspicion) = self.wrong_size(id, depth) {
+                        suspicions.push(suspicion);
+                        broken_nodes.push(id);
+                    }
+                }
             }
         }
         unverified
             .tags
             .append(&mut self.trail(unverified_nodes, |_| true).tags);
         self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
+        if !suspicions.is_empty() {
+            let mut affected = self.trail(broken_nodes, |_| true).tags;
+            affected.append(&mut unverified.tags);
+            let intact = self.intact_tags(&affected);
+            for Suspicion { finding, .. } in &mut suspicions {
+                finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
+            }
+        }
         Walked {
+            exposed: self.exposed(),
             repository: self.repository,
             suspicions,
             obstacles: self.obstacles,
@@ -159,6 +178,43 @@ impl Walk {
         there.flat_map(parents).collect()
     }
 
+    /// The tags under which everything is as promised, and where they point to.
+    fn intact_tags(&self, affected: &BTreeSet<TagId>) -> Vec<(Tag, Digest)> {
+        let intact = |(id, state): (TagId, &TagState)| {
+            let digest = state.resolved.as_ref()?.as_ref().ok()?;
+            (!affected.contains(&id)).then(|| (state.tag.clone(), digest.clone()))
+        };
+        (0..).zip(&self.tags).filter_map(intact).collect()
+    }
+
+    /// The manifests that are there, that an index names and that no tag does.
+    fn exposed(&self) -> Option<Exposed> {
+        let is_known = |state: &TagState| match &state.resolved {
+            Some(Err(Outcome::Broken(defect))) => defect.reason == Reason::NotFound,
+            resolved => matches!(resolved, Some(Ok(_))),
+        };
+        if !self.has_all_tags || !self.tags.iter().all(is_known) {
+            return None;
+        }
+        let is_exposed = |node: &&Node| {
+            let is_there = matches!(node.outcome, Some(Outcome::Intact | Outcome::Skipped(_)));
+            let is_manifest = node.endpoint == Endpoint::Manifests;
+            let by_index = |edge: &Edge| matches!(edge.parent, Parent::Node(_));
+            is_manifest && is_there && node.edges.iter().all(by_index)
+        };
+        let nodes = self.nodes.iter().filter(is_exposed);
+        let mut digests: Vec<_> = nodes.map(|node| node.digest.clone()).collect();
+        digests.sort_unstable();
+        let manifests = digests.len() as u64;
+        digests.truncate(Exposed::NAMED);
+        digests.shrink_to_fit();
+        (manifests > 0).then(|| Exposed {
+            repository: self.repository.clone(),
+            manifests,
+            digests,
+        })
+    }
+
     fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Suspicion {
         Suspicion {
             finding: Finding {
@@ -173,6 +229,7 @@ impl Walk {
                 defect,
                 depth,
                 confirmations: 0,
+                nearby: Nearby::default(),
             },
             endpoint: None,
             pointed_to: vec![None],
@@ -231,6 +288,7 @@ impl Walk {
                 defect: defect.clone(),
                 depth,
                 confirmations: 0,
+                nearby: Nearby::default(),
             },
             endpoint: Some(node.endpoint),
             pointed_to,

@@ -103,6 +103,8 @@ pub(super) struct Walk {
     pub(super) repository: Repository,
     pub(super) mode: Mode,
     pub(super) tags: Vec<TagState>,
+    /// Whether these are all the tags that the repository has.
+    pub(super) has_all_tags: bool,
     next_tag: TagId,
     pub(super) nodes: Vec<Node>,
     by_key: HashMap<(Endpoint, Digest), NodeId>,
@@ -147,6 +149,7 @@ impl Walk {
             repository,
             mode,
             tags: Vec::new(),
+            has_all_tags: false,
             next_tag: 0,
             nodes: Vec::new(),
             by_key: HashMap::new(),

@@ -33,7 +33,7 @@ pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use secret::Secret;
 
-use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
@@ -231,6 +231,17 @@ impl Registry for HttpRegistry {
 
     fn notices(&self) -> Vec<String> {
         self.exchange.meter.notices()
+    }
+
+    fn access(&self) -> Access {
+        let is_encrypted = self.endpoint.is_https();
+        Access {
+            host: self.endpoint.name().to_owned(),
+            api: self.endpoint.base().to_string(),
+            is_verified: is_encrypted && !self.takes_any_certificate,
+            is_encrypted,
+            login: self.exchange.auth.wanted(),
+        }
     }
 
     fn traffic(&self) -> Traffic {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::digest::Digest;
 use super::name::{Repository, Tag};
 use super::outcome::{Defect, Depth, Exemption, Kind, Obstacle, ObstacleReason, words};
+use super::repair::{Access, Nearby};
 
 words! {
     /// What kind of registry is swept, which decides what an absence means.
@@ -100,6 +101,25 @@ pub struct Finding {
     pub depth: Depth,
     /// How many later looks, each on a new connection, agreed with the first.
     pub confirmations: u32,
+    /// What was seen intact near it.
+    pub nearby: Nearby,
+}
+
+/// What garbage collection would break in a repository that is intact today: manifests that an index
+/// names and no tag does. registry:2 counts them as untagged (`garbage-collect --delete-untagged`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposed {
+    /// The repository.
+    pub repository: Repository,
+    /// How many manifests.
+    pub manifests: u64,
+    /// The first of them, in the order of their digests.
+    pub digests: Vec<Digest>,
+}
+
+impl Exposed {
+    /// How many digests are kept of a repository: what outlives its walk must not grow with it.
+    pub const NAMED: usize = 16;
 }
 
 /// Objects without a verdict, grouped by where they are and why.
@@ -129,6 +149,8 @@ pub struct RepositoryResult {
 pub struct Sweep {
     /// The registry's name as it stands in image references.
     pub registry: String,
+    /// How it is reached, for commands.
+    pub access: Access,
     /// When the sweep began.
     pub started_at: SystemTime,
     /// When it ended.
@@ -145,6 +167,9 @@ pub struct Sweep {
     pub repositories: Vec<RepositoryResult>,
     /// What is broken, by repository.
     pub findings: Vec<Finding>,
+    /// What garbage collection would break next, by repository, where all of a repository's tags were
+    /// seen. A repository that is not here is not exposed, or it is not known.
+    pub exposed: Vec<Exposed>,
     /// What could not be verified, by repository.
     pub unverified: Vec<Unverified>,
     /// What was left out on purpose.

@@ -1,0 +1,185 @@
+//! What could mend a finding, cheapest first, chosen from what the sweep saw. The probe itself writes
+//! nothing: a report turns these into commands for people.
+
+use std::fmt;
+
+use super::cause::{Cause, Sign};
+use super::digest::Digest;
+use super::name::{Repository, Tag};
+use super::outcome::{Reason, words};
+use super::sweep::{Finding, Sweep};
+
+/// How a registry is reached, as far as that belongs into a command. Holds no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Its name in image references, as `HOST[:PORT]`.
+    pub host: String,
+    /// The address of its API, which ends in `/v2/`.
+    pub api: String,
+    /// Whether its certificate is to be verified: neither without TLS nor where the caller takes any.
+    pub is_verified: bool,
+    /// Whether it speaks TLS at all.
+    pub is_encrypted: bool,
+    /// What it wants from a client.
+    pub login: Authentication,
+}
+
+/// What a registry wants from a client that asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    /// Nothing, as far as was seen.
+    #[default]
+    Open,
+    /// A user's password with every request.
+    Password,
+    /// A token, by the specification of distribution (spec/auth/token.md).
+    Token {
+        /// The token service's address.
+        realm: String,
+        /// The registry's name there.
+        service: Option<String>,
+    },
+}
+
+/// What was seen intact near a broken object: what a repair can rest on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nearby {
+    /// The manifests that the finding's tags point to, each once.
+    pub pointed_to: Vec<Digest>,
+    /// The intact tag of the same repository whose name is nearest, and where it points to.
+    pub sibling: Option<(Tag, Digest)>,
+    /// Another repository in which the same digest was asked for, and was intact.
+    pub copy: Option<Repository>,
+}
+
+words! {
+    /// What is done to mend a finding.
+    Action {
+        /// Mount the blob from another repository.
+        Mount = "mount",
+        /// Copy the manifest from another repository.
+        Copy = "copy",
+        /// Point the tags at an intact manifest of the same repository.
+        Repoint = "repoint",
+        /// Push the image again.
+        Push = "push",
+        /// Delete what is left in storage, restart the registry, and push the image again.
+        Refresh = "refresh",
+        /// Build the image again and push it.
+        Rebuild = "rebuild",
+        /// Delete the tags by the digest of what they point to.
+        Delete = "delete",
+        /// Remove what is left of a tag in storage.
+        Remove = "remove",
+    }
+}
+
+/// A repair, with what it takes from elsewhere. What it mends is the finding that it was chosen for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// [`Action::Mount`], from this repository.
+    Mount(Repository),
+    /// [`Action::Copy`], from this repository.
+    Copy(Repository),
+    /// [`Action::Repoint`], at this tag's manifest.
+    Repoint(Tag, Digest),
+    /// [`Action::Push`].
+    Push,
+    /// [`Action::Refresh`]; whether a file must be deleted before the restart.
+    Refresh {
+        /// Distribution never overwrites a file of its store.
+        delete: bool,
+    },
+    /// [`Action::Rebuild`].
+    Rebuild,
+    /// [`Action::Delete`], these manifests.
+    Delete(Vec<Digest>),
+    /// [`Action::Remove`].
+    Remove,
+}
+
+/// To move more names than this onto one image hides more than it mends.
+const TAGS_TO_REPOINT: usize = 8;
+
+impl Repair {
+    /// What is done.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Mount(_) => Action::Mount,
+            Self::Copy(_) => Action::Copy,
+            Self::Repoint(..) => Action::Repoint,
+            Self::Push => Action::Push,
+            Self::Refresh { .. } => Action::Refresh,
+            Self::Rebuild => Action::Rebuild,
+            Self::Delete(_) => Action::Delete,
+            Self::Remove => Action::Remove,
+        }
+    }
+
+    /// The repairs of a finding of `sweep`, the best first; none where nothing that could be typed
+    /// helps. What restores the very bytes comes before what gives a tag other ones.
+    #[must_use]
+    pub fn of(finding: &Finding, sweep: &Sweep) -> Vec<Self> {
+        let cause = Cause::of(finding, sweep);
+        if cause == Cause::ReplicasDisagree {
+            return Vec::new();
+        }
+        let mut repairs: Vec<_> = from_elsewhere(finding).into_iter().collect();
+        let restored = restored(finding, cause);
+        let repoint = repoint(finding);
+        // A missing link or object is cheapest to go around; a damaged file is in everybody's way.
+        if restored == Some(Self::Push) || restored == Some(Self::Rebuild) {
+            repairs.extend(repoint);
+            repairs.extend(restored);
+        } else {
+            repairs.extend(restored);
+            repairs.extend(repoint);
+        }
+        repairs.extend(given_up(finding));
+        repairs
+    }
+}
+
+fn from_elsewhere(finding: &Finding) -> Option<Repair> {
+    let from = finding.nearby.copy.clone()?;
+    Some(if finding.kind.is_blob() {
+        Repair::Mount(from)
+    } else {
+        Repair::Copy(from)
+    })
+}
+
+/// What brings the promised bytes back from where they were made.
+fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
+    // Without a tag there is no name to push under.
+    finding.tags.first()?;
+    let is_promise_wrong = finding.defect.evidence.sign == Some(Sign::OtherPromise);
+    Some(match (finding.defect.reason, cause) {
+        (Reason::NotFound, _) => Repair::Push,
+        (Reason::StorageMissing, _) => Repair::Refresh { delete: false },
+        (Reason::InvalidManifest, Cause::Unknown) => Repair::Rebuild,
+        _ if is_promise_wrong => Repair::Rebuild,
+        _ => Repair::Refresh { delete: true },
+    })
+}
+
+fn repoint(finding: &Finding) -> Option<Repair> {
+    let (tag, digest) = finding.nearby.sibling.clone()?;
+    let is_few = (1..=TAGS_TO_REPOINT).contains(&finding.tags.len());
+    is_few.then_some(Repair::Repoint(tag, digest))
+}
+
+/// What ends the false promise when nobody needs it.
+fn given_up(finding: &Finding) -> Option<Repair> {
+    let pointed_to = &finding.nearby.pointed_to;
+    // A manifest that cannot be read cannot be deleted by its digest either.
+    let is_readable = |digest: &Digest| Some(digest) != finding.digest.as_ref();
+    if finding.tags.is_empty() {
+        None
+    } else if !pointed_to.is_empty() && pointed_to.iter().all(is_readable) {
+        Some(Repair::Delete(pointed_to.clone()))
+    } else {
+        Some(Repair::Remove)
+    }
+}
