@@ -235,7 +235,9 @@ impl<R: Registry> SecondLook<'_, R> {
                 let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
                 unverified(suspicion, obstacle)
             }
-            Outcome::Broken(defect) => Confirmed::Broken(Box::new(finding(suspicion, tags, defect))),
+            Outcome::Broken(defect) => {
+                Confirmed::Broken(Box::new(finding(suspicion, tags, defect)))
+            }
             Outcome::Unverified(obstacle) => unverified(suspicion, obstacle),
             Outcome::Intact | Outcome::Skipped(_) => self.alternates(suspicion).await,
         }

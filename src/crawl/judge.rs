@@ -230,9 +230,16 @@ fn sign_of_blob(reason: Reason, size: Option<u64>, look: &BlobLook) -> Option<Si
         Reason::DigestMismatch => Some(Sign::OtherBytes),
         Reason::SizeMismatch if look.length == Some(0) => Some(Sign::Empty),
         Reason::SizeMismatch => {
-            let has = look.length.filter(|length| Some(*length) != size).or(received);
+            let has = look
+                .length
+                .filter(|length| Some(*length) != size)
+                .or(received);
             let is_longer = look.status != 416 && has > size;
-            Some(if is_longer { Sign::Longer } else { Sign::Shorter })
+            Some(if is_longer {
+                Sign::Longer
+            } else {
+                Sign::Shorter
+            })
         }
         _ => None,
     }

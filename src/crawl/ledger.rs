@@ -9,8 +9,8 @@ use super::obstacles::Obstacles;
 use super::settle::{Suspicion, Walked};
 use super::walk::Tally;
 use crate::model::{
-    Access, Counts, Coverage, Exemption, Exposed, Finding, Listed, Obstacle, ObstacleReason, Repository,
-    RepositoryResult, Sweep, Unverified,
+    Access, Counts, Coverage, Exemption, Exposed, Finding, Listed, Obstacle, ObstacleReason,
+    Repository, RepositoryResult, Sweep, Unverified,
 };
 use crate::registry::Traffic;
 
@@ -142,12 +142,7 @@ impl Ledger {
     }
 
     /// Adds up.
-    pub(super) fn close(
-        mut self,
-        after: Traffic,
-        access: Access,
-        cut_short: Option<Obstacle>,
-    ) -> Sweep {
+    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
         self.give_up(cut_short);
         let repositories = self.repositories();
         let counts = self.counts(&repositories, after);
@@ -165,7 +160,7 @@ impl Ledger {
             .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
         Sweep {
             registry: self.registry,
-            access,
+            access: Access::default(),
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             depth: self.depth,
@@ -178,6 +173,7 @@ impl Ledger {
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,
+            certificate_expires_at: None,
         }
     }
 

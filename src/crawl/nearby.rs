@@ -46,13 +46,22 @@ fn key(endpoint: Endpoint, digest: &Digest) -> u64 {
 
 /// Of some intact tags the one whose name is nearest to that of the latest of the `broken` ones: its
 /// neighbour in the order of versions, on the side that has more of the name in common.
-pub(super) fn nearest<'a>(broken: &[Tag], intact: &'a [(Tag, Digest)]) -> Option<&'a (Tag, Digest)> {
-    let broken = broken.iter().map(Tag::as_str).max_by_key(|tag| version(tag))?;
+pub(super) fn nearest<'a>(
+    broken: &[Tag],
+    intact: &'a [(Tag, Digest)],
+) -> Option<&'a (Tag, Digest)> {
+    let broken = broken
+        .iter()
+        .map(Tag::as_str)
+        .max_by_key(|tag| version(tag))?;
     let name = |entry: &&'a (Tag, Digest)| version(entry.0.as_str());
     let (before, after): (Vec<_>, Vec<_>) = intact
         .iter()
         .partition(|(tag, _)| version(tag.as_str()) < version(broken));
-    let (before, after) = (before.into_iter().max_by_key(name), after.into_iter().min_by_key(name));
+    let (before, after) = (
+        before.into_iter().max_by_key(name),
+        after.into_iter().min_by_key(name),
+    );
     let in_common = |entry: &(Tag, Digest)| {
         let pairs = entry.0.as_str().bytes().zip(broken.bytes());
         pairs.take_while(|(a, b)| a == b).count()
@@ -71,10 +80,16 @@ fn version(tag: &str) -> Vec<(bool, usize, &str)> {
     let mut rest = tag;
     while let Some(first) = rest.chars().next() {
         let is_number = is_digit(first);
-        let end = rest.find(|c| is_digit(c) != is_number).unwrap_or(rest.len());
+        let end = rest
+            .find(|c| is_digit(c) != is_number)
+            .unwrap_or(rest.len());
         let (part, behind) = rest.split_at(end);
         let value = part.trim_start_matches('0');
-        parts.push(if is_number { (false, value.len(), value) } else { (true, 0, part) });
+        parts.push(if is_number {
+            (false, value.len(), value)
+        } else {
+            (true, 0, part)
+        });
         rest = behind;
     }
     parts
@@ -127,7 +142,11 @@ async fn siblings<R: Registry>(
 /// The object that a finding misses, if what it misses can be had elsewhere: what is damaged in one
 /// repository is damaged in all that share the file.
 fn missing(finding: &Finding) -> Option<(Endpoint, Digest)> {
-    let endpoint = if finding.kind.is_blob() { Endpoint::Blobs } else { Endpoint::Manifests };
+    let endpoint = if finding.kind.is_blob() {
+        Endpoint::Blobs
+    } else {
+        Endpoint::Manifests
+    };
     let digest = finding.digest.clone()?;
     (finding.defect.reason == Reason::NotFound).then_some((endpoint, digest))
 }
@@ -170,7 +189,12 @@ mod tests {
     use super::*;
 
     fn tags(names: &[&str]) -> Vec<(Tag, Digest)> {
-        let tag = |name: &&str| (name.parse().expect("a tag"), Digest::sha256(name.as_bytes()));
+        let tag = |name: &&str| {
+            (
+                name.parse().expect("a tag"),
+                Digest::sha256(name.as_bytes()),
+            )
+        };
         names.iter().map(tag).collect()
     }
 

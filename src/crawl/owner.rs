@@ -353,8 +353,14 @@ impl<'a, R: Registry> Crawl<'a, R> {
         for notice in self.registry.notices() {
             self.ledger.warn(&format!("the registry says: {notice}"));
         }
-        let (traffic, access) = (self.registry.traffic(), self.registry.access());
-        self.ledger.close(traffic, access, cut_short)
+        let certificate_expires_at = self.registry.certificate_end();
+        let access = self.registry.access();
+        let sweep = self.ledger.close(self.registry.traffic(), cut_short);
+        Sweep {
+            access,
+            certificate_expires_at,
+            ..sweep
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod document;
 mod examination;
 mod name;
 mod outcome;
+mod record;
 mod repair;
 mod sample;
 mod sweep;
@@ -25,6 +26,7 @@ pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,
 };
+pub use record::{Glance, Known, Record};
 pub use repair::{Access, Action, Authentication, Nearby, Repair};
 pub use sample::{
     BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,

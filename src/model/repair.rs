@@ -7,7 +7,7 @@ use super::cause::{Cause, Sign};
 use super::digest::Digest;
 use super::name::{Repository, Tag};
 use super::outcome::{Reason, words};
-use super::sweep::{Finding, Sweep};
+use super::sweep::{Finding, Mode, Sweep};
 
 /// How a registry is reached, as far as that belongs into a command. Holds no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,8 +98,9 @@ pub enum Repair {
     Remove,
 }
 
-/// To move more names than this onto one image hides more than it mends.
-const TAGS_TO_REPOINT: usize = 8;
+/// To move more names than this onto one image hides more than it mends; and to delete more on the
+/// word of a report is no repair.
+const FEW_TAGS: usize = 8;
 
 impl Repair {
     /// What is done.
@@ -122,7 +123,8 @@ impl Repair {
     #[must_use]
     pub fn of(finding: &Finding, sweep: &Sweep) -> Vec<Self> {
         let cause = Cause::of(finding, sweep);
-        if cause == Cause::ReplicasDisagree {
+        // Replicas have to agree first, and a cache is not pushed to.
+        if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
             return Vec::new();
         }
         let mut repairs: Vec<_> = from_elsewhere(finding).into_iter().collect();
@@ -166,8 +168,11 @@ fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
 
 fn repoint(finding: &Finding) -> Option<Repair> {
     let (tag, digest) = finding.nearby.sibling.clone()?;
-    let is_few = (1..=TAGS_TO_REPOINT).contains(&finding.tags.len());
-    is_few.then_some(Repair::Repoint(tag, digest))
+    has_few_tags(finding).then_some(Repair::Repoint(tag, digest))
+}
+
+fn has_few_tags(finding: &Finding) -> bool {
+    (1..=FEW_TAGS).contains(&finding.tags.len())
 }
 
 /// What ends the false promise when nobody needs it.
@@ -175,7 +180,7 @@ fn given_up(finding: &Finding) -> Option<Repair> {
     let pointed_to = &finding.nearby.pointed_to;
     // A manifest that cannot be read cannot be deleted by its digest either.
     let is_readable = |digest: &Digest| Some(digest) != finding.digest.as_ref();
-    if finding.tags.is_empty() {
+    if !has_few_tags(finding) {
         None
     } else if !pointed_to.is_empty() && pointed_to.iter().all(is_readable) {
         Some(Repair::Delete(pointed_to.clone()))

@@ -29,7 +29,9 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
         };
         lines.blank();
         lines.title(&format!("{name}: {objects}{tags}"), STRONG);
-        let own = roots.iter().filter(|root| root.findings[0].repository == *name);
+        let own = roots
+            .iter()
+            .filter(|root| root.findings[0].repository == *name);
         let mut here = 0;
         for root in own {
             if here > 0 {
@@ -124,7 +126,11 @@ fn mend(lines: &mut Lines, root: &Root<'_>, sweep: &Sweep, told: &mut Told) {
 }
 
 fn one_repair(lines: &mut Lines, label: &str, place: &str, steps: &Steps, told: &mut Told) {
-    let all: Vec<_> = steps.commands.iter().map(|command| command.line()).collect();
+    let all: Vec<_> = steps
+        .commands
+        .iter()
+        .map(|command| command.line())
+        .collect();
     let is_new = told.insert(all.join("\n"));
     let end = if is_new { ":" } else { ": as above" };
     let what = format!("{place}{}{end}", steps.what);

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
-    Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption, Finding, Kind, Listed, Mode,
-    Obstacle, ObstacleReason, Reason, RepositoryResult, Sweep, Tag, Unverified,
+    Access, Authentication, Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption, Exposed,
+    Finding, Kind, Listed, Mode, Nearby, Obstacle, ObstacleReason, Reason, RepositoryResult, Sign,
+    Sweep, Tag, Unverified,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -44,6 +45,11 @@ pub(super) fn rich() -> Sweep {
                 unverified: 0,
             },
             RepositoryResult {
+                name: name("team/app-next"),
+                broken: 1,
+                unverified: 0,
+            },
+            RepositoryResult {
                 name: name("team/web"),
                 broken: 2,
                 unverified: 3,
@@ -55,6 +61,13 @@ pub(super) fn rich() -> Sweep {
             },
         ],
         findings: rich_findings(),
+        exposed: [("team/app", 3), ("team/web", 1_024)]
+            .map(|(repository, manifests)| Exposed {
+                repository: name(repository),
+                manifests,
+                digests: vec![digest(repository)],
+            })
+            .into(),
         unverified: vec![
             group(None, ObstacleReason::Deadline, limit, 1_201),
             group(Some("ops/vault"), ObstacleReason::Unauthorized, login, 1),
@@ -98,6 +111,11 @@ fn rich_findings() -> Vec<Finding> {
             parent: Some(digest("index of team/app")),
             media_type: Some(MANIFEST.into()),
             size: Some(1_432),
+            nearby: Nearby {
+                pointed_to: vec![digest("index of team/app")],
+                sibling: Some(("1.3.8".parse().expect("a tag"), digest("1.3.8"))),
+                copy: None,
+            },
             ..finding(
                 "team/app",
                 (Kind::Child, Reason::NotFound),
@@ -117,6 +135,26 @@ fn rich_findings() -> Vec<Finding> {
                 &["1.3.9"],
                 (
                     "a manifest, by the list of tags",
+                    "404 MANIFEST_UNKNOWN",
+                    404,
+                ),
+            )
+        },
+        Finding {
+            digest: Some(digest("team/app child not_found")),
+            platforms: vec!["linux/arm64/v8".into()],
+            parent: Some(digest("index of team/app")),
+            nearby: Nearby {
+                pointed_to: vec![digest("index of team/app")],
+                copy: Some(name("team/archive")),
+                ..Nearby::default()
+            },
+            ..finding(
+                "team/app-next",
+                (Kind::Child, Reason::NotFound),
+                &["nightly"],
+                (
+                    "a manifest of 1432 bytes, by the index",
                     "404 MANIFEST_UNKNOWN",
                     404,
                 ),
@@ -238,6 +276,13 @@ fn plain(registry: &str, millis: u64) -> Sweep {
     let started_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_714_557_600_250);
     Sweep {
         registry: registry.into(),
+        access: Access {
+            host: registry.into(),
+            api: format!("https://{registry}/v2/"),
+            is_verified: true,
+            is_encrypted: true,
+            login: Authentication::Password,
+        },
         started_at,
         finished_at: started_at + Duration::from_millis(millis),
         depth: Depth::Tail,
@@ -246,9 +291,11 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         counts: Counts::default(),
         repositories: Vec::new(),
         findings: Vec::new(),
+        exposed: Vec::new(),
         unverified: Vec::new(),
         skipped: std::collections::BTreeMap::new(),
         warnings: Vec::new(),
+        certificate_expires_at: None,
     }
 }
 
@@ -270,6 +317,11 @@ fn finding(
         observed: observed.into(),
         request,
         status: Some(status),
+        sign: match reason {
+            Reason::ShortRead => Some(Sign::NothingCame),
+            Reason::DigestMismatch => Some(Sign::OtherBytes),
+            _ => None,
+        },
     };
     Finding {
         repository: name(repository),
@@ -283,6 +335,13 @@ fn finding(
         defect: Defect { reason, evidence },
         depth: Depth::Tail,
         confirmations: 1,
+        nearby: Nearby {
+            pointed_to: (kind != Kind::Tag && !tags.is_empty())
+                .then(|| digest(&format!("index of {repository}")))
+                .into_iter()
+                .collect(),
+            ..Nearby::default()
+        },
     }
 }
 

@@ -5,15 +5,20 @@
 pub mod doctor;
 pub mod json;
 pub mod json_doctor;
+pub mod metrics;
 pub mod text;
 
 mod broken;
+mod exposed;
 #[cfg(test)]
 mod fixture;
 mod hint;
+mod json_repair;
 mod json_sample;
 mod lines;
+mod repair;
 mod scope;
+mod shell;
 mod unknown;
 mod words;
 

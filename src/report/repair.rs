@@ -22,7 +22,7 @@ pub(super) struct Steps {
 const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
 
 /// Where the image still is.
-const SOURCE: &str = "\"${SOURCE:?where the image is: docker-daemon:IMAGE or oci:DIR:TAG}\"";
+const SOURCE: &str = "\"${SOURCE:?where the image is: docker-daemon:IMAGE or docker://IMAGE}\"";
 
 /// The repairs of a finding of `sweep`, each with its steps, the best first.
 pub(super) fn repairs(finding: &Finding, sweep: &Sweep) -> Vec<(Repair, Steps)> {
@@ -31,7 +31,12 @@ pub(super) fn repairs(finding: &Finding, sweep: &Sweep) -> Vec<(Repair, Steps)> 
         access: &sweep.access,
     };
     let repairs = Repair::of(finding, sweep).into_iter();
-    repairs.map(|repair| { let steps = writer.steps(&repair); (repair, steps) }).collect()
+    repairs
+        .map(|repair| {
+            let steps = writer.steps(&repair);
+            (repair, steps)
+        })
+        .collect()
 }
 
 struct Writer<'a> {
@@ -52,26 +57,31 @@ impl Writer<'_> {
                 self.copy_manifest(from),
             ),
             Repair::Repoint(tag, digest) => (
-                format!("point {tags} at what {tag} is, the nearest intact tag here"),
+                format!("point {tags} at the manifest of {tag}, the nearest intact tag here"),
                 vec![self.repoint(digest)],
             ),
             Repair::Push => (
-                format!("push {} again, with the same digests", self.one_tag()),
+                format!(
+                    "push {} again, with the same digests{}",
+                    self.one_tag(),
+                    self.is_enough()
+                ),
                 vec![self.push(false)],
             ),
             Repair::Refresh { delete } => (self.refresh_in_words(*delete), self.refresh(*delete)),
             Repair::Rebuild => (
-                format!("build {} again and push it", self.one_tag()),
+                format!("build {} again, and push it", self.one_tag()),
                 self.rebuild(),
             ),
             Repair::Delete(digests) => (
-                format!("if nobody needs {tags}: delete what they point to, if deleting is enabled"),
+                format!("if nobody needs {tags}: delete by digest, where deleting is enabled"),
                 digests.iter().map(|digest| self.delete(digest)).collect(),
             ),
             Repair::Remove => (
-                format!("if nobody needs {tags}: remove them on the registry's host"),
+                format!("if nobody needs {tags}: remove what is left, on the registry's host"),
                 vec![for_each_tag(&finding.tags, |command, tag| {
-                    command.raw(&format!("rm -r {}", self.in_repository(&format!("_manifests/tags/{tag}"))))
+                    let tags = self.in_repository("_manifests/tags/");
+                    command.raw(&format!("rm -r {tags}{tag}"))
                 })],
             ),
         };
@@ -93,12 +103,15 @@ impl Writer<'_> {
         self.finding.tags.last()
     }
 
-    fn one_tag(&self) -> String {
-        let tag = self.tag().map(Tag::as_str).unwrap_or_default();
+    fn one_tag(&self) -> &str {
+        self.tag().map(Tag::as_str).unwrap_or_default()
+    }
+
+    fn is_enough(&self) -> &'static str {
         if self.finding.tags.len() > 1 {
-            format!("{tag} (one of the tags is enough)")
+            " (one of the tags is enough)"
         } else {
-            tag.to_owned()
+            ""
         }
     }
 
@@ -137,7 +150,9 @@ impl Writer<'_> {
         let from = self.by_digest(&self.finding.repository, digest);
         for_each_tag(&self.finding.tags, |command, tag| {
             let to = self.image(&self.finding.repository, ":");
-            self.copy(command).arg(&from).raw(&format!("{}{tag}", quote(&to)))
+            self.copy(command)
+                .arg(&from)
+                .raw(&format!("{}{tag}", quote(&to)))
         })
     }
 
@@ -180,8 +195,8 @@ impl Writer<'_> {
         } else {
             "restart the registry, which forgets what it knew"
         };
-        let again = self.one_tag();
-        format!("{file}, push {again} again; a push alone is skipped (\"already exists\")")
+        let (tag, enough) = (self.one_tag(), self.is_enough());
+        format!("{file}, push {tag} again{enough}; a push alone is skipped: \"already exists\"")
     }
 
     fn refresh(&self, delete: bool) -> Vec<Command> {
@@ -190,7 +205,9 @@ impl Writer<'_> {
             let rm = Command::new("rm -f");
             commands.push(self.files().iter().fold(rm, |rm, file| rm.raw(file)));
         }
-        commands.push(Command::new("docker restart \"${REGISTRY_CONTAINER:-registry}\""));
+        commands.push(Command::new(
+            "docker restart \"${REGISTRY_CONTAINER:-registry}\"",
+        ));
         commands.push(self.push(true));
         commands
     }
@@ -199,14 +216,19 @@ impl Writer<'_> {
     fn files(&self) -> Vec<String> {
         let finding = self.finding;
         let Some(digest) = &finding.digest else {
-            let tag = |tag: &Tag| self.in_repository(&format!("_manifests/tags/{tag}/current/link"));
+            let tag =
+                |tag: &Tag| self.in_repository(&format!("_manifests/tags/{tag}/current/link"));
             return finding.tags.iter().map(tag).collect();
         };
         let digest = digest.to_string();
         let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
         let start = hex.get(..2).unwrap_or(hex);
         let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
-        let links = if finding.kind.is_blob() { "_layers" } else { "_manifests/revisions" };
+        let links = if finding.kind.is_blob() {
+            "_layers"
+        } else {
+            "_manifests/revisions"
+        };
         let link = self.in_repository(&format!("{links}/{algorithm}/{hex}/link"));
         match finding.defect.reason {
             Reason::Unreadable => vec![data, link],
@@ -236,7 +258,10 @@ impl Writer<'_> {
                 curl = curl.raw("-H").verbatim("\"Authorization: Bearer $TOKEN\"");
             }
         }
-        let url = format!("{}{repository}/blobs/uploads/?mount={digest}&from={from}", self.access.api);
+        let url = format!(
+            "{}{repository}/blobs/uploads/?mount={digest}&from={from}",
+            self.access.api
+        );
         commands.push(curl.arg(&url));
         commands
     }
@@ -247,7 +272,10 @@ impl Writer<'_> {
 fn token(realm: &str, service: Option<&str>, [from, to]: [&Repository; 2]) -> Command {
     let mut command = Command::new("TOKEN=$(curl -fsSG --netrc");
     let service = service.map(|service| format!("service={service}"));
-    let scopes = [format!("scope=repository:{from}:pull"), format!("scope=repository:{to}:pull,push")];
+    let scopes = [
+        format!("scope=repository:{from}:pull"),
+        format!("scope=repository:{to}:pull,push"),
+    ];
     for parameter in service.into_iter().chain(scopes) {
         command = command.raw("--data-urlencode").arg(&parameter);
     }
@@ -265,7 +293,10 @@ fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Com
         [tag] => command(Command::default(), tag.as_str()),
         tags => {
             let tags = tags.iter().map(Tag::as_str);
-            let looped = Command::new("for tag in").args(tags).end_with(";").raw("do");
+            let looped = Command::new("for tag in")
+                .args(tags)
+                .end_with(";")
+                .raw("do");
             command(looped, "\"$tag\"").end_with(";").raw("done")
         }
     }
