@@ -11,6 +11,7 @@ mod harness;
 mod one_of_each;
 mod outages;
 mod proxy;
+mod repair;
 mod requests;
 mod scale;
 mod schema;
