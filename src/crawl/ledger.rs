@@ -169,6 +169,7 @@ impl Ledger {
             counts,
             repositories,
             findings: self.findings,
+            remembered: Vec::new(),
             exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,

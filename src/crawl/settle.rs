@@ -8,8 +8,8 @@ use super::nearby;
 use super::obstacles::Obstacles;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
 use crate::model::{
-    Defect, Depth, Digest, Exposed, Finding, Kind, Mode, Nearby, Obstacle, ObstacleReason, Outcome,
-    Reason, Repository, Tag,
+    Bracket, Defect, Depth, Digest, Exposed, Finding, Kind, Mode, Nearby, Obstacle, ObstacleReason,
+    Outcome, Reason, Repository, Tag,
 };
 
 /// A finding that one look suggests, and what is needed for the second.
@@ -230,6 +230,7 @@ impl Walk {
                 depth,
                 confirmations: 0,
                 nearby: Nearby::default(),
+                bracket: Bracket::default(),
             },
             endpoint: None,
             pointed_to: vec![None],
@@ -289,6 +290,7 @@ impl Walk {
                 depth,
                 confirmations: 0,
                 nearby: Nearby::default(),
+                bracket: Bracket::default(),
             },
             endpoint: Some(node.endpoint),
             pointed_to,

@@ -33,6 +33,7 @@ pub use sample::{
     Pull, Range, Sample, StatedDigest, StatedLength,
 };
 pub use sweep::{
-    Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified, Verdict,
+    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified,
+    Verdict,
 };
 pub use text::{printable, shorten};

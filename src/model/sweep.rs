@@ -103,6 +103,17 @@ pub struct Finding {
     pub confirmations: u32,
     /// What was seen intact near it.
     pub nearby: Nearby,
+    /// Since when it is broken, where more than this one sweep is known.
+    pub bracket: Bracket,
+}
+
+/// The two looks between which something broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bracket {
+    /// The last whole look at the repository that did not find it.
+    pub last_intact: Option<SystemTime>,
+    /// The first look that did.
+    pub first_broken: Option<SystemTime>,
 }
 
 /// What garbage collection would break in a repository that is intact today: manifests that an index
@@ -167,6 +178,9 @@ pub struct Sweep {
     pub repositories: Vec<RepositoryResult>,
     /// What is broken, by repository.
     pub findings: Vec<Finding>,
+    /// What was found broken by an earlier sweep, in a repository that this one could not verify to
+    /// the end: known to a [`super::Record`] only.
+    pub remembered: Vec<Finding>,
     /// What garbage collection would break next, by repository, where all of a repository's tags were
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,

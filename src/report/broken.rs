@@ -6,7 +6,7 @@ use super::hint;
 use super::lines::{BAD, Lines, STRONG};
 use super::repair::{Steps, repairs};
 use super::words::{self, length, many, number};
-use crate::model::{Finding, Repository, Root, Sweep, Tag};
+use crate::model::{Finding, Repair, Repository, Root, Sweep, Tag};
 
 /// Repairs of one object that are told in full. All are in the JSON report.
 const REPAIRS: usize = 2;
@@ -109,8 +109,15 @@ fn breaks(lines: &mut Lines, root: &Root<'_>) {
 fn mend(lines: &mut Lines, root: &Root<'_>, sweep: &Sweep, told: &mut Told) {
     let mut has_commands = false;
     for finding in &root.findings {
-        for (number, (_, steps)) in repairs(finding, sweep).iter().take(REPAIRS).enumerate() {
-            has_commands = true;
+        let mut repairs = repairs(finding, sweep);
+        repairs.truncate(REPAIRS);
+        has_commands |= !repairs.is_empty();
+        let is_told = |(_, steps): &(Repair, Steps)| told.contains(&steps.script());
+        if !repairs.is_empty() && repairs.iter().all(is_told) {
+            lines.entry("repair", ["as above"]);
+            continue;
+        }
+        for (number, (_, steps)) in repairs.iter().enumerate() {
             let label = if number == 0 { "repair" } else { "or" };
             let place = if root.findings.len() > 1 {
                 format!("in {}: ", finding.repository)
@@ -126,12 +133,7 @@ fn mend(lines: &mut Lines, root: &Root<'_>, sweep: &Sweep, told: &mut Told) {
 }
 
 fn one_repair(lines: &mut Lines, label: &str, place: &str, steps: &Steps, told: &mut Told) {
-    let all: Vec<_> = steps
-        .commands
-        .iter()
-        .map(|command| command.line())
-        .collect();
-    let is_new = told.insert(all.join("\n"));
+    let is_new = told.insert(steps.script());
     let end = if is_new { ":" } else { ": as above" };
     let what = format!("{place}{}{end}", steps.what);
     lines.entry(label, what.split_whitespace());
@@ -152,10 +154,11 @@ fn listed(items: &[String]) -> impl Iterator<Item = String> {
 /// What was promised: in the words of the evidence, or else by the descriptor.
 fn promise(finding: &Finding) -> Option<String> {
     let promised = &finding.defect.evidence.promised;
-    if promised.is_empty() {
-        finding.size.map(|size| many(size, "byte", "bytes"))
-    } else {
-        Some(promised.clone())
+    match &finding.digest {
+        _ if promised.is_empty() => finding.size.map(|size| many(size, "byte", "bytes")),
+        // It stands two lines above.
+        Some(digest) => Some(promised.replace(&format!("digest {digest}"), "this digest")),
+        None => Some(promised.clone()),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
-    Access, Authentication, Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption, Exposed,
-    Finding, Kind, Listed, Mode, Nearby, Obstacle, ObstacleReason, Reason, RepositoryResult, Sign,
-    Sweep, Tag, Unverified,
+    Access, Authentication, Bracket, Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption,
+    Exposed, Finding, Kind, Listed, Mode, Nearby, Obstacle, ObstacleReason, Reason,
+    RepositoryResult, Sign, Sweep, Tag, Unverified,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -291,6 +291,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         counts: Counts::default(),
         repositories: Vec::new(),
         findings: Vec::new(),
+        remembered: Vec::new(),
         exposed: Vec::new(),
         unverified: Vec::new(),
         skipped: std::collections::BTreeMap::new(),
@@ -342,6 +343,7 @@ fn finding(
                 .collect(),
             ..Nearby::default()
         },
+        bracket: Bracket::default(),
     }
 }
 

@@ -18,6 +18,14 @@ pub(super) struct Steps {
     pub(super) commands: Vec<Command>,
 }
 
+impl Steps {
+    /// All commands, a line each.
+    pub(super) fn script(&self) -> String {
+        let lines: Vec<_> = self.commands.iter().map(Command::line).collect();
+        lines.join("\n")
+    }
+}
+
 /// Where distribution keeps its store (registry/storage/paths.go), on the host that it runs on.
 const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
 
