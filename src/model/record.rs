@@ -312,7 +312,9 @@ mod tests {
 
     fn record(sweeps: Vec<Sweep>) -> Record {
         let mut record = Record::new("r.example");
-        sweeps.into_iter().for_each(|sweep| record.absorb(sweep));
+        for sweep in sweeps {
+            record.absorb(sweep);
+        }
         record
     }
 

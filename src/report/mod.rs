@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod json;
 pub mod json_doctor;
 pub mod metrics;
+pub mod page;
 pub mod text;
 
 mod broken;

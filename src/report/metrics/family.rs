@@ -98,6 +98,10 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
 }
 
 /// The families that have any series, in the text format 0.0.4.
+///
+/// # Panics
+///
+/// Never: memory takes what is written, and what is written is text.
 #[must_use]
 pub fn encode(families: Vec<Family>) -> String {
     let families: Vec<_> = families
