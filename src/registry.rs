@@ -39,6 +39,13 @@ pub trait Registry: Clone + Send + Sync + 'static {
         reference: &Reference,
     ) -> impl Future<Output = Answer<ManifestBody>> + Send;
 
+    /// Reads an image's config whole (`GET`).
+    fn config(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> impl Future<Output = Answer<ManifestBody>> + Send;
+
     /// Looks at a blob of which `size` bytes are promised, as closely as `depth` says.
     fn blob(
         &self,
@@ -113,7 +120,7 @@ impl Resolved {
     }
 }
 
-/// A manifest's bytes as they were received.
+/// The bytes of a manifest, or of a config, as they were received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestBody {
     /// The request, as `METHOD PATH`.

@@ -9,6 +9,7 @@ use super::confirm::{self, Confirmed};
 use super::control::{self, Controls};
 use super::judge;
 use super::ledger::Ledger;
+use super::progress::WaitReason;
 use super::nearby::{self, Whereabouts};
 use super::scope::Source;
 use super::visit::{Running, Seen, Visit};
@@ -63,7 +64,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             policy,
             waiting: VecDeque::new(),
             walks: Vec::new(),
-            running: Running::default(),
+            running: Running::new(&policy.progress),
             fully_read: HashSet::new(),
             controls: Controls::default(),
             whereabouts: Whereabouts::default(),
@@ -150,11 +151,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.wait_for(named.clone());
             }
             Source::Images(images) => {
-                let name = |(repository, reference): &(Repository, Reference)| match reference {
-                    Reference::Tag(tag) => format!("{repository}:{tag}"),
-                    Reference::Digest(digest) => format!("{repository}@{digest}"),
-                };
-                let names = images.iter().map(name).collect();
+                let names = images.iter().map(|(name, reference)| reference.in_repository(name));
+                let names = names.collect();
                 self.ledger.listed(Listed::Images(names));
                 self.begin_images(images);
             }
@@ -180,6 +178,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         self.ledger.repositories_listed(by_repository.len());
         for (repository, references) in by_repository {
             let mut walk = Walk::new(repository, self.policy.mode);
+            walk.documents = Some(BTreeMap::new());
             for reference in references {
                 match reference {
                     Reference::Tag(tag) => walk.add_tags(vec![tag.clone()]),
@@ -318,7 +317,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             ?wait,
             "looking again at what seems broken"
         );
-        tokio::time::sleep(wait).await;
+        let progress = &self.policy.progress;
+        progress.sleep(WaitReason::SecondLook, wait).await;
         let registry = self.registry.reconnected();
         let are_listed = !matches!(self.policy.scope.source, Source::Images(_));
         let concurrency = self.policy.concurrency.get();

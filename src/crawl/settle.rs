@@ -8,7 +8,7 @@ use super::nearby;
 use super::obstacles::Obstacles;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
 use crate::model::{
-    Bracket, Defect, Depth, Digest, Exposed, Finding, Kind, Mode, Nearby, Obstacle, ObstacleReason,
+    Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle, ObstacleReason,
     Outcome, Reason, Repository, Tag,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Suspicion {
 pub(super) struct Walked {
     pub(super) repository: Repository,
     pub(super) suspicions: Vec<Suspicion>,
+    /// The images that the caller named.
+    pub(super) images: Vec<Image>,
     /// What garbage collection would break; `None` if nothing, or if that is not known.
     pub(super) exposed: Option<Exposed>,
     pub(super) obstacles: Obstacles,
@@ -35,7 +37,7 @@ pub(super) struct Walked {
 }
 
 /// What an outcome comes to.
-enum InMode {
+pub(super) enum InMode {
     Settled,
     Broken(Defect),
     Absent(Defect),
@@ -44,7 +46,7 @@ enum InMode {
 
 impl InMode {
     /// What was not asked for before the sweep was cut short.
-    fn left_over(cut_short: Option<&Obstacle>) -> Self {
+    pub(super) fn left_over(cut_short: Option<&Obstacle>) -> Self {
         let lost = || {
             Obstacle::new(
                 ObstacleReason::Protocol,
@@ -136,6 +138,7 @@ impl Walk {
             }
         }
         Walked {
+            images: self.images(cut_short),
             exposed: self.exposed(),
             repository: self.repository,
             suspicions,
@@ -145,7 +148,7 @@ impl Walk {
     }
 
     /// What an outcome means in this mode, for an object of which this kind was promised.
-    fn in_this_mode(&self, outcome: &Outcome, kind: Kind) -> InMode {
+    pub(super) fn in_this_mode(&self, outcome: &Outcome, kind: Kind) -> InMode {
         let defect = match outcome {
             Outcome::Broken(defect) => defect,
             Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),

@@ -220,6 +220,10 @@ impl Registry for HttpRegistry {
         self.read_manifest(repository, reference).await
     }
 
+    async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
+        self.read_config(repository, digest).await
+    }
+
     async fn blob(
         &self,
         repository: &Repository,

@@ -5,6 +5,7 @@ mod cause;
 mod digest;
 mod document;
 mod examination;
+mod image;
 mod name;
 mod outcome;
 mod record;
@@ -22,6 +23,7 @@ pub use document::{
 pub use examination::{
     Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
 };
+pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,

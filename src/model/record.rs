@@ -278,6 +278,8 @@ mod tests {
             counts: Counts::default(),
             repositories: Vec::new(),
             findings: Vec::new(),
+            images: Vec::new(),
+            unmet: Vec::new(),
             remembered: Vec::new(),
             exposed: Vec::new(),
             unverified: Vec::new(),

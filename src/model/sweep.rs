@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::digest::Digest;
+use super::image::{Image, Unmet};
 use super::name::{Repository, Tag};
 use super::outcome::{Defect, Depth, Exemption, Kind, Obstacle, ObstacleReason, words};
 use super::repair::{Access, Nearby};
@@ -181,6 +182,10 @@ pub struct Sweep {
     /// What was found broken by an earlier sweep, in a repository that this one could not verify to
     /// the end: known to a [`super::Record`] only.
     pub remembered: Vec<Finding>,
+    /// The images that the caller named, as they were seen; none where it named no images.
+    pub images: Vec<Image>,
+    /// What the caller expected of them and was not so.
+    pub unmet: Vec<Unmet>,
     /// What garbage collection would break next, by repository, where all of a repository's tags were
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
@@ -198,7 +203,7 @@ impl Sweep {
     /// What the sweep comes to: broken wins over unverified.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if !self.findings.is_empty() {
+        if !self.findings.is_empty() || !self.unmet.is_empty() {
             Verdict::Broken
         } else if self.is_complete() {
             Verdict::Intact

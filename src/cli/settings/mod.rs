@@ -163,6 +163,7 @@ fn policy(
         concurrency: http.concurrency,
         confirm_after,
         deadline: check.deadline,
+        progress: std::sync::Arc::default(),
     }
 }
 
