@@ -9,8 +9,8 @@ use super::confirm::{self, Confirmed};
 use super::control::{self, Controls};
 use super::judge;
 use super::ledger::Ledger;
-use super::progress::WaitReason;
 use super::nearby::{self, Whereabouts};
+use super::progress::WaitReason;
 use super::scope::Source;
 use super::visit::{Running, Seen, Visit};
 use super::walk::{Endpoint, Step, Walk};
@@ -151,7 +151,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.wait_for(named.clone());
             }
             Source::Images(images) => {
-                let names = images.iter().map(|(name, reference)| reference.in_repository(name));
+                let names = images
+                    .iter()
+                    .map(|(name, reference)| reference.in_repository(name));
                 let names = names.collect();
                 self.ledger.listed(Listed::Images(names));
                 self.begin_images(images);

@@ -8,8 +8,8 @@ use super::nearby;
 use super::obstacles::Obstacles;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
 use crate::model::{
-    Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle, ObstacleReason,
-    Outcome, Reason, Repository, Tag,
+    Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle,
+    ObstacleReason, Outcome, Reason, Repository, Tag,
 };
 
 /// A finding that one look suggests, and what is needed for the second.

@@ -196,7 +196,8 @@ pub async fn platform<R: Registry>(
     image: &Image,
 ) -> Result<Option<String>, Obstacle> {
     let config = image.root.children.iter();
-    let mut config = config.filter(|child| child.kind == Kind::Config && child.state == State::Intact);
+    let mut config =
+        config.filter(|child| child.kind == Kind::Config && child.state == State::Intact);
     let Some(digest) = config.next().and_then(|config| config.digest.as_ref()) else {
         return Ok(None);
     };

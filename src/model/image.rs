@@ -215,7 +215,15 @@ mod tests {
         ] {
             assert_ne!(parse(one), parse(other), "{one} {other}");
         }
-        for text in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/\x1b"] {
+        for text in [
+            "",
+            "linux",
+            "linux/",
+            "/amd64",
+            "a/b/c/d",
+            "linux/am d64",
+            "linux/\x1b",
+        ] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
     }

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::{
     Access, Authentication, Bracket, Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption,
-    Exposed, Finding, Kind, Listed, Mode, Nearby, Obstacle, ObstacleReason, Reason,
-    RepositoryResult, Sign, Sweep, Tag, Unverified,
+    Expected, Exposed, Finding, Image, Kind, Listed, MediaKind, Mode, Nearby, Node, Obstacle,
+    ObstacleReason, Reason, Reference, RepositoryResult, Sign, State, Sweep, Tag, Unmet,
+    Unverified,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -267,7 +268,120 @@ pub(super) fn empty() -> Sweep {
     }
 }
 
-/// Each of the above.
+/// An image of two platforms, of which the second is gone.
+pub(super) fn explained() -> Sweep {
+    let node = |kind, of: &str, size, media_type: &str| Node {
+        kind,
+        digest: Some(digest(of)),
+        document: None,
+        media_type: Some(media_type.to_owned()),
+        size: Some(size),
+        platform: None,
+        state: State::Intact,
+        is_repeated: false,
+        children: Vec::new(),
+    };
+    let mut broken = finding(
+        "team/app",
+        (Kind::Child, Reason::NotFound),
+        &["1.4.0"],
+        ("a manifest of 482 bytes", "404 MANIFEST_UNKNOWN", 404),
+    );
+    broken.digest = Some(digest("arm64"));
+    broken.platforms = vec!["linux/arm64".into()];
+    broken.parent = Some(digest("index"));
+    let amd64 = Node {
+        platform: Some("linux/amd64".into()),
+        document: Some(MediaKind::Manifest),
+        children: vec![
+            node(Kind::Config, "config", 110, CONFIG),
+            node(Kind::Layer, "one", 29_534_201, LAYER),
+            node(Kind::Layer, "two", 1_024, LAYER),
+        ],
+        ..node(Kind::Child, "amd64", 482, MANIFEST)
+    };
+    let arm64 = Node {
+        platform: Some("linux/arm64".into()),
+        state: State::Broken(broken.defect.clone()),
+        ..node(Kind::Child, "arm64", 482, MANIFEST)
+    };
+    let image = Image {
+        repository: name("team/app"),
+        reference: Reference::Tag("1.4.0".parse().expect("a tag")),
+        root: Node {
+            document: Some(MediaKind::Index),
+            media_type: None,
+            children: vec![amd64, arm64],
+            ..node(Kind::Tag, "index", 741, "")
+        },
+    };
+    Sweep {
+        images: vec![image],
+        findings: vec![broken],
+        listed: Listed::Images(vec!["team/app:1.4.0".into()]),
+        ..plain("registry.example:5050", 412)
+    }
+}
+
+/// Two intact images, of which one is not as expected.
+pub(super) fn expected() -> Sweep {
+    let mut sweep = explained();
+    sweep.findings.clear();
+    sweep.counts.tags = Coverage {
+        listed: 2,
+        checked: 2,
+    };
+    let image = &mut sweep.images[0];
+    image.root.children.truncate(1);
+    let other = Image {
+        reference: Reference::Tag("1.4.1".parse().expect("a tag")),
+        ..image.clone()
+    };
+    let unmet = |expected, observed: &str| Unmet {
+        image: other.name(),
+        expected,
+        observed: observed.into(),
+    };
+    let leads_to = format!("it leads to {}", digest("index"));
+    sweep.unmet = vec![
+        unmet(Expected::Digest(digest("what was pushed")), &leads_to),
+        unmet(
+            Expected::Platform("linux/arm64".parse().expect("a platform")),
+            "it is for linux/amd64",
+        ),
+    ];
+    sweep.listed = Listed::Images(
+        sweep
+            .images
+            .iter()
+            .chain([&other])
+            .map(Image::name)
+            .collect(),
+    );
+    sweep.images.push(other);
+    sweep
+}
+
+/// A registry with a thousand broken objects, each of which breaks a thousand tags.
+pub(super) fn thousand() -> Sweep {
+    let tags: Vec<Tag> = (0..1_000)
+        .map(|n| format!("1.0.{n}").parse().expect("a tag"))
+        .collect();
+    let findings = (0..1_000).map(|n| {
+        let repository = format!("team/app{n:03}");
+        let what = (Kind::Layer, Reason::ShortRead);
+        Finding {
+            tags: tags.clone(),
+            ..finding(&repository, what, &[], ("80000 bytes", "0 bytes", 206))
+        }
+    });
+    Sweep {
+        findings: findings.collect(),
+        ..plain("registry.example:5050", 612_400)
+    }
+}
+
+/// One of each verdict, and an empty one.
 pub(super) fn all() -> [Sweep; 4] {
     [rich(), intact(), unverified(), empty()]
 }
@@ -292,8 +406,8 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         repositories: Vec::new(),
         findings: Vec::new(),
         images: Vec::new(),
-            unmet: Vec::new(),
-            remembered: Vec::new(),
+        unmet: Vec::new(),
+        remembered: Vec::new(),
         exposed: Vec::new(),
         unverified: Vec::new(),
         skipped: std::collections::BTreeMap::new(),

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::json_repair::{WireExposed, WireNearby, WireRepair, WireRoot};
 use super::{hint, unverified, words};
 use crate::model::{
-    Cause, Counts, Coverage, Digest, Finding, Listed, Repository, Root, Sign, Sweep, Tag,
-    Unverified, printable,
+    Cause, Counts, Coverage, Digest, Expected, Finding, Listed, Repository, Root, Sign, Sweep, Tag,
+    Unmet, Unverified, printable,
 };
 
 /// Grows with a change that breaks readers; what is only added leaves it as it is.
@@ -53,6 +53,7 @@ struct WireReport<'a> {
     counts: WireCounts,
     objects: Vec<WireRoot<'a>>,
     findings: Vec<WireFinding<'a>>,
+    unmet: Vec<WireUnmet>,
     exposed: Vec<WireExposed<'a>>,
     unverified: Vec<WireUnverified>,
     skipped: Vec<WireSkipped>,
@@ -114,6 +115,14 @@ struct WireEvidence {
 }
 
 #[derive(Serialize)]
+struct WireUnmet {
+    image: String,
+    digest: Option<String>,
+    platform: Option<String>,
+    observed: String,
+}
+
+#[derive(Serialize)]
 struct WireUnverified {
     repository: Option<String>,
     reason: &'static str,
@@ -159,6 +168,7 @@ impl<'a> WireReport<'a> {
                 ..WireCounts::of(&sweep.counts)
             },
             objects: roots.iter().map(WireRoot::of).collect(),
+            unmet: sweep.unmet.iter().map(WireUnmet::of).collect(),
             findings: sweep
                 .findings
                 .iter()
@@ -240,6 +250,21 @@ impl<'a> WireFinding<'a> {
     }
 }
 
+impl WireUnmet {
+    fn of(unmet: &Unmet) -> Self {
+        let (digest, platform) = match &unmet.expected {
+            Expected::Digest(digest) => (Some(digest.to_string()), None),
+            Expected::Platform(platform) => (None, Some(platform.to_string())),
+        };
+        Self {
+            image: printable(&unmet.image),
+            digest,
+            platform,
+            observed: printable(&unmet.observed),
+        }
+    }
+}
+
 impl WireUnverified {
     fn of(group: &Unverified) -> Self {
         Self {
@@ -308,7 +333,11 @@ mod tests {
     #[test]
     fn every_rendering_follows_the_schema() {
         let validator = validator();
-        let one_each = fixture::all().map(|sweep| rendered(&[sweep]));
+        let one_each = [&fixture::all()[..], &[fixture::expected()]]
+            .concat()
+            .into_iter()
+            .map(|sweep| rendered(&[sweep]));
+        let one_each: Vec<_> = one_each.collect();
         let several = [rendered(&fixture::all()), rendered(&[])];
         for report in one_each.iter().chain(&several) {
             let errors: Vec<_> = validator

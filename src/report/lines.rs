@@ -139,6 +139,13 @@ impl Lines {
         }
     }
 
+    /// Rows that are meant to be pasted and begin at the margin.
+    pub(super) fn rows<S: AsRef<str>>(&mut self, rows: impl IntoIterator<Item = S>) {
+        for row in rows {
+            self.row(0, "", &printable(row.as_ref()));
+        }
+    }
+
     pub(super) fn finish(self) -> String {
         self.text
     }

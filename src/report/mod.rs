@@ -3,8 +3,12 @@
 //! own.
 
 pub mod doctor;
+pub mod explain;
+pub mod github;
 pub mod json;
 pub mod json_doctor;
+pub mod json_explain;
+pub mod junit;
 pub mod metrics;
 pub mod page;
 pub mod text;
@@ -18,6 +22,7 @@ mod json_repair;
 mod json_sample;
 mod lines;
 mod repair;
+mod requests;
 mod scope;
 mod shell;
 mod unknown;

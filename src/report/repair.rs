@@ -262,7 +262,11 @@ impl Writer<'_> {
             Authentication::Open => {}
             Authentication::Password => curl = curl.raw("--netrc"),
             Authentication::Token { realm, service } => {
-                commands.push(token(realm, service.as_deref(), [from, repository]));
+                let scopes = [
+                    format!("scope=repository:{from}:pull"),
+                    format!("scope=repository:{repository}:pull,push"),
+                ];
+                commands.push(token(realm, service.as_deref(), scopes));
                 curl = curl.raw("-H").verbatim("\"Authorization: Bearer $TOKEN\"");
             }
         }
@@ -275,15 +279,14 @@ impl Writer<'_> {
     }
 }
 
-/// Asks a token service (distribution, spec/auth/token.md) for a token to read the one repository and
-/// write the other.
-fn token(realm: &str, service: Option<&str>, [from, to]: [&Repository; 2]) -> Command {
+/// Asks a token service (distribution, spec/auth/token.md) for a token with some scopes.
+pub(super) fn token(
+    realm: &str,
+    service: Option<&str>,
+    scopes: impl IntoIterator<Item = String>,
+) -> Command {
     let mut command = Command::new("TOKEN=$(curl -fsSG --netrc");
     let service = service.map(|service| format!("service={service}"));
-    let scopes = [
-        format!("scope=repository:{from}:pull"),
-        format!("scope=repository:{to}:pull,push"),
-    ];
     for parameter in service.into_iter().chain(scopes) {
         command = command.raw("--data-urlencode").arg(&parameter);
     }

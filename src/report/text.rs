@@ -19,6 +19,7 @@ pub fn render(sweeps: &[Sweep], color: bool) -> String {
         }
         verdict(&mut lines, sweep);
         gaps(&mut lines, sweep);
+        expectations(&mut lines, sweep);
         broken::write(&mut lines, sweep);
         unknown::write(&mut lines, sweep);
         exposed::write(&mut lines, sweep);
@@ -47,6 +48,9 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
     let of_tags = many(tags.listed, "tag", "tags");
     let mut items = vec![format!("{}:", sweep.registry)];
     match verdict {
+        Verdict::Broken if sweep.findings.is_empty() => {
+            items.push("nothing broken, and not as expected".into());
+        }
         Verdict::Broken => {
             let roots = sweep.roots();
             let count = length(roots.len());
@@ -92,6 +96,17 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
         }
     }
     lines.lead(&verdict.word().to_uppercase(), style(verdict), items);
+}
+
+/// What the caller expected and was not so.
+fn expectations(lines: &mut Lines, sweep: &Sweep) {
+    for unmet in &sweep.unmet {
+        let text = format!(
+            "{}: expected {}, and {} (seen twice)",
+            unmet.image, unmet.expected, unmet.observed
+        );
+        lines.lead("UNMET", BAD, text.split_whitespace());
+    }
 }
 
 /// Says plainly what this sweep did not get to, directly below the verdict that it limits.
@@ -271,6 +286,11 @@ mod tests {
                 "PARTIAL 3 objects were not verified: timeout",
             ]
         );
+    }
+
+    #[test]
+    fn images_that_are_not_as_expected() {
+        assert_snapshot("expected", &render(&[fixture::expected()], false));
     }
 
     #[test]
