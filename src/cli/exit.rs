@@ -1,7 +1,7 @@
 //! What the process ends with.
 
 use super::args::FailOn;
-use crate::model::Sweep;
+use crate::model::{Sweep, Verdict};
 
 /// How a run ended, and the exit code that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,8 @@ impl Exit {
     /// handed on is as good as none.
     pub(super) fn of(sweeps: &[Sweep], is_published: bool, fail_on: &[FailOn]) -> Self {
         let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
-        if counts(FailOn::Broken) && sweeps.iter().any(|sweep| !sweep.findings.is_empty()) {
+        let is_broken = |sweep: &Sweep| sweep.verdict() == Verdict::Broken;
+        if counts(FailOn::Broken) && sweeps.iter().any(is_broken) {
             Self::Broken
         } else if counts(FailOn::Unverified)
             && (!is_published || sweeps.iter().any(|sweep| !sweep.is_complete()))

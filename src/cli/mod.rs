@@ -4,10 +4,15 @@
 mod args;
 mod doctor;
 mod exit;
+mod explain;
+mod generated;
 mod image;
+mod output;
+mod progress;
 mod run;
 mod settings;
 mod signals;
+mod suggest;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -16,7 +21,8 @@ use clap::FromArgMatches as _;
 
 pub use exit::Exit;
 
-use args::{Cli, Command, LogFormat, VerifyArgs};
+use args::{Cli, Command, LogFormat, ReportArgs, VerifyArgs};
+use progress::Screen;
 use settings::{Job, Surroundings, UsageError};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
@@ -32,7 +38,6 @@ pub fn main() -> Exit {
             return if is_error { Exit::Usage } else { Exit::Intact };
         }
     };
-    log_to_stderr(&cli);
     let around = Surroundings {
         user_id: std::fs::metadata("/proc/self")
             .ok()
@@ -40,6 +45,8 @@ pub fn main() -> Exit {
         environment: environment(),
         stdin: read_stdin,
     };
+    let screen = Screen::new(shows_progress(&cli, &around));
+    log_to_stderr(&cli, &screen);
     let job = match Job::resolve(cli.clone(), &around) {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
@@ -54,11 +61,14 @@ pub fn main() -> Exit {
             // Files are read again, and what was typed stays.
             let reload = move || match Job::resolve(cli.clone(), &around)? {
                 Job::Sweep(settings) => Ok(settings),
-                Job::Examine(_) => Err(UsageError("this is not a sweep".into())),
+                _ => Err(UsageError("this is not a sweep".into())),
             };
-            runtime.block_on(run::run(settings, color, reload))
+            runtime.block_on(run::run(settings, color, &screen, reload))
         }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
+        Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
+        Job::Complete(shell) => generated::completions(shell),
+        Job::Manual(folder) => generated::manual(&folder),
     }
 }
 
@@ -89,20 +99,39 @@ fn uses_color(around: &Surroundings) -> bool {
             .get(name)
             .is_some_and(|value| !value.is_empty())
     };
-    let is_dumb = around
-        .environment
-        .get("TERM")
-        .is_none_or(|term| term == "dumb");
-    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb(around)
 }
 
-fn log_to_stderr(cli: &Cli) {
+/// Whether the terminal does not know escape sequences.
+fn is_dumb(around: &Surroundings) -> bool {
+    let term = around.environment.get("TERM");
+    term.is_none_or(|term| term == "dumb")
+}
+
+/// Progress where a person waits for a single run, at a terminal that a line can be drawn over on.
+fn shows_progress(cli: &Cli, around: &Surroundings) -> bool {
+    let is_waited_for = match &cli.command {
+        Some(Command::Verify(verify)) => is_for_people(&verify.report),
+        Some(Command::Explain(explain)) => !explain.quiet,
+        Some(_) => false,
+        None => cli.sweep.once && is_for_people(&cli.sweep.report),
+    };
+    is_waited_for && std::io::stderr().is_terminal() && !is_dumb(around)
+}
+
+fn is_for_people(report: &ReportArgs) -> bool {
+    !report.quiet && report.log_format == LogFormat::Text
+}
+
+fn log_to_stderr(cli: &Cli, screen: &Screen) {
     let text = LogFormat::Text;
     let (verbose, quiet, format) = match &cli.command {
         Some(Command::Verify(VerifyArgs { report, .. })) => {
             (report.verbose, report.quiet, report.log_format)
         }
         Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet, text),
+        Some(Command::Explain(explain)) => (explain.verbose, explain.quiet, text),
+        Some(Command::Completions { .. } | Command::Man { .. }) => (0, false, text),
         None => {
             let report = &cli.sweep.report;
             // A service says what each sweep came to; a single sweep prints a report.
@@ -110,6 +139,7 @@ fn log_to_stderr(cli: &Cli) {
             (report.verbose + more, report.quiet, report.log_format)
         }
     };
+    let screen = screen.clone();
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, 0) => "warn",
@@ -118,7 +148,7 @@ fn log_to_stderr(cli: &Cli) {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(level)
-        .with_writer(std::io::stderr)
+        .with_writer(move || screen.stderr())
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     match format {

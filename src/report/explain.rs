@@ -5,7 +5,7 @@ use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE, WIDTH};
 use super::requests::{Request, Requests};
-use super::words::{self, bytes, length, many, number, was};
+use super::words::{self, bytes, length, many, number};
 use super::{broken, unknown};
 use crate::model::{Image, Kind, MediaKind, Node, State, Sweep, Verdict};
 
@@ -38,10 +38,10 @@ fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
     let objects = many(length(nodes.len()), "object", "objects");
     let (style, what) = match sweep.verdict() {
         Verdict::Intact => (GOOD, format!("{objects}, nothing broken")),
-        Verdict::Broken => (
-            BAD,
-            format!("{} of {objects} {} broken", number(bad), was(bad)),
-        ),
+        Verdict::Broken => {
+            let is = if bad == 1 { "is" } else { "are" };
+            (BAD, format!("{} of {objects} {is} broken", number(bad)))
+        }
         Verdict::Unverified => (UNSURE, format!("{objects}, not all could be verified")),
     };
     let name = format!("{}/{}:", sweep.registry, image.name());

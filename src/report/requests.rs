@@ -81,7 +81,8 @@ impl<'a> Requests<'a> {
     fn manifest(&self, reference: &str, accept: &[&str]) -> Request {
         let mut command = self.curl("curl -sSLi");
         for media_type in accept {
-            command = command.raw("-H").arg(&format!("Accept: {media_type}"));
+            let header = quote(&format!("Accept: {media_type}"));
+            command = command.verbatim(&format!("-H {header}"));
         }
         self.request(command, "manifests", reference)
     }
@@ -115,9 +116,7 @@ impl<'a> Requests<'a> {
         match &self.access.login {
             Authentication::Open => command,
             Authentication::Password => command.raw("--netrc"),
-            Authentication::Token { .. } => command
-                .raw("-H")
-                .verbatim("\"Authorization: Bearer $TOKEN\""),
+            Authentication::Token { .. } => command.verbatim("-H \"Authorization: Bearer $TOKEN\""),
         }
     }
 
@@ -176,8 +175,12 @@ impl Request {
         let end = self.url.rfind('/').map_or(0, |slash| slash + 1);
         let (place, name) = self.url.split_at(end);
         let room_of_piece = room - INDENT.len() - CONTINUED.len() - 2;
-        let mut pieces = pieces(place, room_of_piece);
-        pieces.extend(self::pieces(name, room_of_piece));
+        let mut pieces = pieces(&self.url, room_of_piece);
+        if pieces.len() > 1 {
+            // The name stands alone, to be seen at a glance.
+            pieces = self::pieces(place, room_of_piece);
+            pieces.extend(self::pieces(name, room_of_piece));
+        }
         let last = pieces.len() - 1;
         for (number, piece) in pieces.iter().enumerate() {
             let indent = if number == 0 { INDENT } else { "" };

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use publish::Publish;
 pub use push::{Gateway, PushError};
+pub use textfile::replace;
 
 use crate::crawl::Policy;
 use crate::http::Config;

@@ -31,6 +31,11 @@ impl<'a> Connect<'a> {
         })
     }
 
+    /// Whether http is spoken where no scheme is given.
+    pub(in crate::cli) fn is_plain_http(&self) -> bool {
+        self.args.plain_http
+    }
+
     pub(in crate::cli) fn config(&self, endpoint: Endpoint) -> Config {
         Config {
             endpoint,

@@ -6,16 +6,21 @@ mod scope;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) use connect::Connect;
 pub(super) use scope::{is_plain, parse_repository};
 
-use super::args::{CheckArgs, Cli, Command, FailOn, OutputArg, ServiceArgs, SweepArgs, VerifyArgs};
+use super::args::{
+    CheckArgs, Cli, Command, FailOn, ReportArgs, ServiceArgs, SweepArgs, VerifyArgs,
+};
 use super::doctor::Examinations;
+use super::explain::Explanation;
 use super::image::parse_image;
-use crate::crawl::{Filter, Policy, Scope, Source};
+use super::output::Output;
+use super::suggest;
+use crate::crawl::{Expectations, Filter, Policy, Scope, Source};
 use crate::http::{Config, Endpoint};
 use crate::service::{Gateway, Publish, Target};
 
@@ -25,6 +30,12 @@ pub(super) enum Job {
     Sweep(Settings),
     /// Examine some registries.
     Examine(Examinations),
+    /// Explain one image.
+    Explain(Explanation),
+    /// Print the completions for a shell.
+    Complete(clap_complete::Shell),
+    /// Write manual pages into a folder.
+    Manual(PathBuf),
 }
 
 impl Job {
@@ -32,6 +43,9 @@ impl Job {
         match cli.command {
             Some(Command::Verify(args)) => verify(args, around).map(Self::Sweep),
             Some(Command::Doctor(args)) => Examinations::resolve(&args, around).map(Self::Examine),
+            Some(Command::Explain(args)) => Explanation::resolve(&args, around).map(Self::Explain),
+            Some(Command::Completions { shell }) => Ok(Self::Complete(shell)),
+            Some(Command::Man { folder }) => Ok(Self::Manual(folder)),
             None => sweep(cli.sweep, around).map(Self::Sweep),
         }
     }
@@ -40,7 +54,9 @@ impl Job {
 /// Everything that a run needs to know.
 pub(super) struct Settings {
     pub(super) targets: Vec<Target>,
-    pub(super) output: OutputArg,
+    /// What is expected of the images that are named; `None` where registries are swept.
+    pub(super) expectations: Option<Expectations>,
+    pub(super) output: Output,
     pub(super) fail_on: Vec<FailOn>,
     pub(super) publish: Publish,
     /// What is needed besides to go on sweeping; `None` for a single sweep.
@@ -94,22 +110,35 @@ fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError>
     let connect = Connect::new(&args.connection, around)?;
     let mut targets = Vec::new();
     for registry in registries {
+        suggest::registry(&registry)?;
         let http = connect.config(parse_endpoint(&registry, args.connection.plain_http)?);
         let policy = policy(&http, &args.check, scope.clone(), args.confirm_after);
         targets.push(Target { http, policy });
     }
     rename(&mut targets, &args, around)?;
+    if !args.once && !args.report.report_files.is_empty() {
+        return usage("--report-file is for one sweep: add --once");
+    }
     let service = Service {
         interval: args.service.interval,
         listen: args.service.listen,
     };
     Ok(Settings {
         targets,
-        output: args.report.output,
+        expectations: None,
+        output: output(&args.report, around),
         fail_on: args.report.fail_on,
         publish: publish(&args.service, around)?,
         service: (!args.once).then_some(service),
     })
+}
+
+fn output(args: &ReportArgs, around: &Surroundings) -> Output {
+    Output {
+        form: args.output,
+        files: args.report_files.clone(),
+        summary: around.first(&["GITHUB_STEP_SUMMARY"]).map(PathBuf::from),
+    }
 }
 
 /// Gives the registry the name that it is to have in metrics. Two registries of one name could not be
@@ -191,15 +220,35 @@ fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
 }
 
 fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageError> {
+    if args.expect.expect_digest.is_some() && args.images.len() > 1 {
+        return usage("--expect-digest is about one image, and there are several");
+    }
+    let connect = Connect::new(&args.connection, around)?;
+    Ok(Settings {
+        targets: named(&args.images, &connect, &args.check, args.confirm_after)?,
+        expectations: Some(args.expect.into()),
+        output: output(&args.report, around),
+        fail_on: args.report.fail_on,
+        publish: Publish::default(),
+        service: None,
+    })
+}
+
+/// The registries that some images are in, with these images to look at.
+pub(super) fn named(
+    images: &[String],
+    connect: &Connect<'_>,
+    check: &CheckArgs,
+    confirm_after: Duration,
+) -> Result<Vec<Target>, UsageError> {
     let mut by_registry = BTreeMap::<String, (Endpoint, Vec<_>)>::new();
-    for image in &args.images {
-        let (endpoint, repository, reference) = parse_image(image, args.connection.plain_http)?;
+    for image in images {
+        let (endpoint, repository, reference) = parse_image(image, connect.is_plain_http())?;
         let (_, images) = by_registry
             .entry(endpoint.name().to_owned())
             .or_insert_with(|| (endpoint, Vec::new()));
         images.push((repository, reference));
     }
-    let connect = Connect::new(&args.connection, around)?;
     let targets = by_registry.into_values().map(|(endpoint, images)| {
         let http = connect.config(endpoint);
         let scope = Scope {
@@ -208,16 +257,10 @@ fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageErro
             tags: Filter::default(),
             tags_per_repository: None,
         };
-        let policy = policy(&http, &args.check, scope, args.confirm_after);
+        let policy = policy(&http, check, scope, confirm_after);
         Target { http, policy }
     });
-    Ok(Settings {
-        targets: targets.collect(),
-        output: args.report.output,
-        fail_on: args.report.fail_on,
-        publish: Publish::default(),
-        service: None,
-    })
+    Ok(targets.collect())
 }
 
 #[cfg(test)]
@@ -226,6 +269,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let environment = environment
@@ -241,7 +286,7 @@ mod tests {
             Cli::try_parse_from(["probe"].iter().chain(arguments)).map_err(|e| e.to_string())?;
         match Job::resolve(cli, &around).map_err(|error| error.to_string())? {
             Job::Sweep(settings) => Ok(settings),
-            Job::Examine(_) => Err("an examination".to_owned()),
+            _ => Err("no sweep".to_owned()),
         }
     }
 
@@ -388,6 +433,39 @@ mod tests {
                 "longer than nothing",
             ),
             (vec!["verify"], vec![], "IMAGE"),
+            (
+                vec![
+                    "verify",
+                    "r.example/a",
+                    "r.example/b",
+                    "--expect-digest",
+                    DIGEST,
+                ],
+                vec![],
+                "there are several",
+            ),
+            (
+                vec!["verify", "r.example/a", "--expect-digest", "sha256:0"],
+                vec![],
+                "expected a digest",
+            ),
+            (
+                vec!["verify", "r.example/a", "--platform", "linux"],
+                vec![],
+                "OS/ARCHITECTURE",
+            ),
+            (vec!["verfy"], vec![], "did you mean `probe verify`"),
+            (
+                vec!["--once", "r", "--report-file", "junit"],
+                vec![],
+                "FORMAT=PATH",
+            ),
+            (
+                vec!["--once", "r", "--report-file", "xml=x"],
+                vec![],
+                "none of the formats",
+            ),
+            (vec!["r", "--report-file", "junit=x"], vec![], "add --once"),
             (vec!["verify", "r.example/A:b"], vec![], "is not an image"),
             (vec!["verify", "r.example/a:"], vec![], "is not an image"),
             (
