@@ -11,6 +11,7 @@ curl curl
 docker-registry docker-registry
 golang-github-containers-common /etc/containers/policy.json
 jq jq
+libxml2-utils xmllint
 nginx nginx
 openssl openssl
 skopeo skopeo

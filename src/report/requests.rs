@@ -77,9 +77,9 @@ impl<'a> Requests<'a> {
         })
     }
 
-    /// Prints the head of the answer, and the manifest.
+    /// Prints the head of the answer, and the manifest, which has no line break at its end.
     fn manifest(&self, reference: &str, accept: &[&str]) -> Request {
-        let mut command = self.curl("curl -sSLi");
+        let mut command = self.curl("curl -sSLiw '\\n'");
         for media_type in accept {
             let header = quote(&format!("Accept: {media_type}"));
             command = command.verbatim(&format!("-H {header}"));

@@ -3,9 +3,12 @@
 //! Left out of plain `cargo test`; `tests/setup.sh` installs what is needed, and a missing server fails the
 //! test that needs it. Every test has a registry of its own, on its own port of loopback.
 
+mod ci;
 mod clients;
 mod credentials;
 mod doctor;
+mod expectations;
+mod explain;
 mod fronts;
 mod harness;
 mod one_of_each;
