@@ -6,6 +6,7 @@ set -eu
 # A package, and the programs that the tests take from it.
 needs='
 apache2-utils htpasswd
+bsdutils script
 buildah buildah
 curl curl
 docker-registry docker-registry

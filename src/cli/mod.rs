@@ -46,7 +46,8 @@ pub fn main() -> Exit {
         stdin: read_stdin,
     };
     let screen = Screen::new(shows_progress(&cli, &around));
-    log_to_stderr(&cli, &screen);
+    let is_colored = uses_color(&around, std::io::stderr().is_terminal());
+    log_to_stderr(&cli, &screen, is_colored);
     let job = match Job::resolve(cli.clone(), &around) {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
@@ -55,7 +56,7 @@ pub fn main() -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
-    let color = uses_color(&around);
+    let color = uses_color(&around, std::io::stdout().is_terminal());
     match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
@@ -91,15 +92,15 @@ fn read_stdin() -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Colour on a terminal that shows it, unless NO_COLOR is set to something (no-color.org).
-fn uses_color(around: &Surroundings) -> bool {
+/// Colour on a terminal that shows it, which standard output or error `is_terminal` says to be, unless NO_COLOR is set to something (no-color.org).
+fn uses_color(around: &Surroundings, is_terminal: bool) -> bool {
     let is_set = |name: &str| {
         around
             .environment
             .get(name)
             .is_some_and(|value| !value.is_empty())
     };
-    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb(around)
+    is_terminal && !is_set("NO_COLOR") && !is_dumb(around)
 }
 
 /// Whether the terminal does not know escape sequences.
@@ -123,7 +124,7 @@ fn is_for_people(report: &ReportArgs) -> bool {
     !report.quiet && report.log_format == LogFormat::Text
 }
 
-fn log_to_stderr(cli: &Cli, screen: &Screen) {
+fn log_to_stderr(cli: &Cli, screen: &Screen, is_colored: bool) {
     let text = LogFormat::Text;
     let (verbose, quiet, format) = match &cli.command {
         Some(Command::Verify(VerifyArgs { report, .. })) => {
@@ -149,7 +150,7 @@ fn log_to_stderr(cli: &Cli, screen: &Screen) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_writer(move || screen.stderr())
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(is_colored)
         .with_target(false);
     match format {
         LogFormat::Text => log.init(),

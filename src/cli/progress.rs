@@ -86,17 +86,21 @@ impl Screen {
 /// How far it is, in a line.
 fn line(progress: &Progress, elapsed: Duration) -> String {
     let (listed, finished) = (progress.repositories(), progress.finished());
-    let objects = progress.objects();
+    let (objects, suspicions) = (progress.objects(), progress.suspicions());
+    let wait = progress.wait();
     let mut clauses = Vec::new();
     if listed > 0 {
         clauses.push(format!("{finished} of {listed} repositories"));
     }
-    let rate = objects as f64 / elapsed.as_secs_f64().max(0.001);
-    clauses.push(format!("{objects} objects ({rate:.0}/s)"));
-    if progress.suspicions() > 0 {
-        clauses.push(format!("{} suspicious", progress.suspicions()));
+    let rate = u128::from(objects) * 1000 / elapsed.as_millis().max(1);
+    clauses.push(match wait {
+        None => format!("{objects} objects ({rate}/s)"),
+        Some(_) => format!("{objects} objects"),
+    });
+    if suspicions > 0 {
+        clauses.push(format!("{suspicions} suspicious"));
     }
-    clauses.extend(match progress.wait() {
+    clauses.extend(match wait {
         Some(wait) => Some(waiting(wait)),
         None => left(listed, finished, elapsed),
     });
@@ -117,11 +121,55 @@ fn left(listed: u64, finished: u64, elapsed: Duration) -> Option<String> {
     if finished == 0 || finished >= listed || elapsed < Duration::from_secs(2) {
         return None;
     }
-    let left = elapsed.as_secs_f64() / finished as f64 * (listed - finished) as f64;
-    Some(format!("{} left", seconds(Duration::from_secs_f64(left))))
+    let parts = u32::try_from(finished).ok()?;
+    let left = elapsed / parts * u32::try_from(listed - finished).ok()?;
+    Some(format!("{} left", seconds(left)))
 }
 
+/// A duration in whole seconds, rounded up.
 fn seconds(duration: Duration) -> String {
-    let rounded = Duration::from_secs(duration.as_secs_f64().ceil() as u64);
-    humantime::format_duration(rounded).to_string()
+    let rounded = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    humantime::format_duration(Duration::from_secs(rounded)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_is_left_is_told_once_it_can_be_guessed() {
+        let second = Duration::from_secs;
+        assert_eq!(left(100, 25, second(10)).as_deref(), Some("30s left"));
+        assert_eq!(left(100, 99, second(3_600)).as_deref(), Some("37s left"));
+        for (listed, finished, elapsed) in [(100, 0, 10), (100, 100, 10), (0, 0, 10), (100, 1, 1)] {
+            assert_eq!(left(listed, finished, second(elapsed)), None);
+        }
+    }
+
+    #[test]
+    fn a_line_before_anything_is_known() {
+        let progress = Progress::default();
+        assert_eq!(line(&progress, Duration::ZERO), "0 objects (0/s)");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_says_what_it_is_for() {
+        for (reason, expected) in [
+            (WaitReason::SecondLook, "looking again in 25s"),
+            (WaitReason::Push, "not all there, looking again in 25s"),
+            (WaitReason::Recheck, "intact, looking once more in 25s"),
+        ] {
+            let until = Instant::now() + Duration::from_millis(24_500);
+            assert_eq!(waiting(Wait { reason, until }), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn work_is_done_whether_or_not_anybody_watches() {
+        for is_shown in [false, true] {
+            let screen = Screen::new(is_shown);
+            let done = screen.during(&Progress::default(), async { 7 }).await;
+            assert_eq!(done, 7);
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod schema;
 mod second_look;
 mod soak;
 mod support;
+mod terminal;
 mod tokens;
 mod verify;
 mod warm_cache;
