@@ -5,4 +5,5 @@
 mod doctor;
 mod documents;
 mod doubles;
+mod screens;
 mod tidy;

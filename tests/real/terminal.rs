@@ -25,12 +25,15 @@ fn broken() -> Registry {
     registry
 }
 
-/// `probe` in a shell's words, with nothing of the caller's environment.
+/// `probe` in a shell's words, at a terminal that can be drawn on.
 fn probe(words: &str) -> String {
-    format!(
-        "env -i TERM=xterm HOME=/nonexistent {} {words}",
-        env!("CARGO_BIN_EXE_probe")
-    )
+    probe_with("TERM=xterm", words)
+}
+
+/// The same with these variables, and nothing of the caller's environment.
+fn probe_with(variables: &str, words: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_probe");
+    format!("env -i HOME=/nonexistent {variables} {program} {words}")
 }
 
 /// Runs a command at a terminal, types something after a while, and gives what the terminal saw, with
@@ -82,25 +85,17 @@ fn progress_is_drawn_and_is_gone_before_the_report() {
 #[test]
 fn nothing_is_drawn_where_nobody_wants_it() {
     let registry = broken();
-    for (before, words) in [
+    for (variables, words) in [
         ("TERM=dumb", ""),
         ("TERM=xterm", "-q"),
         ("TERM=xterm", "--log-format json"),
     ] {
-        let words = format!(
-            "{before} {words} --once --confirm-after 1s {}",
-            registry.host()
-        );
-        let words = words.trim_start_matches("TERM=xterm ");
-        // `env` takes its variables from before the program's name.
-        let command = match words.strip_prefix("TERM=dumb ") {
-            Some(rest) => probe(rest).replace("TERM=xterm", "TERM=dumb"),
-            None => probe(words),
-        };
+        let words = format!("{words} --once --confirm-after 1s {}", registry.host());
+        let command = probe_with(variables, &words);
         let (seen, code) = at_a_terminal(&command, b"");
         assert_eq!(code, Some(1), "{command}: {seen}");
         assert!(!seen.contains(DRAWN), "{command}: {seen:?}");
-        if before == "TERM=dumb" {
+        if variables == "TERM=dumb" {
             assert!(!seen.contains('\x1b'), "{command}: {seen:?}");
         }
     }
@@ -112,7 +107,7 @@ fn no_color_takes_colour_away_and_leaves_progress() {
     let words = format!("--once --confirm-after 2s {}", registry.host());
     let (colored, _) = at_a_terminal(&probe(&words), b"");
     assert!(colored.contains("\x1b[1m\x1b[31mBROKEN"), "{colored:?}");
-    let plain = probe(&words).replace("TERM=xterm", "TERM=xterm NO_COLOR=1");
+    let plain = probe_with("TERM=xterm NO_COLOR=1", &words);
     let (plain, _) = at_a_terminal(&plain, b"");
     assert!(plain.contains(DRAWN), "{plain:?}");
     let rest = plain.replace(DRAWN, "");

@@ -9,6 +9,7 @@ mod caches;
 mod credentials;
 mod endings;
 mod failures;
+mod images;
 mod listing;
 mod manifests;
 mod manners;
