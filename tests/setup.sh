@@ -8,6 +8,8 @@ needs='
 apache2-utils htpasswd
 bsdutils script
 buildah buildah
+chromium chromium
+chromium-driver chromedriver
 curl curl
 docker-registry docker-registry
 golang-github-containers-common /etc/containers/policy.json

@@ -4,10 +4,10 @@ use std::io::Write as _;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{ExplainArgs, FailOn, PageArg};
+use super::args::{FailOn, PageArg};
 use super::exit::Exit;
 use super::progress::Screen;
-use super::settings::{Connect, Surroundings, UsageError, named};
+use super::settings::{Sources, UsageError, explained};
 use super::signals::Signals;
 use crate::http::HttpRegistry;
 use crate::service::Target;
@@ -20,13 +20,8 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    pub(super) fn resolve(args: &ExplainArgs, around: &Surroundings) -> Result<Self, UsageError> {
-        let connect = Connect::new(&args.connection, around)?;
-        let images = std::slice::from_ref(&args.image);
-        let mut targets = named(images, &connect, &args.check, args.confirm_after)?;
-        let Some(target) = targets.pop() else {
-            return Err(UsageError("no image is named".into()));
-        };
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, UsageError> {
+        let (target, args) = explained(sources)?;
         let output = args.output;
         Ok(Self { target, output })
     }

@@ -16,21 +16,19 @@ mod suggest;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-
-use clap::FromArgMatches as _;
+use std::sync::LazyLock;
 
 pub use exit::Exit;
 
-use args::{Cli, Command, LogFormat, ReportArgs, VerifyArgs};
+use args::{Cli, Command, LogFormat};
 use progress::Screen;
-use settings::{Job, Surroundings, UsageError};
+use settings::{Job, Surroundings, Typed, UsageError};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
-    let matches = args::command().try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let typed = match Typed::parse(std::env::args_os().collect()) {
+        Ok(typed) => typed,
         Err(error) => {
             // Help and version come this way, too, and are no error.
             let is_error = error.use_stderr();
@@ -43,15 +41,15 @@ pub fn main() -> Exit {
             .ok()
             .map(|process| process.uid()),
         environment: environment(),
-        stdin: read_stdin,
+        stdin: LazyLock::new(read_stdin),
     };
-    let screen = Screen::new(shows_progress(&cli, &around));
-    let is_colored = uses_color(&around, std::io::stderr().is_terminal());
-    log_to_stderr(&cli, &screen, is_colored);
-    let job = match Job::resolve(cli.clone(), &around) {
+    let job = match settings::load(&typed, &around) {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
+    let screen = Screen::new(shows_progress(&typed.cli, &job, &around));
+    let is_colored = uses_color(&around, std::io::stderr().is_terminal());
+    log_to_stderr(&typed.cli, &job, &screen, is_colored);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
@@ -60,11 +58,15 @@ pub fn main() -> Exit {
     match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
-            let reload = move || match Job::resolve(cli.clone(), &around)? {
-                Job::Sweep(settings) => Ok(settings),
+            let reload = move || match settings::load(&typed, &around)? {
+                Job::Sweep(settings) => Ok(*settings),
                 _ => Err(UsageError("this is not a sweep".into())),
             };
-            runtime.block_on(run::run(settings, color, &screen, reload))
+            runtime.block_on(run::run(*settings, color, &screen, reload))
+        }
+        Job::Print(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Exit::Intact
         }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
@@ -110,36 +112,37 @@ fn is_dumb(around: &Surroundings) -> bool {
 }
 
 /// Progress where a person waits for a single run, at a terminal that a line can be drawn over on.
-fn shows_progress(cli: &Cli, around: &Surroundings) -> bool {
-    let is_waited_for = match &cli.command {
-        Some(Command::Verify(verify)) => is_for_people(&verify.report),
-        Some(Command::Explain(explain)) => !explain.quiet,
-        Some(_) => false,
-        None => cli.sweep.once && is_for_people(&cli.sweep.report),
+fn shows_progress(typed: &Cli, job: &Job, around: &Surroundings) -> bool {
+    let is_waited_for = match job {
+        Job::Sweep(settings) => {
+            settings.service.is_none() && settings.log_format == LogFormat::Text
+        }
+        Job::Explain(_) => true,
+        _ => false,
     };
-    is_waited_for && std::io::stderr().is_terminal() && !is_dumb(around)
+    let (_, is_quiet) = loudness(typed);
+    is_waited_for && !is_quiet && std::io::stderr().is_terminal() && !is_dumb(around)
 }
 
-fn is_for_people(report: &ReportArgs) -> bool {
-    !report.quiet && report.log_format == LogFormat::Text
+/// How much more than warnings is to be said, and whether not even these.
+fn loudness(typed: &Cli) -> (u8, bool) {
+    match &typed.command {
+        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
+        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
+        Some(Command::Explain(explain)) => (explain.verbose, explain.quiet),
+        Some(Command::Completions { .. } | Command::Man { .. }) => (0, false),
+        None => (typed.sweep.report.verbose, typed.sweep.report.quiet),
+    }
 }
 
-fn log_to_stderr(cli: &Cli, screen: &Screen, is_colored: bool) {
-    let text = LogFormat::Text;
-    let (verbose, quiet, format) = match &cli.command {
-        Some(Command::Verify(VerifyArgs { report, .. })) => {
-            (report.verbose, report.quiet, report.log_format)
-        }
-        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet, text),
-        Some(Command::Explain(explain)) => (explain.verbose, explain.quiet, text),
-        Some(Command::Completions { .. } | Command::Man { .. }) => (0, false, text),
-        None => {
-            let report = &cli.sweep.report;
-            // A service says what each sweep came to; a single sweep prints a report.
-            let more = u8::from(!cli.sweep.once);
-            (report.verbose + more, report.quiet, report.log_format)
-        }
+fn log_to_stderr(typed: &Cli, job: &Job, screen: &Screen, is_colored: bool) {
+    let (verbose, quiet) = loudness(typed);
+    // A service says what each sweep came to; a single sweep prints a report.
+    let (more, format) = match job {
+        Job::Sweep(settings) => (u8::from(settings.service.is_some()), settings.log_format),
+        _ => (0, LogFormat::Text),
     };
+    let verbose = verbose.saturating_add(more);
     let screen = screen.clone();
     let level = match (quiet, verbose) {
         (true, _) => "error",

@@ -152,7 +152,7 @@ fn listed(items: &[String]) -> impl Iterator<Item = String> {
 }
 
 /// What was promised: in the words of the evidence, or else by the descriptor.
-fn promise(finding: &Finding) -> Option<String> {
+pub(super) fn promise(finding: &Finding) -> Option<String> {
     let promised = &finding.defect.evidence.promised;
     match &finding.digest {
         _ if promised.is_empty() => finding.size.map(|size| many(size, "byte", "bytes")),
@@ -163,7 +163,7 @@ fn promise(finding: &Finding) -> Option<String> {
 }
 
 /// What came back, and how often it did.
-fn answer(finding: &Finding) -> String {
+pub(super) fn answer(finding: &Finding) -> String {
     let evidence = &finding.defect.evidence;
     let times = match finding.confirmations {
         0 => "seen once".to_owned(),

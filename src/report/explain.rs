@@ -1,6 +1,8 @@
 //! One image for people: its tree with what came of each object, what is broken and what mends it, and
 //! each request to repeat by hand.
 
+use std::fmt::Write as _;
+
 use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE, WIDTH};
@@ -98,14 +100,14 @@ fn what_it_is(node: &Node) -> String {
         None => kind.to_owned(),
     };
     if let Some(size) = node.size {
-        text += &format!(", {}", bytes(size));
+        let _ = write!(text, ", {}", bytes(size));
     }
     let blobs = node.children.iter();
     let blobs = blobs.filter(|child| matches!(child.kind, Kind::Config | Kind::Layer));
     let sizes: Vec<_> = blobs.map(|blob| blob.size.unwrap_or_default()).collect();
     if !sizes.is_empty() {
         let count = many(length(sizes.len()), "blob", "blobs");
-        text += &format!(" ({count}, {})", bytes(sizes.iter().sum()));
+        let _ = write!(text, " ({count}, {})", bytes(sizes.iter().sum()));
     }
     text
 }

@@ -17,13 +17,17 @@ pub fn render(sweep: &Sweep) -> String {
         .map(|image| WireImage::of(sweep, image))
         .collect();
     let text = match images.pop() {
-        Some(image) if images.is_empty() => serde_json::to_string_pretty(&image),
+        Some(image) if images.is_empty() => pretty(&image),
         last => {
             images.extend(last);
-            serde_json::to_string_pretty(&images)
+            pretty(&images)
         }
     };
-    text.expect("plain structs with text keys are always JSON") + "\n"
+    text + "\n"
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("plain structs with text keys are always JSON")
 }
 
 #[derive(Serialize)]

@@ -15,7 +15,7 @@ const DETAILS: usize = 3;
 pub(super) struct Group {
     pub(super) reason: ObstacleReason,
     pub(super) count: u64,
-    members: Vec<Unverified>,
+    pub(super) members: Vec<Unverified>,
 }
 
 impl Group {

@@ -2,8 +2,10 @@
 //! and the real HTTP side and crawl against registries that misbehave. They need nothing but this
 //! repository.
 
+mod configuration;
 mod doctor;
 mod documents;
 mod doubles;
+mod protection;
 mod screens;
 mod tidy;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::check::CheckArgs;
+use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::doctor::PageArg;
 use super::{CHECKS, REPORT};
@@ -14,6 +15,9 @@ pub(in crate::cli) struct ExplainArgs {
     /// The image: HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST
     #[arg(value_name = "IMAGE")]
     pub(in crate::cli) image: String,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,

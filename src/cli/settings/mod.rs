@@ -1,53 +1,76 @@
 //! What was meant: arguments, environment and files resolved into the configuration of each part.
 
+#[cfg(test)]
+mod configured;
 mod connect;
+mod file;
+mod images;
+mod print;
 mod scope;
+mod sources;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 pub(super) use connect::Connect;
+pub(super) use images::explained;
 pub(super) use scope::{is_plain, parse_repository};
+use sources::Origin;
+use sources::Resolved;
+pub(super) use sources::{Sources, Typed};
 
-use super::args::{
-    CheckArgs, Cli, Command, FailOn, ReportArgs, ServiceArgs, SweepArgs, VerifyArgs,
-};
+use super::args::{CheckArgs, Command, FailOn, LogFormat, ReportArgs, ServiceArgs, SweepArgs};
 use super::doctor::Examinations;
 use super::explain::Explanation;
-use super::image::parse_image;
 use super::output::Output;
 use super::suggest;
-use crate::crawl::{Expectations, Filter, Policy, Scope, Source};
+use crate::crawl::{Expectations, Policy, Scope};
 use crate::http::{Config, Endpoint};
 use crate::service::{Gateway, Publish, Target};
 
 /// What there is to do.
 pub(super) enum Job {
     /// Sweep some registries.
-    Sweep(Settings),
+    Sweep(Box<Settings>),
     /// Examine some registries.
     Examine(Examinations),
     /// Explain one image.
-    Explain(Explanation),
+    Explain(Box<Explanation>),
+    /// Print the configuration that is in force.
+    Print(String),
     /// Print the completions for a shell.
     Complete(clap_complete::Shell),
     /// Write manual pages into a folder.
     Manual(PathBuf),
 }
 
-impl Job {
-    pub(super) fn resolve(cli: Cli, around: &Surroundings) -> Result<Self, UsageError> {
-        match cli.command {
-            Some(Command::Verify(args)) => verify(args, around).map(Self::Sweep),
-            Some(Command::Doctor(args)) => Examinations::resolve(&args, around).map(Self::Examine),
-            Some(Command::Explain(args)) => Explanation::resolve(&args, around).map(Self::Explain),
-            Some(Command::Completions { shell }) => Ok(Self::Complete(shell)),
-            Some(Command::Man { folder }) => Ok(Self::Manual(folder)),
-            None => sweep(cli.sweep, around).map(Self::Sweep),
+/// What was typed, the environment and the files that they name, resolved. Can be called again when the
+/// files have changed; it changes nothing itself.
+///
+/// # Errors
+///
+/// The first thing that cannot be used, where it stands, and what to do.
+pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, UsageError> {
+    // These have no options, and ask nobody.
+    match &typed.cli.command {
+        Some(Command::Completions { shell }) => return Ok(Job::Complete(*shell)),
+        Some(Command::Man { folder }) => return Ok(Job::Manual(folder.clone())),
+        _ => {}
+    }
+    let sources = Sources::new(typed, around)?;
+    match &typed.cli.command {
+        Some(Command::Verify(_)) => {
+            images::verify(&sources).map(|settings| Job::Sweep(Box::new(settings)))
         }
+        Some(Command::Explain(_)) => {
+            Explanation::resolve(&sources).map(|explanation| Job::Explain(Box::new(explanation)))
+        }
+        Some(Command::Doctor(_)) => Examinations::resolve(&sources).map(Job::Examine),
+        _ => sweep(&sources),
     }
 }
 
@@ -58,6 +81,7 @@ pub(super) struct Settings {
     pub(super) expectations: Option<Expectations>,
     pub(super) output: Output,
     pub(super) fail_on: Vec<FailOn>,
+    pub(super) log_format: LogFormat,
     pub(super) publish: Publish,
     /// What is needed besides to go on sweeping; `None` for a single sweep.
     pub(super) service: Option<Service>,
@@ -67,6 +91,8 @@ pub(super) struct Settings {
 pub(super) struct Service {
     pub(super) interval: Duration,
     pub(super) listen: SocketAddr,
+    /// The file that says who may read the endpoints.
+    pub(super) web_config: Option<PathBuf>,
 }
 
 /// Something that was typed or configured and cannot be used: what, and then what to do.
@@ -88,8 +114,8 @@ pub(super) struct Surroundings {
     pub(super) environment: HashMap<String, String>,
     /// The number of the user that the process runs as, if it is known.
     pub(super) user_id: Option<u32>,
-    /// Read only if `--password-stdin` asks for it.
-    pub(super) stdin: fn() -> std::io::Result<String>,
+    /// Read only if `--password-stdin` asks for it, and then once.
+    pub(super) stdin: LazyLock<std::io::Result<String>>,
 }
 
 impl Surroundings {
@@ -100,37 +126,43 @@ impl Surroundings {
     }
 }
 
-fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    let registries = if args.registries.is_empty() {
-        registry_from_environment(around, "probe HOST[:PORT]")?
-    } else {
-        args.registries.clone()
-    };
-    let scope = scope::resolve(&args, around)?;
-    let connect = Connect::new(&args.connection, around)?;
+fn sweep(sources: &Sources) -> Result<Job, UsageError> {
+    let process = sources.resolve::<SweepArgs>(None)?;
+    let args = &process.args;
+    let (addresses, origin) = registries(sources, &args.registries, "probe HOST[:PORT]")?;
     let mut targets = Vec::new();
-    for registry in registries {
-        suggest::registry(&registry)?;
-        let http = connect.config(parse_endpoint(&registry, args.connection.plain_http)?);
-        let policy = policy(&http, &args.check, scope.clone(), args.confirm_after);
-        targets.push(Target { http, policy });
+    let mut resolved = Vec::new();
+    for address in addresses {
+        suggest::registry(&address)?;
+        let name = parse_endpoint(&address, false)?.name().to_owned();
+        let own = sources.resolve::<SweepArgs>(Some(&name))?;
+        let target = target(sources, &address, &own.args);
+        targets.push(target.map_err(|error| own.locate(error))?);
+        resolved.push((address, own));
     }
-    rename(&mut targets, &args, around)?;
+    check_names(&targets, &resolved)?;
+    let publish = publish(&args.service).map_err(|error| process.locate(error))?;
+    if args.print_config {
+        let text = print::render(sources, &process, &resolved, &origin);
+        return Ok(Job::Print(text));
+    }
     if !args.once && !args.report.report_files.is_empty() {
         return usage("--report-file is for one sweep: add --once");
     }
     let service = Service {
         interval: args.service.interval,
         listen: args.service.listen,
+        web_config: args.service.web_config.clone(),
     };
-    Ok(Settings {
+    Ok(Job::Sweep(Box::new(Settings {
         targets,
         expectations: None,
-        output: output(&args.report, around),
-        fail_on: args.report.fail_on,
-        publish: publish(&args.service, around)?,
+        output: output(&args.report, sources.around),
+        fail_on: args.report.fail_on.clone(),
+        log_format: args.report.log_format,
+        publish,
         service: (!args.once).then_some(service),
-    })
+    })))
 }
 
 fn output(args: &ReportArgs, around: &Surroundings) -> Output {
@@ -141,39 +173,45 @@ fn output(args: &ReportArgs, around: &Surroundings) -> Output {
     }
 }
 
-/// Gives the registry the name that it is to have in metrics. Two registries of one name could not be
-/// told apart there.
-fn rename(
-    targets: &mut [Target],
-    args: &SweepArgs,
-    around: &Surroundings,
-) -> Result<(), UsageError> {
-    let given = args.service.instance.as_deref();
-    if let Some(name) = given.or(around.first(&["REGISTRY_INSTANCE"])) {
-        let [target] = targets else {
-            return usage("--instance names one registry, and there are several");
-        };
-        name.clone_into(&mut target.policy.registry);
+fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
+    let connect = Connect::new(&args.connection, sources.around)?;
+    let http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
+    let scope = scope::resolve(args)?;
+    let mut policy = policy(&http, &args.check, scope, args.confirm_after);
+    if let Some(name) = &args.service.instance {
+        name.clone_into(&mut policy.registry);
     }
+    Ok(Target { http, policy })
+}
+
+/// Two registries of one name could not be told apart in metrics.
+fn check_names(
+    targets: &[Target],
+    resolved: &[(String, Resolved<SweepArgs>)],
+) -> Result<(), UsageError> {
+    let is_named = |own: &Resolved<SweepArgs>| match own.origins.get("instance") {
+        None | Some(Origin::Entry(_)) => None,
+        Some(_) => Some("--instance names one registry, and there are several"),
+    };
     let mut names = BTreeSet::new();
-    for target in targets {
+    for (target, (_, own)) in targets.iter().zip(resolved) {
+        if let (Some(why), 2..) = (is_named(own), targets.len()) {
+            return Err(own.locate(UsageError(why.to_owned())));
+        }
         let name = &target.policy.registry;
-        if !names.insert(name.clone()) {
+        if !names.insert(name) {
             return usage(format!("{name} is named twice: once is enough"));
         }
     }
     Ok(())
 }
 
-fn publish(args: &ServiceArgs, around: &Surroundings) -> Result<Publish, UsageError> {
-    let address = args.push_gateway.as_deref();
-    let gateway = address
-        .or(around.first(&["PUSHGATEWAY"]))
-        .map(|address| Gateway::new(address, &args.job))
-        .transpose()
-        .map_err(|error| UsageError(error.to_string()))?;
+fn publish(args: &ServiceArgs) -> Result<Publish, UsageError> {
+    let gateway = args.push_gateway.as_deref();
+    let gateway = gateway.map(|address| Gateway::new(address, &args.job));
+    let gateway = gateway.transpose();
     Ok(Publish {
-        gateway,
+        gateway: gateway.map_err(|error| UsageError(error.to_string()))?,
         textfile: args.textfile.clone(),
     })
 }
@@ -196,18 +234,36 @@ fn policy(
     }
 }
 
-/// The names of the job that this program replaces.
-pub(super) fn registry_from_environment(
-    around: &Surroundings,
+/// The registries' addresses, and where they were named: on the command line, or else in the
+/// environment, or else in the file.
+pub(super) fn registries(
+    sources: &Sources,
+    typed: &[String],
     command: &str,
-) -> Result<Vec<String>, UsageError> {
-    let Some(host) = around.first(&["PROBE_REGISTRY", "REGISTRY_HOST"]) else {
-        return usage(format!("no registry is named: `{command}`"));
-    };
-    Ok(vec![match around.first(&["REGISTRY_SCHEME"]) {
-        Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
-        _ => host.to_owned(),
-    }])
+) -> Result<(Vec<String>, Origin), UsageError> {
+    if !typed.is_empty() {
+        return Ok((typed.to_vec(), Origin::Flag));
+    }
+    let around = sources.around;
+    for variable in ["PROBE_REGISTRY", "REGISTRY_HOST"] {
+        let Some(host) = around.first(&[variable]) else {
+            continue;
+        };
+        let address = match around.first(&["REGISTRY_SCHEME"]) {
+            Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
+            _ => host.to_owned(),
+        };
+        return Ok((vec![address], Origin::Environment(variable.to_owned())));
+    }
+    let entries = sources.file.iter().flat_map(|file| {
+        let entries = file.registries.iter();
+        entries.map(|entry| (entry.address.clone(), file.place(entry.line)))
+    });
+    let (addresses, places): (Vec<_>, Vec<_>) = entries.unzip();
+    match places.into_iter().next() {
+        Some(first) => Ok((addresses, Origin::Top(first))),
+        None => usage(format!("no registry is named: `{command}`")),
+    }
 }
 
 pub(super) fn parse_endpoint(text: &str, plain_http: bool) -> Result<Endpoint, UsageError> {
@@ -219,56 +275,11 @@ fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
         .map_err(|error| UsageError(format!("{flag} {} cannot be read: {error}", path.display())))
 }
 
-fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    if args.expect.expect_digest.is_some() && args.images.len() > 1 {
-        return usage("--expect-digest is about one image, and there are several");
-    }
-    let connect = Connect::new(&args.connection, around)?;
-    Ok(Settings {
-        targets: named(&args.images, &connect, &args.check, args.confirm_after)?,
-        expectations: Some(args.expect.into()),
-        output: output(&args.report, around),
-        fail_on: args.report.fail_on,
-        publish: Publish::default(),
-        service: None,
-    })
-}
-
-/// The registries that some images are in, with these images to look at.
-pub(super) fn named(
-    images: &[String],
-    connect: &Connect<'_>,
-    check: &CheckArgs,
-    confirm_after: Duration,
-) -> Result<Vec<Target>, UsageError> {
-    let mut by_registry = BTreeMap::<String, (Endpoint, Vec<_>)>::new();
-    for image in images {
-        let (endpoint, repository, reference) = parse_image(image, connect.is_plain_http())?;
-        let (_, images) = by_registry
-            .entry(endpoint.name().to_owned())
-            .or_insert_with(|| (endpoint, Vec::new()));
-        images.push((repository, reference));
-    }
-    let targets = by_registry.into_values().map(|(endpoint, images)| {
-        let http = connect.config(endpoint);
-        let scope = Scope {
-            source: Source::Images(images),
-            repositories: Filter::default(),
-            tags: Filter::default(),
-            tags_per_repository: None,
-        };
-        let policy = policy(&http, check, scope, confirm_after);
-        Target { http, policy }
-    });
-    Ok(targets.collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::http::CredentialSource;
-    use clap::Parser as _;
-
     use super::*;
+    use crate::crawl::Source;
+    use crate::http::CredentialSource;
 
     const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
@@ -280,12 +291,13 @@ mod tests {
         let around = Surroundings {
             environment,
             user_id: Some(7),
-            stdin: || Ok("piped\n".to_owned()),
+            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
         };
-        let cli =
-            Cli::try_parse_from(["probe"].iter().chain(arguments)).map_err(|e| e.to_string())?;
-        match Job::resolve(cli, &around).map_err(|error| error.to_string())? {
-            Job::Sweep(settings) => Ok(settings),
+        let words = ["probe"].iter().chain(arguments);
+        let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
+        match load(&typed, &around).map_err(|error| error.to_string())? {
+            Job::Sweep(settings) => Ok(*settings),
+            Job::Print(text) => Err(text),
             _ => Err("no sweep".to_owned()),
         }
     }
@@ -453,6 +465,11 @@ mod tests {
                 vec!["verify", "r.example/a", "--platform", "linux"],
                 vec![],
                 "OS/ARCHITECTURE",
+            ),
+            (
+                vec!["verify", "r.example/a"],
+                vec![("PROBE_PLATFORM", "linux")],
+                "PROBE_PLATFORM",
             ),
             (vec!["verfy"], vec![], "did you mean `probe verify`"),
             (

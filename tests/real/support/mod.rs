@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod assertions;
+pub(crate) mod browser;
 pub(crate) mod buildah;
 pub(crate) mod bulk;
 pub(crate) mod certificates;
@@ -15,8 +16,10 @@ pub(crate) mod nginx;
 pub(crate) mod paste;
 pub(crate) mod probe;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod registry;
 pub(crate) mod report;
+pub(crate) mod service;
 pub(crate) mod signing;
 pub(crate) mod skopeo;
 pub(crate) mod slow_front;

@@ -1,0 +1,121 @@
+//! One broken object: what it breaks, what to do, and what shows it.
+
+use maud::{Markup, html};
+
+use super::{advice, text};
+use crate::model::{Finding, Tag, shorten};
+use crate::report::words::{length, many, number};
+use crate::report::{broken, hint, words};
+
+/// Tags of one finding that are shown; the others are counted.
+const MOST_TAGS: usize = 200;
+
+/// Tags that are shown at once; the others are folded away below them.
+const TAGS_IN_SIGHT: usize = 12;
+
+/// Platforms of one finding that are shown; more than there are, unless someone means harm.
+const MOST_PLATFORMS: usize = 20;
+
+/// Characters of one platform; more than any has.
+const LONGEST_PLATFORM: usize = 100;
+
+/// How a finding is shown.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    /// Whether the last sweep saw it itself.
+    pub(super) is_fresh: bool,
+    /// Whether what shows it is in sight at once.
+    pub(super) is_open: bool,
+}
+
+pub(super) fn render(finding: &Finding, view: View) -> Markup {
+    let (kind, reason) = (finding.kind, finding.defect.reason);
+    html! {
+        li.finding {
+            h5 {
+                (words::kind(kind)) " " (words::reason(reason))
+                " " code.label { (kind) "/" (reason) }
+                @if !view.is_fresh {
+                    " " span.label.unverified { "not re-verified" }
+                }
+            }
+            dl.harm {
+                @if !finding.tags.is_empty() {
+                    dt { "Breaks " (many(length(finding.tags.len()), "tag", "tags")) }
+                    dd { (tags(finding)) }
+                }
+                @if !finding.platforms.is_empty() {
+                    dt { "For" }
+                    dd { (platforms(finding)) }
+                }
+                dt { "Remedy" }
+                dd.remedy { (advice(hint(finding))) "." }
+            }
+            details open[view.is_open] {
+                summary { "Evidence" }
+                (evidence(finding))
+            }
+        }
+    }
+}
+
+fn tags(finding: &Finding) -> Markup {
+    let list = |tags: &[Tag]| {
+        html! { ul.names { @for tag in tags { li { code { (tag.as_str()) } } } } }
+    };
+    let shown = &finding.tags[..finding.tags.len().min(MOST_TAGS)];
+    let (in_sight, folded) = shown.split_at(shown.len().min(TAGS_IN_SIGHT));
+    let left_out = finding.tags.len() - shown.len();
+    html! {
+        (list(in_sight))
+        @if !folded.is_empty() {
+            details.more {
+                summary { "and " (number(length(folded.len() + left_out))) " more" }
+                (list(folded))
+                @if left_out > 0 {
+                    p { (number(length(left_out))) " are left out here; all are in the JSON report." }
+                }
+            }
+        }
+    }
+}
+
+fn platforms(finding: &Finding) -> Markup {
+    let left_out = finding.platforms.len().saturating_sub(MOST_PLATFORMS);
+    html! {
+        ul.names {
+            @for platform in finding.platforms.iter().take(MOST_PLATFORMS) {
+                li { code { (shorten(platform, LONGEST_PLATFORM)) } }
+            }
+            @if left_out > 0 {
+                li { "and " (number(length(left_out))) " more" }
+            }
+        }
+    }
+}
+
+fn evidence(finding: &Finding) -> Markup {
+    let evidence = &finding.defect.evidence;
+    html! {
+        dl.evidence {
+            @if let Some(digest) = &finding.digest {
+                dt { "Digest" }
+                dd { code { (digest) } }
+            }
+            @if let Some(parent) = &finding.parent {
+                dt { "Promised by" }
+                dd { code { (parent) } }
+            }
+            @if let Some(promise) = broken::promise(finding) {
+                dt { "Expected" }
+                dd { (text(&promise)) }
+            }
+            dt { "Answered" }
+            dd { (text(&broken::answer(finding))) }
+            @if !evidence.request.is_empty() {
+                dt { "To repeat" }
+                dd { code { (text(&evidence.request)) } }
+            }
+        }
+    }
+}

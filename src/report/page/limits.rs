@@ -1,0 +1,116 @@
+//! What limits a verdict: what could not be verified and why, what was left out on purpose, and what
+//! a reader should know besides.
+
+use std::collections::BTreeSet;
+
+use maud::{Markup, html};
+
+use super::{advice, text};
+use crate::model::{Obstacle, Sweep};
+use crate::report::unknown::{self, Group};
+use crate::report::words::{self, length, many, number};
+
+/// Places of one kind of obstacle that are named, and warnings that are shown; the others are
+/// counted.
+const MOST: usize = 30;
+
+/// As many details of one obstacle as a reader gains from; they differ in little but the path.
+const DETAILS: usize = 3;
+
+pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
+    let groups = unknown::groups(sweep);
+    if groups.is_empty() {
+        return None;
+    }
+    let count: u64 = groups.iter().map(|group| group.count).sum();
+    Some(html! {
+        section.part {
+            h3 { "Not verified " span.count { (number(count)) } }
+            ul.obstacles {
+                @for group in &groups { (obstacle(group)) }
+            }
+        }
+    })
+}
+
+fn obstacle(group: &Group) -> Markup {
+    let details: BTreeSet<_> = group
+        .members
+        .iter()
+        .map(|member| member.obstacle.detail.as_str())
+        .filter(|detail| !detail.is_empty())
+        .collect();
+    let unnamed = group.members.len().saturating_sub(MOST);
+    let untold = details.len().saturating_sub(DETAILS);
+    html! {
+        li.obstacle {
+            h4 {
+                (words::obstacle(group.reason)) ": " (many(group.count, "object", "objects"))
+                " " code.label { (group.reason) }
+            }
+            dl {
+                dt { "Where" }
+                dd {
+                    ul.names {
+                        @for member in group.members.iter().take(MOST) {
+                            li {
+                                @match &member.repository {
+                                    Some(name) => code { (name) },
+                                    None => "the registry as a whole",
+                                }
+                                " (" (number(member.count)) ")"
+                            }
+                        }
+                        @if unnamed > 0 {
+                            li { "and " (number(length(unnamed))) " more" }
+                        }
+                    }
+                }
+                @if !details.is_empty() {
+                    dt { "What happened" }
+                    dd {
+                        @for detail in details.iter().take(DETAILS) { p { (text(detail)) } }
+                        @if untold > 0 {
+                            p { "and " (number(length(untold))) " more like these" }
+                        }
+                    }
+                }
+                dt { "Remedy" }
+                dd.remedy { (advice(Obstacle::new(group.reason, "").hint())) "." }
+            }
+        }
+    }
+}
+
+pub(super) fn warnings(sweep: &Sweep) -> Option<Markup> {
+    let untold = sweep.warnings.len().saturating_sub(MOST);
+    (!sweep.warnings.is_empty()).then(|| {
+        html! {
+            section.part {
+                h3 { "Warnings " span.count { (number(length(sweep.warnings.len()))) } }
+                ul.warnings {
+                    @for warning in sweep.warnings.iter().take(MOST) { li { (text(warning)) } }
+                    @if untold > 0 {
+                        li { "and " (many(length(untold), "more warning", "more warnings")) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+pub(super) fn skipped(sweep: &Sweep) -> Option<Markup> {
+    let count: u64 = sweep.skipped.values().sum();
+    (count > 0).then(|| {
+        html! {
+            section.part {
+                h3 { "Left out on purpose " span.count { (number(count)) } }
+                ul.skipped {
+                    @for (&reason, &count) in &sweep.skipped {
+                        li { b { (number(count)) } " " (words::exemption(reason)) " " code.label { (reason) } }
+                    }
+                }
+            }
+        }
+    })
+}
