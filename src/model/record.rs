@@ -24,7 +24,7 @@ pub struct Record {
     /// The last sweeps in brief, the oldest first.
     pub glances: VecDeque<Glance>,
     /// Whether the last sweep found an empty catalog where there had been repositories.
-    is_suddenly_empty: bool,
+    pub is_suddenly_empty: bool,
 }
 
 /// What is known of one repository.

@@ -81,9 +81,22 @@ fn one_root(lines: &mut Lines, root: &Root<'_>, sweep: &Sweep, told: &mut Told) 
     if !evidence.request.is_empty() {
         lines.verbatim("repeat", &evidence.request);
     }
+    if let Some(since) = since(finding) {
+        lines.entry("since", since.split_whitespace());
+    }
     let cause = format!("{} [{}]", words::cause(root.cause), root.cause);
     lines.entry("cause", cause.split_whitespace());
     mend(lines, root, sweep, told);
+}
+
+/// The two looks between which it broke, if more is known than this sweep.
+pub(super) fn since(finding: &Finding) -> Option<String> {
+    let time = |time| humantime::format_rfc3339_seconds(words::since_epoch(time));
+    let broken = time(finding.bracket.first_broken?);
+    Some(match finding.bracket.last_intact {
+        Some(intact) => format!("first broken {broken}, last intact {}", time(intact)),
+        None => format!("first broken {broken}, or before"),
+    })
 }
 
 /// Every tag, with its repository where there are several.

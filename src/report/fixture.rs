@@ -111,6 +111,10 @@ fn rich_findings() -> Vec<Finding> {
             parent: Some(digest("index of team/app")),
             media_type: Some(MANIFEST.into()),
             size: Some(1_432),
+            bracket: Bracket {
+                last_intact: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_555_800)),
+                first_broken: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_556_700)),
+            },
             nearby: Nearby {
                 pointed_to: vec![digest("index of team/app")],
                 sibling: Some(("1.3.8".parse().expect("a tag"), digest("1.3.8"))),

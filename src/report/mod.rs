@@ -5,6 +5,7 @@
 pub mod doctor;
 pub mod json;
 pub mod json_doctor;
+pub mod json_state;
 pub mod metrics;
 pub mod page;
 pub mod text;
@@ -17,6 +18,7 @@ mod hint;
 mod json_repair;
 mod json_sample;
 mod lines;
+mod remembered;
 mod repair;
 mod scope;
 mod shell;

@@ -61,13 +61,15 @@ impl Board {
         }
     }
 
-    /// Watches these registries from now on, and no others. What is known of them stays.
-    pub(crate) fn watch(&self, names: &[String]) {
+    /// Watches these registries from now on, and no others. What is known of them stays; of one that
+    /// was not watched so far, it is what was `known` before.
+    pub(crate) fn watch(&self, names: &[String], known: &[Record]) {
         let mut registries = self.lock();
         registries.retain(|name, _| names.contains(name));
         for name in names {
+            let known = known.iter().find(|record| record.registry == *name);
             registries.entry(name.clone()).or_insert_with(|| Watch {
-                record: Record::new(name.clone()),
+                record: known.cloned().unwrap_or_else(|| Record::new(name.clone())),
                 phase: page::Phase::Sweeping {
                     since: SystemTime::now(),
                 },

@@ -6,6 +6,7 @@ mod endpoints;
 mod publish;
 mod push;
 mod schedule;
+pub mod state;
 mod textfile;
 mod vitals;
 mod watch;
@@ -24,6 +25,7 @@ pub use push::{Gateway, PushError};
 
 use crate::crawl::Policy;
 use crate::http::Config;
+use crate::model::Record;
 use board::Board;
 
 /// How often the page is rendered between sweeps: it tells ages.
@@ -49,6 +51,8 @@ pub struct Plan {
     pub interval: Duration,
     /// Where results go besides the endpoints.
     pub publish: Publish,
+    /// What is known of registries from before.
+    pub known: Vec<Record>,
 }
 
 /// Serves the endpoints and sweeps by `plan` until it is cancelled. With each item of `reloads`, the
@@ -64,14 +68,14 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let board = Arc::new(Board::new());
-    board.watch(&plan.names());
+    board.watch(&plan.names(), &plan.known);
     let endpoints = axum::serve(listener, endpoints::router(Arc::clone(&board)))
         .with_graceful_shutdown(cancel.clone().cancelled_owned());
     let mut server = tokio::spawn(async { endpoints.await });
     let mut plan = plan;
     loop {
         let round = cancel.child_token();
-        board.watch(&plan.names());
+        board.watch(&plan.names(), &plan.known);
         let mut loops = begin(&plan, &board, &round);
         let mut page = tokio::time::interval(PAGE_EVERY);
         let next = loop {

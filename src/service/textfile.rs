@@ -44,7 +44,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+/// Puts `text` in the place of the file at `path`, in one step.
+pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -17,7 +17,8 @@ use super::doctor::Examinations;
 use super::image::parse_image;
 use crate::crawl::{Filter, Policy, Scope, Source};
 use crate::http::{Config, Endpoint};
-use crate::service::{Gateway, Publish, Target};
+use crate::model::Record;
+use crate::service::{Gateway, Publish, Target, state};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -43,6 +44,8 @@ pub(super) struct Settings {
     pub(super) output: OutputArg,
     pub(super) fail_on: Vec<FailOn>,
     pub(super) publish: Publish,
+    /// What is known of registries from before.
+    pub(super) known: Vec<Record>,
     /// What is needed besides to go on sweeping; `None` for a single sweep.
     pub(super) service: Option<Service>,
 }
@@ -108,6 +111,7 @@ fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError>
         output: args.report.output,
         fail_on: args.report.fail_on,
         publish: publish(&args.service, around)?,
+        known: known(args.service.state.as_deref())?,
         service: (!args.once).then_some(service),
     })
 }
@@ -146,6 +150,20 @@ fn publish(args: &ServiceArgs, around: &Surroundings) -> Result<Publish, UsageEr
     Ok(Publish {
         gateway,
         textfile: args.textfile.clone(),
+        state: args.state.clone(),
+    })
+}
+
+/// A file that cannot be gone on from is an error: to begin anew would overwrite what it knows.
+fn known(state: Option<&Path>) -> Result<Vec<Record>, UsageError> {
+    let Some(path) = state else {
+        return Ok(Vec::new());
+    };
+    state::read(path).map_err(|error| {
+        let path = path.display();
+        UsageError(format!(
+            "--state {path}: {error}; name another file, or remove this one to begin anew"
+        ))
     })
 }
 
@@ -215,6 +233,7 @@ fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageErro
         output: args.report.output,
         fail_on: args.report.fail_on,
         publish: Publish::default(),
+        known: Vec::new(),
         service: None,
     })
 }
