@@ -5,6 +5,8 @@ mod cause;
 mod digest;
 mod document;
 mod examination;
+#[cfg(test)]
+mod fixture;
 mod name;
 mod outcome;
 mod record;

@@ -254,6 +254,7 @@ pub(super) fn unverified() -> Sweep {
             count: 1,
         }],
         listed: Listed::Failed(obstacle),
+        remembered: rich_findings().into_iter().take(2).collect(),
         ..plain("down.example", 7_002)
     }
 }

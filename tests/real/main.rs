@@ -17,6 +17,7 @@ mod scale;
 mod schema;
 mod second_look;
 mod soak;
+mod state;
 mod support;
 mod tokens;
 mod verify;
