@@ -83,7 +83,7 @@ impl Writer<'_> {
             ),
             Repair::Delete(digests) => (
                 format!("if nobody needs {tags}: delete by digest, where deleting is enabled"),
-                digests.iter().map(|digest| self.delete(digest)).collect(),
+                digests.iter().map(|digest| self.untag(digest)).collect(),
             ),
             Repair::Remove => (
                 format!("if nobody needs {tags}: remove what is left, on the registry's host"),
@@ -189,7 +189,7 @@ impl Writer<'_> {
         vec![build, Command::new("docker push").arg(&image)]
     }
 
-    fn delete(&self, digest: &Digest) -> Command {
+    fn untag(&self, digest: &Digest) -> Command {
         let mut command = Command::new("skopeo delete");
         if !self.access.is_verified {
             command = command.raw("--tls-verify=false");

@@ -18,5 +18,6 @@ mod products;
 mod races;
 mod redirects;
 mod renewal;
+mod repairs;
 mod rules;
 mod zoo;
