@@ -53,10 +53,10 @@ pub fn main() -> Exit {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
             let reload = move || match Job::resolve(cli.clone(), &around)? {
-                Job::Sweep(settings) => Ok(settings),
+                Job::Sweep(settings) => Ok(*settings),
                 Job::Examine(_) => Err(UsageError("this is not a sweep".into())),
             };
-            runtime.block_on(run::run(settings, color, reload))
+            runtime.block_on(run::run(*settings, color, reload))
         }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
     }

@@ -169,13 +169,11 @@ impl Walk {
         if suspicions.is_empty() {
             return;
         }
-        let suspicious = suspicions
-            .iter()
-            .flat_map(|suspicion| &suspicion.finding.tags);
-        let suspicious: BTreeSet<Tag> = suspicious.cloned().collect();
+        let affected = suspicions.iter().map(|suspicion| &suspicion.finding.tags);
+        let affected: BTreeSet<Tag> = affected.flatten().cloned().collect();
         let intact = |(id, state): (TagId, &TagState)| {
             let digest = state.resolved.as_ref()?.as_ref().ok()?;
-            let is_intact = !unverified.contains(&id) && !suspicious.contains(&state.tag);
+            let is_intact = !unverified.contains(&id) && !affected.contains(&state.tag);
             is_intact.then(|| (state.tag.clone(), digest.clone()))
         };
         let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();

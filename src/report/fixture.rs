@@ -144,26 +144,7 @@ fn rich_findings() -> Vec<Finding> {
                 ),
             )
         },
-        Finding {
-            digest: Some(digest("team/app child not_found")),
-            platforms: vec!["linux/arm64/v8".into()],
-            parent: Some(digest("index of team/app")),
-            nearby: Nearby {
-                pointed_to: vec![digest("index of team/app")],
-                copy: Some(name("team/archive")),
-                ..Nearby::default()
-            },
-            ..finding(
-                "team/app-next",
-                (Kind::Child, Reason::NotFound),
-                &["nightly"],
-                (
-                    "a manifest of 1432 bytes, by the index",
-                    "404 MANIFEST_UNKNOWN",
-                    404,
-                ),
-            )
-        },
+        elsewhere(),
         Finding {
             platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
             parent: Some(digest("manifest of team/web")),
@@ -206,6 +187,30 @@ fn rich_findings() -> Vec<Finding> {
             )
         },
     ]
+}
+
+/// The first of the findings again, in another repository.
+fn elsewhere() -> Finding {
+    Finding {
+        digest: Some(digest("team/app child not_found")),
+        platforms: vec!["linux/arm64/v8".into()],
+        parent: Some(digest("index of team/app")),
+        nearby: Nearby {
+            pointed_to: vec![digest("index of team/app")],
+            copy: Some(name("team/archive")),
+            ..Nearby::default()
+        },
+        ..finding(
+            "team/app-next",
+            (Kind::Child, Reason::NotFound),
+            &["nightly"],
+            (
+                "a manifest of 1432 bytes, by the index",
+                "404 MANIFEST_UNKNOWN",
+                404,
+            ),
+        )
+    }
 }
 
 /// A registry in which all is well.

@@ -33,12 +33,15 @@ impl std::error::Error for InvalidState {}
 /// The records as text. Their last sweeps are not in it.
 #[must_use]
 pub fn render(records: &[Record]) -> String {
-    let state = WireState {
+    text(&WireState {
         format: FORMAT.to_owned(),
         version: VERSION,
         registries: records.iter().map(WireRecord::of).collect(),
-    };
-    let text = serde_json::to_string(&state);
+    })
+}
+
+fn text(state: &WireState) -> String {
+    let text = serde_json::to_string(state);
     text.expect("plain structs with text keys are always JSON") + "\n"
 }
 

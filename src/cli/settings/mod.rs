@@ -23,7 +23,7 @@ use crate::service::{Gateway, Publish, Target, state};
 /// What there is to do.
 pub(super) enum Job {
     /// Sweep some registries.
-    Sweep(Settings),
+    Sweep(Box<Settings>),
     /// Examine some registries.
     Examine(Examinations),
 }
@@ -31,9 +31,11 @@ pub(super) enum Job {
 impl Job {
     pub(super) fn resolve(cli: Cli, around: &Surroundings) -> Result<Self, UsageError> {
         match cli.command {
-            Some(Command::Verify(args)) => verify(args, around).map(Self::Sweep),
+            Some(Command::Verify(args)) => {
+                verify(args, around).map(|settings| Self::Sweep(Box::new(settings)))
+            }
             Some(Command::Doctor(args)) => Examinations::resolve(&args, around).map(Self::Examine),
-            None => sweep(cli.sweep, around).map(Self::Sweep),
+            None => sweep(cli.sweep, around).map(|settings| Self::Sweep(Box::new(settings))),
         }
     }
 }
@@ -258,7 +260,7 @@ mod tests {
         let cli =
             Cli::try_parse_from(["probe"].iter().chain(arguments)).map_err(|e| e.to_string())?;
         match Job::resolve(cli, &around).map_err(|error| error.to_string())? {
-            Job::Sweep(settings) => Ok(settings),
+            Job::Sweep(settings) => Ok(*settings),
             Job::Examine(_) => Err("an examination".to_owned()),
         }
     }

@@ -2,7 +2,7 @@
 //! exposed to garbage collection. It costs requests only where something is broken.
 
 use registry_double::{Double, Image, Reply, on};
-use registry_probe::model::{Cause, Digest, Finding, Sweep};
+use registry_probe::model::{Cause, Digest, Finding, Repository, Sweep};
 
 use super::probe::{Probe, told};
 
@@ -32,7 +32,7 @@ fn sibling(finding: &Finding) -> Option<&str> {
 }
 
 fn copy(finding: &Finding) -> Option<&str> {
-    finding.nearby.copy.as_ref().map(|name| name.as_str())
+    finding.nearby.copy.as_ref().map(Repository::as_str)
 }
 
 #[tokio::test]
