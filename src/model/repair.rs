@@ -138,7 +138,10 @@ impl Repair {
             repairs.extend(restored);
             repairs.extend(repoint);
         }
-        repairs.extend(given_up(finding));
+        // What was never there is not to be removed.
+        if (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown) {
+            repairs.extend(given_up(finding));
+        }
         repairs
     }
 }
@@ -281,6 +284,15 @@ mod tests {
         let mut dangling = finding(Kind::Tag, Reason::NotFound);
         (dangling.digest, dangling.nearby.pointed_to) = (None, Vec::new());
         assert_eq!(actions(&dangling, &sweep), ["repoint", "push", "remove"]);
+    }
+
+    #[test]
+    fn a_name_that_was_mistyped_is_not_removed() {
+        let mut sweep = fixture::sweep();
+        sweep.listed = Listed::Images(Vec::new());
+        let mut named = fixture::finding(Kind::Tag, Reason::NotFound);
+        named.digest = None;
+        assert_eq!(actions(&named, &sweep), ["push"]);
     }
 
     #[test]

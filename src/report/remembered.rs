@@ -21,11 +21,11 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
         if number > 0 {
             lines.blank();
         }
-        one(lines, finding);
+        one(lines, finding, sweep);
     }
 }
 
-fn one(lines: &mut Lines, finding: &Finding) {
+fn one(lines: &mut Lines, finding: &Finding, sweep: &Sweep) {
     let (kind, reason) = (finding.kind, finding.defect.reason);
     let what = format!("{} {}", words::kind(kind), words::reason(reason));
     let place = format!("in {}", finding.repository);
@@ -36,7 +36,7 @@ fn one(lines: &mut Lines, finding: &Finding) {
     if !finding.tags.is_empty() {
         lines.entry("breaks", finding.tags.iter().map(ToString::to_string));
     }
-    if let Some(since) = since(finding) {
+    if let Some(since) = since(finding, sweep) {
         lines.entry("since", since.split_whitespace());
     }
 }

@@ -235,3 +235,24 @@ pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
         .expect("memory takes what is written");
     encoder.finish().expect("memory takes what is written")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_known_before_is_gone_on_from_once() {
+        let board = Board::new();
+        let mut known = Record::new("a");
+        known.recall("app".parse().expect("a name"), 3, None);
+        board.watch(&["a".to_owned(), "b".to_owned()], &[known]);
+        let failures =
+            |board: &Board| -> Vec<u64> { board.records().iter().map(Record::failures).collect() };
+        assert_eq!(failures(&board), [3, 0]);
+        // What is watched already is known better.
+        let mut older = Record::new("a");
+        older.recall("app".parse().expect("a name"), 9, None);
+        board.watch(&["a".to_owned()], &[older]);
+        assert_eq!(failures(&board), [3]);
+    }
+}
