@@ -65,7 +65,16 @@ async fn once(
     });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
-    let records: Vec<_> = sweeps.iter().map(record).collect();
+    let known = &settings.known;
+    let records: Vec<_> = sweeps
+        .into_iter()
+        .map(|sweep| record(sweep, known))
+        .collect();
+    // As they were taken in: each finding says since when, and what is remembered is there.
+    let sweeps: Vec<_> = records
+        .iter()
+        .filter_map(|record| record.last.clone())
+        .collect();
     let is_written = settings.output.write(&sweeps, &records, color);
     let publishing = settings.publish.publish(&records, &records);
     let is_published = tokio::select! {
@@ -77,9 +86,14 @@ async fn once(
         .unwrap_or_else(|| Exit::of(&sweeps, is_written && is_published, &settings.fail_on))
 }
 
-fn record(sweep: &Sweep) -> Record {
-    let mut record = Record::new(sweep.registry.clone());
-    record.absorb(sweep.clone());
+/// What is known of a registry after this sweep.
+fn record(sweep: Sweep, known: &[Record]) -> Record {
+    let known = known
+        .iter()
+        .find(|record| record.registry == sweep.registry);
+    let new = || Record::new(sweep.registry.clone());
+    let mut record = known.cloned().unwrap_or_else(new);
+    record.absorb(sweep);
     record
 }
 
@@ -132,5 +146,6 @@ fn plan(settings: Settings) -> Option<Plan> {
         targets: settings.targets,
         interval,
         publish: settings.publish,
+        known: settings.known,
     })
 }

@@ -94,7 +94,7 @@ impl Walk {
             }
         }
         let sparse = self.indexes_with_a_child();
-        let (mut unverified_nodes, mut broken_nodes) = (Vec::new(), Vec::new());
+        let mut unverified_nodes = Vec::new();
         for (id, node) in (0..).zip(&self.nodes) {
             let in_mode = match &node.outcome {
                 Some(outcome) => self.in_this_mode(outcome, node.kind()),
@@ -103,40 +103,26 @@ impl Walk {
             match in_mode {
                 InMode::Broken(defect) => {
                     suspicions.push(self.suspicion(id, &defect, |_| true, depth));
-                    broken_nodes.push(id);
                 }
                 InMode::Absent(defect)
                     if self.mode == Mode::Mirror
                         && !parents(node).all(|parent| sparse.contains(&parent)) =>
                 {
                     suspicions.push(self.suspicion(id, &defect, |_| true, depth));
-                    broken_nodes.push(id);
                 }
                 InMode::Absent(_) => self.tally.absent += 1,
                 InMode::Unverified(obstacle) => {
                     self.obstacles.push(&obstacle);
                     unverified_nodes.push(id);
                 }
-                InMode::Settled => {
-                    if let Some(suspicion) = self.wrong_size(id, depth) {
-                        suspicions.push(suspicion);
-                        broken_nodes.push(id);
-                    }
-                }
+                InMode::Settled => suspicions.extend(self.wrong_size(id, depth)),
             }
         }
         unverified
             .tags
             .append(&mut self.trail(unverified_nodes, |_| true).tags);
         self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
-        if !suspicions.is_empty() {
-            let mut affected = self.trail(broken_nodes, |_| true).tags;
-            affected.append(&mut unverified.tags);
-            let intact = self.intact_tags(&affected);
-            for Suspicion { finding, .. } in &mut suspicions {
-                finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
-            }
-        }
+        self.add_siblings(&mut suspicions, &unverified.tags);
         Walked {
             images: self.images(cut_short),
             exposed: self.exposed(),
@@ -181,13 +167,22 @@ impl Walk {
         there.flat_map(parents).collect()
     }
 
-    /// The tags under which everything is as promised, and where they point to.
-    fn intact_tags(&self, affected: &BTreeSet<TagId>) -> Vec<(Tag, Digest)> {
+    /// Notes with each suspicion the nearest tag under which everything is as promised.
+    fn add_siblings(&self, suspicions: &mut [Suspicion], unverified: &BTreeSet<TagId>) {
+        if suspicions.is_empty() {
+            return;
+        }
+        let affected = suspicions.iter().map(|suspicion| &suspicion.finding.tags);
+        let affected: BTreeSet<Tag> = affected.flatten().cloned().collect();
         let intact = |(id, state): (TagId, &TagState)| {
             let digest = state.resolved.as_ref()?.as_ref().ok()?;
-            (!affected.contains(&id)).then(|| (state.tag.clone(), digest.clone()))
+            let is_intact = !unverified.contains(&id) && !affected.contains(&state.tag);
+            is_intact.then(|| (state.tag.clone(), digest.clone()))
         };
-        (0..).zip(&self.tags).filter_map(intact).collect()
+        let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
+        for Suspicion { finding, .. } in suspicions {
+            finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
+        }
     }
 
     /// The manifests that are there, that an index names and that no tag does.

@@ -214,9 +214,7 @@ impl Auth {
         match self.scheme() {
             Scheme::Open => Authentication::Open,
             Scheme::Basic => Authentication::Password,
-            Scheme::Bearer(BearerChallenge { realm, service, .. }) => {
-                Authentication::Token { realm, service }
-            }
+            Scheme::Bearer(challenge) => challenge.into(),
         }
     }
 

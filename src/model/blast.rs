@@ -79,3 +79,51 @@ impl Sweep {
         roots
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+    use crate::model::{Kind, Reason};
+
+    #[test]
+    fn findings_collapse_to_objects_and_count_what_they_break() {
+        let finding = |repository: &str, object: &str, reason, tags: &[&str]| {
+            let mut finding = fixture::finding(Kind::Layer, reason);
+            finding.repository = repository.parse().expect("a name");
+            finding.digest = Some(Digest::sha256(object.as_bytes()));
+            finding.tags = tags.iter().map(|tag| tag.parse().expect("a tag")).collect();
+            finding
+        };
+        let mut sweep = fixture::sweep();
+        let mut dangling = finding("b", "", Reason::NotFound, &["gone"]);
+        (dangling.kind, dangling.digest) = (Kind::Tag, None);
+        sweep.findings = vec![
+            finding("a", "shared", Reason::NotFound, &["1", "2"]),
+            finding("a", "own", Reason::NotFound, &["2"]),
+            finding("b", "shared", Reason::NotFound, &["1"]),
+            finding("b", "own", Reason::DigestMismatch, &[]),
+            dangling.clone(),
+            dangling,
+        ];
+        let told: Vec<_> = sweep
+            .roots()
+            .iter()
+            .map(|root| {
+                let tags = root
+                    .tags()
+                    .map(|(repository, tag)| format!("{repository}:{tag}"));
+                (tags.collect::<Vec<_>>().join(" "), root.references())
+            })
+            .collect();
+        let expected = [
+            ("a:1 a:2 b:1", 3),
+            ("a:2", 1),
+            // Broken in another way, and so by something else.
+            ("", 1),
+            ("b:gone", 1),
+            ("b:gone", 1),
+        ];
+        assert_eq!(told, expected.map(|(tags, count)| (tags.to_owned(), count)));
+    }
+}

@@ -88,3 +88,74 @@ impl Cause {
         (reason == ObstacleReason::Forbidden).then_some(Self::PolicyDenied)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn causes_follow_from_what_was_seen() {
+        use Cause as C;
+        use Kind as K;
+        use Reason as R;
+        use Sign as S;
+        for (kind, reason, sign, expected) in [
+            (K::Child, R::NotFound, None, C::GcOrRetention),
+            (K::Layer, R::NotFound, None, C::GcOrRetention),
+            (K::Tag, R::NotFound, None, C::GcOrRetention),
+            (K::Manifest, R::NotFound, None, C::Unknown),
+            (
+                K::Layer,
+                R::ShortRead,
+                Some(S::NothingCame),
+                C::StaleDescriptorCache,
+            ),
+            (K::Layer, R::ShortRead, Some(S::CutShort), C::Truncated),
+            (K::Layer, R::SizeMismatch, Some(S::Empty), C::EmptyFile),
+            (K::Layer, R::SizeMismatch, Some(S::Shorter), C::Truncated),
+            (K::Layer, R::SizeMismatch, Some(S::Longer), C::Unknown),
+            (K::Layer, R::SizeMismatch, Some(S::OtherPromise), C::Unknown),
+            (K::Layer, R::DigestMismatch, Some(S::OtherBytes), C::BitRot),
+            (
+                K::Child,
+                R::DigestMismatch,
+                Some(S::WebPage),
+                C::ProxyPoisoned,
+            ),
+            (
+                K::Child,
+                R::InvalidManifest,
+                Some(S::WebPage),
+                C::ProxyPoisoned,
+            ),
+            (K::Child, R::InvalidManifest, None, C::Unknown),
+            (K::Layer, R::StorageMissing, None, C::RedirectTarget),
+            (K::Layer, R::Inconsistent, None, C::ReplicasDisagree),
+            (K::Layer, R::Unreadable, None, C::Unknown),
+        ] {
+            let mut sweep = fixture::sweep();
+            let mut finding = fixture::finding(kind, reason);
+            finding.defect.evidence.sign = sign;
+            assert_eq!(
+                C::of(&finding, &sweep),
+                expected,
+                "{kind}/{reason} {sign:?}"
+            );
+            // Whoever names a tag may have mistyped it.
+            sweep.listed = Listed::Images(Vec::new());
+            let is_named = (kind, reason) == (K::Tag, R::NotFound);
+            let expected = if is_named { C::Unknown } else { expected };
+            assert_eq!(
+                C::of(&finding, &sweep),
+                expected,
+                "{kind}/{reason} {sign:?}"
+            );
+        }
+        let mut sweep = fixture::sweep();
+        sweep.mode = Mode::PullThrough;
+        let mut finding = fixture::finding(K::Child, R::DigestMismatch);
+        finding.defect.evidence.sign = Some(S::OtherBytes);
+        assert_eq!(C::of(&finding, &sweep), C::ProxyPoisoned);
+    }
+}

@@ -5,6 +5,8 @@ mod cause;
 mod digest;
 mod document;
 mod examination;
+#[cfg(test)]
+mod fixture;
 mod image;
 mod name;
 mod outcome;

@@ -24,7 +24,7 @@ pub struct Record {
     /// The last sweeps in brief, the oldest first.
     pub glances: VecDeque<Glance>,
     /// Whether the last sweep found an empty catalog where there had been repositories.
-    is_suddenly_empty: bool,
+    pub is_suddenly_empty: bool,
 }
 
 /// What is known of one repository.
@@ -231,34 +231,19 @@ impl Glance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        Access, Bracket, Counts, Defect, Depth, Evidence, Kind, Mode, Nearby, Obstacle,
-        ObstacleReason, Reason, RepositoryResult, Tag, Unverified,
-    };
+    use crate::model::fixture;
+    use crate::model::{Kind, Obstacle, ObstacleReason, Reason, RepositoryResult, Unverified};
 
     fn name(text: &str) -> Repository {
         text.parse().expect("a name")
     }
 
     fn finding(repository: &str, tag: &str) -> Finding {
-        let tag: Tag = tag.parse().expect("a tag");
         Finding {
             repository: name(repository),
-            kind: Kind::Tag,
             digest: None,
-            media_type: None,
-            size: None,
-            tags: vec![tag],
-            platforms: Vec::new(),
-            parent: None,
-            defect: Defect {
-                reason: Reason::NotFound,
-                evidence: Evidence::default(),
-            },
-            depth: Depth::Tail,
-            confirmations: 1,
-            nearby: Nearby::default(),
-            bracket: Bracket::default(),
+            tags: vec![tag.parse().expect("a tag")],
+            ..fixture::finding(Kind::Tag, Reason::NotFound)
         }
     }
 
@@ -268,24 +253,9 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
         let obstacle = Obstacle::new(ObstacleReason::Timeout, "slow");
         let mut sweep = Sweep {
-            registry: "r.example".into(),
-            access: Access::default(),
             started_at: time,
             finished_at: time,
-            depth: Depth::Tail,
-            mode: Mode::Private,
-            listed: Listed::Catalog,
-            counts: Counts::default(),
-            repositories: Vec::new(),
-            findings: Vec::new(),
-            images: Vec::new(),
-            unmet: Vec::new(),
-            remembered: Vec::new(),
-            exposed: Vec::new(),
-            unverified: Vec::new(),
-            skipped: BTreeMap::new(),
-            warnings: Vec::new(),
-            certificate_expires_at: None,
+            ..fixture::sweep()
         };
         for &(repository, broken, unverified) in repositories {
             let findings = broken.iter().map(|tag| finding(repository, tag));

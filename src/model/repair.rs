@@ -138,7 +138,10 @@ impl Repair {
             repairs.extend(restored);
             repairs.extend(repoint);
         }
-        repairs.extend(given_up(finding));
+        // What was never there is not to be removed.
+        if (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown) {
+            repairs.extend(given_up(finding));
+        }
         repairs
     }
 }
@@ -186,5 +189,129 @@ fn given_up(finding: &Finding) -> Option<Repair> {
         Some(Repair::Delete(pointed_to.clone()))
     } else {
         Some(Repair::Remove)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+    use crate::model::{Kind, Listed};
+
+    fn actions(finding: &Finding, sweep: &Sweep) -> Vec<&'static str> {
+        let repairs = Repair::of(finding, sweep);
+        repairs
+            .iter()
+            .map(|repair| repair.action().word())
+            .collect()
+    }
+
+    /// A finding that has everything near it.
+    fn finding(kind: Kind, reason: Reason) -> Finding {
+        let mut finding = fixture::finding(kind, reason);
+        finding.nearby = Nearby {
+            pointed_to: vec![Digest::sha256(b"index")],
+            sibling: Some(("v3".parse().expect("a tag"), Digest::sha256(b"v3"))),
+            copy: None,
+        };
+        finding
+    }
+
+    #[test]
+    fn the_best_repair_comes_first() {
+        use Kind as K;
+        use Reason as R;
+        for (kind, reason, sign, expected) in [
+            (K::Child, R::NotFound, None, "repoint push delete"),
+            (K::Layer, R::NotFound, None, "repoint push delete"),
+            (
+                K::Layer,
+                R::ShortRead,
+                Some(Sign::NothingCame),
+                "refresh repoint delete",
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(Sign::Empty),
+                "refresh repoint delete",
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(Sign::OtherPromise),
+                "repoint rebuild delete",
+            ),
+            (
+                K::Layer,
+                R::DigestMismatch,
+                Some(Sign::OtherBytes),
+                "refresh repoint delete",
+            ),
+            (K::Child, R::Unreadable, None, "refresh repoint delete"),
+            (K::Child, R::InvalidManifest, None, "repoint rebuild delete"),
+            (K::Layer, R::StorageMissing, None, "refresh repoint delete"),
+            (K::Layer, R::Inconsistent, None, ""),
+        ] {
+            let mut finding = finding(kind, reason);
+            finding.defect.evidence.sign = sign;
+            let sweep = fixture::sweep();
+            let told = actions(&finding, &sweep).join(" ");
+            assert_eq!(told, expected, "{kind}/{reason}");
+        }
+    }
+
+    #[test]
+    fn what_another_repository_holds_is_taken_from_there() {
+        let sweep = fixture::sweep();
+        for (kind, first) in [
+            (Kind::Layer, "mount"),
+            (Kind::Config, "mount"),
+            (Kind::Child, "copy"),
+        ] {
+            let mut finding = finding(kind, Reason::NotFound);
+            finding.nearby.copy = Some("base".parse().expect("a name"));
+            assert_eq!(actions(&finding, &sweep)[0], first);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_removed_and_not_deleted_by_its_digest() {
+        let sweep = fixture::sweep();
+        let mut own = finding(Kind::Tag, Reason::DigestMismatch);
+        own.nearby.pointed_to = own.digest.clone().into_iter().collect();
+        assert_eq!(actions(&own, &sweep).last(), Some(&"remove"));
+        let mut dangling = finding(Kind::Tag, Reason::NotFound);
+        (dangling.digest, dangling.nearby.pointed_to) = (None, Vec::new());
+        assert_eq!(actions(&dangling, &sweep), ["repoint", "push", "remove"]);
+    }
+
+    #[test]
+    fn a_name_that_was_mistyped_is_not_removed() {
+        let mut sweep = fixture::sweep();
+        sweep.listed = Listed::Images(Vec::new());
+        let mut named = fixture::finding(Kind::Tag, Reason::NotFound);
+        named.digest = None;
+        assert_eq!(actions(&named, &sweep), ["push"]);
+    }
+
+    #[test]
+    fn many_tags_are_neither_moved_nor_deleted() {
+        let sweep = fixture::sweep();
+        let mut many = finding(Kind::Layer, Reason::NotFound);
+        many.tags = (0..=FEW_TAGS)
+            .map(|n| n.to_string().parse().expect("a tag"))
+            .collect();
+        assert_eq!(actions(&many, &sweep), ["push"]);
+        many.tags.clear();
+        assert!(actions(&many, &sweep).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_pushed_to_a_cache() {
+        let mut sweep = fixture::sweep();
+        (sweep.mode, sweep.listed) = (Mode::PullThrough, Listed::Images(Vec::new()));
+        let finding = finding(Kind::Child, Reason::DigestMismatch);
+        assert!(actions(&finding, &sweep).is_empty());
     }
 }

@@ -81,9 +81,27 @@ fn one_root(lines: &mut Lines, root: &Root<'_>, sweep: &Sweep, told: &mut Told) 
     if !evidence.request.is_empty() {
         lines.verbatim("repeat", &evidence.request);
     }
+    if let Some(since) = since(finding, sweep) {
+        lines.entry("since", since.split_whitespace());
+    }
     let cause = format!("{} [{}]", words::cause(root.cause), root.cause);
     lines.entry("cause", cause.split_whitespace());
     mend(lines, root, sweep, told);
+}
+
+/// The two looks between which it broke, if more is known than `sweep` alone.
+pub(super) fn since(finding: &Finding, sweep: &Sweep) -> Option<String> {
+    let time = |time| humantime::format_rfc3339_seconds(words::since_epoch(time));
+    let broken = finding.bracket.first_broken?;
+    let last_intact = finding.bracket.last_intact;
+    if last_intact.is_none() && broken == sweep.finished_at {
+        return None;
+    }
+    let broken = time(broken);
+    Some(match last_intact {
+        Some(intact) => format!("first broken {broken}, last intact {}", time(intact)),
+        None => format!("first broken {broken}, or before"),
+    })
 }
 
 /// Every tag, with its repository where there are several.

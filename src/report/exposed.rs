@@ -24,19 +24,19 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
     );
     let mut most: Vec<_> = sweep.exposed.iter().collect();
     most.sort_by_key(|exposed| std::cmp::Reverse(exposed.manifests));
-    let named = most.iter().take(MOST_NAMED);
-    let mut names: Vec<_> = named
+    let shown = most.iter().take(MOST_NAMED);
+    let mut names: Vec<_> = shown
         .map(|exposed| format!("{} ({})", exposed.repository, number(exposed.manifests)))
         .collect();
     if let Some(more) = most.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
         names.push(format!("and {} more", number(length(more))));
     }
     let last = names.len() - 1;
-    let names = names.iter().enumerate().map(|(number, name)| {
+    let places = names.iter().enumerate().map(|(number, name)| {
         let comma = if number == last { "" } else { "," };
         format!("{name}{comma}")
     });
-    lines.entry("where", names);
+    lines.entry("where", places);
     let what = "indexes name them and no tag does: registry:2 takes them for untagged";
     lines.entry("detail", what.split_whitespace());
     let remedy = "never run `registry garbage-collect` with --delete-untagged here, or give each of \

@@ -112,6 +112,10 @@ fn rich_findings() -> Vec<Finding> {
             parent: Some(digest("index of team/app")),
             media_type: Some(MANIFEST.into()),
             size: Some(1_432),
+            bracket: Bracket {
+                last_intact: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_555_800)),
+                first_broken: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_556_700)),
+            },
             nearby: Nearby {
                 pointed_to: vec![digest("index of team/app")],
                 sibling: Some(("1.3.8".parse().expect("a tag"), digest("1.3.8"))),
@@ -141,26 +145,7 @@ fn rich_findings() -> Vec<Finding> {
                 ),
             )
         },
-        Finding {
-            digest: Some(digest("team/app child not_found")),
-            platforms: vec!["linux/arm64/v8".into()],
-            parent: Some(digest("index of team/app")),
-            nearby: Nearby {
-                pointed_to: vec![digest("index of team/app")],
-                copy: Some(name("team/archive")),
-                ..Nearby::default()
-            },
-            ..finding(
-                "team/app-next",
-                (Kind::Child, Reason::NotFound),
-                &["nightly"],
-                (
-                    "a manifest of 1432 bytes, by the index",
-                    "404 MANIFEST_UNKNOWN",
-                    404,
-                ),
-            )
-        },
+        elsewhere(),
         Finding {
             platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
             parent: Some(digest("manifest of team/web")),
@@ -203,6 +188,30 @@ fn rich_findings() -> Vec<Finding> {
             )
         },
     ]
+}
+
+/// The first of the findings again, in another repository.
+fn elsewhere() -> Finding {
+    Finding {
+        digest: Some(digest("team/app child not_found")),
+        platforms: vec!["linux/arm64/v8".into()],
+        parent: Some(digest("index of team/app")),
+        nearby: Nearby {
+            pointed_to: vec![digest("index of team/app")],
+            copy: Some(name("team/archive")),
+            ..Nearby::default()
+        },
+        ..finding(
+            "team/app-next",
+            (Kind::Child, Reason::NotFound),
+            &["nightly"],
+            (
+                "a manifest of 1432 bytes, by the index",
+                "404 MANIFEST_UNKNOWN",
+                404,
+            ),
+        )
+    }
 }
 
 /// A registry in which all is well.
@@ -251,6 +260,7 @@ pub(super) fn unverified() -> Sweep {
             count: 1,
         }],
         listed: Listed::Failed(obstacle),
+        remembered: rich_findings().into_iter().take(2).collect(),
         ..plain("down.example", 7_002)
     }
 }

@@ -1,6 +1,8 @@
 //! The report for programs: JSON by the schema in `docs/report.schema.json`. The shapes that go
 //! over the wire are here and nowhere else, so that the model can change without breaking readers.
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 
 use super::json_repair::{WireExposed, WireNearby, WireRepair, WireRoot};
@@ -54,6 +56,7 @@ struct WireReport<'a> {
     objects: Vec<WireRoot<'a>>,
     findings: Vec<WireFinding<'a>>,
     unmet: Vec<WireUnmet>,
+    remembered: Vec<WireFinding<'a>>,
     exposed: Vec<WireExposed<'a>>,
     unverified: Vec<WireUnverified>,
     skipped: Vec<WireSkipped>,
@@ -99,6 +102,8 @@ struct WireFinding<'a> {
     evidence: WireEvidence,
     depth: &'static str,
     confirmations: u32,
+    last_intact: Option<String>,
+    first_broken: Option<String>,
     cause: &'static str,
     hint: &'static str,
     nearby: WireNearby<'a>,
@@ -138,9 +143,12 @@ struct WireSkipped {
     count: u64,
 }
 
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(words::since_epoch(time)).to_string()
+}
+
 impl<'a> WireReport<'a> {
     fn of(sweep: &'a Sweep) -> Self {
-        let time = |time| humantime::format_rfc3339_millis(words::since_epoch(time)).to_string();
         let unverified: Vec<_> = unverified(sweep).iter().map(WireUnverified::of).collect();
         let skipped = sweep.skipped.iter();
         let roots = sweep.roots();
@@ -171,6 +179,11 @@ impl<'a> WireReport<'a> {
             unmet: sweep.unmet.iter().map(WireUnmet::of).collect(),
             findings: sweep
                 .findings
+                .iter()
+                .map(|finding| WireFinding::of(finding, sweep))
+                .collect(),
+            remembered: sweep
+                .remembered
                 .iter()
                 .map(|finding| WireFinding::of(finding, sweep))
                 .collect(),
@@ -242,6 +255,8 @@ impl<'a> WireFinding<'a> {
             },
             depth: finding.depth.word(),
             confirmations: finding.confirmations,
+            last_intact: finding.bracket.last_intact.map(time),
+            first_broken: finding.bracket.first_broken.map(time),
             cause: Cause::of(finding, sweep).word(),
             hint: hint(finding),
             nearby: WireNearby::of(finding),

@@ -83,7 +83,7 @@ impl Writer<'_> {
             ),
             Repair::Delete(digests) => (
                 format!("if nobody needs {tags}: delete by digest, where deleting is enabled"),
-                digests.iter().map(|digest| self.delete(digest)).collect(),
+                digests.iter().map(|digest| self.untag(digest)).collect(),
             ),
             Repair::Remove => (
                 format!("if nobody needs {tags}: remove what is left, on the registry's host"),
@@ -189,7 +189,7 @@ impl Writer<'_> {
         vec![build, Command::new("docker push").arg(&image)]
     }
 
-    fn delete(&self, digest: &Digest) -> Command {
+    fn untag(&self, digest: &Digest) -> Command {
         let mut command = Command::new("skopeo delete");
         if !self.access.is_verified {
             command = command.raw("--tls-verify=false");
@@ -310,5 +310,102 @@ fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Com
                 .raw("do");
             command(looped, "\"$tag\"").end_with(";").raw("done")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    /// All commands for the findings of a sweep.
+    fn commands(sweep: &Sweep) -> Vec<String> {
+        let findings = sweep.findings.iter();
+        let repairs = findings.flat_map(|finding| repairs(finding, sweep));
+        let commands = repairs.flat_map(|(_, steps)| steps.commands);
+        commands.map(|command| command.line()).collect()
+    }
+
+    fn words_of(script: &str) -> Vec<String> {
+        let script = format!("set -- {script}; for word; do printf '%s\\n' \"$word\"; done");
+        let said = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
+        let said = said.expect("there is a shell").stdout;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        said.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_command_is_one_that_a_shell_can_read() {
+        for command in commands(&fixture::rich()) {
+            let read = std::process::Command::new("sh")
+                .args(["-n", "-c", &command])
+                .status();
+            assert!(read.expect("there is a shell").success(), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_registry_cannot_put_words_into_a_command() {
+        let mut sweep = fixture::rich();
+        let hostile = "x$(touch owned)`id`';&|\"";
+        sweep.access.host = hostile.into();
+        sweep.access.api = format!("https://{hostile}/v2/");
+        sweep.access.login = Authentication::Token {
+            realm: format!("https://{hostile}/token"),
+            service: Some(hostile.into()),
+        };
+        sweep.findings[0].kind = crate::model::Kind::Layer;
+        sweep.findings[0].nearby.copy = Some("base".parse().expect("a name"));
+        let all = commands(&sweep);
+        let mount = all
+            .iter()
+            .find(|command| command.contains("mount="))
+            .expect("a mount");
+        let url = words_of(mount).pop().expect("words");
+        assert!(url.starts_with(&sweep.access.api), "{url}");
+        let token = all
+            .iter()
+            .find_map(|command| command.strip_prefix("TOKEN=$("));
+        let token = token.expect("a token is asked for");
+        let request = token.split(" | sed").next().expect("a request");
+        let words = words_of(request);
+        assert!(words.contains(&format!("service={hostile}")), "{words:#?}");
+        assert!(
+            words.contains(&format!("https://{hostile}/token")),
+            "{words:#?}"
+        );
+        for command in all
+            .iter()
+            .filter(|command| command.starts_with("skopeo delete"))
+        {
+            let image = words_of(command).pop().expect("words");
+            assert!(
+                image.starts_with(&format!("docker://{hostile}/")),
+                "{image}"
+            );
+        }
+    }
+
+    #[test]
+    fn certificates_are_verified_unless_the_caller_takes_any() {
+        let mut sweep = fixture::rich();
+        assert!(
+            !commands(&sweep)
+                .iter()
+                .any(|command| command.contains("tls-verify"))
+        );
+        sweep.access.is_verified = false;
+        let unverified = commands(&sweep);
+        let skopeo = unverified
+            .iter()
+            .filter(|command| command.contains("skopeo"));
+        assert!(skopeo.clone().count() > 0);
+        assert!(
+            skopeo
+                .clone()
+                .all(|command| command.contains("tls-verify=false"))
+        );
     }
 }

@@ -5,7 +5,9 @@ use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE};
 use super::words::{length, many, number, was};
-use super::{broken, broken_repositories, broken_tags, exposed, scope, unknown, unverified};
+use super::{
+    broken, broken_repositories, broken_tags, exposed, remembered, scope, unknown, unverified,
+};
 use crate::model::{Coverage, Listed, Root, Sweep, Verdict};
 
 /// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
@@ -21,6 +23,7 @@ pub fn render(sweeps: &[Sweep], color: bool) -> String {
         gaps(&mut lines, sweep);
         expectations(&mut lines, sweep);
         broken::write(&mut lines, sweep);
+        remembered::write(&mut lines, sweep);
         unknown::write(&mut lines, sweep);
         exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);

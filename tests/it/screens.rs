@@ -1,5 +1,6 @@
 //! What a person sees of the command line itself: help, and what is said of a mistake.
 
+use std::fmt::Write as _;
 use std::process::{Command, Output};
 
 /// Runs the program where there is no terminal, in the environment of nobody in particular.
@@ -50,7 +51,7 @@ fn mistakes() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty(), "{output:?}");
         let error = text(&output.stderr);
-        said += &format!("$ probe {}\n{error}\n", arguments.join(" "));
+        let _ = writeln!(said, "$ probe {}\n{error}", arguments.join(" "));
     }
     insta::with_settings!({ omit_expression => true }, {
         insta::assert_snapshot!("mistakes", said);

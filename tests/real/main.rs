@@ -23,6 +23,7 @@ mod schema;
 mod second_look;
 mod service;
 mod soak;
+mod state;
 mod support;
 mod terminal;
 mod tokens;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::support::assertions::{assert_broken, assert_intact};
+use crate::support::configured::Configured;
 use crate::support::hand::Hand;
 use crate::support::images::{Blob, Content, Image, Layer, sha256};
 use crate::support::paste::{Shell, actions, commands, first_repair};
@@ -13,6 +14,7 @@ use crate::support::probe::{Outcome, Probe};
 use crate::support::registry::{Login, Registry};
 use crate::support::report::Finding;
 use crate::support::skopeo;
+use crate::support::token_server::{Terms, TokenServer};
 
 fn sweep(registry: &Registry) -> Outcome {
     Probe::once().depth("digest").arg(registry.host()).run()
@@ -202,6 +204,34 @@ fn a_mount_logs_in_as_curl_does_and_no_report_holds_a_password() {
     let said = Shell::new().with_netrc(&login).paste(&mut registry, &mount);
     assert_eq!(said, "201\n");
     assert_intact(&sweep(&registry));
+}
+
+#[test]
+fn behind_a_token_service_a_mount_asks_for_a_token_first() {
+    let mut registry = Configured::start();
+    let shared = Layer::gzip("shared");
+    let layers = [shared.clone(), Layer::gzip("own")];
+    let hand = Hand::new(&registry.host());
+    for (seed, name) in [("a", "team/app"), ("b", "team/base")] {
+        hand.push(name, "v1", &Image::of(seed, "amd64", &layers).into());
+    }
+    let digest = shared.blob.digest;
+    registry.store().remove_layer_link("team/app", &digest);
+    let service = TokenServer::start(registry.directory(), Terms::of_seconds(300));
+    registry.restart_with(&service.configuration());
+    let login = Login::of_the_tests();
+    let sweep = || {
+        let probe = Probe::once().args(["--username", &login.user]);
+        probe
+            .password_file(&login.password)
+            .arg(registry.host())
+            .run()
+    };
+    let outcome = sweep();
+    let mount = commands(&finding(&outcome, &digest), "mount");
+    let said = Shell::new().with_netrc(&login).paste_elsewhere(&mount);
+    assert_eq!(said, "201\n", "{mount}");
+    assert_intact(&sweep());
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(super) fn verify(sources: &Sources) -> Result<Settings, UsageError> {
         log_format: process.report.log_format,
         expectations: Some(process.expect.into()),
         publish: Publish::default(),
+        known: Vec::new(),
         service: None,
     })
 }

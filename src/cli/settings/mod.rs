@@ -30,7 +30,8 @@ use super::output::Output;
 use super::suggest;
 use crate::crawl::{Expectations, Policy, Scope};
 use crate::http::{Config, Endpoint};
-use crate::service::{Gateway, Publish, Target};
+use crate::model::Record;
+use crate::service::{Gateway, Publish, Target, state};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -83,6 +84,8 @@ pub(super) struct Settings {
     pub(super) fail_on: Vec<FailOn>,
     pub(super) log_format: LogFormat,
     pub(super) publish: Publish,
+    /// What is known of registries from before.
+    pub(super) known: Vec<Record>,
     /// What is needed besides to go on sweeping; `None` for a single sweep.
     pub(super) service: Option<Service>,
 }
@@ -142,6 +145,7 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
     }
     check_names(&targets, &resolved)?;
     let publish = publish(&args.service).map_err(|error| process.locate(error))?;
+    let known = known(args.service.state.as_deref()).map_err(|error| process.locate(error))?;
     if args.print_config {
         let text = print::render(sources, &process, &resolved, &origin);
         return Ok(Job::Print(text));
@@ -161,6 +165,7 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
         fail_on: args.report.fail_on.clone(),
         log_format: args.report.log_format,
         publish,
+        known,
         service: (!args.once).then_some(service),
     })))
 }
@@ -213,6 +218,20 @@ fn publish(args: &ServiceArgs) -> Result<Publish, UsageError> {
     Ok(Publish {
         gateway: gateway.map_err(|error| UsageError(error.to_string()))?,
         textfile: args.textfile.clone(),
+        state: args.state.clone(),
+    })
+}
+
+/// A file that cannot be gone on from is an error: to begin anew would overwrite what it knows.
+fn known(state: Option<&Path>) -> Result<Vec<Record>, UsageError> {
+    let Some(path) = state else {
+        return Ok(Vec::new());
+    };
+    state::read(path).map_err(|error| {
+        let path = path.display();
+        UsageError(format!(
+            "--state {path}: {error}; name another file, or remove this one to begin anew"
+        ))
     })
 }
 

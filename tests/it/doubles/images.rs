@@ -92,7 +92,11 @@ async fn a_tag_that_leads_nowhere_and_a_manifest_by_its_digest_have_trees() {
             "  layer intact"
         ]
     );
-    let names: Vec<_> = sweep.images.iter().map(|image| image.name()).collect();
+    let names: Vec<_> = sweep
+        .images
+        .iter()
+        .map(registry_probe::model::Image::name)
+        .collect();
     let by_digest = format!("app@{}", image.digest);
     assert_eq!(names, ["app:absent", by_digest.as_str()]);
 }

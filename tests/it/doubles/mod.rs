@@ -19,5 +19,6 @@ mod products;
 mod races;
 mod redirects;
 mod renewal;
+mod repairs;
 mod rules;
 mod zoo;

@@ -65,8 +65,18 @@ impl Shell {
         self
     }
 
-    /// Pastes some text: it has to succeed, and gives what it prints.
+    /// Pastes some text on the host of a registry: it has to succeed, and gives what it prints.
     pub(crate) fn paste(&self, registry: &mut Registry, text: &str) -> String {
+        let data = registry.data();
+        self.run(text, &data, || registry.restart())
+    }
+
+    /// Pastes some text where there is no registry.
+    pub(crate) fn paste_elsewhere(&self, text: &str) -> String {
+        self.run(text, self.desk.path(), || panic!("no registry is here"))
+    }
+
+    fn run(&self, text: &str, data: &Path, mut restart: impl FnMut()) -> String {
         let (wanted, done) = (self.on_desk("wanted"), self.on_desk("done"));
         let mut command = Command::new("sh");
         command
@@ -76,7 +86,7 @@ impl Shell {
             .env("HOME", self.desk.path())
             .env("TMPDIR", self.desk.path())
             .env("DESK", self.desk.path())
-            .env("REGISTRY_DATA", registry.data())
+            .env("REGISTRY_DATA", data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -88,7 +98,7 @@ impl Shell {
         while child.try_wait().expect("a child can be asked").is_none() {
             if wanted.exists() {
                 fs::remove_file(&wanted).expect("a file can be removed");
-                registry.restart();
+                restart();
                 fs::write(&done, "").expect("a file is written");
             }
             if start.elapsed() > LIMIT {
