@@ -6,6 +6,7 @@ set -eu
 # A package, and the programs that the tests take from it.
 needs='
 apache2-utils htpasswd
+bsdutils script
 buildah buildah
 chromium chromium
 chromium-driver chromedriver
@@ -13,6 +14,7 @@ curl curl
 docker-registry docker-registry
 golang-github-containers-common /etc/containers/policy.json
 jq jq
+libxml2-utils xmllint
 nginx nginx
 openssl openssl
 skopeo skopeo

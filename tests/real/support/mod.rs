@@ -13,6 +13,7 @@ pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod listening;
 pub(crate) mod nginx;
+pub(crate) mod paste;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod prometheus;
