@@ -22,11 +22,13 @@ prometheus-alertmanager prometheus-alertmanager
 prometheus-pushgateway prometheus-pushgateway
 python3-venv python3
 skopeo skopeo
+systemd systemd-analyze
 '
 
-# What checks manifests against the schemas of Kubernetes, which it brings along. It is no package of
-# Debian's, so it lives in an environment of its own beside what is built; the tests look for it there.
-validate=1.37.0
+# What checks manifests, compose files and pipelines against schemas, which it brings along. It is no
+# package of Debian's, so it lives in an environment of its own beside what is built; the tests look for
+# it there.
+checkers='kubernetes-validate==1.37.0 check-jsonschema==0.39.0'
 tools=$(cd "$(dirname "$0")/.." && pwd)/target/tools
 
 # The programs of servers lie outside the path of ordinary users.
@@ -84,13 +86,14 @@ install_packages() {
 }
 
 # Makes the environment, or brings it to the version that is wanted.
-install_validate() {
-    say "installing: kubernetes-validate $validate"
+install_checkers() {
+    say "installing: $checkers"
     if ! python3 -m venv --clear "$tools"; then
         install_packages python3-venv
         /usr/bin/python3 -m venv --clear "$tools"
     fi
-    "$tools/bin/pip" install --quiet --disable-pip-version-check "kubernetes-validate==$validate" >&2
+    # shellcheck disable=SC2086
+    "$tools/bin/pip" install --quiet --disable-pip-version-check $checkers >&2
 }
 
 packages=$(missing packages)
@@ -106,8 +109,10 @@ if [ -n "$things" ]; then
     exit 1
 fi
 
-if ! "$tools/bin/pip" freeze 2>/dev/null | grep -qx "kubernetes-validate==$validate"; then
-    install_validate
+# What is installed is written down when it is complete.
+if [ "$(cat "$tools/checkers" 2>/dev/null)" != "$checkers" ]; then
+    install_checkers
+    printf '%s\n' "$checkers" >"$tools/checkers"
 fi
 
 # The tests hold docker-registry to what this series answers.
