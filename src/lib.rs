@@ -9,6 +9,7 @@
 //! - [`http`]: that seam over the OCI Distribution API. [`crawl`]: the walk and its judge. The two
 //!   are siblings and do not know each other.
 //! - [`report`]: a `Sweep` as text or JSON, and an [`model::Examination`] likewise.
+//! - [`service`]: the long-running process, its endpoints, and handing results on.
 //! - [`cli`]: arguments, settings, exit codes, and the run that puts it all together.
 
 pub mod cli;
@@ -17,3 +18,4 @@ pub mod http;
 pub mod model;
 pub mod registry;
 pub mod report;
+pub mod service;

@@ -5,6 +5,7 @@
 //! answer is good or bad is for the judge to say.
 
 use std::future::Future;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -54,6 +55,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// What the registry wants its clients to know (`Warning: 299`, distribution-spec, "Warnings"),
     /// each once. For people to read, not to act upon.
     fn notices(&self) -> Vec<String>;
+
+    /// When the registry's TLS certificate expires, if one was seen.
+    fn certificate_end(&self) -> Option<SystemTime>;
 
     /// What this registry and all its clones have cost so far.
     fn traffic(&self) -> Traffic;

@@ -151,6 +151,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         skip_tls_verify: false,
         concurrency,
         timeout: Duration::from_secs(10),
+        meter: std::sync::Arc::default(),
     })?;
     Ok(sweep(&registry, &policy, &CancellationToken::new()).await)
 }

@@ -34,12 +34,15 @@ impl Exit {
         }
     }
 
-    /// What some sweeps come to together. Broken wins over unverified.
-    pub(super) fn of(sweeps: &[Sweep], fail_on: &[FailOn]) -> Self {
+    /// What some sweeps come to together. Broken wins over unverified, and a result that could not be
+    /// handed on is as good as none.
+    pub(super) fn of(sweeps: &[Sweep], is_published: bool, fail_on: &[FailOn]) -> Self {
         let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
         if counts(FailOn::Broken) && sweeps.iter().any(|sweep| !sweep.findings.is_empty()) {
             Self::Broken
-        } else if counts(FailOn::Unverified) && sweeps.iter().any(|sweep| !sweep.is_complete()) {
+        } else if counts(FailOn::Unverified)
+            && (!is_published || sweeps.iter().any(|sweep| !sweep.is_complete()))
+        {
             Self::Unverified
         } else {
             Self::Intact

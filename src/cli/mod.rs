@@ -7,6 +7,7 @@ mod exit;
 mod image;
 mod run;
 mod settings;
+mod signals;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -15,8 +16,8 @@ use clap::FromArgMatches as _;
 
 pub use exit::Exit;
 
-use args::{Cli, Command};
-use settings::{Job, Surroundings};
+use args::{Cli, Command, LogFormat, VerifyArgs};
+use settings::{Job, Surroundings, UsageError};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
@@ -31,12 +32,7 @@ pub fn main() -> Exit {
             return if is_error { Exit::Usage } else { Exit::Intact };
         }
     };
-    let (verbose, quiet) = match &cli.command {
-        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
-        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
-        None => (cli.sweep.report.verbose, cli.sweep.report.quiet),
-    };
-    log_to_stderr(verbose, quiet);
+    log_to_stderr(&cli);
     let around = Surroundings {
         user_id: std::fs::metadata("/proc/self")
             .ok()
@@ -44,7 +40,7 @@ pub fn main() -> Exit {
         environment: environment(),
         stdin: read_stdin,
     };
-    let job = match Job::resolve(cli, &around) {
+    let job = match Job::resolve(cli.clone(), &around) {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
@@ -54,7 +50,14 @@ pub fn main() -> Exit {
     };
     let color = uses_color(&around);
     match job {
-        Job::Sweep(settings) => runtime.block_on(run::run(settings, color)),
+        Job::Sweep(settings) => {
+            // Files are read again, and what was typed stays.
+            let reload = move || match Job::resolve(cli.clone(), &around)? {
+                Job::Sweep(settings) => Ok(settings),
+                Job::Examine(_) => Err(UsageError("this is not a sweep".into())),
+            };
+            runtime.block_on(run::run(settings, color, reload))
+        }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
     }
 }
@@ -93,17 +96,33 @@ fn uses_color(around: &Surroundings) -> bool {
     std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 
-fn log_to_stderr(verbose: u8, quiet: bool) {
+fn log_to_stderr(cli: &Cli) {
+    let text = LogFormat::Text;
+    let (verbose, quiet, format) = match &cli.command {
+        Some(Command::Verify(VerifyArgs { report, .. })) => {
+            (report.verbose, report.quiet, report.log_format)
+        }
+        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet, text),
+        None => {
+            let report = &cli.sweep.report;
+            // A service says what each sweep came to; a single sweep prints a report.
+            let more = u8::from(!cli.sweep.once);
+            (report.verbose + more, report.quiet, report.log_format)
+        }
+    };
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, 0) => "warn",
         (_, 1) => "registry_probe=info,warn",
         (_, _) => "registry_probe=debug,info",
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }

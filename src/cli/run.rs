@@ -1,26 +1,49 @@
 //! The composition root: builds the parts from the settings, runs them, and prints what came of it.
 
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::args::OutputArg;
 use super::exit::Exit;
-use super::settings::{Settings, Target};
-use crate::crawl;
+use super::settings::{Service, Settings, UsageError};
+use super::signals::Signals;
 use crate::http::HttpRegistry;
-use crate::report;
+use crate::model::{Record, Sweep};
+use crate::service::{Plan, Target};
+use crate::{crawl, report, service};
 
-/// Sweeps every target side by side and prints one report of all.
-pub(super) async fn run(settings: Settings, color: bool) -> Exit {
+/// How long results may take to be handed on once the process was told to end.
+const LAST_PUSH: Duration = Duration::from_secs(3);
+
+/// Sweeps once and reports, or goes on sweeping, as the settings say. `reload` resolves them anew.
+pub(super) async fn run(
+    settings: Settings,
+    color: bool,
+    reload: impl Fn() -> Result<Settings, UsageError> + Send + Sync + 'static,
+) -> Exit {
     let cancel = CancellationToken::new();
     let signals = match Signals::listen(&cancel) {
         Ok(signals) => signals,
         Err(error) => return super::usage_error(&format!("signals cannot be awaited: {error}")),
     };
+    match &settings.service {
+        None => once(settings, color, &signals, &cancel).await,
+        Some(service) => {
+            let listen = service.listen;
+            serve(settings, listen, signals, cancel, reload).await
+        }
+    }
+}
+
+/// Sweeps every target side by side, prints one report of all, and hands the results on.
+async fn once(
+    settings: Settings,
+    color: bool,
+    signals: &Signals,
+    cancel: &CancellationToken,
+) -> Exit {
     let mut registries = Vec::new();
     for Target { http, policy } in settings.targets {
         let name = policy.registry.clone();
@@ -31,52 +54,78 @@ pub(super) async fn run(settings: Settings, color: bool) -> Exit {
     }
     let sweeps = registries
         .iter()
-        .map(|(registry, policy)| crawl::sweep(registry, policy, &cancel));
+        .map(|(registry, policy)| crawl::sweep(registry, policy, cancel));
     let sweeps = futures::future::join_all(sweeps).await;
+    let records: Vec<_> = sweeps.iter().map(record).collect();
     let text = match settings.output {
         OutputArg::Text => report::text::render(&sweeps, color),
         OutputArg::Json => report::json::render(&sweeps),
+        OutputArg::Prom => report::metrics::render(&records.iter().collect::<Vec<_>>()),
     };
     // Whoever closed the pipe has read enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
+    let publishing = settings.publish.publish(&records, &records);
+    let is_published = tokio::select! {
+        errors = publishing => errors.is_empty(),
+        () = signals.ended_for(LAST_PUSH) => false,
+    };
     signals
         .exit()
-        .unwrap_or_else(|| Exit::of(&sweeps, &settings.fail_on))
+        .unwrap_or_else(|| Exit::of(&sweeps, is_published, &settings.fail_on))
 }
 
-/// SIGINT and SIGTERM, which end a sweep early.
-struct Signals {
-    was_interrupted: Arc<AtomicBool>,
-    was_terminated: Arc<AtomicBool>,
+fn record(sweep: &Sweep) -> Record {
+    let mut record = Record::new(sweep.registry.clone());
+    record.absorb(sweep.clone());
+    record
 }
 
-impl Signals {
-    fn listen(cancel: &CancellationToken) -> std::io::Result<Self> {
-        let signals = Self {
-            was_interrupted: Arc::default(),
-            was_terminated: Arc::default(),
-        };
-        for (kind, seen) in [
-            (SignalKind::interrupt(), &signals.was_interrupted),
-            (SignalKind::terminate(), &signals.was_terminated),
-        ] {
-            let (mut stream, seen, cancel) = (signal(kind)?, Arc::clone(seen), cancel.clone());
-            tokio::spawn(async move {
-                stream.recv().await;
-                seen.store(true, Ordering::Relaxed);
-                cancel.cancel();
-            });
+async fn serve(
+    settings: Settings,
+    listen: std::net::SocketAddr,
+    mut signals: Signals,
+    cancel: CancellationToken,
+    reload: impl Fn() -> Result<Settings, UsageError>,
+) -> Exit {
+    let listener = match tokio::net::TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(error) => return super::usage_error(&format!("--listen {listen}: {error}")),
+    };
+    // Port 0 is for whoever wants any, and then needs to know which.
+    let address = listener.local_addr().unwrap_or(listen);
+    tracing::info!("serving http://{address}/");
+    let Some(first) = plan(settings) else {
+        return super::usage_error("--once cannot be served");
+    };
+    let (sender, plans) = tokio::sync::mpsc::channel(1);
+    let serving = service::serve(listener, first, plans, cancel);
+    let mut serving = std::pin::pin!(serving);
+    let served = loop {
+        tokio::select! {
+            served = &mut serving => break served,
+            () = signals.hung_up() => match reload().map(plan) {
+                Ok(Some(plan)) => {
+                    tracing::info!("the configuration was read again; sweeping anew");
+                    // A plan that is waiting to be taken up is as new as this one.
+                    let _ = sender.try_send(plan);
+                }
+                Ok(None) => tracing::error!("the configuration now asks for a single sweep; going on as before"),
+                Err(error) => tracing::error!("the configuration is not usable, going on as before: {error}"),
+            },
         }
-        Ok(signals)
+    };
+    match served {
+        Ok(()) => signals.exit().unwrap_or(Exit::Intact),
+        Err(error) => super::usage_error(&format!("the endpoints cannot be served: {error}")),
     }
+}
 
-    fn exit(&self) -> Option<Exit> {
-        if self.was_interrupted.load(Ordering::Relaxed) {
-            Some(Exit::Interrupted)
-        } else if self.was_terminated.load(Ordering::Relaxed) {
-            Some(Exit::Terminated)
-        } else {
-            None
-        }
-    }
+/// What the service needs of the settings; `None` if they are for a single sweep.
+fn plan(settings: Settings) -> Option<Plan> {
+    let Service { interval, .. } = settings.service?;
+    Some(Plan {
+        targets: settings.targets,
+        interval,
+        publish: settings.publish,
+    })
 }

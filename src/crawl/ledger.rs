@@ -162,6 +162,7 @@ impl Ledger {
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,
+            certificate_expires_at: None,
         }
     }
 

@@ -344,7 +344,12 @@ impl<'a, R: Registry> Crawl<'a, R> {
         for notice in self.registry.notices() {
             self.ledger.warn(&format!("the registry says: {notice}"));
         }
-        self.ledger.close(self.registry.traffic(), cut_short)
+        let certificate_expires_at = self.registry.certificate_end();
+        let sweep = self.ledger.close(self.registry.traffic(), cut_short);
+        Sweep {
+            certificate_expires_at,
+            ..sweep
+        }
     }
 }
 

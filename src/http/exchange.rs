@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE, WARNING};
+use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
 use super::auth::{Auth, Authorization, AuthorizationKind, Scope};
 use super::challenge::{self, Challenge};
 use super::classify::{self, Failure};
-use super::meter::Meter;
+use super::meter::{Asked, Meter};
 use super::pace::{LONGEST_PAUSE, Pool};
+use super::remarks::Remarks;
 use super::reply::{Body, Read, Reply};
 use crate::model::{ObstacleReason, shorten};
 
@@ -33,6 +35,7 @@ pub(super) struct Exchange {
     /// For the targets of redirects, which are other hosts with limits of their own.
     pub(super) storage_pool: Arc<Pool>,
     pub(super) meter: Arc<Meter>,
+    pub(super) remarks: Arc<Remarks>,
     pub(super) timeout: Duration,
 }
 
@@ -82,12 +85,19 @@ impl Exchange {
             .when(|failure: &Failure| {
                 failures += 1;
                 let is_limit = failure.obstacle.reason == ObstacleReason::RateLimited;
-                let most = if is_limit { RETRIES_WHEN_LIMITED } else { RETRIES };
+                let most = if is_limit {
+                    RETRIES_WHEN_LIMITED
+                } else {
+                    RETRIES
+                };
                 // A pause longer than a sweep waits is not transient as far as this sweep goes.
                 let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
                 failure.obstacle.is_transient() && !failure.is_final && failures <= most && waits
             })
-            .notify(|failure, delay| tracing::debug!(obstacle = %failure.obstacle, ?delay, "asking again"))
+            .notify(|failure, delay| {
+                self.meter.retry(failure.obstacle.reason);
+                tracing::debug!(obstacle = %failure.obstacle, ?delay, "asking again");
+            })
             .await
     }
 
@@ -171,6 +181,7 @@ impl Exchange {
         let mut redirected = false;
         let mut anonymous = None;
         let mut permit = self.registry_pool.enter().await?;
+        let _flight = self.meter.flight();
         for _ in 0..=MOST_REDIRECTS {
             let authorization = if redirected { anonymous.as_ref() } else { sent };
             let response = self.send(ask, &url, authorization, &request).await?;
@@ -225,8 +236,12 @@ impl Exchange {
         if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, authorization.header.clone());
         }
-        self.meter.request();
+        let began = Instant::now();
         let sent = tokio::time::timeout(self.timeout, builder.send()).await;
+        let status = sent.iter().flatten().map(Response::status).next();
+        let asked = Asked::of_path(ask.url.path());
+        self.meter
+            .request(asked, &ask.method, status, began.elapsed());
         let Ok(sent) = sent else {
             let detail = format!(
                 "{request}: no answer within {} s",
@@ -235,9 +250,8 @@ impl Exchange {
             return Err(Failure::new(ObstacleReason::Timeout, detail));
         };
         let response = sent.map_err(|error| classify::transport(&error, request))?;
-        for warning in response.headers().get_all(WARNING) {
-            self.meter.warning(warning.to_str().unwrap_or_default());
-        }
+        let is_own = url.origin() == self.base.origin();
+        self.remarks.note(&response, is_own);
         // A redirect's query is a signature, so only the host is named.
         tracing::debug!(
             request,

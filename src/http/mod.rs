@@ -6,6 +6,7 @@
 //! transport errors. `doctor` asks a few questions more, about the registry itself.
 
 mod auth;
+mod certificate;
 mod challenge;
 mod classify;
 mod credentials;
@@ -17,6 +18,7 @@ mod listing;
 mod meter;
 mod objects;
 mod pace;
+mod remarks;
 mod reply;
 mod secret;
 mod token;
@@ -24,21 +26,22 @@ mod token;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Method};
 
 pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
 pub use secret::Secret;
 
 use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
-use meter::Meter;
 use pace::Pool;
+use remarks::Remarks;
 use reply::{Read, Reply};
 use token::TokenService;
 
@@ -57,6 +60,8 @@ pub struct Config {
     pub concurrency: NonZeroUsize,
     /// The longest wait for a response's head, and for each next piece of its body.
     pub timeout: Duration,
+    /// Counts what is asked, for as long as its owner likes.
+    pub meter: Arc<Meter>,
 }
 
 /// Why there can be no client: the TLS configuration is unusable.
@@ -88,22 +93,24 @@ impl HttpRegistry {
     ///
     /// If the certificate authorities cannot be read, or the system's cannot be found.
     pub fn new(config: Config) -> Result<Self, ClientError> {
-        let meter = Arc::new(Meter::default());
+        let meter = &config.meter;
+        meter.limited_to(config.concurrency.get());
         let client = |keep: usize| build_client(&config, keep);
         let service = TokenService {
             client: client(1)?,
             timeout: config.timeout,
             registry_is_https: config.endpoint.is_https(),
-            meter: Arc::clone(&meter),
-            pool: Pool::new(config.concurrency.get()),
+            meter: Arc::clone(meter),
+            pool: Pool::new(config.concurrency.get(), Arc::clone(meter)),
         };
         let name = config.endpoint.name().to_owned();
         let auth = Arc::new(Auth::new(name, config.credentials.clone(), service));
         let concurrency = config.concurrency.get();
         let (registry_pool, storage_pool) = (
-            Arc::new(Pool::new(concurrency)),
-            Arc::new(Pool::new(concurrency)),
+            Arc::new(Pool::new(concurrency, Arc::clone(meter))),
+            Arc::new(Pool::new(concurrency, Arc::clone(meter))),
         );
+        let remarks = Arc::new(Remarks::default());
         let exchange = |client| {
             Arc::new(Exchange {
                 client,
@@ -111,7 +118,8 @@ impl HttpRegistry {
                 auth: Arc::clone(&auth),
                 registry_pool: Arc::clone(&registry_pool),
                 storage_pool: Arc::clone(&storage_pool),
-                meter: Arc::clone(&meter),
+                meter: Arc::clone(meter),
+                remarks: Arc::clone(&remarks),
                 timeout: config.timeout,
             })
         };
@@ -230,7 +238,11 @@ impl Registry for HttpRegistry {
     }
 
     fn notices(&self) -> Vec<String> {
-        self.exchange.meter.notices()
+        self.exchange.remarks.notices()
+    }
+
+    fn certificate_end(&self) -> Option<SystemTime> {
+        self.exchange.remarks.certificate_end()
     }
 
     fn traffic(&self) -> Traffic {

@@ -1,12 +1,13 @@
 //! Politeness towards one host: how many requests at a time, and when to wait.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::classify::Failure;
+use super::meter::Meter;
 use crate::model::ObstacleReason;
 
 /// The longest wait that a sweep sits out. A registry that asks for more is left alone, and what
@@ -21,6 +22,7 @@ const LONGEST_UNASKED: Duration = Duration::from_secs(60);
 pub(super) struct Pool {
     permits: Semaphore,
     pause: Mutex<Pause>,
+    meter: Arc<Meter>,
 }
 
 struct Pause {
@@ -29,8 +31,9 @@ struct Pause {
 }
 
 impl Pool {
-    pub(super) fn new(concurrency: usize) -> Self {
+    pub(super) fn new(concurrency: usize, meter: Arc<Meter>) -> Self {
         Self {
+            meter,
             permits: Semaphore::new(concurrency),
             pause: Mutex::new(Pause {
                 until: None,
@@ -75,8 +78,11 @@ impl Pool {
         if pause.until.is_none_or(|until| until <= Instant::now()) && retry_after.is_none() {
             pause.unasked = (pause.unasked * 2).min(LONGEST_UNASKED);
         }
-        let until = Instant::now() + length;
-        pause.until = Some(pause.until.map_or(until, |earlier| earlier.max(until)));
+        let now = Instant::now();
+        let (earlier, until) = (pause.until.unwrap_or(now).max(now), now + length);
+        self.meter
+            .throttled(until.saturating_duration_since(earlier));
+        pause.until = Some(earlier.max(until));
     }
 
     /// Notes that the host answers again.
@@ -102,7 +108,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn everybody_waits_for_the_end_of_the_pause() {
-        let pool = Pool::new(2);
+        let pool = Pool::new(2, Arc::default());
         let start = Instant::now();
         pool.throttled(Some(Duration::from_secs(7)));
         pool.throttled(Some(Duration::from_secs(3)));
@@ -113,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_that_is_too_long_is_an_obstacle_at_once() {
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, Arc::default());
         pool.throttled(Some(Duration::from_secs(3600)));
         let start = Instant::now();
         let failure = pool.enter().await.map(drop).expect_err("too long to wait");
@@ -124,7 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn unasked_pauses_double_until_an_answer() {
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, Arc::default());
         let mut waits = Vec::new();
         for _ in 0..3 {
             pool.throttled(None);

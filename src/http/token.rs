@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::AUTHORIZATION;
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
 use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
 use super::credentials::Credentials;
-use super::meter::Meter;
+use super::meter::{Asked, Meter};
 use super::pace::{LONGEST_PAUSE, Pool};
 use super::secret::{Secret, basic_header};
 use crate::model::{Obstacle, ObstacleReason, shorten};
@@ -174,13 +175,14 @@ impl TokenService {
             if is_post { "POST" } else { "GET" }
         );
         let _permit = self.pool.enter().await?;
-        self.meter.request();
         tracing::debug!(host, "token request");
-        let mut response = request
-            .timeout(self.timeout)
-            .send()
-            .await
-            .map_err(|error| classify::transport(&error, &what))?;
+        let began = Instant::now();
+        let sent = request.timeout(self.timeout).send().await;
+        let method = if is_post { Method::POST } else { Method::GET };
+        let status = sent.as_ref().ok().map(Response::status);
+        self.meter
+            .request(Asked::Token, &method, status, began.elapsed());
+        let mut response = sent.map_err(|error| classify::transport(&error, &what))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let retry_after = classify::retry_after(response.headers());
@@ -272,7 +274,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             registry_is_https,
             meter: Arc::default(),
-            pool: Pool::new(1),
+            pool: Pool::new(1, Arc::default()),
         }
     }
 

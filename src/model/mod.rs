@@ -5,6 +5,7 @@ mod document;
 mod examination;
 mod name;
 mod outcome;
+mod record;
 mod sample;
 mod sweep;
 mod text;
@@ -20,6 +21,7 @@ pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,
 };
+pub use record::{Glance, Known, Record};
 pub use sample::{
     BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,
     Pull, Range, Sample, StatedDigest, StatedLength,

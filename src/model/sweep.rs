@@ -151,6 +151,8 @@ pub struct Sweep {
     pub skipped: BTreeMap<Exemption, u64>,
     /// What a reader should know besides, such as that there was nothing to check.
     pub warnings: Vec<String>,
+    /// When the registry's TLS certificate expires, if it showed one.
+    pub certificate_expires_at: Option<SystemTime>,
 }
 
 impl Sweep {

@@ -249,6 +249,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         unverified: Vec::new(),
         skipped: std::collections::BTreeMap::new(),
         warnings: Vec::new(),
+        certificate_expires_at: None,
     }
 }
 

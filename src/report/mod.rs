@@ -5,6 +5,8 @@
 pub mod doctor;
 pub mod json;
 pub mod json_doctor;
+pub mod metrics;
+pub mod page;
 pub mod text;
 
 mod broken;

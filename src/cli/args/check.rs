@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{CHECKS, positive_duration};
 use crate::model::{Depth, Mode};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = CHECKS)]
 pub(in crate::cli) struct CheckArgs {
     /// How closely to look at blobs

@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 
 use super::{CONNECTION, positive_duration};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = CONNECTION)]
 pub(in crate::cli) struct ConnectionArgs {
     /// The user to log in as [default: what docker and podman have stored]

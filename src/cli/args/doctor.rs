@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::REPORT;
 use super::connection::ConnectionArgs;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct DoctorArgs {
     /// Registries to examine: `HOST[:PORT]` or a URL; https unless it is loopback or says http
     #[arg(value_name = "REGISTRY")]

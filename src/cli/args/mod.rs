@@ -4,6 +4,7 @@ mod check;
 mod connection;
 mod doctor;
 mod report;
+mod service;
 mod sweep;
 mod verify;
 
@@ -14,7 +15,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub(super) use check::CheckArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::{DoctorArgs, PageArg};
-pub(super) use report::{FailOn, OutputArg, ReportArgs};
+pub(super) use report::{FailOn, LogFormat, OutputArg};
+pub(super) use service::ServiceArgs;
 pub(super) use sweep::SweepArgs;
 pub(super) use verify::VerifyArgs;
 
@@ -23,7 +25,7 @@ pub(super) use verify::VerifyArgs;
 /// Walks every tag to its index, manifests, configs and layers over the OCI Distribution API, as a
 /// container runtime would, and says what is broken, what could not be checked, and what was left
 /// out. It never writes to a registry.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "probe", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -42,7 +44,7 @@ pub(super) fn command() -> clap::Command {
     command.mut_subcommands(|subcommand| subcommand.mut_args(hide))
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
     /// Check these images only, without asking for any list
     #[command(after_help = EXIT_CODES)]
@@ -59,6 +61,7 @@ const SCOPE: &str = "Scope";
 const CHECKS: &str = "Checks";
 const CONNECTION: &str = "Connection";
 const REPORT: &str = "Report";
+const SERVICE: &str = "Service";
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::REPORT;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = REPORT)]
 pub(in crate::cli) struct ReportArgs {
     /// The form of the report on standard output
@@ -22,6 +22,10 @@ pub(in crate::cli) struct ReportArgs {
     )]
     pub(in crate::cli) fail_on: Vec<FailOn>,
 
+    /// The form of the log on standard error
+    #[arg(long, value_enum, env = "PROBE_LOG_FORMAT", default_value = "text")]
+    pub(in crate::cli) log_format: LogFormat,
+
     /// Say more on standard error; twice for every request
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(in crate::cli) verbose: u8,
@@ -36,6 +40,16 @@ pub(in crate::cli) enum OutputArg {
     /// For people
     Text,
     /// For programs, by docs/report.schema.json
+    Json,
+    /// Metrics, as /metrics has them
+    Prom,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object a line
     Json,
 }
 

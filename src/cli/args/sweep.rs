@@ -10,9 +10,10 @@ use clap::builder::FalseyValueParser;
 use super::check::CheckArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
+use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
     /// Registries to sweep: `HOST[:PORT]` or a URL; https unless it is loopback or says http
     #[arg(value_name = "REGISTRY")]
@@ -57,6 +58,8 @@ pub(in crate::cli) struct SweepArgs {
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(in crate::cli) service: ServiceArgs,
     #[command(flatten)]
     pub(in crate::cli) report: ReportArgs,
 }

@@ -9,7 +9,7 @@ use super::check::CheckArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct VerifyArgs {
     /// Images to check: HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST
     #[arg(value_name = "IMAGE", required = true)]

@@ -1,6 +1,7 @@
 //! How to reach a registry, and as whom: options and files resolved into the HTTP side's configuration.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Surroundings, UsageError, read, usage};
 use crate::cli::args::ConnectionArgs;
@@ -38,6 +39,7 @@ impl<'a> Connect<'a> {
             skip_tls_verify: self.args.insecure_skip_tls_verify,
             concurrency: self.args.concurrency,
             timeout: self.args.timeout,
+            meter: Arc::default(),
         }
     }
 }

@@ -3,18 +3,21 @@
 mod connect;
 mod scope;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 pub(super) use connect::Connect;
 pub(super) use scope::{is_plain, parse_repository};
 
-use super::args::{CheckArgs, Cli, Command, FailOn, OutputArg, ReportArgs, SweepArgs, VerifyArgs};
+use super::args::{CheckArgs, Cli, Command, FailOn, OutputArg, ServiceArgs, SweepArgs, VerifyArgs};
 use super::doctor::Examinations;
 use super::image::parse_image;
 use crate::crawl::{Filter, Policy, Scope, Source};
 use crate::http::{Config, Endpoint};
+use crate::service::{Gateway, Publish, Target};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -39,12 +42,15 @@ pub(super) struct Settings {
     pub(super) targets: Vec<Target>,
     pub(super) output: OutputArg,
     pub(super) fail_on: Vec<FailOn>,
+    pub(super) publish: Publish,
+    /// What is needed besides to go on sweeping; `None` for a single sweep.
+    pub(super) service: Option<Service>,
 }
 
-/// One registry to sweep.
-pub(super) struct Target {
-    pub(super) http: Config,
-    pub(super) policy: Policy,
+/// What the service needs to know.
+pub(super) struct Service {
+    pub(super) interval: Duration,
+    pub(super) listen: SocketAddr,
 }
 
 /// Something that was typed or configured and cannot be used: what, and then what to do.
@@ -79,13 +85,8 @@ impl Surroundings {
 }
 
 fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    if !args.once {
-        return usage(
-            "say what to do: `probe --once REGISTRY` or `probe verify IMAGE` (`probe --help` tells more)",
-        );
-    }
     let registries = if args.registries.is_empty() {
-        registry_from_environment(around, "probe --once HOST[:PORT]")?
+        registry_from_environment(around, "probe HOST[:PORT]")?
     } else {
         args.registries.clone()
     };
@@ -97,15 +98,55 @@ fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError>
         let policy = policy(&http, &args.check, scope.clone(), args.confirm_after);
         targets.push(Target { http, policy });
     }
-    Ok(settings(targets, args.report))
+    rename(&mut targets, &args, around)?;
+    let service = Service {
+        interval: args.service.interval,
+        listen: args.service.listen,
+    };
+    Ok(Settings {
+        targets,
+        output: args.report.output,
+        fail_on: args.report.fail_on,
+        publish: publish(&args.service, around)?,
+        service: (!args.once).then_some(service),
+    })
 }
 
-fn settings(targets: Vec<Target>, report: ReportArgs) -> Settings {
-    Settings {
-        targets,
-        output: report.output,
-        fail_on: report.fail_on,
+/// Gives the registry the name that it is to have in metrics. Two registries of one name could not be
+/// told apart there.
+fn rename(
+    targets: &mut [Target],
+    args: &SweepArgs,
+    around: &Surroundings,
+) -> Result<(), UsageError> {
+    let given = args.service.instance.as_deref();
+    if let Some(name) = given.or(around.first(&["REGISTRY_INSTANCE"])) {
+        let [target] = targets else {
+            return usage("--instance names one registry, and there are several");
+        };
+        name.clone_into(&mut target.policy.registry);
     }
+    let mut names = BTreeSet::new();
+    for target in targets {
+        let name = &target.policy.registry;
+        if !names.insert(name.clone()) {
+            return usage(format!("{name} is named twice: once is enough"));
+        }
+    }
+    Ok(())
+}
+
+fn publish(args: &ServiceArgs, around: &Surroundings) -> Result<Publish, UsageError> {
+    let address = args.push_gateway.as_deref();
+    let gateway = address
+        .or(around.first(&["PUSHGATEWAY"]))
+        .map(|address| Gateway::new(address, &args.job))
+        .transpose()
+        .map_err(|error| UsageError(error.to_string()))?;
+    Ok(Publish {
+        gateway,
+        textfile: args.textfile.clone(),
+    })
 }
 
 fn policy(
@@ -169,7 +210,13 @@ fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageErro
         let policy = policy(&http, &args.check, scope, args.confirm_after);
         Target { http, policy }
     });
-    Ok(settings(targets.collect(), args.report))
+    Ok(Settings {
+        targets: targets.collect(),
+        output: args.report.output,
+        fail_on: args.report.fail_on,
+        publish: Publish::default(),
+        service: None,
+    })
 }
 
 #[cfg(test)]
@@ -297,7 +344,19 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named_and_says_what_to_do() {
         for (arguments, environment, expected) in [
-            (vec!["r.example"], vec![], "probe --once REGISTRY"),
+            (vec![], vec![], "no registry is named"),
+            (vec!["r", "r"], vec![], "named twice"),
+            (
+                vec!["r", "s", "--instance", "x"],
+                vec![],
+                "there are several",
+            ),
+            (
+                vec!["r", "--push-gateway", "ftp://x"],
+                vec![],
+                "--push-gateway",
+            ),
+            (vec!["r", "--interval", "0s"], vec![], "longer than nothing"),
             (vec!["--once"], vec![], "no registry is named"),
             (vec!["--once", "ftp://x"], vec![], "neither http nor https"),
             (

@@ -4,7 +4,6 @@
 //! One request after the other: the greeting as nobody, the login, the first page of the catalog,
 //! the tags of one repository, and one image as far as a sweep would pull it.
 
-mod certificate;
 mod lists;
 mod objects;
 
@@ -14,6 +13,7 @@ use std::time::SystemTime;
 use url::Url;
 
 use super::auth::Scheme;
+use super::certificate;
 use super::challenge;
 use super::classify::Failure;
 use super::credentials::CredentialSource;

@@ -32,6 +32,7 @@ async fn examine_as(
         skip_tls_verify: false,
         concurrency: NonZeroUsize::MIN,
         timeout: Duration::from_secs(5),
+        meter: std::sync::Arc::default(),
     };
     let named = repositories
         .iter()

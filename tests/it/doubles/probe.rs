@@ -59,6 +59,7 @@ impl<'a> Probe<'a> {
             skip_tls_verify: false,
             concurrency: at_a_time(4),
             timeout: Duration::from_secs(5),
+            meter: std::sync::Arc::default(),
         };
         Self {
             registry,

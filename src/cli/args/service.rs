@@ -1,0 +1,47 @@
+//! The options of the service: when to sweep, where to listen, where to hand results on to.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{SERVICE, positive_duration};
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = SERVICE)]
+pub(in crate::cli) struct ServiceArgs {
+    /// From the beginning of one sweep to that of the next
+    #[arg(long, value_name = "TIME", env = "PROBE_INTERVAL", default_value = "15m", value_parser = positive_duration)]
+    pub(in crate::cli) interval: Duration,
+
+    /// Serve /metrics and the status page at this address
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "PROBE_LISTEN",
+        default_value = "0.0.0.0:9464"
+    )]
+    pub(in crate::cli) listen: SocketAddr,
+
+    /// Push each result to this Pushgateway, with --once, too
+    #[arg(long, value_name = "URL", env = "PROBE_PUSH_GATEWAY")]
+    pub(in crate::cli) push_gateway: Option<String>,
+
+    /// The job that results are pushed as
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "PROBE_JOB",
+        default_value = "registry_integrity_probe"
+    )]
+    pub(in crate::cli) job: String,
+
+    /// What the registry is called in metrics and reports, if there is one [default: its address]
+    #[arg(long, value_name = "NAME", env = "PROBE_INSTANCE")]
+    pub(in crate::cli) instance: Option<String>,
+
+    /// Write metrics to this file, for the node exporter's textfile collector, with --once, too
+    #[arg(long, value_name = "FILE", env = "PROBE_TEXTFILE")]
+    pub(in crate::cli) textfile: Option<PathBuf>,
+}

@@ -1,0 +1,375 @@
+//! What is known of one registry across sweeps: each sweep is absorbed, and what it could not
+//! re-verify stays as it was known.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use super::name::Repository;
+use super::sweep::{Finding, Listed, Sweep, Verdict};
+
+/// Sweeps of which a [`Glance`] is kept: a day of them at the default interval.
+const MOST_GLANCES: usize = 96;
+
+/// What is known of one registry, as of its last sweep and, where that one was blind, of those before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The registry's name as it stands in image references.
+    pub registry: String,
+    /// Every repository that is known to be there, by name.
+    pub repositories: BTreeMap<Repository, Known>,
+    /// The last sweep, as it was.
+    pub last: Option<Sweep>,
+    /// When the last sweep that reached everything ended.
+    pub last_complete: Option<SystemTime>,
+    /// The last sweeps in brief, the oldest first.
+    pub glances: VecDeque<Glance>,
+    /// Whether the last sweep found an empty catalog where there had been repositories.
+    is_suddenly_empty: bool,
+}
+
+/// What is known of one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Broken objects; `None` if not even one whole look at the repository succeeded so far, and what
+    /// could be seen was intact.
+    pub failures: Option<u64>,
+    /// The broken objects themselves. Fewer than `failures` only where another process counted them.
+    pub findings: Vec<Finding>,
+    /// When everything in it was last verified and intact.
+    pub last_success: Option<SystemTime>,
+    /// Whether the last sweep verified all of it, so that nothing here is older than that sweep.
+    pub is_current: bool,
+}
+
+/// One sweep in brief.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// When it ended.
+    pub finished_at: SystemTime,
+    /// How long it took.
+    pub duration: Duration,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Whether it reached everything in scope.
+    pub is_complete: bool,
+    /// Broken objects.
+    pub broken: u64,
+    /// Objects without a verdict.
+    pub unverified: u64,
+}
+
+impl Record {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(registry: impl Into<String>) -> Self {
+        Self {
+            registry: registry.into(),
+            repositories: BTreeMap::new(),
+            last: None,
+            last_complete: None,
+            glances: VecDeque::new(),
+            is_suddenly_empty: false,
+        }
+    }
+
+    /// Takes in the next sweep. What it verified replaces what was known; a repository that it could
+    /// not verify to the end keeps its known failures; one that the registry no longer lists is
+    /// forgotten.
+    pub fn absorb(&mut self, sweep: Sweep) {
+        if self.knows_all_names(&sweep) {
+            let listed: BTreeSet<_> = sweep
+                .repositories
+                .iter()
+                .map(|result| &result.name)
+                .collect();
+            self.repositories.retain(|name, _| listed.contains(name));
+        }
+        self.repositories
+            .values_mut()
+            .for_each(|known| known.is_current = false);
+        let mut found = BTreeMap::<_, Vec<Finding>>::new();
+        for finding in &sweep.findings {
+            let inside = found.entry(&finding.repository).or_default();
+            inside.push(finding.clone());
+        }
+        for result in &sweep.repositories {
+            let findings = found.remove(&result.name).unwrap_or_default();
+            let known = self.repositories.entry(result.name.clone()).or_default();
+            if result.unverified == 0 {
+                known.replace(findings, sweep.finished_at);
+            } else {
+                known.merge(findings);
+            }
+        }
+        if sweep.is_complete() {
+            self.last_complete = Some(sweep.finished_at);
+        }
+        if self.glances.len() == MOST_GLANCES {
+            self.glances.pop_front();
+        }
+        self.glances.push_back(Glance::of(&sweep));
+        self.last = Some(sweep);
+    }
+
+    /// Takes in what another process knew of a repository: its number of broken objects, and when
+    /// it was last intact. Counts only where the last sweep was blind.
+    pub fn recall(
+        &mut self,
+        repository: Repository,
+        failures: u64,
+        last_success: Option<SystemTime>,
+    ) {
+        let is_listed = matches!(
+            self.last.as_ref().map(|sweep| &sweep.listed),
+            Some(Listed::Catalog | Listed::Named | Listed::Images(_))
+        );
+        if is_listed && !self.repositories.contains_key(&repository) {
+            return;
+        }
+        let known = self.repositories.entry(repository).or_default();
+        if !known.is_current {
+            known.failures = known.failures.max(Some(failures));
+            known.last_success = known.last_success.max(last_success);
+        }
+    }
+
+    /// All broken objects that are known, by repository.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.repositories.values().flat_map(|known| &known.findings)
+    }
+
+    /// The number of broken objects that are known.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        let known = self.repositories.values();
+        known.filter_map(|known| known.failures).sum()
+    }
+
+    /// Whether a repository that the sweep does not name is gone. An empty catalog is believed the
+    /// second time only: a store that is not mounted answers just so.
+    fn knows_all_names(&mut self, sweep: &Sweep) -> bool {
+        if matches!(sweep.listed, Listed::Failed(_)) {
+            return false;
+        }
+        let is_empty = sweep.repositories.is_empty() && !self.repositories.is_empty();
+        let is_believed = !is_empty || self.is_suddenly_empty;
+        self.is_suddenly_empty = is_empty && !is_believed;
+        is_believed
+    }
+}
+
+impl Known {
+    fn replace(&mut self, findings: Vec<Finding>, now: SystemTime) {
+        self.failures = Some(findings.len() as u64);
+        if findings.is_empty() {
+            self.last_success = Some(now);
+        }
+        self.findings = findings;
+        self.is_current = true;
+    }
+
+    /// Nobody knows whether what is not among `findings` was repaired or not looked at.
+    fn merge(&mut self, findings: Vec<Finding>) {
+        let same = |a: &Finding, b: &Finding| {
+            a.kind == b.kind && a.digest == b.digest && (a.digest.is_some() || a.tags == b.tags)
+        };
+        let known = std::mem::replace(&mut self.findings, findings);
+        for old in known {
+            if !self.findings.iter().any(|new| same(new, &old)) {
+                self.findings.push(old);
+            }
+        }
+        let count = self.findings.len() as u64;
+        if count > 0 || self.failures.is_some() {
+            self.failures = self.failures.max(Some(count));
+        }
+    }
+}
+
+impl Glance {
+    fn of(sweep: &Sweep) -> Self {
+        let duration = sweep.finished_at.duration_since(sweep.started_at);
+        Self {
+            finished_at: sweep.finished_at,
+            duration: duration.unwrap_or_default(),
+            verdict: sweep.verdict(),
+            is_complete: sweep.is_complete(),
+            broken: sweep.findings.len() as u64,
+            unverified: sweep.unverified_objects(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Counts, Defect, Depth, Evidence, Kind, Mode, Obstacle, ObstacleReason, Reason,
+        RepositoryResult, Tag, Unverified,
+    };
+
+    fn name(text: &str) -> Repository {
+        text.parse().expect("a name")
+    }
+
+    fn finding(repository: &str, tag: &str) -> Finding {
+        let tag: Tag = tag.parse().expect("a tag");
+        Finding {
+            repository: name(repository),
+            kind: Kind::Tag,
+            digest: None,
+            media_type: None,
+            size: None,
+            tags: vec![tag],
+            platforms: Vec::new(),
+            parent: None,
+            defect: Defect {
+                reason: Reason::NotFound,
+                evidence: Evidence::default(),
+            },
+            depth: Depth::Tail,
+            confirmations: 1,
+        }
+    }
+
+    /// A sweep that ended `at` seconds after the epoch. `repositories` are names, the tags that are
+    /// broken there, and the number of objects without a verdict.
+    fn sweep(at: u64, repositories: &[(&str, &[&str], u64)]) -> Sweep {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
+        let obstacle = Obstacle::new(ObstacleReason::Timeout, "slow");
+        let mut sweep = Sweep {
+            registry: "r.example".into(),
+            started_at: time,
+            finished_at: time,
+            depth: Depth::Tail,
+            mode: Mode::Private,
+            listed: Listed::Catalog,
+            counts: Counts::default(),
+            repositories: Vec::new(),
+            findings: Vec::new(),
+            unverified: Vec::new(),
+            skipped: BTreeMap::new(),
+            warnings: Vec::new(),
+            certificate_expires_at: None,
+        };
+        for &(repository, broken, unverified) in repositories {
+            let findings = broken.iter().map(|tag| finding(repository, tag));
+            sweep.findings.extend(findings);
+            sweep.repositories.push(RepositoryResult {
+                name: name(repository),
+                broken: broken.len() as u64,
+                unverified,
+            });
+            if unverified > 0 {
+                sweep.unverified.push(Unverified {
+                    repository: Some(name(repository)),
+                    obstacle: obstacle.clone(),
+                    count: unverified,
+                });
+            }
+        }
+        sweep
+    }
+
+    fn blind(at: u64) -> Sweep {
+        let mut sweep = sweep(at, &[]);
+        sweep.listed = Listed::Failed(Obstacle::new(ObstacleReason::Connect, "refused"));
+        sweep
+    }
+
+    fn record(sweeps: Vec<Sweep>) -> Record {
+        let mut record = Record::new("r.example");
+        for sweep in sweeps {
+            record.absorb(sweep);
+        }
+        record
+    }
+
+    fn failures(record: &Record, repository: &str) -> Option<u64> {
+        record.repositories.get(&name(repository))?.failures
+    }
+
+    #[test]
+    fn a_blind_sweep_keeps_what_was_known() {
+        let seen = sweep(1, &[("a", &["x", "y"], 0), ("b", &[], 0)]);
+        let record = record(vec![seen, blind(2)]);
+        assert_eq!(failures(&record, "a"), Some(2));
+        assert_eq!(failures(&record, "b"), Some(0));
+        assert_eq!(record.findings().count(), 2);
+        assert!(!record.repositories[&name("a")].is_current);
+        assert_eq!(
+            record.last_complete,
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn a_repository_that_was_half_seen_adds_and_clears_nothing() {
+        let half = sweep(2, &[("a", &["y"], 1), ("b", &["z"], 1), ("c", &[], 1)]);
+        let record = record(vec![sweep(1, &[("a", &["x"], 0), ("b", &[], 0)]), half]);
+        assert_eq!(failures(&record, "a"), Some(2));
+        assert_eq!(failures(&record, "b"), Some(1));
+        assert_eq!(failures(&record, "c"), None, "nothing is known of it");
+    }
+
+    #[test]
+    fn a_whole_look_replaces_what_was_known() {
+        let record = record(vec![
+            sweep(1, &[("a", &["x"], 0)]),
+            blind(2),
+            sweep(3, &[("a", &[], 0)]),
+        ]);
+        let known = &record.repositories[&name("a")];
+        assert_eq!((known.failures, known.findings.len()), (Some(0), 0));
+        assert_eq!(
+            known.last_success,
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(3))
+        );
+    }
+
+    #[test]
+    fn the_last_success_outlives_a_failure() {
+        let record = record(vec![
+            sweep(1, &[("a", &[], 0)]),
+            sweep(2, &[("a", &["x"], 0)]),
+        ]);
+        let known = &record.repositories[&name("a")];
+        assert_eq!(
+            known.last_success,
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_an_empty_catalog_is_believed_the_second_time() {
+        let all = sweep(1, &[("a", &["x"], 0), ("b", &[], 0)]);
+        let one = record(vec![all.clone(), sweep(2, &[("b", &[], 0)])]);
+        assert_eq!(failures(&one, "a"), None);
+        let none = record(vec![all.clone(), sweep(2, &[])]);
+        assert_eq!(failures(&none, "a"), Some(1));
+        let still_none = record(vec![all.clone(), sweep(2, &[]), sweep(3, &[])]);
+        assert_eq!(failures(&still_none, "a"), None);
+        let there_again = record(vec![all.clone(), sweep(2, &[]), all, sweep(3, &[])]);
+        assert_eq!(failures(&there_again, "a"), Some(1));
+    }
+
+    #[test]
+    fn what_another_process_knew_counts_only_where_the_sweep_was_blind() {
+        let mut blind = record(vec![blind(2)]);
+        blind.recall(name("a"), 3, None);
+        assert_eq!(failures(&blind, "a"), Some(3));
+        let mut half = record(vec![sweep(2, &[("a", &[], 1), ("b", &[], 0)])]);
+        for repository in ["a", "b", "gone"] {
+            half.recall(name(repository), 3, None);
+        }
+        assert_eq!(failures(&half, "a"), Some(3));
+        assert_eq!(failures(&half, "b"), Some(0));
+        assert_eq!(failures(&half, "gone"), None);
+    }
+
+    #[test]
+    fn the_glances_are_bounded() {
+        let record = record((0..200).map(|at| sweep(at, &[])).collect());
+        assert_eq!(record.glances.len(), MOST_GLANCES);
+    }
+}

@@ -1,0 +1,258 @@
+//! Hands the result of a sweep to a Prometheus Pushgateway.
+//!
+//! A sweep that reached everything replaces its group (PUT); one that did not only adds to it (POST),
+//! so that being blind clears no alert. The group is `job` and `instance`, which is the registry.
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, Response, StatusCode};
+use url::Url;
+
+use crate::model::{Record, shorten};
+use crate::report::metrics;
+
+/// The longest wait for a gateway's answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts after the first.
+const RETRIES: usize = 2;
+/// As much of a gateway's metrics as is read: some hold those of thousands of jobs.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Where to push to, and under which name.
+#[derive(Clone)]
+pub struct Gateway {
+    url: Url,
+    job: String,
+    client: Client,
+}
+
+/// Why something could not be pushed, and what to do.
+#[derive(Debug)]
+pub struct PushError {
+    message: String,
+    /// Whether asking again may help.
+    is_transient: bool,
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PushError {}
+
+impl Gateway {
+    /// A gateway at `HOST[:PORT]` or a URL, http where it does not say, to which results are pushed
+    /// as those of `job`.
+    ///
+    /// # Errors
+    ///
+    /// If that is no web address, or the job has no name.
+    pub fn new(address: &str, job: &str) -> Result<Self, PushError> {
+        let permanent = |message: String| PushError {
+            message,
+            is_transient: false,
+        };
+        if job.is_empty() {
+            return Err(permanent("--job must not be empty".into()));
+        }
+        let text = if address.contains("://") {
+            address.to_owned()
+        } else {
+            format!("http://{address}")
+        };
+        let url = Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let Some(url) = url else {
+            let example = "http://pushgateway.example:9091";
+            return Err(permanent(format!(
+                "--push-gateway is no web address such as {example}"
+            )));
+        };
+        // Another part of the program may have installed it already, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| permanent(format!("no HTTP client can be made: {error}")))?;
+        let job = job.to_owned();
+        Ok(Self { url, job, client })
+    }
+
+    /// Pushes what is known of a registry after its last sweep, which is nothing if there was none.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway cannot be reached, or refuses.
+    pub async fn push(&self, record: &Record) -> Result<(), PushError> {
+        let Some(sweep) = &record.last else {
+            return Ok(());
+        };
+        if sweep.is_complete() {
+            return self
+                .send(Method::PUT, record, metrics::render(&[record]))
+                .await;
+        }
+        let mut record = record.clone();
+        let held = self.held().await?;
+        let registry = record.registry.clone();
+        metrics::recall(&mut record, &held, &self.key(&registry));
+        self.send(Method::POST, &record, metrics::render_partial(&record))
+            .await
+    }
+
+    fn key<'a>(&'a self, registry: &'a str) -> [(&'a str, &'a str); 2] {
+        [("job", &self.job), ("instance", registry)]
+    }
+
+    /// Everything that the gateway holds.
+    async fn held(&self) -> Result<String, PushError> {
+        let what = format!("the metrics of {self}");
+        let attempt = async || {
+            let url = self.path(&["metrics"]);
+            let mut response = self.answered(self.client.get(url), &what).await?;
+            let mut text = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&what, &e))? {
+                text.extend_from_slice(&chunk);
+                if text.len() > LARGEST_ANSWER {
+                    let message = format!("{what} are longer than {LARGEST_ANSWER} bytes");
+                    return Err(PushError {
+                        message,
+                        is_transient: false,
+                    });
+                }
+            }
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        attempt
+            .retry(delays())
+            .when(|error: &PushError| error.is_transient)
+            .await
+    }
+
+    async fn send(&self, method: Method, record: &Record, text: String) -> Result<(), PushError> {
+        let key = self.key(&record.registry);
+        let mut words = vec!["metrics".to_owned()];
+        words.extend(key.iter().flat_map(|(label, value)| words_of(label, value)));
+        let url = self.path(&words);
+        let what = format!("the push of {} to {self}", record.registry);
+        let attempt = async || {
+            let request = self.client.request(method.clone(), url.clone());
+            let request = request.header(CONTENT_TYPE, "text/plain; version=0.0.4");
+            self.answered(request.body(text.clone()), &what)
+                .await
+                .map(drop)
+        };
+        let pushed = attempt
+            .retry(delays())
+            .when(|error: &PushError| error.is_transient);
+        let mut error = match pushed.await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if !error.is_transient
+            && let Ok(held) = self.held().await
+        {
+            error.message += &self.advice(&metrics::foreign_groups(&held, &key));
+        }
+        Err(error)
+    }
+
+    /// What to do where an older job's metrics of the same names are in the way.
+    fn advice(&self, groups: &std::collections::BTreeSet<String>) -> String {
+        if groups.is_empty() {
+            return String::new();
+        }
+        let command = |group: &String| {
+            let words: Vec<_> = group.split('/').skip(1).collect();
+            let group = self.path(&words);
+            format!("\n  curl -X DELETE '{group}'")
+        };
+        let commands: String = groups.iter().map(command).collect();
+        format!(
+            "\nThe gateway holds metrics of the same names from another job. Stop that job, delete what it \
+             left, and this push will be taken:{commands}"
+        )
+    }
+
+    async fn answered(
+        &self,
+        request: reqwest::RequestBuilder,
+        what: &str,
+    ) -> Result<Response, PushError> {
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| unreachable(what, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        // A sentence about what does not fit, or a page of something in between.
+        let said = response.chunk().await.ok().flatten().unwrap_or_default();
+        let said = shorten(String::from_utf8_lossy(&said).trim(), 300);
+        Err(PushError {
+            message: format!("{what} was refused: {status}: {said}"),
+            is_transient: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+        })
+    }
+
+    fn path<T: AsRef<str>>(&self, words: &[T]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(words);
+        }
+        url
+    }
+}
+
+/// The address without a password that may be in it.
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        match self.url.port() {
+            Some(port) => write!(f, "{host}:{port}"),
+            None => f.write_str(host),
+        }
+    }
+}
+
+/// A label of the key in the path. What would end a segment, or be an empty one, is encoded (README of
+/// the Pushgateway, "URL").
+fn words_of(label: &str, value: &str) -> [String; 2] {
+    if value.is_empty() || value.contains('/') {
+        [format!("{label}@base64"), URL_SAFE.encode(value)]
+    } else {
+        [label.to_owned(), value.to_owned()]
+    }
+}
+
+fn delays() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_jitter()
+        .with_max_times(RETRIES)
+}
+
+/// The innermost cause says most; none of them names a password.
+fn unreachable(what: &str, error: &reqwest::Error) -> PushError {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    PushError {
+        message: format!("{what} failed: {cause}; is the gateway up, and --push-gateway right?"),
+        is_transient: true,
+    }
+}

@@ -1,0 +1,83 @@
+//! The loop of one registry: sweep, publish, wait.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::board::Board;
+use super::publish::Publish;
+use super::{Target, schedule};
+use crate::crawl;
+use crate::http::HttpRegistry;
+use crate::model::{Sweep, Verdict};
+
+/// Sweeps a registry at once and then every `interval`, until it is cancelled. A sweep that is
+/// cancelled is told to nobody: it is not a result, and what was known stays.
+pub(super) async fn watch(
+    target: Target,
+    interval: Duration,
+    publish: Publish,
+    board: Arc<Board>,
+    cancel: CancellationToken,
+) {
+    let name = target.policy.registry.clone();
+    let first = Instant::now();
+    loop {
+        board.begin(&name);
+        // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
+        let sweep = AssertUnwindSafe(sweep(target.clone(), &cancel))
+            .catch_unwind()
+            .await;
+        if cancel.is_cancelled() {
+            board.vitals.sweep(&name, "cancelled");
+            return;
+        }
+        match sweep {
+            Ok(Ok(sweep)) => {
+                log(&sweep);
+                if let Some(record) = board.end(&name, sweep) {
+                    let (changed, all) = ([record], board.records());
+                    let publishing = publish.publish(&changed, &all);
+                    tokio::select! {
+                        errors = publishing => errors.iter().for_each(|_| board.vitals.push_failed()),
+                        () = cancel.cancelled() => return,
+                    }
+                }
+            }
+            Ok(Err(error)) => tracing::error!(registry = %name, "there was no sweep: {error}"),
+            Err(_) => {
+                tracing::error!(registry = %name, "the sweep crashed, which is a bug; the next one is not affected");
+            }
+        }
+        let due = schedule::next(first, interval, Instant::now(), fastrand::f64());
+        board.wait(&name, due);
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            () = cancel.cancelled() => return,
+        }
+    }
+}
+
+/// With a new client each time: credentials, certificates and addresses may have changed.
+async fn sweep(
+    target: Target,
+    cancel: &CancellationToken,
+) -> Result<Sweep, crate::http::ClientError> {
+    let registry = HttpRegistry::new(target.http)?;
+    Ok(crawl::sweep(&registry, &target.policy, cancel).await)
+}
+
+fn log(sweep: &Sweep) {
+    let (registry, verdict) = (&sweep.registry, sweep.verdict().word());
+    let (broken, unverified) = (sweep.findings.len(), sweep.unverified_objects());
+    let tags = sweep.counts.tags.checked;
+    if sweep.verdict() == Verdict::Intact {
+        tracing::info!(registry, verdict, tags, "swept");
+    } else {
+        tracing::warn!(registry, verdict, broken, unverified, tags, "swept");
+    }
+}
