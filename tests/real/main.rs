@@ -3,8 +3,10 @@
 //! Left out of plain `cargo test`; `tests/setup.sh` installs what is needed, and a missing server fails the
 //! test that needs it. Every test has a registry of its own, on its own port of loopback.
 
+mod alerts;
 mod clients;
 mod credentials;
+mod deploy;
 mod doctor;
 mod fronts;
 mod harness;
