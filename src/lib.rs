@@ -19,3 +19,4 @@ pub mod model;
 pub mod registry;
 pub mod report;
 pub mod service;
+mod yaml;

@@ -2,11 +2,10 @@
 
 use std::io::Write as _;
 
-use super::args::{DoctorArgs, PageArg};
+use super::args::{ConnectionArgs, DoctorArgs, PageArg};
 use super::exit::Exit;
 use super::settings::{
-    Connect, Surroundings, UsageError, is_plain, parse_endpoint, parse_repository,
-    registry_from_environment,
+    Connect, Sources, UsageError, is_plain, parse_endpoint, parse_repository, registries,
 };
 use crate::http::{Config, HttpRegistry};
 use crate::model::{Examination, Outlook, Repository};
@@ -21,16 +20,14 @@ pub(super) struct Examinations {
 }
 
 impl Examinations {
-    pub(super) fn resolve(args: &DoctorArgs, around: &Surroundings) -> Result<Self, UsageError> {
-        let addresses = if args.registries.is_empty() {
-            registry_from_environment(around, "probe doctor HOST[:PORT]")?
-        } else {
-            args.registries.clone()
-        };
-        let connect = Connect::new(&args.connection, around)?;
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, UsageError> {
+        let args = sources.resolve::<DoctorArgs>(None)?.args;
+        let (addresses, _) = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
         let registries = addresses.iter().map(|address| {
-            let endpoint = parse_endpoint(address, args.connection.plain_http)?;
-            Ok(connect.config(endpoint))
+            let name = parse_endpoint(address, false)?.name().to_owned();
+            let own = sources.resolve::<DoctorArgs>(Some(&name))?;
+            let config = config(sources, address, &own.args.connection);
+            config.map_err(|error| own.locate(error))
         });
         // Patterns may come from an environment that is meant for sweeps.
         let names = args.repos.iter().filter(|name| is_plain(name));
@@ -67,6 +64,11 @@ impl Examinations {
     }
 }
 
+fn config(sources: &Sources, address: &str, args: &ConnectionArgs) -> Result<Config, UsageError> {
+    let connect = Connect::new(args, sources.around)?;
+    Ok(connect.config(sources.endpoint(address, args.plain_http)?))
+}
+
 /// Success only if every one of them can be swept.
 fn exit(examinations: &[Examination]) -> Exit {
     let is_ready = |examination: &Examination| examination.outlook() == Outlook::Ready;
@@ -79,9 +81,9 @@ fn exit(examinations: &[Examination]) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use std::sync::LazyLock;
 
-    use super::super::args::{Cli, Command};
+    use super::super::settings::{Job, Surroundings, Typed, load};
     use super::*;
 
     fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Examinations, String> {
@@ -91,14 +93,14 @@ mod tests {
         let around = Surroundings {
             environment: pairs.collect(),
             user_id: None,
-            stdin: || Ok("piped\n".to_owned()),
+            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
         };
-        let arguments = ["probe", "doctor"].iter().chain(arguments);
-        let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
-        let Some(Command::Doctor(args)) = cli.command else {
-            panic!("it is `doctor`")
-        };
-        Examinations::resolve(&args, &around).map_err(|error| error.to_string())
+        let words = ["probe", "doctor"].iter().chain(arguments);
+        let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
+        match load(&typed, &around).map_err(|error| error.to_string())? {
+            Job::Examine(examinations) => Ok(examinations),
+            _ => panic!("it is `doctor`"),
+        }
     }
 
     #[test]

@@ -11,20 +11,18 @@ mod signals;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-
-use clap::FromArgMatches as _;
+use std::sync::LazyLock;
 
 pub use exit::Exit;
 
-use args::{Cli, Command, LogFormat, VerifyArgs};
-use settings::{Job, Surroundings, UsageError};
+use args::{Cli, Command, LogFormat};
+use settings::{Job, Surroundings, Typed, UsageError};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
-    let matches = args::command().try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let typed = match Typed::parse(std::env::args_os().collect()) {
+        Ok(typed) => typed,
         Err(error) => {
             // Help and version come this way, too, and are no error.
             let is_error = error.use_stderr();
@@ -32,18 +30,18 @@ pub fn main() -> Exit {
             return if is_error { Exit::Usage } else { Exit::Intact };
         }
     };
-    log_to_stderr(&cli);
     let around = Surroundings {
         user_id: std::fs::metadata("/proc/self")
             .ok()
             .map(|process| process.uid()),
         environment: environment(),
-        stdin: read_stdin,
+        stdin: LazyLock::new(read_stdin),
     };
-    let job = match Job::resolve(cli.clone(), &around) {
+    let job = match settings::load(&typed, &around) {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
+    log_to_stderr(&typed.cli, &job);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
@@ -52,11 +50,15 @@ pub fn main() -> Exit {
     match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
-            let reload = move || match Job::resolve(cli.clone(), &around)? {
-                Job::Sweep(settings) => Ok(settings),
-                Job::Examine(_) => Err(UsageError("this is not a sweep".into())),
+            let reload = move || match settings::load(&typed, &around)? {
+                Job::Sweep(settings) => Ok(*settings),
+                Job::Examine(_) | Job::Print(_) => Err(UsageError("this is not a sweep".into())),
             };
-            runtime.block_on(run::run(settings, color, reload))
+            runtime.block_on(run::run(*settings, color, reload))
+        }
+        Job::Print(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Exit::Intact
         }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
     }
@@ -96,20 +98,18 @@ fn uses_color(around: &Surroundings) -> bool {
     std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 
-fn log_to_stderr(cli: &Cli) {
-    let text = LogFormat::Text;
-    let (verbose, quiet, format) = match &cli.command {
-        Some(Command::Verify(VerifyArgs { report, .. })) => {
-            (report.verbose, report.quiet, report.log_format)
-        }
-        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet, text),
-        None => {
-            let report = &cli.sweep.report;
-            // A service says what each sweep came to; a single sweep prints a report.
-            let more = u8::from(!cli.sweep.once);
-            (report.verbose + more, report.quiet, report.log_format)
-        }
+fn log_to_stderr(typed: &Cli, job: &Job) {
+    let (verbose, quiet) = match &typed.command {
+        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
+        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
+        None => (typed.sweep.report.verbose, typed.sweep.report.quiet),
     };
+    // A service says what each sweep came to; a single sweep prints a report.
+    let (more, format) = match job {
+        Job::Sweep(settings) => (u8::from(settings.service.is_some()), settings.log_format),
+        Job::Examine(_) | Job::Print(_) => (0, LogFormat::Text),
+    };
+    let verbose = verbose.saturating_add(more);
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, 0) => "warn",

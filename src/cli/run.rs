@@ -11,7 +11,7 @@ use super::settings::{Service, Settings, UsageError};
 use super::signals::Signals;
 use crate::http::HttpRegistry;
 use crate::model::{Record, Sweep};
-use crate::service::{Plan, Target};
+use crate::service::{Limits, Listener, Plan, Protection, Target};
 use crate::{crawl, report, service};
 
 /// How long results may take to be handed on once the process was told to end.
@@ -30,10 +30,10 @@ pub(super) async fn run(
     };
     match &settings.service {
         None => once(settings, color, &signals, &cancel).await,
-        Some(service) => {
-            let listen = service.listen;
-            serve(settings, listen, signals, cancel, reload).await
-        }
+        Some(service) => match listener(service).await {
+            Ok(listener) => serve(settings, listener, signals, cancel, reload).await,
+            Err(error) => super::usage_error(&error),
+        },
     }
 }
 
@@ -82,18 +82,12 @@ fn record(sweep: &Sweep) -> Record {
 
 async fn serve(
     settings: Settings,
-    listen: std::net::SocketAddr,
+    listener: Listener,
     mut signals: Signals,
     cancel: CancellationToken,
     reload: impl Fn() -> Result<Settings, UsageError>,
 ) -> Exit {
-    let listener = match tokio::net::TcpListener::bind(listen).await {
-        Ok(listener) => listener,
-        Err(error) => return super::usage_error(&format!("--listen {listen}: {error}")),
-    };
-    // Port 0 is for whoever wants any, and then needs to know which.
-    let address = listener.local_addr().unwrap_or(listen);
-    tracing::info!("serving http://{address}/");
+    tracing::info!("serving {}", listener.url());
     let Some(first) = plan(settings) else {
         return super::usage_error("--once cannot be served");
     };
@@ -118,6 +112,14 @@ async fn serve(
         Ok(()) => signals.exit().unwrap_or(Exit::Intact),
         Err(error) => super::usage_error(&format!("the endpoints cannot be served: {error}")),
     }
+}
+
+/// Reads who may read the endpoints, and listens.
+async fn listener(service: &Service) -> Result<Listener, String> {
+    let protection = service.web_config.as_deref().map(Protection::load);
+    let protection = protection.transpose()?;
+    let listening = Listener::bind(service.listen, protection, Limits::default()).await;
+    listening.map_err(|error| format!("--listen {}: {error}", service.listen))
 }
 
 /// What the service needs of the settings; `None` if they are for a single sweep.

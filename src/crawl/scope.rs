@@ -41,7 +41,8 @@ impl Filter {
         })
     }
 
-    fn takes(&self, name: &str) -> bool {
+    /// Whether a name is taken.
+    pub(crate) fn takes(&self, name: &str) -> bool {
         self.include
             .as_ref()
             .is_none_or(|include| include.is_match(name))

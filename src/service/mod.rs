@@ -3,12 +3,17 @@
 
 mod board;
 mod endpoints;
+mod guard;
+mod listener;
+mod protection;
 mod publish;
 mod push;
 mod schedule;
 mod textfile;
+mod tls;
 mod vitals;
 mod watch;
+mod web_config;
 
 use std::io;
 use std::sync::Arc;
@@ -16,9 +21,10 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use listener::{Limits, Listener};
+pub use protection::Protection;
 pub use publish::Publish;
 pub use push::{Gateway, PushError};
 
@@ -28,8 +34,6 @@ use board::Board;
 
 /// How often the page is rendered between sweeps: it tells ages.
 const PAGE_EVERY: Duration = Duration::from_secs(5);
-/// How long answers that are under way may take when the process ends.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// One registry to sweep.
 #[derive(Clone, Debug)]
@@ -58,16 +62,15 @@ pub struct Plan {
 ///
 /// If the endpoints cannot be served any more.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     plan: Plan,
     mut reloads: tokio::sync::mpsc::Receiver<Plan>,
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let board = Arc::new(Board::new());
     board.watch(&plan.names());
-    let endpoints = axum::serve(listener, endpoints::router(Arc::clone(&board)))
-        .with_graceful_shutdown(cancel.clone().cancelled_owned());
-    let mut server = tokio::spawn(async { endpoints.await });
+    let endpoints = endpoints::router(Arc::clone(&board));
+    let mut server = tokio::spawn(listener.serve(endpoints, cancel.clone()));
     let mut plan = plan;
     loop {
         let round = cancel.child_token();
@@ -76,9 +79,11 @@ pub async fn serve(
         let mut page = tokio::time::interval(PAGE_EVERY);
         let next = loop {
             tokio::select! {
+                // First, for the server ends then, too, and the sweeps are still to be ended.
+                biased;
                 () = cancel.cancelled() => break None,
                 Some(plan) = reloads.recv() => break Some(plan),
-                ended = &mut server => return ended.unwrap_or_else(|error| Err(io::Error::other(error))),
+                ended = &mut server => return ended.map_err(io::Error::other),
                 _ = page.tick() => board.publish_page(),
                 Some(()) = loops.next() => {}
             }
@@ -90,9 +95,7 @@ pub async fn serve(
             None => break,
         }
     }
-    // Whoever reads slowly does not keep the process from ending.
-    let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
-    Ok(())
+    server.await.map_err(io::Error::other)
 }
 
 /// The loops of all registries. They run side by side in one task, and what they ask in many.

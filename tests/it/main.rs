@@ -2,7 +2,9 @@
 //! and the real HTTP side and crawl against registries that misbehave. They need nothing but this
 //! repository.
 
+mod configuration;
 mod doctor;
 mod documents;
 mod doubles;
+mod protection;
 mod tidy;

@@ -30,7 +30,12 @@ pub(in crate::cli) struct ConnectionArgs {
     pub(in crate::cli) password_stdin: bool,
 
     /// Take logins from this docker config or podman auth.json alone
-    #[arg(long, value_name = "FILE", env = "PROBE_AUTHFILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROBE_AUTHFILE",
+        conflicts_with_all = ["username", "password_file", "password_stdin"]
+    )]
     pub(in crate::cli) authfile: Option<PathBuf>,
 
     /// Trust the certificate authorities in this PEM file, besides the system's

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::REPORT;
+use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 
 #[derive(Clone, Debug, Args)]
@@ -20,6 +21,9 @@ pub(in crate::cli) struct DoctorArgs {
         value_delimiter = ','
     )]
     pub(in crate::cli) repos: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,

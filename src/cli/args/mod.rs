@@ -1,6 +1,7 @@
 //! What was typed: the flags as they are, checked one by one and not yet against each other.
 
 mod check;
+mod config;
 mod connection;
 mod doctor;
 mod report;
@@ -10,6 +11,7 @@ mod verify;
 
 use std::time::Duration;
 
+use clap::builder::Resettable;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(super) use check::CheckArgs;
@@ -35,13 +37,40 @@ pub(super) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 intact, 1 broken, 2 usage or configuration, 3 could not verify,\n\
-130 and 143 on signals. Options can be given in the environment: PROBE_DEPTH for --depth.";
+130 and 143 on signals. Options can be given in the environment, as PROBE_DEPTH for --depth,\n\
+and in a file, too.";
 
-/// The command line. Its help does not repeat the variable of every option, which follow one rule.
+/// The command line alone: the variables that options are declared with are read by the settings, which
+/// put them in order with the configuration file.
 pub(super) fn command() -> clap::Command {
-    let hide = |argument: clap::Arg| argument.hide_env(true);
-    let command = Cli::command().mut_args(hide);
-    command.mut_subcommands(|subcommand| subcommand.mut_args(hide))
+    let deaf = |argument: clap::Arg| argument.env(Resettable::Reset);
+    let command = Cli::command().mut_args(deaf);
+    command.mut_subcommands(|subcommand| subcommand.mut_args(deaf))
+}
+
+/// The options of a command with their variables: `None` for those of a sweep.
+pub(super) fn declared(subcommand: Option<&str>) -> clap::Command {
+    let command = Cli::command();
+    let found = subcommand.and_then(|name| command.find_subcommand(name).cloned());
+    found.unwrap_or(command)
+}
+
+/// Whether an option is about one registry, so that each may have its own, or else about the process.
+pub(super) fn is_per_registry(argument: &clap::Arg) -> bool {
+    let heading = argument.get_help_heading();
+    // Its name matters to the service, and no two may have the same.
+    matches!(heading, Some(SCOPE | CHECKS | CONNECTION)) || argument.get_id() == "instance"
+}
+
+/// Whether an option can be given elsewhere than on the command line. Those that cannot are about one
+/// run by hand, or say where to look.
+pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
+    let id = argument.get_id().as_str();
+    let is_by_hand = matches!(
+        id,
+        "help" | "version" | "verbose" | "quiet" | "password_stdin" | "config" | "print_config"
+    );
+    !argument.is_positional() && !is_by_hand
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -88,11 +117,7 @@ mod tests {
             .flat_map(clap::Command::get_arguments);
         for argument in command.get_arguments().chain(subcommands) {
             let name = argument.get_id().as_str();
-            let is_exempt = argument.is_positional()
-                || matches!(
-                    name,
-                    "help" | "version" | "verbose" | "quiet" | "password_stdin"
-                );
+            let is_exempt = !is_configurable(argument) && name != "config";
             let flag = argument.get_long().unwrap_or_default();
             let expected = format!("PROBE_{}", flag.to_uppercase().replace('-', "_"));
             let given = argument

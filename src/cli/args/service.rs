@@ -24,6 +24,11 @@ pub(in crate::cli) struct ServiceArgs {
     )]
     pub(in crate::cli) listen: SocketAddr,
 
+    /// Ask for certificates, passwords or tokens there, by a file in the form of Prometheus' web
+    /// configuration
+    #[arg(long, value_name = "FILE", env = "PROBE_WEB_CONFIG")]
+    pub(in crate::cli) web_config: Option<PathBuf>,
+
     /// Push each result to this Pushgateway, with --once, too
     #[arg(long, value_name = "URL", env = "PROBE_PUSH_GATEWAY")]
     pub(in crate::cli) push_gateway: Option<String>,

@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::check::CheckArgs;
+use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
@@ -22,6 +23,13 @@ pub(in crate::cli) struct SweepArgs {
     /// Sweep once, print a report, and exit with a code that says what came of it
     #[arg(long, env = "PROBE_ONCE", value_parser = FalseyValueParser::new())]
     pub(in crate::cli) once: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
+
+    /// Print what is in force, as such a file that says where each value comes from, and do nothing
+    #[arg(long)]
+    pub(in crate::cli) print_config: bool,
 
     /// Sweep repositories that match, `*` matching any characters; without a `*` in any of them the
     /// catalog is not needed

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::CHECKS;
 use super::check::CheckArgs;
+use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 
@@ -14,6 +15,9 @@ pub(in crate::cli) struct VerifyArgs {
     /// Images to check: HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST
     #[arg(value_name = "IMAGE", required = true)]
     pub(in crate::cli) images: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
 
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sources::PASSWORDS;
 use super::{Surroundings, UsageError, read, usage};
 use crate::cli::args::ConnectionArgs;
 use crate::http::{Config, CredentialSource, Endpoint, Secret};
@@ -48,18 +49,18 @@ fn credentials(
     args: &ConnectionArgs,
     around: &Surroundings,
 ) -> Result<CredentialSource, UsageError> {
-    let username = args
-        .username
-        .clone()
-        .or(around.first(&["REG_USER"]).map(str::to_owned));
+    // Named at last, or nothing of a user would be left here.
+    if args.authfile.is_some() {
+        return auth_files(args, around);
+    }
+    let username = args.username.clone();
     let password = match (&args.password_file, args.password_stdin) {
         (Some(path), _) => Some(read(path, "--password-file")?),
-        (None, true) => Some(
-            (around.stdin)().map_err(|error| UsageError(format!("--password-stdin: {error}")))?,
-        ),
-        (None, false) => around
-            .first(&["PROBE_PASSWORD", "REG_PASS"])
-            .map(str::to_owned),
+        (None, true) => match &*around.stdin {
+            Ok(text) => Some(text.clone()),
+            Err(error) => return usage(format!("--password-stdin: {error}")),
+        },
+        (None, false) => around.first(&PASSWORDS).map(str::to_owned),
     };
     match (username, password) {
         (Some(username), Some(password)) => {

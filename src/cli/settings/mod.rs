@@ -1,18 +1,29 @@
 //! What was meant: arguments, environment and files resolved into the configuration of each part.
 
+#[cfg(test)]
+mod configured;
 mod connect;
+mod file;
+mod print;
 mod scope;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 pub(super) use connect::Connect;
 pub(super) use scope::{is_plain, parse_repository};
+use sources::Origin;
+use sources::Resolved;
+pub(super) use sources::{Sources, Typed};
 
-use super::args::{CheckArgs, Cli, Command, FailOn, OutputArg, ServiceArgs, SweepArgs, VerifyArgs};
+use super::args::{
+    CheckArgs, Command, FailOn, LogFormat, OutputArg, ServiceArgs, SweepArgs, VerifyArgs,
+};
 use super::doctor::Examinations;
 use super::image::parse_image;
 use crate::crawl::{Filter, Policy, Scope, Source};
@@ -22,18 +33,25 @@ use crate::service::{Gateway, Publish, Target};
 /// What there is to do.
 pub(super) enum Job {
     /// Sweep some registries.
-    Sweep(Settings),
+    Sweep(Box<Settings>),
     /// Examine some registries.
     Examine(Examinations),
+    /// Print the configuration that is in force.
+    Print(String),
 }
 
-impl Job {
-    pub(super) fn resolve(cli: Cli, around: &Surroundings) -> Result<Self, UsageError> {
-        match cli.command {
-            Some(Command::Verify(args)) => verify(args, around).map(Self::Sweep),
-            Some(Command::Doctor(args)) => Examinations::resolve(&args, around).map(Self::Examine),
-            None => sweep(cli.sweep, around).map(Self::Sweep),
-        }
+/// What was typed, the environment and the files that they name, resolved. Can be called again when the
+/// files have changed; it changes nothing itself.
+///
+/// # Errors
+///
+/// The first thing that cannot be used, where it stands, and what to do.
+pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, UsageError> {
+    let sources = Sources::new(typed, around)?;
+    match &typed.cli.command {
+        Some(Command::Verify(_)) => verify(&sources).map(|settings| Job::Sweep(Box::new(settings))),
+        Some(Command::Doctor(_)) => Examinations::resolve(&sources).map(Job::Examine),
+        None => sweep(&sources),
     }
 }
 
@@ -42,6 +60,7 @@ pub(super) struct Settings {
     pub(super) targets: Vec<Target>,
     pub(super) output: OutputArg,
     pub(super) fail_on: Vec<FailOn>,
+    pub(super) log_format: LogFormat,
     pub(super) publish: Publish,
     /// What is needed besides to go on sweeping; `None` for a single sweep.
     pub(super) service: Option<Service>,
@@ -51,6 +70,8 @@ pub(super) struct Settings {
 pub(super) struct Service {
     pub(super) interval: Duration,
     pub(super) listen: SocketAddr,
+    /// The file that says who may read the endpoints.
+    pub(super) web_config: Option<PathBuf>,
 }
 
 /// Something that was typed or configured and cannot be used: what, and then what to do.
@@ -72,8 +93,8 @@ pub(super) struct Surroundings {
     pub(super) environment: HashMap<String, String>,
     /// The number of the user that the process runs as, if it is known.
     pub(super) user_id: Option<u32>,
-    /// Read only if `--password-stdin` asks for it.
-    pub(super) stdin: fn() -> std::io::Result<String>,
+    /// Read only if `--password-stdin` asks for it, and then once.
+    pub(super) stdin: LazyLock<std::io::Result<String>>,
 }
 
 impl Surroundings {
@@ -84,67 +105,79 @@ impl Surroundings {
     }
 }
 
-fn sweep(args: SweepArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    let registries = if args.registries.is_empty() {
-        registry_from_environment(around, "probe HOST[:PORT]")?
-    } else {
-        args.registries.clone()
-    };
-    let scope = scope::resolve(&args, around)?;
-    let connect = Connect::new(&args.connection, around)?;
+fn sweep(sources: &Sources) -> Result<Job, UsageError> {
+    let process = sources.resolve::<SweepArgs>(None)?;
+    let args = &process.args;
+    let (addresses, origin) = registries(sources, &args.registries, "probe HOST[:PORT]")?;
     let mut targets = Vec::new();
-    for registry in registries {
-        let http = connect.config(parse_endpoint(&registry, args.connection.plain_http)?);
-        let policy = policy(&http, &args.check, scope.clone(), args.confirm_after);
-        targets.push(Target { http, policy });
+    let mut resolved = Vec::new();
+    for address in addresses {
+        let name = parse_endpoint(&address, false)?.name().to_owned();
+        let own = sources.resolve::<SweepArgs>(Some(&name))?;
+        let target = target(sources, &address, &own.args);
+        targets.push(target.map_err(|error| own.locate(error))?);
+        resolved.push((address, own));
     }
-    rename(&mut targets, &args, around)?;
+    check_names(&targets, &resolved)?;
+    let publish = publish(&args.service).map_err(|error| process.locate(error))?;
+    if args.print_config {
+        let text = print::render(sources, &process, &resolved, &origin);
+        return Ok(Job::Print(text));
+    }
     let service = Service {
         interval: args.service.interval,
         listen: args.service.listen,
+        web_config: args.service.web_config.clone(),
     };
-    Ok(Settings {
+    Ok(Job::Sweep(Box::new(Settings {
         targets,
         output: args.report.output,
-        fail_on: args.report.fail_on,
-        publish: publish(&args.service, around)?,
+        fail_on: args.report.fail_on.clone(),
+        log_format: args.report.log_format,
+        publish,
         service: (!args.once).then_some(service),
-    })
+    })))
 }
 
-/// Gives the registry the name that it is to have in metrics. Two registries of one name could not be
-/// told apart there.
-fn rename(
-    targets: &mut [Target],
-    args: &SweepArgs,
-    around: &Surroundings,
-) -> Result<(), UsageError> {
-    let given = args.service.instance.as_deref();
-    if let Some(name) = given.or(around.first(&["REGISTRY_INSTANCE"])) {
-        let [target] = targets else {
-            return usage("--instance names one registry, and there are several");
-        };
-        name.clone_into(&mut target.policy.registry);
+fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
+    let connect = Connect::new(&args.connection, sources.around)?;
+    let http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
+    let scope = scope::resolve(args)?;
+    let mut policy = policy(&http, &args.check, scope, args.confirm_after);
+    if let Some(name) = &args.service.instance {
+        name.clone_into(&mut policy.registry);
     }
+    Ok(Target { http, policy })
+}
+
+/// Two registries of one name could not be told apart in metrics.
+fn check_names(
+    targets: &[Target],
+    resolved: &[(String, Resolved<SweepArgs>)],
+) -> Result<(), UsageError> {
+    let is_named = |own: &Resolved<SweepArgs>| match own.origins.get("instance") {
+        None | Some(Origin::Entry(_)) => None,
+        Some(_) => Some("--instance names one registry, and there are several"),
+    };
     let mut names = BTreeSet::new();
-    for target in targets {
+    for (target, (_, own)) in targets.iter().zip(resolved) {
+        if let (Some(why), 2..) = (is_named(own), targets.len()) {
+            return Err(own.locate(UsageError(why.to_owned())));
+        }
         let name = &target.policy.registry;
-        if !names.insert(name.clone()) {
+        if !names.insert(name) {
             return usage(format!("{name} is named twice: once is enough"));
         }
     }
     Ok(())
 }
 
-fn publish(args: &ServiceArgs, around: &Surroundings) -> Result<Publish, UsageError> {
-    let address = args.push_gateway.as_deref();
-    let gateway = address
-        .or(around.first(&["PUSHGATEWAY"]))
-        .map(|address| Gateway::new(address, &args.job))
-        .transpose()
-        .map_err(|error| UsageError(error.to_string()))?;
+fn publish(args: &ServiceArgs) -> Result<Publish, UsageError> {
+    let gateway = args.push_gateway.as_deref();
+    let gateway = gateway.map(|address| Gateway::new(address, &args.job));
+    let gateway = gateway.transpose();
     Ok(Publish {
-        gateway,
+        gateway: gateway.map_err(|error| UsageError(error.to_string()))?,
         textfile: args.textfile.clone(),
     })
 }
@@ -166,18 +199,36 @@ fn policy(
     }
 }
 
-/// The names of the job that this program replaces.
-pub(super) fn registry_from_environment(
-    around: &Surroundings,
+/// The registries' addresses, and where they were named: on the command line, or else in the
+/// environment, or else in the file.
+pub(super) fn registries(
+    sources: &Sources,
+    typed: &[String],
     command: &str,
-) -> Result<Vec<String>, UsageError> {
-    let Some(host) = around.first(&["PROBE_REGISTRY", "REGISTRY_HOST"]) else {
-        return usage(format!("no registry is named: `{command}`"));
-    };
-    Ok(vec![match around.first(&["REGISTRY_SCHEME"]) {
-        Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
-        _ => host.to_owned(),
-    }])
+) -> Result<(Vec<String>, Origin), UsageError> {
+    if !typed.is_empty() {
+        return Ok((typed.to_vec(), Origin::Flag));
+    }
+    let around = sources.around;
+    for variable in ["PROBE_REGISTRY", "REGISTRY_HOST"] {
+        let Some(host) = around.first(&[variable]) else {
+            continue;
+        };
+        let address = match around.first(&["REGISTRY_SCHEME"]) {
+            Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
+            _ => host.to_owned(),
+        };
+        return Ok((vec![address], Origin::Environment(variable.to_owned())));
+    }
+    let entries = sources.file.iter().flat_map(|file| {
+        let entries = file.registries.iter();
+        entries.map(|entry| (entry.address.clone(), file.place(entry.line)))
+    });
+    let (addresses, places): (Vec<_>, Vec<_>) = entries.unzip();
+    match places.into_iter().next() {
+        Some(first) => Ok((addresses, Origin::Top(first))),
+        None => usage(format!("no registry is named: `{command}`")),
+    }
 }
 
 pub(super) fn parse_endpoint(text: &str, plain_http: bool) -> Result<Endpoint, UsageError> {
@@ -189,42 +240,60 @@ fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
         .map_err(|error| UsageError(format!("{flag} {} cannot be read: {error}", path.display())))
 }
 
-fn verify(args: VerifyArgs, around: &Surroundings) -> Result<Settings, UsageError> {
-    let mut by_registry = BTreeMap::<String, (Endpoint, Vec<_>)>::new();
-    for image in &args.images {
-        let (endpoint, repository, reference) = parse_image(image, args.connection.plain_http)?;
-        let (_, images) = by_registry
-            .entry(endpoint.name().to_owned())
-            .or_insert_with(|| (endpoint, Vec::new()));
-        images.push((repository, reference));
+fn verify(sources: &Sources) -> Result<Settings, UsageError> {
+    let process = sources.resolve::<VerifyArgs>(None)?.args;
+    let mut by_registry = BTreeMap::<String, Vec<&str>>::new();
+    for image in &process.images {
+        let (endpoint, ..) = parse_image(image, process.connection.plain_http)?;
+        let images = by_registry.entry(endpoint.name().to_owned()).or_default();
+        images.push(image);
     }
-    let connect = Connect::new(&args.connection, around)?;
-    let targets = by_registry.into_values().map(|(endpoint, images)| {
-        let http = connect.config(endpoint);
-        let scope = Scope {
-            source: Source::Images(images),
-            repositories: Filter::default(),
-            tags: Filter::default(),
-            tags_per_repository: None,
-        };
-        let policy = policy(&http, &args.check, scope, args.confirm_after);
-        Target { http, policy }
+    let targets = by_registry.iter().map(|(name, images)| {
+        let own = sources.resolve::<VerifyArgs>(Some(name))?;
+        let target = images_of(sources, name, images, &own.args);
+        target.map_err(|error| own.locate(error))
     });
     Ok(Settings {
-        targets: targets.collect(),
-        output: args.report.output,
-        fail_on: args.report.fail_on,
+        targets: targets.collect::<Result<_, _>>()?,
+        output: process.report.output,
+        fail_on: process.report.fail_on,
+        log_format: process.report.log_format,
         publish: Publish::default(),
         service: None,
     })
 }
 
+fn images_of(
+    sources: &Sources,
+    registry: &str,
+    images: &[&str],
+    args: &VerifyArgs,
+) -> Result<Target, UsageError> {
+    let plain_http = args.connection.plain_http;
+    let mut endpoint = sources.endpoint(registry, plain_http)?;
+    let mut named = Vec::new();
+    for image in images {
+        let (typed, repository, reference) = parse_image(image, plain_http)?;
+        if image.contains("://") {
+            endpoint = typed;
+        }
+        named.push((repository, reference));
+    }
+    let http = Connect::new(&args.connection, sources.around)?.config(endpoint);
+    let scope = Scope {
+        source: Source::Images(named),
+        repositories: Filter::default(),
+        tags: Filter::default(),
+        tags_per_repository: None,
+    };
+    let policy = policy(&http, &args.check, scope, args.confirm_after);
+    Ok(Target { http, policy })
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::http::CredentialSource;
-    use clap::Parser as _;
-
     use super::*;
+    use crate::http::CredentialSource;
 
     fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let environment = environment
@@ -234,13 +303,14 @@ mod tests {
         let around = Surroundings {
             environment,
             user_id: Some(7),
-            stdin: || Ok("piped\n".to_owned()),
+            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
         };
-        let cli =
-            Cli::try_parse_from(["probe"].iter().chain(arguments)).map_err(|e| e.to_string())?;
-        match Job::resolve(cli, &around).map_err(|error| error.to_string())? {
-            Job::Sweep(settings) => Ok(settings),
+        let words = ["probe"].iter().chain(arguments);
+        let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
+        match load(&typed, &around).map_err(|error| error.to_string())? {
+            Job::Sweep(settings) => Ok(*settings),
             Job::Examine(_) => Err("an examination".to_owned()),
+            Job::Print(text) => Err(text),
         }
     }
 

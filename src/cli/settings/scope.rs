@@ -2,26 +2,19 @@
 
 use std::path::Path;
 
-use super::{Surroundings, UsageError, read, usage};
+use super::{UsageError, read, usage};
 use crate::cli::args::SweepArgs;
 use crate::crawl::{Filter, Scope, Source};
 use crate::model::Repository;
 
 /// The scope that the options of a sweep describe.
-pub(super) fn resolve(args: &SweepArgs, around: &Surroundings) -> Result<Scope, UsageError> {
+pub(super) fn resolve(args: &SweepArgs) -> Result<Scope, UsageError> {
     let source = source(args)?;
     let filter = |include: &[String], exclude: &[String]| {
         Filter::new(include, exclude)
             .map_err(|error| UsageError(format!("not a pattern of names: {error}")))
     };
-    let tags_per_repository = match (args.tags_per_repo, around.first(&["TAGS_PER_REPO"])) {
-        (Some(most), _) => Some(most.get() as usize),
-        (None, None) => None,
-        (None, Some(text)) => match text.parse() {
-            Ok(most) if most > 0 => Some(most),
-            _ => return usage("TAGS_PER_REPO is not a number of tags"),
-        },
-    };
+    let tags_per_repository = args.tags_per_repo.map(|most| most.get() as usize);
     Ok(Scope {
         source,
         repositories: filter(&args.repos, &args.exclude_repos)?,

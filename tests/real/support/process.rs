@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,16 @@ impl Server {
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let child = command.spawn().expect("the server can be started");
         Self { child }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it writes to standard error, if that was piped. To be taken once.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("it is piped")
     }
 
     /// How it ended, if it has.

@@ -40,6 +40,18 @@ impl Store {
         remove_tree(&self.manifests(repository).join("tags").join(tag));
     }
 
+    /// The repository is gone.
+    pub(crate) fn remove_repository(&self, repository: &str) {
+        remove_tree(&self.repository(repository));
+    }
+
+    /// The list of tags cannot be read: there is something that is no directory.
+    pub(crate) fn unreadable_tags(&self, repository: &str) {
+        let path = self.manifests(repository).join("tags");
+        remove_tree(&path);
+        fs::write(&path, "not a directory").expect("a file is written");
+    }
+
     /// The repository is catalogued, and has no directory of tags.
     pub(crate) fn remove_tags(&self, repository: &str) {
         remove_tree(&self.manifests(repository).join("tags"));

@@ -1,0 +1,483 @@
+//! Tests of settings from all sources together: which wins, and what is said of those that cannot be
+//! used.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use super::*;
+use crate::http::CredentialSource;
+use crate::model::{Depth, Mode};
+
+/// A configuration file in a directory of its own.
+struct Configured {
+    directory: tempfile::TempDir,
+}
+
+impl Configured {
+    fn by(text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("probe.yaml"), text).expect("written");
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("written");
+    }
+
+    /// Runs with this file, whose path is `probe.yaml` in what comes back.
+    fn job(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Job, String> {
+        let file = self.path("probe.yaml").display().to_string();
+        let config = ("PROBE_CONFIG", file.as_str());
+        let environment = environment.iter().chain([&config]);
+        let pairs = environment.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let around = Surroundings {
+            environment: pairs.collect(),
+            user_id: None,
+            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
+        };
+        let words = ["probe"].iter().chain(arguments).map(Into::into);
+        let typed = Typed::parse(words.collect()).map_err(|error| error.to_string())?;
+        let directory = format!("{}/", self.directory.path().display());
+        load(&typed, &around).map_err(|error| error.to_string().replace(&directory, ""))
+    }
+
+    fn targets(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Vec<Target> {
+        match self.job(arguments, environment) {
+            Ok(Job::Sweep(settings)) => settings.targets,
+            Ok(_) => panic!("{arguments:?}: not a sweep"),
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    }
+
+    fn printed(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        match self.job(&[arguments, &["--print-config"]].concat(), environment) {
+            Ok(Job::Print(text)) => {
+                text.replace(&format!("{}/", self.directory.path().display()), "")
+            }
+            Ok(_) => panic!("{arguments:?}: not a configuration"),
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    }
+
+    fn error(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        self.job(arguments, environment).err().unwrap_or_default()
+    }
+}
+
+const TWO: &str = "\
+once: true
+depth: head
+tags-per-repo: 3
+exclude-tag: [ci-*, tmp]
+registries:
+  - registry: http://a.example:5000
+    depth: digest
+    username: u
+    password-file: a.password
+  - registry: b.example
+    mode: mirror
+    tags-per-repo: 7
+    exclude-tag: []
+    concurrency: 2
+  - c.example
+";
+
+fn two() -> Configured {
+    let two = Configured::by(TWO);
+    two.write("a.password", "secret-of-a\n");
+    two
+}
+
+#[test]
+fn each_registry_has_its_own_options() {
+    let targets = two().targets(&[], &[]);
+    let names: Vec<_> = targets.iter().map(|t| t.policy.registry.as_str()).collect();
+    assert_eq!(names, ["a.example:5000", "b.example", "c.example"]);
+    let [a, b, c] = &targets[..] else {
+        panic!("three")
+    };
+    assert!(!a.http.endpoint.is_https() && b.http.endpoint.is_https());
+    assert_eq!(
+        [a, b, c].map(|t| t.policy.depth),
+        [Depth::Digest, Depth::Head, Depth::Head]
+    );
+    assert_eq!(
+        [a, b, c].map(|t| t.policy.mode),
+        [Mode::Private, Mode::Mirror, Mode::Private]
+    );
+    let tags = [a, b, c].map(|t| t.policy.scope.tags_per_repository);
+    assert_eq!(tags, [Some(3), Some(7), Some(3)]);
+    assert_eq!([a, b, c].map(|t| t.http.concurrency.get()), [8, 2, 8]);
+    let is_login = |t: &Target| matches!(t.http.credentials, CredentialSource::Given { .. });
+    assert_eq!([a, b, c].map(is_login), [true, false, false]);
+    // An empty list of one registry takes back that of all.
+    let takes = |t: &Target| t.policy.scope.tags.takes("ci-1");
+    assert_eq!([a, b, c].map(takes), [false, true, false]);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_over_an_entry_over_the_top_over_the_default() {
+    let depths = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let targets = two().targets(arguments, environment);
+        [targets[0].policy.depth, targets[1].policy.depth]
+    };
+    assert_eq!(depths(&[], &[]), [Depth::Digest, Depth::Head]);
+    let environment = [("PROBE_DEPTH", "tail")];
+    assert_eq!(depths(&[], &environment), [Depth::Tail; 2]);
+    assert_eq!(
+        depths(&["--depth", "digest"], &environment),
+        [Depth::Digest; 2]
+    );
+    // A variable that is empty says nothing.
+    assert_eq!(
+        depths(&[], &[("PROBE_DEPTH", "")]),
+        [Depth::Digest, Depth::Head]
+    );
+    let none = Configured::by("");
+    assert_eq!(
+        none.targets(&["--once", "r"], &[])[0].policy.depth,
+        Depth::Tail
+    );
+}
+
+#[test]
+fn the_old_names_win_over_the_file_and_not_over_the_new_names() {
+    let tags = |environment: &[(&str, &str)]| {
+        let target = two().targets(&[], environment).remove(0);
+        target.policy.scope.tags_per_repository
+    };
+    assert_eq!(tags(&[("TAGS_PER_REPO", "5")]), Some(5));
+    let both = [("TAGS_PER_REPO", "5"), ("PROBE_TAGS_PER_REPO", "6")];
+    assert_eq!(tags(&both), Some(6));
+}
+
+#[test]
+fn booleans_are_true_and_false_in_every_source() {
+    let plain = Configured::by("once: true\nplain-http: true\nregistries: [r.example]\n");
+    let is_https =
+        |environment: &[(&str, &str)]| plain.targets(&[], environment)[0].http.endpoint.is_https();
+    assert!(!is_https(&[]));
+    assert!(is_https(&[("PROBE_PLAIN_HTTP", "false")]));
+    assert!(!is_https(&[("PROBE_PLAIN_HTTP", "1")]));
+}
+
+#[test]
+fn registries_that_are_named_choose_among_the_entries() {
+    let targets = two().targets(&["a.example:5000", "d.example"], &[]);
+    let [a, d] = &targets[..] else { panic!("two") };
+    assert_eq!(a.policy.depth, Depth::Digest);
+    assert!(!a.http.endpoint.is_https(), "the entry knows the scheme");
+    assert_eq!(
+        (d.policy.registry.as_str(), d.policy.depth),
+        ("d.example", Depth::Head)
+    );
+    let typed = two().targets(&["https://a.example:5000"], &[]);
+    assert!(typed[0].http.endpoint.is_https(), "unless one is typed");
+    let old = two().targets(&[], &[("REGISTRY_HOST", "b.example")]);
+    assert_eq!((old.len(), old[0].policy.mode), (1, Mode::Mirror));
+}
+
+#[test]
+fn a_single_image_and_an_examination_use_the_registrys_entry() {
+    let targets = two().targets(&["verify", "a.example:5000/app:1", "b.example/app"], &[]);
+    assert_eq!(targets[0].policy.depth, Depth::Digest);
+    assert!(!targets[0].http.endpoint.is_https());
+    assert_eq!(targets[1].http.concurrency.get(), 2);
+    // What is about the process is about the process that sweeps.
+    let json = Configured::by("output: json\nregistries: [r]\n");
+    assert!(
+        matches!(json.job(&["verify", "r/a"], &[]), Ok(Job::Sweep(s)) if s.output == OutputArg::Text)
+    );
+    assert!(matches!(two().job(&["doctor"], &[]), Ok(Job::Examine(_))));
+}
+
+#[test]
+fn of_two_logins_the_one_from_the_greater_source_is_taken() {
+    let login = |text: &str, arguments: &[&str], environment: &[(&str, &str)]| {
+        let configured = Configured::by(&format!("once: true\n{text}"));
+        configured.write("password", "p");
+        configured.write("auth.json", "{}");
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|a| a.replace("DIR", &configured.directory.path().display().to_string()))
+            .collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        match configured
+            .targets(&arguments, environment)
+            .remove(0)
+            .http
+            .credentials
+        {
+            CredentialSource::Given { username, .. } => username,
+            CredentialSource::Files(files) => {
+                let name =
+                    |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
+                files.iter().filter_map(name).collect()
+            }
+            CredentialSource::None => String::new(),
+        }
+    };
+    let top = "username: top\npassword-file: password\nregistries: [r]\n";
+    let entry = "username: top\npassword-file: password\nregistries: [{registry: r, authfile: auth.json}]\n";
+    let file = "authfile: auth.json\nregistries: [r]\n";
+    let old = [("REG_USER", "old"), ("REG_PASS", "p")];
+    assert_eq!(login(top, &[], &[]), "top");
+    assert_eq!(login(entry, &[], &[]), "auth.json");
+    assert_eq!(login(entry, &[], &old), "old");
+    assert_eq!(
+        login(top, &["--authfile", "DIR/auth.json"], &old),
+        "auth.json"
+    );
+    assert_eq!(login(file, &[], &old), "old");
+    assert_eq!(
+        login(file, &["--username", "flag"], &[("PROBE_PASSWORD", "p")]),
+        "flag"
+    );
+    assert_eq!(login(top, &["--password-stdin"], &[]), "top");
+}
+
+#[test]
+fn a_password_in_the_environment_wins_over_a_file_that_the_file_names() {
+    let configured =
+        Configured::by("once: true\nusername: u\npassword-file: gone\nregistries: [r]\n");
+    assert_eq!(configured.targets(&[], &[("PROBE_PASSWORD", "p")]).len(), 1);
+    let error = configured.error(&[], &[]);
+    assert!(
+        error.starts_with("probe.yaml:3: --password-file gone cannot be read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_in_force_is_a_file_that_says_the_same() {
+    let configured = two();
+    let environment = [
+        ("REG_USER", "who"),
+        ("REG_PASS", "hunter2"),
+        ("PROBE_TIMEOUT", "5s"),
+    ];
+    let printed = configured.printed(&["--mode", "mirror"], &environment);
+    for expected in [
+        "once: true # probe.yaml:1\n",
+        "output: text # default\n",
+        "fail-on: [broken, unverified] # default\n",
+        "  - registry: http://a.example:5000 # probe.yaml:6\n",
+        "    depth: digest # probe.yaml:7\n",
+        "    depth: head # probe.yaml:2\n",
+        "    exclude-tag: [\"ci-*\", tmp] # probe.yaml:4\n",
+        "    mode: mirror # flag\n",
+        "    timeout: 5s # PROBE_TIMEOUT\n",
+        "    username: who # REG_USER\n",
+        "    # password: hidden, from REG_PASS\n",
+        "    plain-http: false # default\n",
+    ] {
+        assert!(printed.contains(expected), "{expected}\n{printed}");
+    }
+    assert!(
+        !printed.contains("hunter2") && !printed.contains("secret"),
+        "{printed}"
+    );
+    let without_sources = |text: &str| {
+        let lines = text
+            .lines()
+            .map(|line| line.split(" #").next().unwrap_or_default());
+        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    let again = Configured::by(&printed).printed(&[], &[("REG_PASS", "hunter2")]);
+    assert_eq!(without_sources(&again), without_sources(&printed));
+}
+
+#[test]
+fn what_cannot_be_used_is_told_with_its_place_and_what_is_allowed() {
+    for (text, expected) in [
+        (
+            "once: true\ndpeth: head\n",
+            "probe.yaml:2: `dpeth` is not understood: the keys are",
+        ),
+        (
+            "depth: deep\nregistries: [r]",
+            "probe.yaml:1: `depth`: `deep` is not one of head, tail, digest",
+        ),
+        (
+            "registries:\n  - registry: r\n    depth: [head]\n",
+            "probe.yaml:3: `depth` takes one value, not a list",
+        ),
+        (
+            "registries:\n  - registry: r\n    concurrency: 0\n",
+            "probe.yaml:3: `concurrency`: `0`: ",
+        ),
+        (
+            "registries:\n  - registry: r\n    timeout: 0s\n",
+            "probe.yaml:3: `timeout`: `0s`: it must be longer",
+        ),
+        (
+            "registries:\n  - registry: r\n    output: json\n",
+            "probe.yaml:3: `output` is about the whole process",
+        ),
+        (
+            "registries:\n  - registry: r\n    tags: x\n",
+            "probe.yaml:3: `tags` is not understood",
+        ),
+        (
+            "registries:\n  - depth: head\n",
+            "probe.yaml:2: no `registry: HOST[:PORT]`",
+        ),
+        (
+            "registries:\n  - registry: ftp://r\n",
+            "probe.yaml:2: `registry`: not a registry's address",
+        ),
+        (
+            "registries:\n  - registry: https://u:hunter2@r\n",
+            "probe.yaml:2: `registry`: not a registry's address",
+        ),
+        (
+            "registries:\n  - r\n  - https://r\n",
+            "probe.yaml:3: r has an entry in line 2 already",
+        ),
+        (
+            "registries: r\n",
+            "probe.yaml:1: `registries` must be a list",
+        ),
+        ("registries: []\n", "probe.yaml:1: `registries` is empty"),
+        (
+            "plain-http: yes\n",
+            "probe.yaml:1: `plain-http` must be true or false",
+        ),
+        (
+            "password-stdin: true\n",
+            "probe.yaml:1: `password-stdin` can only be given on the command line",
+        ),
+        ("fail-on: []\n", "probe.yaml:1: `fail-on` is an empty list"),
+        ("depth:\n", "probe.yaml:1: `depth` has no value"),
+        (
+            "depth: head\ndepth: tail\n",
+            "probe.yaml:2: `depth` stands in line 1 already",
+        ),
+        ("- a\n", "probe.yaml:1: a configuration must be a mapping"),
+        ("repo: A\nregistries: [r]\n", "probe.yaml:1: --repo `A`"),
+        (
+            "authfile: a\nusername: u\nregistries: [r]\n",
+            "cannot be used with",
+        ),
+        ("once: true\n", "no registry is named"),
+    ] {
+        let error = Configured::by(text).error(&["--once"], &[]);
+        assert!(error.contains(expected), "{text}\n{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_is_named() {
+    for (variable, value, expected) in [
+        (
+            "PROBE_DEPTH",
+            "deep",
+            "PROBE_DEPTH: `deep` is not one of head, tail, digest",
+        ),
+        ("PROBE_CONCURRENCY", "0", "PROBE_CONCURRENCY: `0`: "),
+        ("TAGS_PER_REPO", "all", "TAGS_PER_REPO: `all`: "),
+        ("PROBE_REPO", "A", "PROBE_REPO: --repo `A`"),
+        (
+            "PROBE_CONFIG",
+            "/nonexistent",
+            "/nonexistent: cannot be read",
+        ),
+    ] {
+        let around = Surroundings {
+            environment: [(variable.to_owned(), value.to_owned())].into(),
+            user_id: None,
+            stdin: LazyLock::new(|| Ok(String::new())),
+        };
+        let words = ["probe", "--once", "r"].map(Into::into).to_vec();
+        let typed = Typed::parse(words).expect("usable as typed");
+        let error = load(&typed, &around).err().map(|e| e.to_string());
+        let error = error.unwrap_or_default();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_service_is_configured_at_the_top_and_names_are_the_registries_own() {
+    let text = "interval: 5m\nlisten: 127.0.0.1:0\nweb-config: web.yml\nlog-format: json\n\
+                push-gateway: http://gateway.example:9091\n\
+                registries:\n  - {registry: a, instance: main}\n  - b\n";
+    let configured = Configured::by(text);
+    let Ok(Job::Sweep(settings)) = configured.job(&[], &[]) else {
+        panic!("a service")
+    };
+    let names: Vec<_> = settings
+        .targets
+        .iter()
+        .map(|t| t.policy.registry.as_str())
+        .collect();
+    assert_eq!(names, ["main", "b"]);
+    assert_eq!(settings.log_format, LogFormat::Json);
+    assert!(settings.publish.gateway.is_some());
+    let service = settings.service.expect("a service");
+    assert_eq!(service.interval, Duration::from_secs(300));
+    assert_eq!(service.web_config, Some(configured.path("web.yml")));
+    for (text, environment, expected) in [
+        (
+            "instance: x\nregistries: [a, b]",
+            vec![],
+            "probe.yaml:1: --instance names one",
+        ),
+        (
+            "registries: [a, b]",
+            vec![("REGISTRY_INSTANCE", "x")],
+            "REGISTRY_INSTANCE: --instance names one",
+        ),
+        (
+            "registries: [a, {registry: b, instance: a}]",
+            vec![],
+            "a is named twice",
+        ),
+        (
+            "push-gateway: ftp://x\nregistries: [a]",
+            vec![],
+            "probe.yaml:1: --push-gateway is no web",
+        ),
+        (
+            "push-gateway: 'ftp://u:hunter2@x'\nregistries: [a]",
+            vec![],
+            "probe.yaml:1: --push-gateway",
+        ),
+    ] {
+        let error = Configured::by(text).error(&[], &environment);
+        assert!(
+            error.contains(expected) && !error.contains("hunter2"),
+            "{text}: {error}"
+        );
+    }
+    let printed = configured.printed(&[], &[("PUSHGATEWAY", "http://u:hunter2@gateway.example")]);
+    assert!(
+        printed.contains("push-gateway: http://hidden@gateway.example # PUSHGATEWAY"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_they_stand_in() {
+    let configured = Configured::by("once: true\nauthfile: logins/auth.json\nregistries: [r]\n");
+    std::fs::create_dir(configured.path("logins")).expect("a directory");
+    configured.write("logins/auth.json", "{}");
+    let target = configured.targets(&[], &[]).remove(0);
+    let expected = configured.path("logins/auth.json");
+    assert!(Path::new(&expected).is_absolute());
+    assert!(
+        matches!(target.http.credentials, CredentialSource::Files(files) if files == [expected])
+    );
+}
+
+#[test]
+fn what_has_changed_is_seen_by_the_next_load() {
+    let configured = Configured::by("once: true\nregistries: [a]\n");
+    assert_eq!(configured.targets(&[], &[]).len(), 1);
+    configured.write("probe.yaml", "once: true\nregistries: [a, b]\n");
+    assert_eq!(configured.targets(&[], &[]).len(), 2);
+}

@@ -1,0 +1,194 @@
+//! The configuration file, which names options as the command line does: at its top for all
+//! registries and for the process, and for one registry in its entry under `registries`.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction};
+
+use super::UsageError;
+use crate::cli::args;
+use crate::http::Endpoint;
+use crate::yaml::{self, Entry, Node, Unusable, Value};
+
+/// A configuration file, its keys checked and its values not yet.
+pub(super) struct ConfigFile {
+    path: PathBuf,
+    /// By the options' long names.
+    top: BTreeMap<String, Setting>,
+    pub(super) registries: Vec<RegistryEntry>,
+}
+
+/// What one entry under `registries` says.
+pub(super) struct RegistryEntry {
+    /// As it was written.
+    pub(super) address: String,
+    /// The registry's name, by which the entry is found.
+    name: String,
+    pub(super) line: usize,
+    options: BTreeMap<String, Setting>,
+}
+
+/// The value of an option.
+pub(super) struct Setting {
+    /// More than one, or none, for a list only. Paths do not depend on the working directory.
+    pub(super) values: Vec<String>,
+    pub(super) line: usize,
+    /// Whether it stands in a registry's entry.
+    pub(super) is_own: bool,
+}
+
+impl ConfigFile {
+    pub(super) fn read(path: &Path) -> Result<Self, UsageError> {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let reader = Reader {
+            command: args::declared(None),
+            directory: absolute.parent().unwrap_or(Path::new("/")).to_owned(),
+        };
+        let read = yaml::read(path).and_then(|node| reader.file(path, &node));
+        read.map_err(|error| UsageError(error.in_file(path)))
+    }
+
+    /// What the file says of an option, for a registry if one is named. An entry wins over the top.
+    pub(super) fn setting(&self, option: &str, registry: Option<&str>) -> Option<&Setting> {
+        let entry = registry.and_then(|name| self.entry(name));
+        let own = entry.and_then(|entry| entry.options.get(option));
+        own.or_else(|| self.top.get(option))
+    }
+
+    /// `FILE:LINE`.
+    pub(super) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+
+    /// The entry of the registry with this name (`Endpoint::name`).
+    pub(super) fn entry(&self, name: &str) -> Option<&RegistryEntry> {
+        self.registries.iter().find(|entry| entry.name == name)
+    }
+}
+
+struct Reader {
+    /// The options that there are.
+    command: clap::Command,
+    directory: PathBuf,
+}
+
+impl Reader {
+    fn file(&self, path: &Path, node: &Node) -> Result<ConfigFile, Unusable> {
+        let mut file = ConfigFile {
+            path: path.to_owned(),
+            top: BTreeMap::new(),
+            registries: Vec::new(),
+        };
+        if node.value == Value::Nothing {
+            return Ok(file);
+        }
+        for entry in node.mapping("a configuration")? {
+            if entry.key == "registries" {
+                file.registries = self.registries(&entry.value)?;
+            } else {
+                let setting = self.setting(entry, false)?;
+                file.top.insert(entry.key.clone(), setting);
+            }
+        }
+        Ok(file)
+    }
+
+    fn registries(&self, node: &Node) -> Result<Vec<RegistryEntry>, Unusable> {
+        let refused = |why| Err(Unusable::at(node.line, why));
+        let nodes = match &node.value {
+            Value::List(nodes) if !nodes.is_empty() => nodes,
+            Value::List(_) => return refused("`registries` is empty: leave it out"),
+            _ => return refused("`registries` must be a list, an entry for each registry"),
+        };
+        let mut registries = Vec::<RegistryEntry>::new();
+        for node in nodes {
+            let found = self.registry(node)?;
+            if let Some(earlier) = registries.iter().find(|entry| entry.name == found.name) {
+                let (name, line) = (&found.name, earlier.line);
+                let why = format!("{name} has an entry in line {line} already");
+                return Err(Unusable::at(found.line, why));
+            }
+            registries.push(found);
+        }
+        Ok(registries)
+    }
+
+    /// A registry's address, or a mapping with its address and options.
+    fn registry(&self, node: &Node) -> Result<RegistryEntry, Unusable> {
+        let mut options = BTreeMap::new();
+        let mut address = None;
+        if let Value::Text(text) = &node.value {
+            address = Some((text.as_str(), node.line));
+        } else {
+            for entry in node.mapping("an entry of `registries`")? {
+                if entry.key == "registry" {
+                    address = Some((entry.value.text("`registry`")?, entry.line));
+                } else {
+                    options.insert(entry.key.clone(), self.setting(entry, true)?);
+                }
+            }
+        }
+        let (address, line) = address
+            .ok_or_else(|| Unusable::at(node.line, "no `registry: HOST[:PORT]` in this entry"))?;
+        let endpoint = Endpoint::parse(address, false)
+            .map_err(|error| Unusable::at(line, format!("`registry`: {error}")))?;
+        Ok(RegistryEntry {
+            address: address.to_owned(),
+            name: endpoint.name().to_owned(),
+            line,
+            options,
+        })
+    }
+
+    fn setting(&self, entry: &Entry, is_own: bool) -> Result<Setting, Unusable> {
+        let argument = self.argument(entry)?;
+        let refused = |why: String| Err(Unusable::at(entry.line, why));
+        let key = format!("`{}`", entry.key);
+        if is_own && !args::is_per_registry(argument) {
+            return refused(format!(
+                "{key} is about the whole process: it belongs to the top of the file"
+            ));
+        }
+        let texts = match argument.get_action() {
+            ArgAction::Append => entry.value.texts(&key)?,
+            _ => vec![entry.value.text(&key)?],
+        };
+        if texts.is_empty() && !argument.get_default_values().is_empty() {
+            return refused(format!("{key} is an empty list"));
+        }
+        let is_boolean = matches!(argument.get_action(), ArgAction::SetTrue);
+        if is_boolean && !matches!(texts[..], ["true" | "false"]) {
+            return refused(format!("{key} must be true or false"));
+        }
+        let is_path = argument.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+        let value = |text: &str| {
+            if is_path {
+                self.directory.join(text).to_string_lossy().into_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        Ok(Setting {
+            values: texts.into_iter().map(value).collect(),
+            line: entry.line,
+            is_own,
+        })
+    }
+
+    fn argument(&self, entry: &Entry) -> Result<&Arg, Unusable> {
+        let mut arguments = self.command.get_arguments();
+        let found = arguments.find(|argument| argument.get_long() == Some(entry.key.as_str()));
+        let key = crate::model::shorten(&entry.key, 60);
+        let why = match found {
+            Some(argument) if args::is_configurable(argument) => return Ok(argument),
+            Some(_) => format!("`{key}` can only be given on the command line"),
+            None => format!(
+                "`{key}` is not understood: the keys are the names of the options that `probe -h` \
+                 lists, and `registries`"
+            ),
+        };
+        Err(Unusable::at(entry.line, why))
+    }
+}

@@ -1,0 +1,83 @@
+//! The configuration that is in force, as a file that could be given in its place, with the source of
+//! each value beside it.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, ArgAction};
+
+use super::sources::{Origin, PASSWORDS, Resolved, Sources, without_login};
+use crate::cli::args::{self, SweepArgs};
+
+/// Prints what is about the process, and then for each registry what it would be swept with.
+///
+/// No secret is shown: of a password only where it comes from, of a URL not the login in it.
+pub(super) fn render(
+    sources: &Sources,
+    process: &Resolved<SweepArgs>,
+    registries: &[(String, Resolved<SweepArgs>)],
+    named_by: &Origin,
+) -> String {
+    let mut text = String::from("# What is in force, and where each value comes from.\n");
+    let (own, shared): (Vec<_>, Vec<_>) = sources.options().partition(|a| args::is_per_registry(a));
+    for option in shared {
+        push(&mut text, "", option, process);
+    }
+    text.push_str("registries:\n");
+    for (address, resolved) in registries {
+        let address = quoted(&without_login(address));
+        let _ = writeln!(text, "  - registry: {address} # {named_by}");
+        for option in &own {
+            push(&mut text, "    ", option, resolved);
+        }
+        if let Some(source) = hidden_password(sources, resolved) {
+            let _ = writeln!(text, "    # password: hidden, from {source}");
+        }
+    }
+    text
+}
+
+/// One line, or none for an option that is not set.
+fn push(text: &mut String, indent: &str, option: &Arg, resolved: &Resolved<SweepArgs>) {
+    let raw = resolved.matches.get_raw(option.get_id().as_str());
+    let values: Vec<_> = raw.into_iter().flatten().collect();
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| quoted(&without_login(&value.to_string_lossy())))
+        .collect();
+    let long = option.get_long().unwrap_or_default();
+    let value = match (option.get_action(), &values[..]) {
+        (_, []) => return,
+        (ArgAction::Append, _) => format!("[{}]", values.join(", ")),
+        (_, [value, ..]) => value.clone(),
+    };
+    let origin = resolved.origins.get(long).unwrap_or(&Origin::Default);
+    let _ = writeln!(text, "{indent}{long}: {value} # {origin}");
+}
+
+/// Where a password comes from that no option shows.
+fn hidden_password<'a>(sources: &Sources, resolved: &'a Resolved<SweepArgs>) -> Option<&'a str> {
+    let connection = &resolved.args.connection;
+    let is_shown = connection.password_file.is_some() || connection.authfile.is_some();
+    if is_shown {
+        None
+    } else if connection.password_stdin {
+        Some("--password-stdin")
+    } else {
+        let set = |name: &&&str| sources.around.first(&[name]).is_some();
+        PASSWORDS.iter().find(set).copied()
+    }
+}
+
+/// Text as YAML: in quotes where it could be read as anything else.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
+    let is_word = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "./".contains(c))
+        && text.chars().all(is_plain)
+        && !text.ends_with(':')
+        && !text.eq_ignore_ascii_case("null");
+    if is_word {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}

@@ -1,0 +1,227 @@
+//! The server's end of connections: accepts them, with TLS where it is configured, and keeps each
+//! client's share of memory and time bounded.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
+
+use super::guard::{self, Caller};
+use super::protection::Protection;
+
+/// The longest head of a request; a longer one is answered with 431.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// What a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time, of all clients. Others wait to be accepted.
+    pub connections: usize,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For the head of a request, and between requests.
+    pub head: Duration,
+    /// For a connection as a whole, however fast its client reads.
+    pub connection: Duration,
+    /// For answers that are under way when the server stops.
+    pub goodbye: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            connection: Duration::from_secs(300),
+            goodbye: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A socket that listens, and what protects it.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    protection: Option<Arc<Protection>>,
+    limits: Limits,
+}
+
+impl Listener {
+    /// Binds an address. Port 0 is any free port.
+    ///
+    /// # Errors
+    ///
+    /// As the system says it, such as that the address is in use.
+    pub async fn bind(
+        address: SocketAddr,
+        protection: Option<Protection>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            socket,
+            protection: protection.map(Arc::new),
+            limits,
+        })
+    }
+
+    /// The address that it is bound to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it can be reached, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let is_encrypted = self.protection.as_ref().is_some_and(|p| p.is_encrypted());
+        let scheme = if is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}/", self.address)
+    }
+
+    /// Answers requests by the router until `stop`, then finishes what is under way, within a limit.
+    ///
+    /// All routes are protected but `/healthz` and `/readyz`. What goes wrong with a connection ends
+    /// that connection only.
+    pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let router = match &self.protection {
+            Some(protection) => guard::protect(router, Arc::clone(protection)),
+            None => router,
+        };
+        let free = Arc::new(Semaphore::new(self.limits.connections));
+        let mut connections = JoinSet::new();
+        while let Some(Ok(permit)) = stop
+            .run_until_cancelled(Arc::clone(&free).acquire_owned())
+            .await
+        {
+            let Some(stream) = stop.run_until_cancelled(accepted(&self.socket)).await else {
+                break;
+            };
+            let connection = Connection {
+                router: router.clone(),
+                limits: self.limits,
+                stop: stop.clone(),
+            };
+            let protection = self.protection.clone();
+            connections.spawn(async move {
+                connection.run(stream, protection).await;
+                drop(permit);
+            });
+            while connections.try_join_next().is_some() {}
+        }
+        drop(self.socket);
+        // Dropping the rest ends it.
+        let _ = timeout(self.limits.goodbye, connections.join_all()).await;
+    }
+}
+
+/// The next connection. What is wrong with one that was given up by its client is of no interest; when
+/// the system is out of descriptors, some time may bring some back.
+async fn accepted(socket: &TcpListener) -> TcpStream {
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) if is_about_one(&error) => {}
+            Err(error) => {
+                tracing::warn!("no connection can be accepted: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn is_about_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// What one connection needs.
+struct Connection {
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, protection: Option<Arc<Protection>>) {
+        let _ = stream.set_nodelay(true);
+        let tls = match protection {
+            None => None,
+            Some(protection) => match self.in_time(protection.current()).await {
+                Some(loaded) => loaded.tls.clone(),
+                None => return,
+            },
+        };
+        let Some(acceptor) = tls else {
+            return self
+                .answer(
+                    stream,
+                    Caller {
+                        is_certified: false,
+                    },
+                )
+                .await;
+        };
+        match self.in_time(acceptor.accept(stream)).await {
+            Some(Ok(stream)) => {
+                // Whoever has shown one that could not be verified has not come this far.
+                let is_certified = stream.get_ref().1.peer_certificates().is_some();
+                self.answer(stream, Caller { is_certified }).await;
+            }
+            Some(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
+            None => tracing::debug!("a TLS handshake was given up"),
+        }
+    }
+
+    async fn in_time<F: Future>(&self, step: F) -> Option<F::Output> {
+        let handshake = timeout(self.limits.handshake, step);
+        self.stop.run_until_cancelled(handshake).await?.ok()
+    }
+
+    /// Answers all requests of a connection.
+    async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, caller: Caller) {
+        let router = self.router;
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut router = router.clone();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(caller);
+            async move { router.call(request).await }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_buf_size(LONGEST_HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            // How a client left is its own affair.
+            _ = connection.as_mut() => return,
+            () = self.stop.cancelled() => {}
+            () = sleep(self.limits.connection) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(self.limits.goodbye, connection).await;
+    }
+}

@@ -1,0 +1,194 @@
+//! The process that goes on: what Prometheus sees of it, while registries break, vanish and are repaired.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::hand::Hand;
+use crate::support::images::Content;
+use crate::support::process::{tool, wait_until};
+use crate::support::prometheus::Prometheus;
+use crate::support::registry::Registry;
+use crate::support::service::Service;
+use crate::support::slow_front::SlowFront;
+
+const PREFIX: &str = "registry_manifest_integrity";
+
+/// A registry with an intact repository, and one whose index has lost a child.
+fn broken() -> (Registry, Content) {
+    let registry = Registry::start();
+    let hand = Hand::new(&registry.host());
+    let content = Content::index("broken");
+    hand.push("team/broken", "v1", &content);
+    hand.push("team/fine", "v1", &Content::index("fine"));
+    let child = &content.images()[0].manifest.digest;
+    registry.store().remove_revision_link("team/broken", child);
+    (registry, content)
+}
+
+#[test]
+fn prometheus_sees_a_failure_come_and_go() {
+    let (sick, content) = broken();
+    let healthy = Registry::start();
+    Hand::new(&healthy.host()).push("app", "v1", &Content::index("app"));
+    let service = Service::start([sick.host(), healthy.host()]);
+    let prometheus = Prometheus::scraping(service.address());
+    let failures = |registry: &Registry, repository: &str| {
+        let host = registry.host();
+        format!("{PREFIX}_failures{{registry=\"{host}\",repository=\"{repository}\"}}")
+    };
+    prometheus.wait_for(&failures(&sick, "team/broken"), 1.0);
+    prometheus.wait_for(&failures(&sick, "team/fine"), 0.0);
+    prometheus.wait_for(&failures(&healthy, "app"), 0.0);
+
+    // The six names of the job that this replaces mean what they meant.
+    let of = |name: &str, registry: &Registry| {
+        let host = registry.host();
+        format!("{PREFIX}_{name}{{registry=\"{host}\"}}")
+    };
+    for (name, expected) in [
+        ("catalog_accessible", 1.0),
+        ("repos_checked", 2.0),
+        ("tags_checked", 2.0),
+        ("indexes_checked", 2.0),
+    ] {
+        prometheus.wait_for(&of(name, &sick), expected);
+    }
+    prometheus.wait_for(&format!("sum({})", of("failures", &sick)), 1.0);
+    prometheus.wait_for(
+        &format!("time() - {} < bool 60", of("last_run_timestamp", &sick)),
+        1.0,
+    );
+    let reasons = format!("sum by (kind, reason) ({PREFIX}_reference_failures) > 0");
+    let (labels, count) = prometheus.query(&reasons).remove(0);
+    assert_eq!(
+        (labels["kind"].as_str(), labels["reason"].as_str()),
+        (Some("child"), Some("not_found"))
+    );
+    assert!((count - 1.0).abs() < 1e-9);
+    let info = prometheus
+        .query(&format!("{PREFIX}_broken_image_info"))
+        .remove(0)
+        .0;
+    assert_eq!(
+        info["image"].as_str(),
+        Some(&*format!("{}/team/broken:v1", sick.host()))
+    );
+
+    // Nobody was ever broken here, and so this has not ended yet.
+    let success = format!("{PREFIX}_last_success_timestamp_seconds{{repository=\"team/broken\"}}");
+    assert!(prometheus.query(&success).is_empty());
+
+    Hand::new(&sick.host()).push("team/broken", "v1", &content);
+    service.sweep_again();
+    prometheus.wait_for(&failures(&sick, "team/broken"), 0.0);
+    prometheus.wait_for(&format!("time() - {success} < bool 60"), 1.0);
+    prometheus.wait_for_nothing(&format!("{PREFIX}_broken_image_info"));
+
+    sick.store().remove_repository("team/broken");
+    service.sweep_again();
+    prometheus.wait_for_nothing(&format!("{PREFIX}_failures{{repository=\"team/broken\"}}"));
+    prometheus.wait_for(&failures(&sick, "team/fine"), 0.0);
+}
+
+#[test]
+fn the_metrics_have_no_lint() {
+    let (registry, _) = broken();
+    let service = Service::start([registry.host()]);
+    let mut check = tool("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool can be started");
+    let metrics = service.get("/metrics").body;
+    std::io::Write::write_all(&mut check.stdin.take().expect("it is piped"), &metrics)
+        .expect("it reads");
+    let output = check.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
+fn a_stopped_registry_changes_nothing_that_is_known() {
+    let (mut registry, content) = broken();
+    let host = registry.host();
+    let service = Service::start([&host]);
+    let known = [("registry", host.as_str()), ("repository", "team/broken")];
+    let complete = service
+        .metrics()
+        .integrity("last_complete_timestamp_seconds", &[]);
+    registry.stop();
+    service.sweep_again();
+    let blind = service.metrics();
+    assert_eq!(blind.integrity("failures", &known), Some(1.0));
+    assert_eq!(
+        blind.integrity("failures", &[("repository", "team/fine")]),
+        Some(0.0)
+    );
+    assert_eq!(blind.integrity("catalog_accessible", &[]), Some(0.0));
+    assert_eq!(
+        blind.integrity("unverified", &[("reason", "connect")]),
+        Some(1.0)
+    );
+    assert_eq!(blind.integrity("repos_checked", &[]), Some(0.0));
+    assert_eq!(
+        blind.integrity("last_complete_timestamp_seconds", &[]),
+        complete
+    );
+    assert_eq!(blind.integrity("reference_failures", &[]), Some(1.0));
+    registry.restart();
+    Hand::new(&host).push("team/broken", "v1", &content);
+    service.sweep_again();
+    let repaired = service.metrics();
+    assert_eq!(repaired.integrity("failures", &known), Some(0.0));
+    assert_eq!(repaired.integrity("catalog_accessible", &[]), Some(1.0));
+}
+
+#[test]
+fn nothing_is_claimed_before_the_first_sweep_has_ended() {
+    let (registry, _) = broken();
+    let front = SlowFront::start(&registry.host(), Duration::from_secs(3));
+    let service = Service::launch([front.host()]);
+    let metrics = service.metrics();
+    assert!(
+        metrics
+            .all("registry_manifest_integrity_last_run_timestamp")
+            .is_empty()
+    );
+    assert!(metrics.integrity("failures", &[]).is_none());
+    assert_eq!(metrics.sum("registry_probe_build_info", &[]), Some(1.0));
+    for path in ["/healthz", "/readyz", "/"] {
+        assert_eq!(service.get(path).status, 200, "{path}");
+    }
+    let report = format!("/report.json?registry={}", front.host());
+    assert_eq!(service.get(&report).status, 503);
+    assert_eq!(service.get("/report.json?registry=other").status, 404);
+}
+
+#[test]
+fn told_to_end_in_mid_sweep_it_does_and_claims_nothing() {
+    let (registry, _) = broken();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let textfile = directory.path().join("probe.prom");
+    let front = SlowFront::start(&registry.host(), Duration::from_secs(2));
+    let service = Service::launch([
+        "--textfile".into(),
+        textfile.clone().into_os_string(),
+        front.host().into(),
+    ]);
+    wait_until("the sweep has begun", || {
+        let metrics = service.metrics();
+        metrics.sum("registry_probe_http_requests_in_flight", &[]) == Some(1.0)
+    });
+    service.signal("TERM");
+    let (status, took, log) = service.ended();
+    assert_eq!(status.code(), Some(143), "{log}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(!textfile.exists(), "a part of a sweep is no result");
+    assert!(!log.contains("swept"), "{log}");
+}

@@ -1,0 +1,133 @@
+//! Debian's Prometheus and Pushgateway, one for each test.
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::Client;
+use super::process::{Server, free_port, tool, wait_until};
+use super::service::Metrics;
+
+/// A running Prometheus that scrapes every second.
+#[derive(Debug)]
+pub(crate) struct Prometheus {
+    // Goes first, so that nobody writes to the directory while it is removed.
+    _server: Server,
+    _directory: TempDir,
+    client: Client,
+}
+
+impl Prometheus {
+    /// Scrapes the address as the job `probe`.
+    pub(crate) fn scraping(address: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let configuration = format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+             scrape_configs:\n  - job_name: probe\n    static_configs: [ {{ targets: ['{address}'] }} ]\n"
+        );
+        let file = directory.path().join("prometheus.yml");
+        fs::write(&file, configuration).expect("the configuration is written");
+        let listen = format!("127.0.0.1:{}", free_port());
+        let server = Server::spawn(
+            tool("prometheus")
+                .arg(format!("--config.file={}", file.display()))
+                .arg(format!(
+                    "--storage.tsdb.path={}",
+                    directory.path().join("data").display()
+                ))
+                .arg(format!("--web.listen-address={listen}"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        let client = Client::new(&format!("http://{listen}"), None);
+        let prometheus = Self {
+            _server: server,
+            _directory: directory,
+            client,
+        };
+        wait_until("Prometheus is ready", || {
+            prometheus.client.answers("/-/ready") && prometheus.client.get("/-/ready").status == 200
+        });
+        prometheus
+    }
+
+    /// The series that an expression gives, with their values.
+    pub(crate) fn query(&self, expression: &str) -> Vec<(Value, f64)> {
+        let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        let answer = self.client.get(&format!("/api/v1/query?query={query}"));
+        let json: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert_eq!(json["status"], "success", "{expression}: {json}");
+        let series = json["data"]["result"].as_array().expect("a vector").iter();
+        let value = |series: &Value| {
+            let text = series["value"][1].as_str().expect("a value");
+            text.parse().expect("a number")
+        };
+        series
+            .map(|series| (series["metric"].clone(), value(series)))
+            .collect()
+    }
+
+    /// Waits until an expression gives one series with this value.
+    pub(crate) fn wait_for(&self, expression: &str, expected: f64) {
+        let mut last = Vec::new();
+        wait_until(&format!("{expression} is {expected}"), || {
+            last = self.query(expression);
+            matches!(&last[..], [(_, value)] if (value - expected).abs() < 1e-9)
+        });
+    }
+
+    /// Waits until an expression gives nothing.
+    pub(crate) fn wait_for_nothing(&self, expression: &str) {
+        wait_until(&format!("{expression} is nothing"), || {
+            self.query(expression).is_empty()
+        });
+    }
+}
+
+/// A running Pushgateway.
+#[derive(Debug)]
+pub(crate) struct Pushgateway {
+    _server: Server,
+    address: String,
+    client: Client,
+}
+
+impl Pushgateway {
+    pub(crate) fn start() -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let server = Server::spawn(
+            tool("prometheus-pushgateway")
+                .arg(format!("--web.listen-address={address}"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        let client = Client::new(&format!("http://{address}"), None);
+        wait_until("the Pushgateway is ready", || client.answers("/-/ready"));
+        Self {
+            _server: server,
+            address,
+            client,
+        }
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Everything that it holds.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let answer = self.client.get("/metrics");
+        Metrics::read(&String::from_utf8(answer.body).expect("metrics are text"))
+    }
+
+    /// Pushes as somebody else; the path is that of a group. Gives the status.
+    pub(crate) fn push(&self, path: &str, text: &str) -> u16 {
+        let put = self.client.put(path, "text/plain", text.to_owned().into());
+        super::http::block_on(put).status
+    }
+}

@@ -1,0 +1,188 @@
+//! The probe as the process that goes on: its endpoints, its log, and the signals that it is sent.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::http::{Answer, Client};
+use super::process::{Server, run, tool, wait_until};
+
+/// A running service. It sweeps when it starts and when it is told to, and not by the clock.
+#[derive(Debug)]
+pub(crate) struct Service {
+    server: Server,
+    address: String,
+    log: Arc<Mutex<String>>,
+    _home: TempDir,
+}
+
+impl Service {
+    /// Starts it with these arguments, and waits for its first sweeps.
+    pub(crate) fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let service = Self::launch(args);
+        wait_until("every registry was swept", || {
+            let metrics = service.metrics();
+            let swept = metrics.all("registry_manifest_integrity_last_run_timestamp");
+            let watched = metrics.all("registry_probe_http_concurrency_limit");
+            !watched.is_empty() && swept.len() == watched.len()
+        });
+        service
+    }
+
+    /// Starts it with these arguments, and waits until it listens.
+    pub(crate) fn launch<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
+        command
+            .env_clear()
+            .env("HOME", home.path())
+            .current_dir(home.path())
+            .args(["--listen", "127.0.0.1:0", "--interval", "1h"])
+            .args(["--confirm-after", "0s", "--log-format", "text"])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut server = Server::spawn(&mut command);
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, told) = (BufReader::new(server.stderr()), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = told.lock().expect("nobody panics with it");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut service = Self {
+            server,
+            address: String::new(),
+            log,
+            _home: home,
+        };
+        let mut address = None;
+        wait_until("the probe listens", || {
+            let log = service.log();
+            let after = log.split_once("serving http://").map(|(_, after)| after);
+            address = after.and_then(|after| Some(after.split_once('/')?.0.to_owned()));
+            assert!(
+                service.server.exited().is_none(),
+                "the probe has ended:\n{log}"
+            );
+            address.is_some()
+        });
+        service.address = address.expect("it was awaited");
+        service
+    }
+
+    /// `HOST:PORT` of its endpoints.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("nobody panics with it").clone()
+    }
+
+    /// What one of its endpoints answers.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        Client::new(&format!("http://{}", self.address), None).get(path)
+    }
+
+    /// Its metrics.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let answer = self.get("/metrics");
+        assert_eq!(answer.status, 200);
+        Metrics::read(&String::from_utf8(answer.body).expect("metrics are text"))
+    }
+
+    /// Tells it to sweep once more, and waits until it has.
+    pub(crate) fn sweep_again(&self) {
+        let runs =
+            |metrics: &Metrics| metrics.all("registry_manifest_integrity_last_run_timestamp");
+        let before = runs(&self.metrics());
+        self.signal("HUP");
+        wait_until("every registry was swept once more", || {
+            let after = runs(&self.metrics());
+            after
+                .iter()
+                .zip(&before)
+                .all(|(after, before)| after.1 > before.1)
+        });
+    }
+
+    /// Sends it a signal, by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.server.id());
+        run(tool("sh").args(["-c", &script]));
+    }
+
+    /// Waits for its end: how it ended, and after how long.
+    pub(crate) fn ended(mut self) -> (ExitStatus, Duration, String) {
+        let start = Instant::now();
+        let mut status = None;
+        wait_until("the probe ends", || {
+            status = self.server.exited();
+            status.is_some()
+        });
+        let took = start.elapsed();
+        (status.expect("it was awaited"), took, self.log())
+    }
+}
+
+/// Series with their labels and values.
+#[derive(Debug)]
+pub(crate) struct Metrics(Vec<(String, BTreeMap<String, String>, f64)>);
+
+impl Metrics {
+    /// Reads the text format, as far as these tests meet it.
+    pub(crate) fn read(text: &str) -> Self {
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        let series = lines.map(|line| {
+            let (series, value) = line.rsplit_once(' ').expect("a series has a value");
+            let value = value.parse().expect("a value is a number");
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let labels = labels.trim_end_matches('}').split("\",");
+            let labels = labels.filter_map(|label| {
+                let (name, value) = label.split_once("=\"")?;
+                Some((name.to_owned(), value.trim_end_matches('"').to_owned()))
+            });
+            (name.to_owned(), labels.collect(), value)
+        });
+        Self(series.collect())
+    }
+
+    /// All series of a name.
+    pub(crate) fn all(&self, name: &str) -> Vec<(BTreeMap<String, String>, f64)> {
+        let series = self.0.iter().filter(|(found, ..)| found == name);
+        series
+            .map(|(_, labels, value)| (labels.clone(), *value))
+            .collect()
+    }
+
+    /// The sum of the series with these labels; `None` if there is none.
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let has = |found: &BTreeMap<String, String>| {
+            labels
+                .iter()
+                .all(|(label, value)| found.get(*label).is_some_and(|found| found == value))
+        };
+        let values = self
+            .0
+            .iter()
+            .filter(|(found, labels, _)| found == name && has(labels));
+        values.map(|(.., value)| *value).reduce(|a, b| a + b)
+    }
+
+    /// The series of this program's contract about registries, by their short names.
+    pub(crate) fn integrity(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.sum(&format!("registry_manifest_integrity_{name}"), labels)
+    }
+}
