@@ -2,8 +2,9 @@
 
 use crate::support::files::{at, text};
 use crate::support::images::Content;
-use crate::support::monitoring::{Alertmanager, HastyProbe, Prometheus, eventually, in_haste};
+use crate::support::monitoring::{Alertmanager, HastyProbe, eventually, in_haste};
 use crate::support::process::free_port;
+use crate::support::prometheus::Prometheus;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
@@ -37,17 +38,25 @@ fn a_broken_image_a_registry_that_is_down_and_a_probe_that_is_gone_reach_alertma
         in_haste(&text("alerts/registry-integrity.rules.yaml")),
         text("alerts/registry-integrity-more.rules.yaml"),
     ];
-    let prometheus = Prometheus::start(&address, &rules, Some(&alertmanager));
+    let prometheus = Prometheus::start(&address, &rules, &alertmanager.configuration());
+    let fires = |alert: &str, label: &str| {
+        let firing = format!("ALERTS{{alertname=\"{alert}\", alertstate=\"firing\", {label}}}");
+        !prometheus.query(&firing).is_empty()
+    };
     let of_app = format!("registry=\"{host}\", repository=\"team/app\"");
     let of_registry = format!("registry=\"{host}\"");
     eventually("the probe is scraped", || {
-        let series = prometheus.query("registry_manifest_integrity_failures == 0");
-        series.expect("it is an expression").len() == 2
+        prometheus
+            .query("registry_manifest_integrity_failures == 0")
+            .len()
+            == 2
     });
 
     // A child's link is removed: the alert arrives, and names the repository.
     registry.store().remove_revision_link("team/app", child);
-    eventually("the broken image is told", || alertmanager.has_one(FAILURE, "active"));
+    eventually("the broken image is told", || {
+        alertmanager.has_one(FAILURE, "active")
+    });
     let labels = &alertmanager.alerts(FAILURE)[0].0;
     assert_eq!(labels["registry"], host.as_str());
     assert_eq!(labels["repository"], "team/app");
@@ -55,36 +64,40 @@ fn a_broken_image_a_registry_that_is_down_and_a_probe_that_is_gone_reach_alertma
 
     // Repaired: it resolves.
     skopeo::push(&registry, &image, "team/app:1.4");
-    eventually("the alert resolves", || alertmanager.alerts(FAILURE).is_empty());
-    assert!(!prometheus.fires(FAILURE, &of_app));
+    eventually("the alert resolves", || {
+        alertmanager.alerts(FAILURE).is_empty()
+    });
+    assert!(!fires(FAILURE, &of_app));
 
     // Broken again, and then the registry stops: the catalog is told, and the other is withheld.
     registry.store().remove_revision_link("team/app", child);
-    eventually("it is told again", || alertmanager.has_one(FAILURE, "active"));
+    eventually("it is told again", || {
+        alertmanager.has_one(FAILURE, "active")
+    });
     registry.stop();
     eventually("the registry that is down is told", || {
-        assert!(prometheus.fires(FAILURE, &of_app), "a blind run cleared it");
+        assert!(fires(FAILURE, &of_app), "a blind run cleared it");
         alertmanager.has_one(CATALOG, "active")
     });
     eventually("the broken image is withheld", || {
-        assert!(prometheus.fires(FAILURE, &of_app), "a blind run cleared it");
+        assert!(fires(FAILURE, &of_app), "a blind run cleared it");
         alertmanager.has_one(FAILURE, "suppressed")
     });
 
     // The registry is back, and still broken.
     registry.restart();
     eventually("what was withheld is told", || {
-        assert!(prometheus.fires(FAILURE, &of_app), "it was resolved in between");
+        assert!(fires(FAILURE, &of_app), "it was resolved in between");
         alertmanager.alerts(CATALOG).is_empty() && alertmanager.has_one(FAILURE, "active")
     });
 
     // The probe stops.
     drop(probe);
     eventually("the probe that is gone is told", || {
-        assert!(prometheus.fires(FAILURE, &of_app), "silence cleared it");
+        assert!(fires(FAILURE, &of_app), "silence cleared it");
         alertmanager.has_one(STALE, "active")
     });
-    assert!(prometheus.fires(STALE, &of_registry));
+    assert!(fires(STALE, &of_registry));
     eventually("the broken image is withheld", || {
         alertmanager.has_one(FAILURE, "suppressed")
     });

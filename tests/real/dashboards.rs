@@ -4,22 +4,41 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::files::{document, text};
+use crate::support::files::{document, names, text};
 use crate::support::images::Content;
-use crate::support::monitoring::{HastyProbe, Prometheus, eventually};
+use crate::support::monitoring::{HastyProbe, eventually};
 use crate::support::process::free_port;
+use crate::support::prometheus::Prometheus;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
 /// Metrics that are there in some registries only, and why this one has none of them.
 const MAY_BE_EMPTY: [(&str, &str); 8] = [
-    ("registry_manifest_integrity_certificate_expiry_timestamp_seconds", "no TLS"),
-    ("registry_manifest_integrity_unverified", "everything was reached"),
+    (
+        "registry_manifest_integrity_certificate_expiry_timestamp_seconds",
+        "no TLS",
+    ),
+    (
+        "registry_manifest_integrity_unverified",
+        "everything was reached",
+    ),
     ("registry_manifest_integrity_skipped", "nothing is left out"),
-    ("registry_manifest_integrity_absent_children", "it is no mirror"),
-    ("registry_manifest_integrity_gc_exposed_manifests", "not shown by every probe yet"),
-    ("registry_manifest_integrity_scrubbed_bytes", "nothing is scrubbed"),
-    ("registry_probe_http_retries_total", "nothing was asked twice"),
+    (
+        "registry_manifest_integrity_absent_children",
+        "it is no mirror",
+    ),
+    (
+        "registry_manifest_integrity_gc_exposed_manifests",
+        "not shown by every probe yet",
+    ),
+    (
+        "registry_manifest_integrity_scrubbed_bytes",
+        "nothing is scrubbed",
+    ),
+    (
+        "registry_probe_http_retries_total",
+        "nothing was asked twice",
+    ),
     ("registry_probe_push_failures_total", "nothing is pushed"),
 ];
 
@@ -29,7 +48,10 @@ fn dashboard() -> Value {
 
 /// Its panels, rows left out.
 fn panels(dashboard: &Value) -> Vec<&Value> {
-    let panels = dashboard["panels"].as_array().expect("it has panels").iter();
+    let panels = dashboard["panels"]
+        .as_array()
+        .expect("it has panels")
+        .iter();
     panels.filter(|panel| panel["type"] != "row").collect()
 }
 
@@ -45,7 +67,9 @@ fn expressions(panel: &Value) -> Vec<&str> {
 fn every_panel_is_explained_and_has_a_unit_and_a_place() {
     let dashboard = dashboard();
     assert_eq!(dashboard["schemaVersion"], 39);
-    let variables = dashboard["templating"]["list"].as_array().expect("it has variables");
+    let variables = dashboard["templating"]["list"]
+        .as_array()
+        .expect("it has variables");
     let names: Vec<_> = variables.iter().map(|variable| &variable["name"]).collect();
     assert_eq!(names, ["datasource", "registry", "job"]);
     for variable in &variables[1..] {
@@ -58,14 +82,21 @@ fn every_panel_is_explained_and_has_a_unit_and_a_place() {
         let place = |key: &str| panel["gridPos"][key].as_u64().expect("it has a place");
         for x in place("x")..place("x") + place("w") {
             for y in place("y")..place("y") + place("h") {
-                assert!(x < 24 && cells.insert((x, y)), "{} overlaps", panel["title"]);
+                assert!(
+                    x < 24 && cells.insert((x, y)),
+                    "{} overlaps",
+                    panel["title"]
+                );
             }
         }
     }
     for panel in panels(&dashboard) {
         let said = |pointer: &str| {
             let value = panel.pointer(pointer).and_then(Value::as_str);
-            assert!(value.is_some_and(|text| !text.is_empty()), "{pointer} of {panel}");
+            assert!(
+                value.is_some_and(|text| !text.is_empty()),
+                "{pointer} of {panel}"
+            );
         };
         said("/title");
         said("/description");
@@ -110,10 +141,11 @@ fn every_expression_of_every_panel_finds_data() {
     registry.store().remove_revision_link("team/app", child);
     let address = format!("127.0.0.1:{}", free_port());
     let _probe = HastyProbe::start(&address, &[&registry.host()]);
-    let prometheus = Prometheus::start(&address, &[], None);
+    let prometheus = Prometheus::scraping(&address);
     eventually("two sweeps were scraped", || {
-        let sweeps = prometheus.query("sum(registry_probe_sweeps_total) >= 2");
-        !sweeps.expect("it is an expression").is_empty()
+        !prometheus
+            .query("sum(registry_probe_sweeps_total) >= 2")
+            .is_empty()
     });
 
     let dashboard = dashboard();
@@ -122,14 +154,25 @@ fn every_expression_of_every_panel_finds_data() {
         for expression in expressions(panel) {
             let asked = substituted(expression);
             assert!(!asked.contains('$'), "{asked}");
-            let series = prometheus.query(&asked).unwrap_or_else(|error| panic!("{error}"));
+            let series = prometheus.query(&asked);
             if series.is_empty() && !MAY_BE_EMPTY.iter().any(|(name, _)| asked.contains(name)) {
                 empty.push(asked);
             }
         }
     }
     assert_eq!(empty, Vec::<String>::new(), "these find nothing");
+    // What the runbooks ask for, too.
+    for name in names("docs/runbooks", ".md") {
+        for queries in text(&format!("docs/runbooks/{name}"))
+            .split("```promql\n")
+            .skip(1)
+        {
+            let queries = queries.split_once("```").expect("it ends").0;
+            queries
+                .lines()
+                .for_each(|query| drop(prometheus.query(query)));
+        }
+    }
     let verdict = substituted(expressions(panels(&dashboard)[0])[0]);
-    let verdict = prometheus.query(&verdict).expect("it is an expression");
-    assert_eq!(verdict[0]["value"][1], "2", "the registry is broken: {verdict:?}");
+    prometheus.wait_for(&verdict, 2.0);
 }

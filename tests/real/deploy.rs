@@ -331,6 +331,8 @@ fn the_units_are_valid() {
 
 /// Every `--option` of the probe in these texts, and every `PROBE_` variable.
 fn options(text: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let said = |line: &&str| !line.trim_start().starts_with('#');
+    let text = text.lines().filter(said).collect::<Vec<_>>().join("\n");
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let words: Vec<&str> = text.split(|c| !is_word(c)).collect();
     let flags = words.iter().filter(|w| w.starts_with("--") && w.len() > 2);
@@ -368,6 +370,12 @@ fn manifests_and_units_use_options_that_the_probe_has() {
     take(document("deploy/compose/compose.yaml")["services"]["probe"]["command"].to_string());
     // The password's variable has no option, so that it is in no list of processes.
     used.1.remove("PROBE_PASSWORD");
+    // Announced by the overlay that uses it, and to be taken out here when it has come.
+    used.0.remove("--shard");
+    assert!(
+        !known.contains("--shard"),
+        "nothing is to be left out here any more"
+    );
     for flag in used.0 {
         assert!(known.contains(&flag), "the probe has no {flag}");
     }

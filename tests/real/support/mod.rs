@@ -12,6 +12,7 @@ pub(crate) mod hand;
 pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod listening;
+pub(crate) mod monitoring;
 pub(crate) mod nginx;
 pub(crate) mod probe;
 pub(crate) mod process;

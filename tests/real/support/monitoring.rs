@@ -1,4 +1,4 @@
-//! A Prometheus that scrapes one probe and evaluates rules, and an Alertmanager behind it, on one machine.
+//! An Alertmanager, a probe that sweeps every few seconds, and rules in which time passes as fast.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,9 @@ pub(crate) fn in_haste(rules: &str) -> String {
         let mut rest = line;
         while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
             let (before, from) = rest.split_at(at);
-            let digits = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+            let digits = from
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(from.len());
             let (number, after) = from.split_at(digits);
             let number: u64 = number.parse().expect("it is a number");
             hasty.push_str(before);
@@ -53,7 +55,11 @@ pub(crate) fn in_haste(rules: &str) -> String {
                 hasty.push_str(&format!("{}ms", number * unit / HASTE));
                 rest = &after[1..];
             } else {
-                let seconds = if number >= 3600 { number / HASTE } else { number };
+                let seconds = if number >= 3600 {
+                    number / HASTE
+                } else {
+                    number
+                };
                 hasty.push_str(&seconds.to_string());
                 rest = after;
             }
@@ -61,77 +67,6 @@ pub(crate) fn in_haste(rules: &str) -> String {
         hasty.push_str(rest);
     }
     hasty
-}
-
-/// A running Prometheus.
-#[derive(Debug)]
-pub(crate) struct Prometheus {
-    // Goes first, so that nobody writes to the directory while it is removed.
-    _server: Server,
-    _directory: TempDir,
-    client: Client,
-}
-
-impl Prometheus {
-    /// Scrapes `target` every second, evaluates these rules as often, and tells this Alertmanager.
-    pub(crate) fn start(target: &str, rules: &[String], alertmanager: Option<&Alertmanager>) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let at = |name: &str| directory.path().join(name);
-        for (number, rules) in rules.iter().enumerate() {
-            fs::write(at(&format!("{number}.rules.yaml")), rules).expect("rules are written");
-        }
-        let alerting = alertmanager.map_or_else(String::new, |alertmanager| {
-            format!(
-                "alerting:\n  alertmanagers:\n    - static_configs: [ {{ targets: ['{}'] }} ]\n",
-                alertmanager.host
-            )
-        });
-        let configuration = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
-             rule_files: [ '*.rules.yaml' ]\n{alerting}\
-             scrape_configs:\n  - job_name: registry-probe\n    static_configs: [ {{ targets: ['{target}'] }} ]\n"
-        );
-        fs::write(at("prometheus.yml"), configuration).expect("the configuration is written");
-        let host = format!("127.0.0.1:{}", free_port());
-        let server = Server::spawn(
-            tool("prometheus")
-                .arg(format!("--config.file={}", at("prometheus.yml").display()))
-                .arg(format!("--storage.tsdb.path={}", at("data").display()))
-                .arg(format!("--web.listen-address={host}"))
-                // Five minutes, in haste.
-                .arg("--query.lookback-delta=3s")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
-        let client = Client::new(&format!("http://{host}"), None);
-        wait_until("Prometheus is ready", || {
-            client.answers("/-/ready") && client.get("/-/ready").status == 200
-        });
-        Self {
-            _server: server,
-            _directory: directory,
-            client,
-        }
-    }
-
-    /// The series that an expression gives now.
-    pub(crate) fn query(&self, expression: &str) -> Result<Vec<Value>, String> {
-        let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
-        let answer = self.client.get(&format!("/api/v1/query?query={query}"));
-        let json: Value = serde_json::from_slice(&answer.body).expect("it is JSON");
-        match json["data"]["result"].as_array() {
-            Some(series) => Ok(series.clone()),
-            None => Err(format!("{expression}: {json}")),
-        }
-    }
-
-    /// Whether an alert fires, by the label that an image's registry or repository is in.
-    pub(crate) fn fires(&self, alert: &str, label: &str) -> bool {
-        let expression = format!("ALERTS{{alertname=\"{alert}\", alertstate=\"firing\", {label}}}");
-        let series = self.query(&expression).expect("it is an expression");
-        !series.is_empty()
-    }
 }
 
 /// A running Alertmanager.
@@ -156,7 +91,10 @@ impl Alertmanager {
         let server = Server::spawn(
             tool("prometheus-alertmanager")
                 .arg(format!("--config.file={}", file.display()))
-                .arg(format!("--storage.path={}", directory.path().join("data").display()))
+                .arg(format!(
+                    "--storage.path={}",
+                    directory.path().join("data").display()
+                ))
                 .arg(format!("--web.listen-address={host}"))
                 .arg("--cluster.listen-address=")
                 .stdin(Stdio::null())
@@ -175,11 +113,21 @@ impl Alertmanager {
         }
     }
 
+    /// The lines of Prometheus' configuration that make it tell this one.
+    pub(crate) fn configuration(&self) -> String {
+        let host = &self.host;
+        format!(
+            "alerting:\n  alertmanagers:\n    - static_configs: [ {{ targets: ['{host}'] }} ]\n"
+        )
+    }
+
     /// The alerts of this name that are with it: their labels, and `active` or `suppressed`.
     pub(crate) fn alerts(&self, name: &str) -> Vec<(Value, String)> {
         let answer = self.client.get("/api/v2/alerts");
         let json: Vec<Value> = serde_json::from_slice(&answer.body).expect("it is JSON");
-        let alerts = json.into_iter().filter(|alert| alert["labels"]["alertname"] == name);
+        let alerts = json
+            .into_iter()
+            .filter(|alert| alert["labels"]["alertname"] == name);
         alerts
             .map(|alert| {
                 let state = alert["status"]["state"].as_str().unwrap_or_default();
@@ -211,7 +159,14 @@ impl HastyProbe {
             .env_clear()
             .env("HOME", home.path())
             .current_dir(home.path())
-            .args(["--listen", address, "--interval", &interval, "--confirm-after", "0s"])
+            .args([
+                "--listen",
+                address,
+                "--interval",
+                &interval,
+                "--confirm-after",
+                "0s",
+            ])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
