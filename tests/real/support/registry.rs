@@ -215,11 +215,17 @@ impl Registry {
             .expect("a log can be opened")
     }
 
+    /// The file that it is configured by.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.directory.path().join("config.yml")
+    }
+
     fn access_log(&self) -> PathBuf {
         self.directory.path().join("access.log")
     }
 
-    fn storage(&self) -> PathBuf {
+    /// Where it keeps everything.
+    pub(crate) fn storage(&self) -> PathBuf {
         self.directory.path().join("storage")
     }
 
