@@ -360,12 +360,11 @@ fn manifests_and_units_use_options_that_the_probe_has() {
         used.1.extend(variables);
     };
     for name in OVERLAYS {
-        documents(name).iter().for_each(|document| {
-            if CUSTOM.contains(&document["kind"].as_str().unwrap_or_default()) {
-                return;
+        for document in documents(name) {
+            if !CUSTOM.contains(&document["kind"].as_str().unwrap_or_default()) {
+                take(document.to_string());
             }
-            take(document.to_string());
-        });
+        }
     }
     take(document("deploy/compose/compose.yaml")["services"]["probe"]["command"].to_string());
     // The password's variable has no option, so that it is in no list of processes.
