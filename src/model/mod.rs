@@ -13,6 +13,7 @@ mod outcome;
 mod record;
 mod repair;
 mod sample;
+mod shard;
 mod sweep;
 mod text;
 
@@ -36,6 +37,7 @@ pub use sample::{
     BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,
     Pull, Range, Sample, StatedDigest, StatedLength,
 };
+pub use shard::Shard;
 pub use sweep::{
     Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified,
     Verdict,

@@ -369,12 +369,6 @@ fn manifests_and_units_use_options_that_the_probe_has() {
     take(document("deploy/compose/compose.yaml")["services"]["probe"]["command"].to_string());
     // The password's variable has no option, so that it is in no list of processes.
     used.1.remove("PROBE_PASSWORD");
-    // Announced by the overlay that uses it, and to be taken out here when it has come.
-    used.0.remove("--shard");
-    assert!(
-        !known.contains("--shard"),
-        "nothing is to be left out here any more"
-    );
     for flag in used.0 {
         assert!(known.contains(&flag), "the probe has no {flag}");
     }

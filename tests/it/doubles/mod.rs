@@ -21,4 +21,5 @@ mod redirects;
 mod renewal;
 mod repairs;
 mod rules;
+mod shards;
 mod zoo;
