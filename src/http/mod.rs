@@ -36,7 +36,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
 pub use secret::Secret;
 
-use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
@@ -147,6 +147,11 @@ impl HttpRegistry {
 /// Whether something answers a ping as a registry does.
 fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
     // Quay answers `true` as text/html, so only what looks like a page is taken for one.
+    if reply.body.was_cut {
+        // Where not even this comes whole, nothing that is cut is the fault of what was asked for.
+        let detail = format!("{}: the answer was cut short", reply.request);
+        return Err(Obstacle::new(ObstacleReason::Connect, detail));
+    }
     let is_page = reply.is_html() && reply.body.bytes.trim_ascii_start().starts_with(b"<");
     match reply.status.as_u16() {
         200..=299 if !is_page => Ok(()),
@@ -194,7 +199,7 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 
 impl Registry for HttpRegistry {
     async fn ping(&self) -> Result<(), Obstacle> {
-        let reply = self.exchange.ask(&self.ping_ask()).await;
+        let reply = self.ask_again_if_cut(&self.ping_ask()).await;
         vet_ping(&reply.map_err(|failure| failure.obstacle)?)
     }
 

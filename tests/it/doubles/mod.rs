@@ -6,6 +6,7 @@ mod accidents;
 mod auth;
 mod blobs;
 mod caches;
+mod campaign;
 mod credentials;
 mod endings;
 mod failures;
