@@ -1,6 +1,9 @@
 # What people and CI run; `make` alone lists it.
 
 CARGO ?= cargo
+IMAGE ?= registry-probe:0.1.0
+# What the image is made of; the tests look for it there.
+PARTS := $(or $(CARGO_TARGET_DIR),target)/image
 
 .PHONY: help
 help: ## List what there is to make
@@ -15,9 +18,18 @@ demo: ## Break a registry in this process, and find what is broken
 build: ## Build target/release/probe
 	$(CARGO) build --release
 
+.PHONY: static
+static: ## Build what the image is made of: a static binary, and roots of certificate authorities
+	deploy/build-static.sh $(PARTS)/out
+
+.PHONY: image
+image: static ## Build the image with buildah, pulling nothing: IMAGE=registry.example/registry-probe:0.1.0
+	buildah build --file deploy/Dockerfile --build-context build=$(PARTS) --tag $(IMAGE) .
+
 .PHONY: test
 test: ## Run all tests, those against real servers too (installs the servers)
 	tests/setup.sh
+	$(MAKE) --no-print-directory static
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release --test real
 

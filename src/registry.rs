@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::model::{Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
 
 /// A registry, or anything that answers as one.
 ///
@@ -39,6 +39,13 @@ pub trait Registry: Clone + Send + Sync + 'static {
         reference: &Reference,
     ) -> impl Future<Output = Answer<ManifestBody>> + Send;
 
+    /// Reads an image's config whole (`GET`).
+    fn config(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> impl Future<Output = Answer<ManifestBody>> + Send;
+
     /// Looks at a blob of which `size` bytes are promised, as closely as `depth` says.
     fn blob(
         &self,
@@ -58,6 +65,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
 
     /// When the registry's TLS certificate expires, if one was seen.
     fn certificate_end(&self) -> Option<SystemTime>;
+
+    /// How it is reached, as far as was seen, for commands that people type.
+    fn access(&self) -> Access;
 
     /// What this registry and all its clones have cost so far.
     fn traffic(&self) -> Traffic;
@@ -110,7 +120,7 @@ impl Resolved {
     }
 }
 
-/// A manifest's bytes as they were received.
+/// The bytes of a manifest, or of a config, as they were received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestBody {
     /// The request, as `METHOD PATH`.

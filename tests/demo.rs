@@ -143,6 +143,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         concurrency,
         confirm_after: CONFIRM_AFTER,
         deadline: None,
+        progress: std::sync::Arc::default(),
     };
     let registry = HttpRegistry::new(Config {
         endpoint,

@@ -6,6 +6,7 @@ set -eu
 # A package, and the programs that the tests take from it.
 needs='
 apache2-utils htpasswd
+bsdutils script
 buildah buildah
 chromium chromium
 chromium-driver chromedriver
@@ -13,10 +14,25 @@ curl curl
 docker-registry docker-registry
 golang-github-containers-common /etc/containers/policy.json
 jq jq
+kubernetes-client kubectl
+libxml2-utils xmllint
 nginx nginx
 openssl openssl
+prometheus prometheus
+prometheus promtool
+prometheus-alertmanager amtool
+prometheus-alertmanager prometheus-alertmanager
+prometheus-pushgateway prometheus-pushgateway
+python3-venv python3
 skopeo skopeo
+systemd systemd-analyze
 '
+
+# What checks manifests, compose files and pipelines against schemas, which it brings along. It is no
+# package of Debian's, so it lives in an environment of its own beside what is built; the tests look for
+# it there.
+checkers='kubernetes-validate==1.37.0 check-jsonschema==0.39.0'
+tools=$(cd "$(dirname "$0")/.." && pwd)/target/tools
 
 # The programs of servers lie outside the path of ordinary users.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -37,9 +53,9 @@ is_there() {
 missing() {
     printf '%s' "$needs" | while read -r package thing; do
         if [ -n "$package" ] && ! is_there "$thing"; then
-            [ "$1" = packages ] && printf '%s ' "$package" || printf '%s ' "$thing"
+            [ "$1" = packages ] && printf '%s\n' "$package" || printf '%s\n' "$thing"
         fi
-    done
+    done | sort -u | tr '\n' ' '
 }
 
 as_root() {
@@ -60,8 +76,27 @@ install_packages() {
     fi
     say "installing: $*"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive sh -c '
+        # The tests start servers of their own, so those of the packages are kept from starting.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap "rm -f $policy" EXIT
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod +x "$policy"
+        fi
+        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >&2
+    ' sh "$@"
+}
+
+# Makes the environment, or brings it to the version that is wanted.
+install_checkers() {
+    say "installing: $checkers"
+    if ! python3 -m venv --clear "$tools"; then
+        install_packages python3-venv
+        /usr/bin/python3 -m venv --clear "$tools"
+    fi
+    # shellcheck disable=SC2086
+    "$tools/bin/pip" install --quiet --disable-pip-version-check $checkers >&2
 }
 
 packages=$(missing packages)
@@ -75,6 +110,12 @@ things=$(missing things)
 if [ -n "$things" ]; then
     say "still missing after the installation: $things"
     exit 1
+fi
+
+# What is installed is written down when it is complete.
+if [ "$(cat "$tools/checkers" 2>/dev/null)" != "$checkers" ]; then
+    install_checkers
+    printf '%s\n' "$checkers" >"$tools/checkers"
 fi
 
 # The tests hold docker-registry to what this series answers.

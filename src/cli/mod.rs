@@ -4,10 +4,15 @@
 mod args;
 mod doctor;
 mod exit;
+mod explain;
+mod generated;
 mod image;
+mod output;
+mod progress;
 mod run;
 mod settings;
 mod signals;
+mod suggest;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -16,6 +21,7 @@ use std::sync::LazyLock;
 pub use exit::Exit;
 
 use args::{Cli, Command, LogFormat};
+use progress::Screen;
 use settings::{Job, Surroundings, Typed, UsageError};
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
@@ -41,26 +47,31 @@ pub fn main() -> Exit {
         Ok(job) => job,
         Err(error) => return usage_error(&error.to_string()),
     };
-    log_to_stderr(&typed.cli, &job);
+    let screen = Screen::new(shows_progress(&typed.cli, &job, &around));
+    let is_colored = uses_color(&around, std::io::stderr().is_terminal());
+    log_to_stderr(&typed.cli, &job, &screen, is_colored);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
-    let color = uses_color(&around);
+    let color = uses_color(&around, std::io::stdout().is_terminal());
     match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
             let reload = move || match settings::load(&typed, &around)? {
                 Job::Sweep(settings) => Ok(*settings),
-                Job::Examine(_) | Job::Print(_) => Err(UsageError("this is not a sweep".into())),
+                _ => Err(UsageError("this is not a sweep".into())),
             };
-            runtime.block_on(run::run(*settings, color, reload))
+            runtime.block_on(run::run(*settings, color, &screen, reload))
         }
         Job::Print(text) => {
             let _ = std::io::stdout().write_all(text.as_bytes());
             Exit::Intact
         }
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
+        Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
+        Job::Complete(shell) => generated::completions(shell),
+        Job::Manual(folder) => generated::manual(&folder),
     }
 }
 
@@ -83,33 +94,56 @@ fn read_stdin() -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Colour on a terminal that shows it, unless NO_COLOR is set to something (no-color.org).
-fn uses_color(around: &Surroundings) -> bool {
+/// Colour on a terminal that shows it, which standard output or error `is_terminal` says to be, unless NO_COLOR is set to something (no-color.org).
+fn uses_color(around: &Surroundings, is_terminal: bool) -> bool {
     let is_set = |name: &str| {
         around
             .environment
             .get(name)
             .is_some_and(|value| !value.is_empty())
     };
-    let is_dumb = around
-        .environment
-        .get("TERM")
-        .is_none_or(|term| term == "dumb");
-    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    is_terminal && !is_set("NO_COLOR") && !is_dumb(around)
 }
 
-fn log_to_stderr(typed: &Cli, job: &Job) {
-    let (verbose, quiet) = match &typed.command {
+/// Whether the terminal does not know escape sequences.
+fn is_dumb(around: &Surroundings) -> bool {
+    let term = around.environment.get("TERM");
+    term.is_none_or(|term| term == "dumb")
+}
+
+/// Progress where a person waits for a single run, at a terminal that a line can be drawn over on.
+fn shows_progress(typed: &Cli, job: &Job, around: &Surroundings) -> bool {
+    let is_waited_for = match job {
+        Job::Sweep(settings) => {
+            settings.service.is_none() && settings.log_format == LogFormat::Text
+        }
+        Job::Explain(_) => true,
+        _ => false,
+    };
+    let (_, is_quiet) = loudness(typed);
+    is_waited_for && !is_quiet && std::io::stderr().is_terminal() && !is_dumb(around)
+}
+
+/// How much more than warnings is to be said, and whether not even these.
+fn loudness(typed: &Cli) -> (u8, bool) {
+    match &typed.command {
         Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
         Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
+        Some(Command::Explain(explain)) => (explain.verbose, explain.quiet),
+        Some(Command::Completions { .. } | Command::Man { .. }) => (0, false),
         None => (typed.sweep.report.verbose, typed.sweep.report.quiet),
-    };
+    }
+}
+
+fn log_to_stderr(typed: &Cli, job: &Job, screen: &Screen, is_colored: bool) {
+    let (verbose, quiet) = loudness(typed);
     // A service says what each sweep came to; a single sweep prints a report.
     let (more, format) = match job {
         Job::Sweep(settings) => (u8::from(settings.service.is_some()), settings.log_format),
-        Job::Examine(_) | Job::Print(_) => (0, LogFormat::Text),
+        _ => (0, LogFormat::Text),
     };
     let verbose = verbose.saturating_add(more);
+    let screen = screen.clone();
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, 0) => "warn",
@@ -118,8 +152,8 @@ fn log_to_stderr(typed: &Cli, job: &Job) {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || screen.stderr())
+        .with_ansi(is_colored)
         .with_target(false);
     match format {
         LogFormat::Text => log.init(),

@@ -1,18 +1,18 @@
 //! The composition root: builds the parts from the settings, runs them, and prints what came of it.
 
-use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::OutputArg;
 use super::exit::Exit;
+use super::progress::Screen;
 use super::settings::{Service, Settings, UsageError};
 use super::signals::Signals;
 use crate::http::HttpRegistry;
 use crate::model::{Record, Sweep};
 use crate::service::{Limits, Listener, Plan, Protection, Target};
-use crate::{crawl, report, service};
+use crate::{crawl, service};
 
 /// How long results may take to be handed on once the process was told to end.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -21,6 +21,7 @@ const LAST_PUSH: Duration = Duration::from_secs(3);
 pub(super) async fn run(
     settings: Settings,
     color: bool,
+    screen: &Screen,
     reload: impl Fn() -> Result<Settings, UsageError> + Send + Sync + 'static,
 ) -> Exit {
     let cancel = CancellationToken::new();
@@ -29,7 +30,7 @@ pub(super) async fn run(
         Err(error) => return super::usage_error(&format!("signals cannot be awaited: {error}")),
     };
     match &settings.service {
-        None => once(settings, color, &signals, &cancel).await,
+        None => once(settings, color, screen, &signals, &cancel).await,
         Some(service) => match listener(service).await {
             Ok(listener) => serve(settings, listener, signals, cancel, reload).await,
             Err(error) => super::usage_error(&error),
@@ -41,29 +42,40 @@ pub(super) async fn run(
 async fn once(
     settings: Settings,
     color: bool,
+    screen: &Screen,
     signals: &Signals,
     cancel: &CancellationToken,
 ) -> Exit {
     let mut registries = Vec::new();
-    for Target { http, policy } in settings.targets {
+    let progress = Arc::<crawl::Progress>::default();
+    for Target { http, mut policy } in settings.targets {
+        policy.progress = Arc::clone(&progress);
         let name = policy.registry.clone();
         match HttpRegistry::new(http) {
             Ok(registry) => registries.push((registry, policy)),
             Err(error) => return super::usage_error(&format!("{name}: {error}")),
         }
     }
-    let sweeps = registries
+    let expectations = settings.expectations.as_ref();
+    let sweeps = registries.iter().map(|(registry, policy)| async move {
+        match expectations {
+            Some(expectations) => crawl::verify(registry, policy, expectations, cancel).await,
+            None => crawl::sweep(registry, policy, cancel).await,
+        }
+    });
+    let sweeps = futures::future::join_all(sweeps);
+    let sweeps = screen.during(&progress, sweeps).await;
+    let known = &settings.known;
+    let records: Vec<_> = sweeps
+        .into_iter()
+        .map(|sweep| record(sweep, known))
+        .collect();
+    // As they were taken in: each finding says since when, and what is remembered is there.
+    let sweeps: Vec<_> = records
         .iter()
-        .map(|(registry, policy)| crawl::sweep(registry, policy, cancel));
-    let sweeps = futures::future::join_all(sweeps).await;
-    let records: Vec<_> = sweeps.iter().map(record).collect();
-    let text = match settings.output {
-        OutputArg::Text => report::text::render(&sweeps, color),
-        OutputArg::Json => report::json::render(&sweeps),
-        OutputArg::Prom => report::metrics::render(&records.iter().collect::<Vec<_>>()),
-    };
-    // Whoever closed the pipe has read enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+        .filter_map(|record| record.last.clone())
+        .collect();
+    let is_written = settings.output.write(&sweeps, &records, color);
     let publishing = settings.publish.publish(&records, &records);
     let is_published = tokio::select! {
         errors = publishing => errors.is_empty(),
@@ -71,12 +83,17 @@ async fn once(
     };
     signals
         .exit()
-        .unwrap_or_else(|| Exit::of(&sweeps, is_published, &settings.fail_on))
+        .unwrap_or_else(|| Exit::of(&sweeps, is_written && is_published, &settings.fail_on))
 }
 
-fn record(sweep: &Sweep) -> Record {
-    let mut record = Record::new(sweep.registry.clone());
-    record.absorb(sweep.clone());
+/// What is known of a registry after this sweep.
+fn record(sweep: Sweep, known: &[Record]) -> Record {
+    let known = known
+        .iter()
+        .find(|record| record.registry == sweep.registry);
+    let new = || Record::new(sweep.registry.clone());
+    let mut record = known.cloned().unwrap_or_else(new);
+    record.absorb(sweep);
     record
 }
 
@@ -129,5 +146,6 @@ fn plan(settings: Settings) -> Option<Plan> {
         targets: settings.targets,
         interval,
         publish: settings.publish,
+        known: settings.known,
     })
 }

@@ -260,12 +260,9 @@ impl<R: Registry> SecondLook<'_, R> {
                 let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
                 unverified(suspicion, obstacle)
             }
-            Outcome::Broken(defect) => Confirmed::Broken(Box::new(Finding {
-                tags,
-                defect,
-                confirmations: 1,
-                ..suspicion.finding.clone()
-            })),
+            Outcome::Broken(defect) => {
+                Confirmed::Broken(Box::new(finding(suspicion, tags, defect)))
+            }
             Outcome::Unverified(obstacle) => unverified(suspicion, obstacle),
             Outcome::Intact | Outcome::Skipped(_) => self.alternates(suspicion).await,
         }
@@ -319,12 +316,7 @@ impl<R: Registry> SecondLook<'_, R> {
             reason: Reason::Inconsistent,
             evidence,
         };
-        Confirmed::Broken(Box::new(Finding {
-            tags,
-            defect,
-            confirmations: 1,
-            ..suspicion.finding.clone()
-        }))
+        Confirmed::Broken(Box::new(finding(suspicion, tags, defect)))
     }
 
     async fn look(&self, suspicion: &Suspicion) -> Outcome {
@@ -350,6 +342,21 @@ impl<R: Registry> SecondLook<'_, R> {
             },
             (_, _, None) => Outcome::Intact,
         }
+    }
+}
+
+/// What a suspicion holds of, by its second look: those of its `tags` that still are what they were.
+fn finding(suspicion: &Suspicion, tags: Vec<Tag>, defect: Defect) -> Finding {
+    let mut finding = suspicion.finding.clone();
+    let pairs = finding.tags.iter().zip(&suspicion.pointed_to);
+    let still = pairs.filter(|(tag, _)| tags.contains(tag));
+    let pointed_to: BTreeSet<_> = still.filter_map(|(_, digest)| digest.clone()).collect();
+    finding.nearby.pointed_to = pointed_to.into_iter().collect();
+    Finding {
+        tags,
+        defect,
+        confirmations: 1,
+        ..finding
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::model::{
     Defect, Digest, Document, Evidence, Exemption, MediaKind, Obstacle, ObstacleReason, Outcome,
-    Reason,
+    Reason, Sign,
 };
 use crate::registry::{Answer, BlobLook, BlobRead, ManifestBody, Refusal, Resolved};
 
@@ -56,7 +56,10 @@ pub(super) fn manifest(
     let outcome = match contradiction {
         None => Outcome::Intact,
         Some((reason, observed)) => {
-            let evidence = evidence(&promised, observed, &body.request, 200);
+            let evidence = Evidence {
+                sign: sign_of_manifest(reason, &body.bytes),
+                ..evidence(&promised, observed, &body.request, 200)
+            };
             Outcome::Broken(Defect { reason, evidence })
         }
     };
@@ -110,6 +113,20 @@ fn read_manifest(
     }
 }
 
+/// What the bytes of a manifest show that are not what they should be.
+fn sign_of_manifest(reason: Reason, bytes: &[u8]) -> Option<Sign> {
+    let is_cut = reason == Reason::ShortRead;
+    match bytes.trim_ascii_start().first() {
+        None if is_cut => Some(Sign::NothingCame),
+        None => Some(Sign::Empty),
+        Some(_) if is_cut => Some(Sign::CutShort),
+        // No manifest begins so, and every page does.
+        Some(b'<') => Some(Sign::WebPage),
+        Some(_) if reason == Reason::DigestMismatch => Some(Sign::OtherBytes),
+        Some(_) => None,
+    }
+}
+
 fn exemption(document: &Document, digest: Option<&Digest>) -> Option<Exemption> {
     match document.kind {
         MediaKind::Schema1 => Some(Exemption::Schema1),
@@ -143,7 +160,10 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
             ),
         )),
         Some((reason, observed)) => {
-            let evidence = evidence(&promised, observed, &look.request, look.status);
+            let evidence = Evidence {
+                sign: sign_of_blob(reason, size, &look),
+                ..evidence(&promised, observed, &look.request, look.status)
+            };
             Outcome::Broken(Defect { reason, evidence })
         }
         None => Outcome::Intact,
@@ -201,6 +221,30 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
     }
 }
 
+/// What a look at a blob shows that contradicts what was promised for this `reason`.
+fn sign_of_blob(reason: Reason, size: Option<u64>, look: &BlobLook) -> Option<Sign> {
+    let received = look.read.as_ref().map(|read| read.received);
+    match reason {
+        Reason::ShortRead if received == Some(0) => Some(Sign::NothingCame),
+        Reason::ShortRead => Some(Sign::CutShort),
+        Reason::DigestMismatch => Some(Sign::OtherBytes),
+        Reason::SizeMismatch if look.length == Some(0) => Some(Sign::Empty),
+        Reason::SizeMismatch => {
+            let has = look
+                .length
+                .filter(|length| Some(*length) != size)
+                .or(received);
+            let is_longer = look.status != 416 && has > size;
+            Some(if is_longer {
+                Sign::Longer
+            } else {
+                Sign::Shorter
+            })
+        }
+        _ => None,
+    }
+}
+
 /// Judges a promise of `size` against the length of an object that is whole in itself: one of two
 /// manifests that promise different sizes for the same digest is wrong.
 pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
@@ -214,6 +258,7 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
             ),
             request: String::new(),
             status: None,
+            sign: Some(Sign::OtherPromise),
         },
     })
 }
@@ -255,6 +300,7 @@ fn evidence(promised: &str, observed: String, request: &str, status: u16) -> Evi
         observed,
         request: request.to_owned(),
         status: Some(status),
+        sign: None,
     }
 }
 

@@ -1,16 +1,19 @@
 //! The ledger: what the walks came to, added up to a [`Sweep`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Policy;
 use super::confirm::Confirmed;
 use super::obstacles::Obstacles;
+use super::progress::Progress;
 use super::settle::{Suspicion, Walked};
+use super::tree;
 use super::walk::Tally;
 use crate::model::{
-    Counts, Coverage, Exemption, Finding, Listed, Obstacle, ObstacleReason, Repository,
-    RepositoryResult, Sweep, Unverified,
+    Access, Counts, Coverage, Exemption, Exposed, Finding, Image, Listed, Obstacle, ObstacleReason,
+    Repository, RepositoryResult, Sweep, Unverified,
 };
 use crate::registry::Traffic;
 
@@ -28,6 +31,9 @@ pub(super) struct Ledger {
     /// `None` once it is confirmed, dropped or given up.
     suspicions: Vec<Option<Suspicion>>,
     findings: Vec<Finding>,
+    images: Vec<Image>,
+    exposed: Vec<Exposed>,
+    progress: Arc<Progress>,
     warnings: Vec<String>,
     unverified: BTreeMap<Option<Repository>, Obstacles>,
 }
@@ -46,6 +52,9 @@ impl Ledger {
             reached: BTreeSet::new(),
             suspicions: Vec::new(),
             findings: Vec::new(),
+            images: Vec::new(),
+            exposed: Vec::new(),
+            progress: Arc::clone(&policy.progress),
             warnings: Vec::new(),
             unverified: BTreeMap::new(),
         }
@@ -66,6 +75,7 @@ impl Ledger {
 
     pub(super) fn repositories_listed(&mut self, count: usize) {
         self.repositories_listed += count as u64;
+        self.progress.list(count as u64);
     }
 
     pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
@@ -91,6 +101,9 @@ impl Ledger {
                 unverified.add(&obstacle, count);
             }
         }
+        self.images.extend(walked.images);
+        self.exposed.extend(walked.exposed);
+        self.progress.finish(walked.suspicions.len() as u64);
         self.suspicions
             .extend(walked.suspicions.into_iter().map(Some));
         let (sum, part) = (&mut self.tally, walked.tally);
@@ -118,6 +131,10 @@ impl Ledger {
 
     pub(super) fn suspicions(&self) -> Vec<Suspicion> {
         self.suspicions.iter().flatten().cloned().collect()
+    }
+
+    pub(super) fn findings(&mut self) -> &mut [Finding] {
+        &mut self.findings
     }
 
     /// Notes what became of the suspicion at `position` of [`Self::suspicions`].
@@ -149,8 +166,15 @@ impl Ledger {
             let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
             (finding.repository.clone(), finding.kind, digest, tags)
         });
+        for image in &mut self.images {
+            let obstacles = self.unverified.get(&Some(image.repository.clone()));
+            tree::settle(image, &self.findings, obstacles.and_then(Obstacles::first));
+        }
+        self.exposed
+            .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
         Sweep {
             registry: self.registry,
+            access: Access::default(),
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             depth: self.depth,
@@ -159,6 +183,10 @@ impl Ledger {
             counts,
             repositories,
             findings: self.findings,
+            images: self.images,
+            unmet: Vec::new(),
+            remembered: Vec::new(),
+            exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,

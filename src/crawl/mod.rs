@@ -9,20 +9,27 @@ mod confirm;
 mod control;
 mod judge;
 mod ledger;
+mod nearby;
 mod obstacles;
 mod owner;
+mod progress;
 mod scope;
 mod settle;
+mod tree;
+mod verify;
 mod visit;
 mod walk;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use progress::{Progress, Wait, WaitReason};
 pub use scope::{Filter, Scope, Source};
+pub use verify::{Expectations, platform, verify};
 
 use crate::model::{Depth, Mode, Obstacle, ObstacleReason, Sweep};
 use crate::registry::Registry;
@@ -45,6 +52,8 @@ pub struct Policy {
     pub confirm_after: Duration,
     /// When to end the sweep, whatever is left.
     pub deadline: Option<Duration>,
+    /// Where to note how far it is; several sweeps may share it.
+    pub progress: Arc<Progress>,
 }
 
 /// Sweeps a registry. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline or

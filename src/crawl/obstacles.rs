@@ -24,6 +24,11 @@ impl Obstacles {
         self.0.is_empty()
     }
 
+    /// The first of them, if there is any.
+    pub(super) fn first(&self) -> Option<&Obstacle> {
+        self.0.values().next().map(|(obstacle, _)| obstacle)
+    }
+
     /// The number of objects in all.
     pub(super) fn count(&self) -> u64 {
         self.0.values().map(|(_, count)| count).sum()

@@ -9,9 +9,11 @@ use super::confirm::{self, Confirmed};
 use super::control::{self, Controls};
 use super::judge;
 use super::ledger::Ledger;
+use super::nearby::{self, Whereabouts};
+use super::progress::WaitReason;
 use super::scope::Source;
 use super::visit::{Running, Seen, Visit};
-use super::walk::{Step, Walk};
+use super::walk::{Endpoint, Step, Walk};
 use crate::model::{
     Depth, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
     Repository, Sweep, Tag,
@@ -46,6 +48,7 @@ pub(super) struct Crawl<'a, R> {
     /// Blobs that were read whole and found intact, wherever: their bytes need no second reading.
     fully_read: HashSet<Digest>,
     controls: Controls,
+    whereabouts: Whereabouts,
     troubles_in_a_row: u32,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
@@ -61,9 +64,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
             policy,
             waiting: VecDeque::new(),
             walks: Vec::new(),
-            running: Running::default(),
+            running: Running::new(&policy.progress),
             fully_read: HashSet::new(),
             controls: Controls::default(),
+            whereabouts: Whereabouts::default(),
             troubles_in_a_row: 0,
             blobs_seen: 0,
             has_vanished: false,
@@ -147,11 +151,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.wait_for(named.clone());
             }
             Source::Images(images) => {
-                let name = |(repository, reference): &(Repository, Reference)| match reference {
-                    Reference::Tag(tag) => format!("{repository}:{tag}"),
-                    Reference::Digest(digest) => format!("{repository}@{digest}"),
-                };
-                let names = images.iter().map(name).collect();
+                let names = images
+                    .iter()
+                    .map(|(name, reference)| reference.in_repository(name));
+                let names = names.collect();
                 self.ledger.listed(Listed::Images(names));
                 self.begin_images(images);
             }
@@ -177,6 +180,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         self.ledger.repositories_listed(by_repository.len());
         for (repository, references) in by_repository {
             let mut walk = Walk::new(repository, self.policy.mode);
+            walk.documents = Some(BTreeMap::new());
             for reference in references {
                 match reference {
                     Reference::Tag(tag) => walk.add_tags(vec![tag.clone()]),
@@ -265,16 +269,20 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
                 if judged.outcome == Outcome::Intact {
-                    self.controls.manifest_is_intact(&walk.repository, digest);
+                    let repository = &walk.repository;
+                    self.whereabouts
+                        .seen(Endpoint::Manifests, &digest, repository);
+                    self.controls.manifest_is_intact(repository, digest);
                 }
                 walk.manifest_seen(id, judged, document);
             }
             Seen::Blob(id, digest, depth, judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
                 if judged.outcome == Outcome::Intact {
-                    let control = digest.clone();
+                    let (control, repository) = (digest.clone(), &walk.repository);
+                    self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
                     self.controls
-                        .blob_is_intact(&walk.repository, control, judged.length);
+                        .blob_is_intact(repository, control, judged.length);
                     if depth == Depth::Digest {
                         self.fully_read.insert(digest);
                     }
@@ -311,7 +319,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             ?wait,
             "looking again at what seems broken"
         );
-        tokio::time::sleep(wait).await;
+        let progress = &self.policy.progress;
+        progress.sleep(WaitReason::SecondLook, wait).await;
         let registry = self.registry.reconnected();
         let are_listed = !matches!(self.policy.scope.source, Source::Images(_));
         let concurrency = self.policy.concurrency.get();
@@ -330,6 +339,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             done,
         )
         .await;
+        let findings = self.ledger.findings();
+        nearby::look(&registry, &self.whereabouts, findings, concurrency).await;
     }
 
     /// Ends the sweep, with what is left to ask put down to `cut_short`.
@@ -345,8 +356,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
             self.ledger.warn(&format!("the registry says: {notice}"));
         }
         let certificate_expires_at = self.registry.certificate_end();
+        let access = self.registry.access();
         let sweep = self.ledger.close(self.registry.traffic(), cut_short);
         Sweep {
+            access,
             certificate_expires_at,
             ..sweep
         }
@@ -368,7 +381,9 @@ fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
     if let Some(obstacle) = &listing.obstacle {
         walk.obstruct(obstacle);
     }
+    let is_whole = listing.obstacle.is_none() && listing.invalid == 0;
     let (tags, left_out, beyond) = policy.scope.tags(listing.items);
+    walk.has_all_tags = is_whole && left_out + beyond == 0;
     walk.tally.skip(Exemption::TagFilter, left_out);
     walk.tally.skip(Exemption::TagsPerRepo, beyond);
     if policy.mode == Mode::PullThrough {

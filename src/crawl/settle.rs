@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::judge;
+use super::nearby;
 use super::obstacles::Obstacles;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
 use crate::model::{
-    Defect, Depth, Digest, Finding, Kind, Mode, Obstacle, ObstacleReason, Outcome, Reason,
-    Repository,
+    Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle,
+    ObstacleReason, Outcome, Reason, Repository, Tag,
 };
 
 /// A finding that one look suggests, and what is needed for the second.
@@ -27,12 +28,16 @@ pub(super) struct Suspicion {
 pub(super) struct Walked {
     pub(super) repository: Repository,
     pub(super) suspicions: Vec<Suspicion>,
+    /// The images that the caller named.
+    pub(super) images: Vec<Image>,
+    /// What garbage collection would break; `None` if nothing, or if that is not known.
+    pub(super) exposed: Option<Exposed>,
     pub(super) obstacles: Obstacles,
     pub(super) tally: Tally,
 }
 
 /// What an outcome comes to.
-enum InMode {
+pub(super) enum InMode {
     Settled,
     Broken(Defect),
     Absent(Defect),
@@ -41,7 +46,7 @@ enum InMode {
 
 impl InMode {
     /// What was not asked for before the sweep was cut short.
-    fn left_over(cut_short: Option<&Obstacle>) -> Self {
+    pub(super) fn left_over(cut_short: Option<&Obstacle>) -> Self {
         let lost = || {
             Obstacle::new(
                 ObstacleReason::Protocol,
@@ -124,7 +129,10 @@ impl Walk {
             .tags
             .append(&mut self.trail(unverified_nodes, |_| true).tags);
         self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
+        self.add_siblings(&mut suspicions, &unverified.tags);
         Walked {
+            images: self.images(cut_short),
+            exposed: self.exposed(),
             repository: self.repository,
             suspicions,
             obstacles: self.obstacles,
@@ -133,7 +141,7 @@ impl Walk {
     }
 
     /// What an outcome means in this mode, for an object of which this kind was promised.
-    fn in_this_mode(&self, outcome: &Outcome, kind: Kind) -> InMode {
+    pub(super) fn in_this_mode(&self, outcome: &Outcome, kind: Kind) -> InMode {
         let defect = match outcome {
             Outcome::Broken(defect) => defect,
             Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),
@@ -166,6 +174,52 @@ impl Walk {
         there.flat_map(parents).collect()
     }
 
+    /// Notes with each suspicion the nearest tag under which everything is as promised.
+    fn add_siblings(&self, suspicions: &mut [Suspicion], unverified: &BTreeSet<TagId>) {
+        if suspicions.is_empty() {
+            return;
+        }
+        let affected = suspicions.iter().map(|suspicion| &suspicion.finding.tags);
+        let affected: BTreeSet<Tag> = affected.flatten().cloned().collect();
+        let intact = |(id, state): (TagId, &TagState)| {
+            let digest = state.resolved.as_ref()?.as_ref().ok()?;
+            let is_intact = !unverified.contains(&id) && !affected.contains(&state.tag);
+            is_intact.then(|| (state.tag.clone(), digest.clone()))
+        };
+        let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
+        for Suspicion { finding, .. } in suspicions {
+            finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
+        }
+    }
+
+    /// The manifests that are there, that an index names and that no tag does.
+    fn exposed(&self) -> Option<Exposed> {
+        let is_known = |state: &TagState| match &state.resolved {
+            Some(Err(Outcome::Broken(defect))) => defect.reason == Reason::NotFound,
+            resolved => matches!(resolved, Some(Ok(_))),
+        };
+        if !self.has_all_tags || !self.tags.iter().all(is_known) {
+            return None;
+        }
+        let is_exposed = |node: &&Node| {
+            let is_there = matches!(node.outcome, Some(Outcome::Intact | Outcome::Skipped(_)));
+            let is_manifest = node.endpoint == Endpoint::Manifests;
+            let by_index = |edge: &Edge| matches!(edge.parent, Parent::Node(_));
+            is_manifest && is_there && node.edges.iter().all(by_index)
+        };
+        let nodes = self.nodes.iter().filter(is_exposed);
+        let mut digests: Vec<_> = nodes.map(|node| node.digest.clone()).collect();
+        digests.sort_unstable();
+        let manifests = digests.len() as u64;
+        digests.truncate(Exposed::NAMED);
+        digests.shrink_to_fit();
+        (manifests > 0).then(|| Exposed {
+            repository: self.repository.clone(),
+            manifests,
+            digests,
+        })
+    }
+
     fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Suspicion {
         Suspicion {
             finding: Finding {
@@ -180,6 +234,8 @@ impl Walk {
                 defect,
                 depth,
                 confirmations: 0,
+                nearby: Nearby::default(),
+                bracket: Bracket::default(),
             },
             endpoint: None,
             pointed_to: vec![None],
@@ -238,6 +294,8 @@ impl Walk {
                 defect: defect.clone(),
                 depth,
                 confirmations: 0,
+                nearby: Nearby::default(),
+                bracket: Bracket::default(),
             },
             endpoint: Some(node.endpoint),
             pointed_to,

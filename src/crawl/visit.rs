@@ -1,10 +1,12 @@
 //! Visits: one question to the registry each, with the judgement of its answer, run side by side.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
 
 use super::judge::{self, Judged};
+use super::progress::Progress;
 use super::walk::{NodeId, TagId};
 use crate::model::{
     Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
@@ -107,15 +109,24 @@ impl Visit {
 }
 
 /// The visits that are under way, each with the number of its walk. Dropping it ends them.
-#[derive(Default)]
 pub(super) struct Running {
     tasks: JoinSet<Seen>,
     walks: HashMap<Id, (usize, bool)>,
+    progress: Arc<Progress>,
     /// How many of them ask for blobs.
     pub(super) blobs: usize,
 }
 
 impl Running {
+    pub(super) fn new(progress: &Arc<Progress>) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            walks: HashMap::new(),
+            progress: Arc::clone(progress),
+            blobs: 0,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.tasks.len()
     }
@@ -142,6 +153,7 @@ impl Running {
         };
         let (walk, is_blob) = self.walks.remove(&id)?;
         self.blobs -= usize::from(is_blob);
+        self.progress.look();
         Some((walk, seen))
     }
 }

@@ -103,15 +103,19 @@ pub(super) struct Walk {
     pub(super) repository: Repository,
     pub(super) mode: Mode,
     pub(super) tags: Vec<TagState>,
+    /// Whether these are all the tags that the repository has.
+    pub(super) has_all_tags: bool,
     next_tag: TagId,
     pub(super) nodes: Vec<Node>,
-    by_key: HashMap<(Endpoint, Digest), NodeId>,
+    pub(super) by_key: HashMap<(Endpoint, Digest), NodeId>,
     to_visit: Vec<NodeId>,
     /// Requests of this walk that are under way.
     pub(super) under_way: usize,
     /// Why the walk is not whole, apart from its nodes and tags.
     pub(super) obstacles: Obstacles,
     pub(super) tally: Tally,
+    /// The manifests as they were read, where they are to be kept.
+    pub(super) documents: Option<BTreeMap<NodeId, Document>>,
 }
 
 /// What a walk adds to the sweep's counts.
@@ -147,6 +151,7 @@ impl Walk {
             repository,
             mode,
             tags: Vec::new(),
+            has_all_tags: false,
             next_tag: 0,
             nodes: Vec::new(),
             by_key: HashMap::new(),
@@ -154,6 +159,7 @@ impl Walk {
             under_way: 0,
             obstacles: Obstacles::default(),
             tally: Tally::default(),
+            documents: None,
         }
     }
 
@@ -242,6 +248,9 @@ impl Walk {
         }
         self.node_seen(id, judged);
         if let Some(document) = document {
+            if let Some(documents) = &mut self.documents {
+                documents.insert(id, document.clone());
+            }
             self.expand(id, document);
         }
     }
@@ -371,7 +380,7 @@ impl Walk {
 
 /// Where a child of an index is asked for. Build caches (BuildKit's) are indexes of layers, which are
 /// blobs, whatever the specification says; a registry has no manifest for them.
-fn child_endpoint(child: &Descriptor) -> Endpoint {
+pub(super) fn child_endpoint(child: &Descriptor) -> Endpoint {
     let media_type = child
         .media_type
         .split(';')

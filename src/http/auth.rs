@@ -14,7 +14,7 @@ use super::challenge::{BearerChallenge, Challenge};
 use super::credentials::{CredentialSource, Credentials};
 use super::secret::{basic_header, bearer_header};
 use super::token::{Fetched, TokenService};
-use crate::model::{Obstacle, ObstacleReason, Repository};
+use crate::model::{Authentication, Obstacle, ObstacleReason, Repository};
 
 /// What a request is about to do, which decides the token that it needs.
 #[derive(Clone, Debug)]
@@ -207,6 +207,15 @@ impl Auth {
         let fetched = self.service.fetch(challenge, scope, None).await?;
         let fetched = Token::issued(&fetched, AuthorizationKind::AnonymousToken)?;
         Ok(Some(token.insert(fetched).authorization.clone()))
+    }
+
+    /// What the registry was last seen to want, for commands.
+    pub(super) fn wanted(&self) -> Authentication {
+        match self.scheme() {
+            Scheme::Open => Authentication::Open,
+            Scheme::Basic => Authentication::Password,
+            Scheme::Bearer(challenge) => challenge.into(),
+        }
     }
 
     pub(super) fn source(&self) -> &CredentialSource {

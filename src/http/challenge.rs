@@ -3,6 +3,8 @@
 use http_auth::ChallengeRef;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
+use crate::model::Authentication;
+
 /// A challenge that this program can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -18,6 +20,12 @@ pub(super) struct BearerChallenge {
     pub(super) realm: String,
     pub(super) service: Option<String>,
     pub(super) scope: Option<String>,
+}
+
+impl From<BearerChallenge> for Authentication {
+    fn from(BearerChallenge { realm, service, .. }: BearerChallenge) -> Self {
+        Self::Token { realm, service }
+    }
 }
 
 /// The challenges of a response, over all its headers. What cannot be parsed or answered is left

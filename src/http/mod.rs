@@ -36,7 +36,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
 pub use secret::Secret;
 
-use crate::model::{Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
@@ -225,6 +225,10 @@ impl Registry for HttpRegistry {
         self.read_manifest(repository, reference).await
     }
 
+    async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
+        self.read_config(repository, digest).await
+    }
+
     async fn blob(
         &self,
         repository: &Repository,
@@ -248,6 +252,17 @@ impl Registry for HttpRegistry {
 
     fn certificate_end(&self) -> Option<SystemTime> {
         self.exchange.remarks.certificate_end()
+    }
+
+    fn access(&self) -> Access {
+        let is_encrypted = self.endpoint.is_https();
+        Access {
+            host: self.endpoint.name().to_owned(),
+            api: self.endpoint.base().to_string(),
+            is_verified: is_encrypted && !self.takes_any_certificate,
+            is_encrypted,
+            login: self.exchange.auth.wanted(),
+        }
     }
 
     fn traffic(&self) -> Traffic {

@@ -53,7 +53,7 @@ impl HttpRegistry {
         repository: &Repository,
         reference: &Reference,
     ) -> Answer<ManifestBody> {
-        let ask = Ask {
+        self.read_document(Ask {
             method: Method::GET,
             url: self.endpoint.manifest(repository, reference),
             accept: MANIFEST_ACCEPT,
@@ -62,7 +62,29 @@ impl HttpRegistry {
             read: Read::Whole {
                 cap: LARGEST_MANIFEST,
             },
-        };
+        })
+        .await
+    }
+
+    pub(super) async fn read_config(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Answer<ManifestBody> {
+        self.read_document(Ask {
+            method: Method::GET,
+            url: self.endpoint.blob(repository, digest),
+            accept: "*/*",
+            range: None,
+            scope: Scope::Pull(repository),
+            read: Read::Whole {
+                cap: LARGEST_MANIFEST,
+            },
+        })
+        .await
+    }
+
+    async fn read_document(&self, ask: Ask<'_>) -> Answer<ManifestBody> {
         match self.ask_again_if_cut(&ask).await {
             Err(failure) => failure.answer(),
             Ok(reply) if reply.is_absence() => Answer::Absent(reply.refusal()),

@@ -1,15 +1,23 @@
 //! The vocabulary: plain data that every floor above speaks in, with no I/O and no foreign error.
 
+mod blast;
+mod cause;
 mod digest;
 mod document;
 mod examination;
+#[cfg(test)]
+mod fixture;
+mod image;
 mod name;
 mod outcome;
 mod record;
+mod repair;
 mod sample;
 mod sweep;
 mod text;
 
+pub use blast::Root;
+pub use cause::{Cause, Sign};
 pub use digest::{Digest, Hasher, MalformedDigest};
 pub use document::{
     Descriptor, Document, DocumentError, MANIFEST_ACCEPT, MediaKind, is_foreign_layer,
@@ -17,16 +25,19 @@ pub use document::{
 pub use examination::{
     Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
 };
+pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,
 };
 pub use record::{Glance, Known, Record};
+pub use repair::{Access, Action, Authentication, Nearby, Repair};
 pub use sample::{
     BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,
     Pull, Range, Sample, StatedDigest, StatedLength,
 };
 pub use sweep::{
-    Counts, Coverage, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified, Verdict,
+    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified,
+    Verdict,
 };
 pub use text::{printable, shorten};

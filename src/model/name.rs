@@ -117,6 +117,18 @@ pub enum Reference {
     Digest(Digest),
 }
 
+impl Reference {
+    /// The name of the image that it leads to in a repository: `REPOSITORY:TAG` or
+    /// `REPOSITORY@DIGEST`.
+    #[must_use]
+    pub fn in_repository(&self, repository: &Repository) -> String {
+        match self {
+            Self::Tag(tag) => format!("{repository}:{tag}"),
+            Self::Digest(digest) => format!("{repository}@{digest}"),
+        }
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

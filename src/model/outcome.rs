@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::cause::Sign;
+
 /// A closed set of values, each with the one word that names it in reports, metrics and JSON.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
@@ -60,6 +62,14 @@ words! {
     }
 }
 
+impl Kind {
+    /// Whether a blob was promised, and not a manifest.
+    #[must_use]
+    pub fn is_blob(self) -> bool {
+        matches!(self, Self::Config | Self::Layer)
+    }
+}
+
 words! {
     /// In which way a promise is broken.
     Reason {
@@ -104,6 +114,8 @@ pub struct Evidence {
     pub request: String,
     /// The status of the answer to that request.
     pub status: Option<u16>,
+    /// What the look showed besides, if it tells causes apart.
+    pub sign: Option<Sign>,
 }
 
 words! {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use super::name::Repository;
-use super::sweep::{Finding, Listed, Sweep, Verdict};
+use super::sweep::{Bracket, Finding, Listed, Sweep, Verdict};
 
 /// Sweeps of which a [`Glance`] is kept: a day of them at the default interval.
 const MOST_GLANCES: usize = 96;
@@ -24,7 +24,7 @@ pub struct Record {
     /// The last sweeps in brief, the oldest first.
     pub glances: VecDeque<Glance>,
     /// Whether the last sweep found an empty catalog where there had been repositories.
-    is_suddenly_empty: bool,
+    pub is_suddenly_empty: bool,
 }
 
 /// What is known of one repository.
@@ -37,6 +37,8 @@ pub struct Known {
     pub findings: Vec<Finding>,
     /// When everything in it was last verified and intact.
     pub last_success: Option<SystemTime>,
+    /// When everything in it was last verified, whatever came of it.
+    pub last_verified: Option<SystemTime>,
     /// Whether the last sweep verified all of it, so that nothing here is older than that sweep.
     pub is_current: bool,
 }
@@ -75,7 +77,9 @@ impl Record {
     /// Takes in the next sweep. What it verified replaces what was known; a repository that it could
     /// not verify to the end keeps its known failures; one that the registry no longer lists is
     /// forgotten.
-    pub fn absorb(&mut self, sweep: Sweep) {
+    ///
+    /// The findings of the last sweep, as they are kept, say since when each is broken.
+    pub fn absorb(&mut self, mut sweep: Sweep) {
         if self.knows_all_names(&sweep) {
             let listed: BTreeSet<_> = sweep
                 .repositories
@@ -88,8 +92,13 @@ impl Record {
             .values_mut()
             .for_each(|known| known.is_current = false);
         let mut found = BTreeMap::<_, Vec<Finding>>::new();
-        for finding in &sweep.findings {
-            let inside = found.entry(&finding.repository).or_default();
+        for finding in &mut sweep.findings {
+            if let Some(known) = self.repositories.get(&finding.repository) {
+                finding.bracket = known.bracket(finding);
+            }
+            let now = sweep.finished_at;
+            finding.bracket.first_broken.get_or_insert(now);
+            let inside = found.entry(finding.repository.clone()).or_default();
             inside.push(finding.clone());
         }
         for result in &sweep.repositories {
@@ -108,6 +117,9 @@ impl Record {
             self.glances.pop_front();
         }
         self.glances.push_back(Glance::of(&sweep));
+        let is_found = |known: &&Finding| sweep.findings.iter().any(|new| is_same(new, known));
+        let remembered = self.findings().filter(|known| !is_found(known)).cloned();
+        sweep.remembered = remembered.collect();
         self.last = Some(sweep);
     }
 
@@ -165,17 +177,27 @@ impl Known {
             self.last_success = Some(now);
         }
         self.findings = findings;
+        self.last_verified = Some(now);
         self.is_current = true;
+    }
+
+    /// Since when something is broken that was just found so.
+    fn bracket(&self, finding: &Finding) -> Bracket {
+        let known = self.findings.iter().find(|known| is_same(known, finding));
+        known.map_or(
+            Bracket {
+                last_intact: self.last_verified,
+                first_broken: None,
+            },
+            |known| known.bracket,
+        )
     }
 
     /// Nobody knows whether what is not among `findings` was repaired or not looked at.
     fn merge(&mut self, findings: Vec<Finding>) {
-        let same = |a: &Finding, b: &Finding| {
-            a.kind == b.kind && a.digest == b.digest && (a.digest.is_some() || a.tags == b.tags)
-        };
         let known = std::mem::replace(&mut self.findings, findings);
         for old in known {
-            if !self.findings.iter().any(|new| same(new, &old)) {
+            if !self.findings.iter().any(|new| is_same(new, &old)) {
                 self.findings.push(old);
             }
         }
@@ -184,6 +206,12 @@ impl Known {
             self.failures = self.failures.max(Some(count));
         }
     }
+}
+
+/// Whether two findings are about the same object of the same repository.
+fn is_same(a: &Finding, b: &Finding) -> bool {
+    let is_one_object = a.kind == b.kind && a.digest == b.digest;
+    a.repository == b.repository && is_one_object && (a.digest.is_some() || a.tags == b.tags)
 }
 
 impl Glance {
@@ -203,32 +231,19 @@ impl Glance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        Counts, Defect, Depth, Evidence, Kind, Mode, Obstacle, ObstacleReason, Reason,
-        RepositoryResult, Tag, Unverified,
-    };
+    use crate::model::fixture;
+    use crate::model::{Kind, Obstacle, ObstacleReason, Reason, RepositoryResult, Unverified};
 
     fn name(text: &str) -> Repository {
         text.parse().expect("a name")
     }
 
     fn finding(repository: &str, tag: &str) -> Finding {
-        let tag: Tag = tag.parse().expect("a tag");
         Finding {
             repository: name(repository),
-            kind: Kind::Tag,
             digest: None,
-            media_type: None,
-            size: None,
-            tags: vec![tag],
-            platforms: Vec::new(),
-            parent: None,
-            defect: Defect {
-                reason: Reason::NotFound,
-                evidence: Evidence::default(),
-            },
-            depth: Depth::Tail,
-            confirmations: 1,
+            tags: vec![tag.parse().expect("a tag")],
+            ..fixture::finding(Kind::Tag, Reason::NotFound)
         }
     }
 
@@ -238,19 +253,9 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
         let obstacle = Obstacle::new(ObstacleReason::Timeout, "slow");
         let mut sweep = Sweep {
-            registry: "r.example".into(),
             started_at: time,
             finished_at: time,
-            depth: Depth::Tail,
-            mode: Mode::Private,
-            listed: Listed::Catalog,
-            counts: Counts::default(),
-            repositories: Vec::new(),
-            findings: Vec::new(),
-            unverified: Vec::new(),
-            skipped: BTreeMap::new(),
-            warnings: Vec::new(),
-            certificate_expires_at: None,
+            ..fixture::sweep()
         };
         for &(repository, broken, unverified) in repositories {
             let findings = broken.iter().map(|tag| finding(repository, tag));
@@ -365,6 +370,50 @@ mod tests {
         assert_eq!(failures(&half, "a"), Some(3));
         assert_eq!(failures(&half, "b"), Some(0));
         assert_eq!(failures(&half, "gone"), None);
+    }
+
+    #[test]
+    fn a_finding_says_between_which_looks_it_broke() {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let bracket = |record: &Record, tag: &str| {
+            let sweep = record.last.as_ref().expect("a sweep");
+            let all = sweep.findings.iter().chain(&sweep.remembered);
+            let mut all = all.filter(|finding| finding.tags[0].as_str() == tag);
+            let bracket = all.next().expect("it is known").bracket;
+            (bracket.last_intact, bracket.first_broken)
+        };
+        let first = sweep(1, &[("a", &["x"], 0)]);
+        let mut record = record(vec![first, sweep(2, &[("a", &["x"], 0)])]);
+        assert_eq!(bracket(&record, "x"), (None, at(1)));
+        record.absorb(sweep(3, &[("a", &["x", "y"], 0)]));
+        assert_eq!(bracket(&record, "x"), (None, at(1)));
+        assert_eq!(bracket(&record, "y"), (at(2), at(3)));
+        // A blind look neither ends nor begins anything.
+        record.absorb(blind(4));
+        assert_eq!(bracket(&record, "y"), (at(2), at(3)));
+        record.absorb(sweep(5, &[("a", &["z"], 1)]));
+        assert_eq!(bracket(&record, "z"), (at(3), at(5)));
+        assert_eq!(bracket(&record, "y"), (at(2), at(3)));
+        // Mended and broken again is broken anew.
+        record.absorb(sweep(6, &[("a", &[], 0)]));
+        record.absorb(sweep(7, &[("a", &["y"], 0)]));
+        assert_eq!(bracket(&record, "y"), (at(6), at(7)));
+    }
+
+    #[test]
+    fn what_is_known_and_was_not_seen_is_remembered() {
+        let tags = |record: &Record| {
+            let sweep = record.last.as_ref().expect("a sweep");
+            let tags = sweep.remembered.iter().map(|finding| &finding.tags[0]);
+            tags.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let seen = sweep(1, &[("a", &["x", "y"], 0)]);
+        let blind = record(vec![seen.clone(), blind(2)]);
+        assert_eq!(tags(&blind), ["x", "y"]);
+        let half = record(vec![seen.clone(), sweep(2, &[("a", &["y"], 1)])]);
+        assert_eq!(tags(&half), ["x"]);
+        let whole = record(vec![seen, sweep(2, &[("a", &["y"], 0)])]);
+        assert!(tags(&whole).is_empty());
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::digest::Digest;
+use super::image::{Image, Unmet};
 use super::name::{Repository, Tag};
 use super::outcome::{Defect, Depth, Exemption, Kind, Obstacle, ObstacleReason, words};
+use super::repair::{Access, Nearby};
 
 words! {
     /// What kind of registry is swept, which decides what an absence means.
@@ -100,6 +102,36 @@ pub struct Finding {
     pub depth: Depth,
     /// How many later looks, each on a new connection, agreed with the first.
     pub confirmations: u32,
+    /// What was seen intact near it.
+    pub nearby: Nearby,
+    /// Since when it is broken, where more than this one sweep is known.
+    pub bracket: Bracket,
+}
+
+/// The two looks between which something broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bracket {
+    /// The last whole look at the repository that did not find it.
+    pub last_intact: Option<SystemTime>,
+    /// The first look that did.
+    pub first_broken: Option<SystemTime>,
+}
+
+/// What garbage collection would break in a repository that is intact today: manifests that an index
+/// names and no tag does. registry:2 counts them as untagged (`garbage-collect --delete-untagged`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposed {
+    /// The repository.
+    pub repository: Repository,
+    /// How many manifests.
+    pub manifests: u64,
+    /// The first of them, in the order of their digests.
+    pub digests: Vec<Digest>,
+}
+
+impl Exposed {
+    /// How many digests are kept of a repository: what outlives its walk must not grow with it.
+    pub const NAMED: usize = 16;
 }
 
 /// Objects without a verdict, grouped by where they are and why.
@@ -129,6 +161,8 @@ pub struct RepositoryResult {
 pub struct Sweep {
     /// The registry's name as it stands in image references.
     pub registry: String,
+    /// How it is reached, for commands.
+    pub access: Access,
     /// When the sweep began.
     pub started_at: SystemTime,
     /// When it ended.
@@ -145,6 +179,16 @@ pub struct Sweep {
     pub repositories: Vec<RepositoryResult>,
     /// What is broken, by repository.
     pub findings: Vec<Finding>,
+    /// What was found broken by an earlier sweep, in a repository that this one could not verify to
+    /// the end: known to a [`super::Record`] only.
+    pub remembered: Vec<Finding>,
+    /// The images that the caller named, as they were seen; none where it named no images.
+    pub images: Vec<Image>,
+    /// What the caller expected of them and was not so.
+    pub unmet: Vec<Unmet>,
+    /// What garbage collection would break next, by repository, where all of a repository's tags were
+    /// seen. A repository that is not here is not exposed, or it is not known.
+    pub exposed: Vec<Exposed>,
     /// What could not be verified, by repository.
     pub unverified: Vec<Unverified>,
     /// What was left out on purpose.
@@ -159,7 +203,7 @@ impl Sweep {
     /// What the sweep comes to: broken wins over unverified.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if !self.findings.is_empty() {
+        if !self.findings.is_empty() || !self.unmet.is_empty() {
             Verdict::Broken
         } else if self.is_complete() {
             Verdict::Intact

@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
-    Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption, Finding, Kind, Listed, Mode,
-    Obstacle, ObstacleReason, Reason, RepositoryResult, Sweep, Tag, Unverified,
+    Access, Authentication, Bracket, Counts, Coverage, Defect, Depth, Digest, Evidence, Exemption,
+    Expected, Exposed, Finding, Image, Kind, Listed, MediaKind, Mode, Nearby, Node, Obstacle,
+    ObstacleReason, Reason, Reference, RepositoryResult, Sign, State, Sweep, Tag, Unmet,
+    Unverified,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -44,6 +46,11 @@ pub(super) fn rich() -> Sweep {
                 unverified: 0,
             },
             RepositoryResult {
+                name: name("team/app-next"),
+                broken: 1,
+                unverified: 0,
+            },
+            RepositoryResult {
                 name: name("team/web"),
                 broken: 2,
                 unverified: 3,
@@ -55,6 +62,13 @@ pub(super) fn rich() -> Sweep {
             },
         ],
         findings: rich_findings(),
+        exposed: [("team/app", 3), ("team/web", 1_024)]
+            .map(|(repository, manifests)| Exposed {
+                repository: name(repository),
+                manifests,
+                digests: vec![digest(repository)],
+            })
+            .into(),
         unverified: vec![
             group(None, ObstacleReason::Deadline, limit, 1_201),
             group(Some("ops/vault"), ObstacleReason::Unauthorized, login, 1),
@@ -98,6 +112,15 @@ fn rich_findings() -> Vec<Finding> {
             parent: Some(digest("index of team/app")),
             media_type: Some(MANIFEST.into()),
             size: Some(1_432),
+            bracket: Bracket {
+                last_intact: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_555_800)),
+                first_broken: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_556_700)),
+            },
+            nearby: Nearby {
+                pointed_to: vec![digest("index of team/app")],
+                sibling: Some(("1.3.8".parse().expect("a tag"), digest("1.3.8"))),
+                copy: None,
+            },
             ..finding(
                 "team/app",
                 (Kind::Child, Reason::NotFound),
@@ -122,6 +145,7 @@ fn rich_findings() -> Vec<Finding> {
                 ),
             )
         },
+        elsewhere(),
         Finding {
             platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
             parent: Some(digest("manifest of team/web")),
@@ -164,6 +188,30 @@ fn rich_findings() -> Vec<Finding> {
             )
         },
     ]
+}
+
+/// The first of the findings again, in another repository.
+fn elsewhere() -> Finding {
+    Finding {
+        digest: Some(digest("team/app child not_found")),
+        platforms: vec!["linux/arm64/v8".into()],
+        parent: Some(digest("index of team/app")),
+        nearby: Nearby {
+            pointed_to: vec![digest("index of team/app")],
+            copy: Some(name("team/archive")),
+            ..Nearby::default()
+        },
+        ..finding(
+            "team/app-next",
+            (Kind::Child, Reason::NotFound),
+            &["nightly"],
+            (
+                "a manifest of 1432 bytes, by the index",
+                "404 MANIFEST_UNKNOWN",
+                404,
+            ),
+        )
+    }
 }
 
 /// A registry in which all is well.
@@ -212,6 +260,7 @@ pub(super) fn unverified() -> Sweep {
             count: 1,
         }],
         listed: Listed::Failed(obstacle),
+        remembered: rich_findings().into_iter().take(2).collect(),
         ..plain("down.example", 7_002)
     }
 }
@@ -229,7 +278,120 @@ pub(super) fn empty() -> Sweep {
     }
 }
 
-/// Each of the above.
+/// An image of two platforms, of which the second is gone.
+pub(super) fn explained() -> Sweep {
+    let node = |kind, of: &str, size, media_type: &str| Node {
+        kind,
+        digest: Some(digest(of)),
+        document: None,
+        media_type: Some(media_type.to_owned()),
+        size: Some(size),
+        platform: None,
+        state: State::Intact,
+        is_repeated: false,
+        children: Vec::new(),
+    };
+    let mut broken = finding(
+        "team/app",
+        (Kind::Child, Reason::NotFound),
+        &["1.4.0"],
+        ("a manifest of 482 bytes", "404 MANIFEST_UNKNOWN", 404),
+    );
+    broken.digest = Some(digest("arm64"));
+    broken.platforms = vec!["linux/arm64".into()];
+    broken.parent = Some(digest("index"));
+    let amd64 = Node {
+        platform: Some("linux/amd64".into()),
+        document: Some(MediaKind::Manifest),
+        children: vec![
+            node(Kind::Config, "config", 110, CONFIG),
+            node(Kind::Layer, "one", 29_534_201, LAYER),
+            node(Kind::Layer, "two", 1_024, LAYER),
+        ],
+        ..node(Kind::Child, "amd64", 482, MANIFEST)
+    };
+    let arm64 = Node {
+        platform: Some("linux/arm64".into()),
+        state: State::Broken(broken.defect.clone()),
+        ..node(Kind::Child, "arm64", 482, MANIFEST)
+    };
+    let image = Image {
+        repository: name("team/app"),
+        reference: Reference::Tag("1.4.0".parse().expect("a tag")),
+        root: Node {
+            document: Some(MediaKind::Index),
+            media_type: None,
+            children: vec![amd64, arm64],
+            ..node(Kind::Tag, "index", 741, "")
+        },
+    };
+    Sweep {
+        images: vec![image],
+        findings: vec![broken],
+        listed: Listed::Images(vec!["team/app:1.4.0".into()]),
+        ..plain("registry.example:5050", 412)
+    }
+}
+
+/// Two intact images, of which one is not as expected.
+pub(super) fn expected() -> Sweep {
+    let mut sweep = explained();
+    sweep.findings.clear();
+    sweep.counts.tags = Coverage {
+        listed: 2,
+        checked: 2,
+    };
+    let image = &mut sweep.images[0];
+    image.root.children.truncate(1);
+    let other = Image {
+        reference: Reference::Tag("1.4.1".parse().expect("a tag")),
+        ..image.clone()
+    };
+    let unmet = |expected, observed: &str| Unmet {
+        image: other.name(),
+        expected,
+        observed: observed.into(),
+    };
+    let leads_to = format!("it leads to {}", digest("index"));
+    sweep.unmet = vec![
+        unmet(Expected::Digest(digest("what was pushed")), &leads_to),
+        unmet(
+            Expected::Platform("linux/arm64".parse().expect("a platform")),
+            "it is for linux/amd64",
+        ),
+    ];
+    sweep.listed = Listed::Images(
+        sweep
+            .images
+            .iter()
+            .chain([&other])
+            .map(Image::name)
+            .collect(),
+    );
+    sweep.images.push(other);
+    sweep
+}
+
+/// A registry with a thousand broken objects, each of which breaks a thousand tags.
+pub(super) fn thousand() -> Sweep {
+    let tags: Vec<Tag> = (0..1_000)
+        .map(|n| format!("1.0.{n}").parse().expect("a tag"))
+        .collect();
+    let findings = (0..1_000).map(|n| {
+        let repository = format!("team/app{n:03}");
+        let what = (Kind::Layer, Reason::ShortRead);
+        Finding {
+            tags: tags.clone(),
+            ..finding(&repository, what, &[], ("80000 bytes", "0 bytes", 206))
+        }
+    });
+    Sweep {
+        findings: findings.collect(),
+        ..plain("registry.example:5050", 612_400)
+    }
+}
+
+/// One of each verdict, and an empty one.
 pub(super) fn all() -> [Sweep; 4] {
     [rich(), intact(), unverified(), empty()]
 }
@@ -238,6 +400,13 @@ fn plain(registry: &str, millis: u64) -> Sweep {
     let started_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_714_557_600_250);
     Sweep {
         registry: registry.into(),
+        access: Access {
+            host: registry.into(),
+            api: format!("https://{registry}/v2/"),
+            is_verified: true,
+            is_encrypted: true,
+            login: Authentication::Password,
+        },
         started_at,
         finished_at: started_at + Duration::from_millis(millis),
         depth: Depth::Tail,
@@ -246,6 +415,10 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         counts: Counts::default(),
         repositories: Vec::new(),
         findings: Vec::new(),
+        images: Vec::new(),
+        unmet: Vec::new(),
+        remembered: Vec::new(),
+        exposed: Vec::new(),
         unverified: Vec::new(),
         skipped: std::collections::BTreeMap::new(),
         warnings: Vec::new(),
@@ -271,6 +444,11 @@ fn finding(
         observed: observed.into(),
         request,
         status: Some(status),
+        sign: match reason {
+            Reason::ShortRead => Some(Sign::NothingCame),
+            Reason::DigestMismatch => Some(Sign::OtherBytes),
+            _ => None,
+        },
     };
     Finding {
         repository: name(repository),
@@ -284,6 +462,14 @@ fn finding(
         defect: Defect { reason, evidence },
         depth: Depth::Tail,
         confirmations: 1,
+        nearby: Nearby {
+            pointed_to: (kind != Kind::Tag && !tags.is_empty())
+                .then(|| digest(&format!("index of {repository}")))
+                .into_iter()
+                .collect(),
+            ..Nearby::default()
+        },
+        bracket: Bracket::default(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! The report for programs: JSON by the schema in `docs/report.schema.json`. The shapes that go
 //! over the wire are here and nowhere else, so that the model can change without breaking readers.
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 
+use super::json_repair::{WireExposed, WireNearby, WireRepair, WireRoot};
 use super::{hint, unverified, words};
 use crate::model::{
-    Counts, Coverage, Digest, Finding, Listed, Repository, Sweep, Tag, Unverified, printable,
+    Cause, Counts, Coverage, Digest, Expected, Finding, Listed, Repository, Root, Sign, Sweep, Tag,
+    Unmet, Unverified, printable,
 };
 
 /// Grows with a change that breaks readers; what is only added leaves it as it is.
@@ -49,7 +53,11 @@ struct WireReport<'a> {
     mode: &'static str,
     listed: &'static str,
     counts: WireCounts,
+    objects: Vec<WireRoot<'a>>,
     findings: Vec<WireFinding<'a>>,
+    unmet: Vec<WireUnmet>,
+    remembered: Vec<WireFinding<'a>>,
+    exposed: Vec<WireExposed<'a>>,
     unverified: Vec<WireUnverified>,
     skipped: Vec<WireSkipped>,
     warnings: Vec<String>,
@@ -65,6 +73,9 @@ struct WireCounts {
     requests: u64,
     bytes: u64,
     broken: u64,
+    broken_objects: u64,
+    broken_references: u64,
+    exposed: u64,
     unverified: u64,
     skipped: u64,
     absent: u64,
@@ -91,7 +102,12 @@ struct WireFinding<'a> {
     evidence: WireEvidence,
     depth: &'static str,
     confirmations: u32,
+    last_intact: Option<String>,
+    first_broken: Option<String>,
+    cause: &'static str,
     hint: &'static str,
+    nearby: WireNearby<'a>,
+    repairs: Vec<WireRepair>,
 }
 
 #[derive(Serialize)]
@@ -100,6 +116,15 @@ struct WireEvidence {
     observed: String,
     request: String,
     status: Option<u16>,
+    sign: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct WireUnmet {
+    image: String,
+    digest: Option<String>,
+    platform: Option<String>,
+    observed: String,
 }
 
 #[derive(Serialize)]
@@ -108,6 +133,7 @@ struct WireUnverified {
     reason: &'static str,
     detail: String,
     count: u64,
+    cause: Option<&'static str>,
     hint: &'static str,
 }
 
@@ -117,11 +143,15 @@ struct WireSkipped {
     count: u64,
 }
 
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(words::since_epoch(time)).to_string()
+}
+
 impl<'a> WireReport<'a> {
     fn of(sweep: &'a Sweep) -> Self {
-        let time = |time| humantime::format_rfc3339_millis(words::since_epoch(time)).to_string();
         let unverified: Vec<_> = unverified(sweep).iter().map(WireUnverified::of).collect();
         let skipped = sweep.skipped.iter();
+        let roots = sweep.roots();
         Self {
             schema_version: SCHEMA_VERSION,
             registry: printable(&sweep.registry),
@@ -138,11 +168,26 @@ impl<'a> WireReport<'a> {
             },
             counts: WireCounts {
                 broken: words::length(sweep.findings.len()),
+                broken_objects: words::length(roots.len()),
+                broken_references: roots.iter().map(Root::references).sum(),
+                exposed: sweep.exposed.iter().map(|exposed| exposed.manifests).sum(),
                 unverified: unverified.iter().map(|group| group.count).sum(),
                 skipped: sweep.skipped.values().sum(),
                 ..WireCounts::of(&sweep.counts)
             },
-            findings: sweep.findings.iter().map(WireFinding::of).collect(),
+            objects: roots.iter().map(WireRoot::of).collect(),
+            unmet: sweep.unmet.iter().map(WireUnmet::of).collect(),
+            findings: sweep
+                .findings
+                .iter()
+                .map(|finding| WireFinding::of(finding, sweep))
+                .collect(),
+            remembered: sweep
+                .remembered
+                .iter()
+                .map(|finding| WireFinding::of(finding, sweep))
+                .collect(),
+            exposed: sweep.exposed.iter().map(WireExposed::of).collect(),
             unverified,
             skipped: skipped
                 .map(|(reason, &count)| WireSkipped {
@@ -172,6 +217,9 @@ impl WireCounts {
             requests: counts.requests,
             bytes: counts.bytes,
             broken: 0,
+            broken_objects: 0,
+            broken_references: 0,
+            exposed: 0,
             unverified: 0,
             skipped: 0,
             absent: counts.absent,
@@ -180,7 +228,7 @@ impl WireCounts {
 }
 
 impl<'a> WireFinding<'a> {
-    fn of(finding: &'a Finding) -> Self {
+    fn of(finding: &'a Finding, sweep: &Sweep) -> Self {
         let evidence = &finding.defect.evidence;
         let platforms: Vec<_> = finding
             .platforms
@@ -203,10 +251,31 @@ impl<'a> WireFinding<'a> {
                 observed: printable(&evidence.observed),
                 request: printable(&evidence.request),
                 status: evidence.status,
+                sign: evidence.sign.map(Sign::word),
             },
             depth: finding.depth.word(),
             confirmations: finding.confirmations,
+            last_intact: finding.bracket.last_intact.map(time),
+            first_broken: finding.bracket.first_broken.map(time),
+            cause: Cause::of(finding, sweep).word(),
             hint: hint(finding),
+            nearby: WireNearby::of(finding),
+            repairs: WireRepair::all(finding, sweep),
+        }
+    }
+}
+
+impl WireUnmet {
+    fn of(unmet: &Unmet) -> Self {
+        let (digest, platform) = match &unmet.expected {
+            Expected::Digest(digest) => (Some(digest.to_string()), None),
+            Expected::Platform(platform) => (None, Some(platform.to_string())),
+        };
+        Self {
+            image: printable(&unmet.image),
+            digest,
+            platform,
+            observed: printable(&unmet.observed),
         }
     }
 }
@@ -218,6 +287,7 @@ impl WireUnverified {
             reason: group.obstacle.reason.word(),
             detail: printable(&group.obstacle.detail),
             count: group.count,
+            cause: Cause::of_obstacle(group.obstacle.reason).map(Cause::word),
             hint: group.obstacle.hint(),
         }
     }
@@ -228,7 +298,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{Depth, Exemption, Kind, Mode, ObstacleReason, Reason, Verdict};
+    use crate::model::{Action, Depth, Exemption, Kind, Mode, ObstacleReason, Reason, Verdict};
     use crate::report::fixture;
 
     const SCHEMA: &str = include_str!("../../docs/report.schema.json");
@@ -278,7 +348,11 @@ mod tests {
     #[test]
     fn every_rendering_follows_the_schema() {
         let validator = validator();
-        let one_each = fixture::all().map(|sweep| rendered(&[sweep]));
+        let one_each = [&fixture::all()[..], &[fixture::expected()]]
+            .concat()
+            .into_iter()
+            .map(|sweep| rendered(&[sweep]));
+        let one_each: Vec<_> = one_each.collect();
         let several = [rendered(&fixture::all()), rendered(&[])];
         for report in one_each.iter().chain(&several) {
             let errors: Vec<_> = validator
@@ -339,6 +413,12 @@ mod tests {
         check(
             "exemption",
             Exemption::ALL.iter().map(|word| word.word()).collect(),
+        );
+        check("cause", Cause::ALL.iter().map(|word| word.word()).collect());
+        check("sign", Sign::ALL.iter().map(|word| word.word()).collect());
+        check(
+            "action",
+            Action::ALL.iter().map(|word| word.word()).collect(),
         );
         check("depth", Depth::ALL.iter().map(|word| word.word()).collect());
         check("mode", Mode::ALL.iter().map(|word| word.word()).collect());

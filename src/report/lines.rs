@@ -3,6 +3,7 @@
 
 use anstyle::{AnsiColor, Style};
 
+use super::shell::Command;
 use crate::model::printable;
 
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -129,6 +130,20 @@ impl Lines {
     pub(super) fn verbatim(&mut self, label: &str, text: &str) {
         let label = self.paint(&format!("{label:LABEL$}"), Style::new().dimmed());
         self.row(INDENT, &label, &printable(text));
+    }
+
+    /// A command below a labelled entry, in rows that are one line to the shell.
+    pub(super) fn command(&mut self, command: &Command) {
+        for row in command.rows(WIDTH - INDENT - LABEL) {
+            self.row(INDENT + LABEL, "", &printable(&row));
+        }
+    }
+
+    /// Rows that are meant to be pasted and begin at the margin.
+    pub(super) fn rows<S: AsRef<str>>(&mut self, rows: impl IntoIterator<Item = S>) {
+        for row in rows {
+            self.row(0, "", &printable(row.as_ref()));
+        }
     }
 
     pub(super) fn finish(self) -> String {

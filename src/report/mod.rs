@@ -3,19 +3,30 @@
 //! own.
 
 pub mod doctor;
+pub mod explain;
+pub mod github;
 pub mod json;
 pub mod json_doctor;
+pub mod json_explain;
+pub mod json_state;
+pub mod junit;
 pub mod metrics;
 pub mod page;
 pub mod text;
 
 mod broken;
+mod exposed;
 #[cfg(test)]
 mod fixture;
 mod hint;
+mod json_repair;
 mod json_sample;
 mod lines;
+mod remembered;
+mod repair;
+mod requests;
 mod scope;
+mod shell;
 mod unknown;
 mod words;
 

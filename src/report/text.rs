@@ -5,8 +5,10 @@ use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE};
 use super::words::{length, many, number, was};
-use super::{broken, broken_repositories, broken_tags, scope, unknown, unverified};
-use crate::model::{Coverage, Listed, Sweep, Verdict};
+use super::{
+    broken, broken_repositories, broken_tags, exposed, remembered, scope, unknown, unverified,
+};
+use crate::model::{Coverage, Listed, Root, Sweep, Verdict};
 
 /// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
 /// several.
@@ -19,8 +21,11 @@ pub fn render(sweeps: &[Sweep], color: bool) -> String {
         }
         verdict(&mut lines, sweep);
         gaps(&mut lines, sweep);
+        expectations(&mut lines, sweep);
         broken::write(&mut lines, sweep);
+        remembered::write(&mut lines, sweep);
         unknown::write(&mut lines, sweep);
+        exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);
         warnings(&mut lines, sweep);
         scope::coverage(&mut lines, sweep);
@@ -46,18 +51,26 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
     let of_tags = many(tags.listed, "tag", "tags");
     let mut items = vec![format!("{}:", sweep.registry)];
     match verdict {
+        Verdict::Broken if sweep.findings.is_empty() => {
+            items.push("nothing broken, and not as expected".into());
+        }
         Verdict::Broken => {
-            let count = length(sweep.findings.len());
+            let roots = sweep.roots();
+            let count = length(roots.len());
+            let references = roots.iter().map(Root::references).sum();
             let repositories = length(broken_repositories(sweep).len());
             let repositories = many(repositories, "repository", "repositories");
-            items.push(format!(
-                "{} in {repositories}",
-                many(count, "object", "objects")
-            ));
+            let objects = many(count, "object", "objects");
+            items.push(if references > count {
+                format!("{} broken references to {objects}", number(references))
+            } else {
+                objects
+            });
+            items.push(format!("in {repositories}"));
             let affected = length(broken_tags(sweep).len());
             // Nothing has to have a tag: the caller may have named it by its digest.
             if affected > 0 {
-                let verb = if count == 1 { "breaks" } else { "break" };
+                let verb = if references == 1 { "breaks" } else { "break" };
                 items.push(format!("{verb} {} of {of_tags}", number(affected)));
             }
         }
@@ -86,6 +99,17 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
         }
     }
     lines.lead(&verdict.word().to_uppercase(), style(verdict), items);
+}
+
+/// What the caller expected and was not so.
+fn expectations(lines: &mut Lines, sweep: &Sweep) {
+    for unmet in &sweep.unmet {
+        let text = format!(
+            "{}: expected {}, and {} (seen twice)",
+            unmet.image, unmet.expected, unmet.observed
+        );
+        lines.lead("UNMET", BAD, text.split_whitespace());
+    }
 }
 
 /// Says plainly what this sweep did not get to, directly below the verdict that it limits.
@@ -236,7 +260,7 @@ mod tests {
         sweep.counts.repositories.checked = sweep.counts.repositories.listed;
         let text = render(&[sweep], false);
         assert_eq!(
-            text.lines().nth(1),
+            text.lines().find(|line| line.starts_with("PARTIAL")),
             Some("PARTIAL 1,204 of 3,000 tags were not reached: deadline")
         );
     }
@@ -244,7 +268,7 @@ mod tests {
     #[test]
     fn one_object_that_no_tag_leads_to() {
         let mut sweep = fixture::rich();
-        sweep.findings.drain(..4);
+        sweep.findings.drain(..5);
         let text = render(&[sweep], false);
         assert_eq!(
             text.lines().next(),
@@ -268,6 +292,11 @@ mod tests {
     }
 
     #[test]
+    fn images_that_are_not_as_expected() {
+        assert_snapshot("expected", &render(&[fixture::expected()], false));
+    }
+
+    #[test]
     fn no_registry_is_no_report() {
         assert_eq!(render(&[], true), "");
     }
@@ -277,6 +306,8 @@ mod tests {
     fn lines_are_80_columns_at_most() {
         let sweeps = fixture::all();
         for line in plain(&render(&sweeps, true)).lines() {
+            // What goes on in the next line says so at its end.
+            let line = line.strip_suffix(" \\").unwrap_or(line);
             let last = line.split(' ').next_back().unwrap_or_default();
             let unbreakable = last.len() > 60 && line.len() - last.len() <= 20;
             assert!(

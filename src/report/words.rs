@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::model::{Depth, Exemption, Kind, Mode, ObstacleReason, Reason};
+use crate::model::{Cause, Depth, Exemption, Kind, Mode, ObstacleReason, Reason};
 
 pub(super) fn kind(kind: Kind) -> &'static str {
     match kind {
@@ -25,6 +25,24 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::InvalidManifest => "is not a valid manifest",
         Reason::StorageMissing => "is missing from the storage behind the registry",
         Reason::Inconsistent => "gets contradicting answers",
+    }
+}
+
+/// What most likely happened, in a clause.
+pub(super) fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::GcOrRetention => "a clean-up took it, or this repository's link to it",
+        Cause::StaleDescriptorCache => {
+            "the registry's cache remembers what its file no longer holds"
+        }
+        Cause::EmptyFile => "its file is there, with nothing in it",
+        Cause::Truncated => "the end of its file is gone",
+        Cause::BitRot => "its file was altered, or the disk fails",
+        Cause::ProxyPoisoned => "a proxy or cache keeps something else in its place",
+        Cause::PolicyDenied => "it is there, and refused",
+        Cause::RedirectTarget => "the storage that the registry redirects to does not have it",
+        Cause::ReplicasDisagree => "replicas or caches answer differently",
+        Cause::Unknown => "what was seen does not tell",
     }
 }
 

@@ -61,13 +61,15 @@ impl Board {
         }
     }
 
-    /// Watches these registries from now on, and no others. What is known of them stays.
-    pub(crate) fn watch(&self, names: &[String]) {
+    /// Watches these registries from now on, and no others. What is known of them stays; of one that
+    /// was not watched so far, it is what was `known` before.
+    pub(crate) fn watch(&self, names: &[String], known: &[Record]) {
         let mut registries = self.lock();
         registries.retain(|name, _| names.contains(name));
         for name in names {
+            let known = known.iter().find(|record| record.registry == *name);
             registries.entry(name.clone()).or_insert_with(|| Watch {
-                record: Record::new(name.clone()),
+                record: known.cloned().unwrap_or_else(|| Record::new(name.clone())),
                 phase: page::Phase::Sweeping {
                     since: SystemTime::now(),
                 },
@@ -232,4 +234,25 @@ pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
         .write_all(text)
         .expect("memory takes what is written");
     encoder.finish().expect("memory takes what is written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_known_before_is_gone_on_from_once() {
+        let board = Board::new();
+        let mut known = Record::new("a");
+        known.recall("app".parse().expect("a name"), 3, None);
+        board.watch(&["a".to_owned(), "b".to_owned()], &[known]);
+        let failures =
+            |board: &Board| -> Vec<u64> { board.records().iter().map(Record::failures).collect() };
+        assert_eq!(failures(&board), [3, 0]);
+        // What is watched already is known better.
+        let mut older = Record::new("a");
+        older.recall("app".parse().expect("a name"), 9, None);
+        board.watch(&["a".to_owned()], &[older]);
+        assert_eq!(failures(&board), [3]);
+    }
 }

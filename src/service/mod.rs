@@ -9,6 +9,7 @@ mod protection;
 mod publish;
 mod push;
 mod schedule;
+pub mod state;
 mod textfile;
 mod tls;
 mod vitals;
@@ -27,9 +28,11 @@ pub use listener::{Limits, Listener};
 pub use protection::Protection;
 pub use publish::Publish;
 pub use push::{Gateway, PushError};
+pub use textfile::replace;
 
 use crate::crawl::Policy;
 use crate::http::Config;
+use crate::model::Record;
 use board::Board;
 
 /// How often the page is rendered between sweeps: it tells ages.
@@ -53,6 +56,8 @@ pub struct Plan {
     pub interval: Duration,
     /// Where results go besides the endpoints.
     pub publish: Publish,
+    /// What is known of registries from before.
+    pub known: Vec<Record>,
 }
 
 /// Serves the endpoints and sweeps by `plan` until it is cancelled. With each item of `reloads`, the
@@ -68,13 +73,13 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let board = Arc::new(Board::new());
-    board.watch(&plan.names());
+    board.watch(&plan.names(), &plan.known);
     let endpoints = endpoints::router(Arc::clone(&board));
     let mut server = tokio::spawn(listener.serve(endpoints, cancel.clone()));
     let mut plan = plan;
     loop {
         let round = cancel.child_token();
-        board.watch(&plan.names());
+        board.watch(&plan.names(), &plan.known);
         let mut loops = begin(&plan, &board, &round);
         let mut page = tokio::time::interval(PAGE_EVERY);
         let next = loop {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::push::Gateway;
-use super::textfile;
+use super::{state, textfile};
 use crate::model::Record;
 
 /// Where results go besides the endpoints.
@@ -13,10 +13,12 @@ pub struct Publish {
     pub gateway: Option<Gateway>,
     /// A file for the node exporter's textfile collector.
     pub textfile: Option<PathBuf>,
+    /// A file that keeps what is known of registries from one process to the next.
+    pub state: Option<PathBuf>,
 }
 
 impl Publish {
-    /// Pushes the record that has changed, if any has, and writes the file with all of them. Gives
+    /// Pushes the record that has changed, if any has, and writes the files with all of them. Gives
     /// what went wrong, a message each, each of which is logged, too.
     pub async fn publish(&self, changed: &[Record], all: &[Record]) -> Vec<String> {
         let mut errors = Vec::new();
@@ -39,6 +41,15 @@ impl Publish {
             };
             errors.extend(error.map(|error| {
                 format!("--textfile {shown} cannot be written, and stays as it was: {error}")
+            }));
+        }
+        if let Some(path) = self.state.clone() {
+            let all = all.to_vec();
+            let shown = path.display().to_string();
+            let written = tokio::task::spawn_blocking(move || state::write(&path, &all)).await;
+            let error = written.unwrap_or_else(|error| Err(error.to_string())).err();
+            errors.extend(error.map(|error| {
+                format!("--state {shown} cannot be written, and stays as it was: {error}")
             }));
         }
         for error in &errors {

@@ -44,7 +44,12 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+/// Replaces the file at `path` in one step: whoever reads it sees the old text or the new one.
+///
+/// # Errors
+///
+/// If it cannot be written; then the old one stays as it was.
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

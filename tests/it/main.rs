@@ -7,4 +7,5 @@ mod doctor;
 mod documents;
 mod doubles;
 mod protection;
+mod screens;
 mod tidy;

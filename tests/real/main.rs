@@ -3,23 +3,35 @@
 //! Left out of plain `cargo test`; `tests/setup.sh` installs what is needed, and a missing server fails the
 //! test that needs it. Every test has a registry of its own, on its own port of loopback.
 
+mod alerting;
+mod alerts;
+mod ci;
 mod clients;
+mod commands;
 mod credentials;
+mod dashboards;
+mod deploy;
 mod doctor;
+mod expectations;
+mod explain;
 mod fronts;
 mod harness;
+mod image;
 mod one_of_each;
 mod outages;
 mod page;
 mod proxy;
 mod pushing;
+mod repair;
 mod requests;
 mod scale;
 mod schema;
 mod second_look;
 mod service;
 mod soak;
+mod state;
 mod support;
+mod terminal;
 mod tokens;
 mod verify;
 mod warm_cache;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::explain::{by_hand, home, paste, statuses};
 use crate::support::assertions::{assert_intact, assert_unverified};
 use crate::support::configured::Configured;
 use crate::support::hand::Hand;
@@ -290,4 +291,27 @@ fn a_revoked_identity_token_is_unauthorized() {
         !words.contains("revoked-long-ago"),
         "it stays secret: {outcome}"
     );
+}
+
+/// The page of an image shows how to get a token, and no token.
+#[test]
+fn explain_shows_the_step_of_the_token() {
+    let guarded = Guarded::new(Terms::of_seconds(300));
+    let login = Login::of_the_tests();
+    let explain = |repository: &str| {
+        let probe = Probe::explain().arg("--username").arg(&login.user);
+        probe
+            .password_file(&login.password)
+            .arg(format!("{}/{repository}:image", guarded.registry.host()))
+            .run()
+    };
+    let outcome = explain("team/app");
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert!(!outcome.stdout.contains(&login.password), "{outcome}");
+    let said = paste(&home(Some(&login)), &by_hand(&outcome));
+    assert_eq!(statuses(&said), ["200", "206", "206"], "{outcome}\n{said}");
+    // Everybody may pull this one, also who has no login.
+    let outcome = explain("team/public");
+    let said = paste(&home(None), &by_hand(&outcome));
+    assert_eq!(statuses(&said), ["200", "206", "206"], "{outcome}\n{said}");
 }

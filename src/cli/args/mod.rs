@@ -4,20 +4,25 @@ mod check;
 mod config;
 mod connection;
 mod doctor;
+mod expect;
+mod explain;
 mod report;
 mod service;
 mod sweep;
 mod verify;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::Resettable;
+use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(super) use check::CheckArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::{DoctorArgs, PageArg};
-pub(super) use report::{FailOn, LogFormat, OutputArg};
+pub(super) use explain::ExplainArgs;
+pub(super) use report::{FailOn, LogFormat, OutputArg, ReportArgs, ReportFile};
 pub(super) use service::ServiceArgs;
 pub(super) use sweep::SweepArgs;
 pub(super) use verify::VerifyArgs;
@@ -28,7 +33,8 @@ pub(super) use verify::VerifyArgs;
 /// container runtime would, and says what is broken, what could not be checked, and what was left
 /// out. It never writes to a registry.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "probe", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+#[command(name = "probe", version, args_conflicts_with_subcommands = true)]
+#[command(styles = STYLES, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -76,18 +82,78 @@ pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
     /// Check these images only, without asking for any list
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Show the tree of one image, with the request to repeat by hand for each object in it
+    #[command(after_help = EXIT_CODES, after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Say what a registry can do, what the probe will do about it, and what your login can see
     #[command(after_help = DOCTOR_EXIT_CODES)]
     Doctor(DoctorArgs),
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which has to be there
+        folder: PathBuf,
+    },
 }
 
 const DOCTOR_EXIT_CODES: &str = "Asks about ten small questions, one after the other, and never writes.\n\
 Exit codes: 0 it can be swept, 2 usage or configuration, 3 it cannot be reached or shows nothing.";
 
+const EXAMPLES: &str = "Examples:
+  probe --once localhost:5000
+      Sweep a registry, print what is broken, and exit with a code that says so
+  probe --once --repo 'team/*' --depth digest registry.example
+      Read every blob of some repositories whole
+  probe --once --output github --report-file junit=probe.xml registry.example
+      In CI: annotations and a summary, and a file with the results of tests
+  probe registry.example
+      Sweep every 15 minutes and serve /metrics and a status page
+  probe doctor registry.example
+      Say first what the registry can do, and what your login can see
+
+Exit codes: 0 intact, 1 broken, 2 usage or configuration, 3 could not verify,
+130 and 143 on signals. Options can be given in the environment: PROBE_DEPTH for --depth.";
+
+const VERIFY_EXAMPLES: &str = "Examples:
+  probe verify registry.example/team/app:1.4.1
+      Check one image
+  probe verify --wait 2m --expect-digest \"$DIGEST\" registry.example/team/app:1.4.1
+      Behind a push: wait until the tag leads to what was pushed
+  probe verify --platform linux/amd64 --platform linux/arm64 registry.example/team/app
+      Fail unless both platforms are there
+  probe verify --recheck-after 10m registry.example/team/app:1.4.1
+      Look once more in ten minutes: a clean-up may take what was just pushed
+
+Exit codes: 0 intact, 1 broken or not as expected, 2 usage or configuration, 3 could not
+verify, 130 and 143 on signals.";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  probe explain registry.example/team/app:1.4.1
+      Show the image's tree, and curl commands that show the same
+  probe explain --output json registry.example/team/app@sha256:... | jq -r '.. | .request? // empty'
+      The commands alone
+
+Exit codes: 0 intact, 1 broken, 2 usage or configuration, 3 could not verify,
+130 and 143 on signals.";
+
+/// The colours that the help of the compiler's own tools has.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
 const SCOPE: &str = "Scope";
 const CHECKS: &str = "Checks";
+const EXPECTATIONS: &str = "Expectations";
 const CONNECTION: &str = "Connection";
 const REPORT: &str = "Report";
 const SERVICE: &str = "Service";

@@ -1,5 +1,8 @@
 //! The options of what to print, and what to fail on.
 
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 
 use super::REPORT;
@@ -10,6 +13,15 @@ pub(in crate::cli) struct ReportArgs {
     /// The form of the report on standard output
     #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text")]
     pub(in crate::cli) output: OutputArg,
+
+    /// Write the report to a file, too, such as junit=probe.xml; may be repeated
+    #[arg(
+        long = "report-file",
+        value_name = "FORMAT=PATH",
+        env = "PROBE_REPORT_FILE",
+        value_delimiter = ','
+    )]
+    pub(in crate::cli) report_files: Vec<ReportFile>,
 
     /// What to fail on; `never` exits with 0 whatever was found
     #[arg(
@@ -43,6 +55,36 @@ pub(in crate::cli) enum OutputArg {
     Json,
     /// Metrics, as /metrics has them
     Prom,
+    /// JUnit's XML, for CI systems that show the results of tests
+    Junit,
+    /// Annotations for GitHub Actions, and a summary of the step
+    Github,
+}
+
+/// A file that a report is to be written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct ReportFile {
+    pub(in crate::cli) form: OutputArg,
+    pub(in crate::cli) path: PathBuf,
+}
+
+impl FromStr for ReportFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((form, path)) if !path.is_empty() => Ok(Self {
+                form: OutputArg::from_str(form, false).map_err(|_| {
+                    let forms = OutputArg::value_variants().iter();
+                    let forms = forms.filter_map(ValueEnum::to_possible_value);
+                    let forms: Vec<_> = forms.map(|form| form.get_name().to_owned()).collect();
+                    format!("`{form}` is none of the formats {}", forms.join(", "))
+                })?,
+                path: path.into(),
+            }),
+            _ => Err("expected FORMAT=PATH".to_owned()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -46,6 +46,11 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "NAME", env = "PROBE_INSTANCE")]
     pub(in crate::cli) instance: Option<String>,
 
+    /// Keep in this file what is known, across restarts and with --once, too: since when something
+    /// is broken, and what was broken where a sweep sees nothing
+    #[arg(long, value_name = "FILE", env = "PROBE_STATE")]
+    pub(in crate::cli) state: Option<PathBuf>,
+
     /// Write metrics to this file, for the node exporter's textfile collector, with --once, too
     #[arg(long, value_name = "FILE", env = "PROBE_TEXTFILE")]
     pub(in crate::cli) textfile: Option<PathBuf>,

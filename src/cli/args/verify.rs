@@ -8,6 +8,7 @@ use super::CHECKS;
 use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
+use super::expect::ExpectArgs;
 use super::report::ReportArgs;
 
 #[derive(Clone, Debug, Args)]
@@ -26,6 +27,8 @@ pub(in crate::cli) struct VerifyArgs {
     #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "0s", value_parser = humantime::parse_duration, help_heading = CHECKS)]
     pub(in crate::cli) confirm_after: Duration,
 
+    #[command(flatten)]
+    pub(in crate::cli) expect: ExpectArgs,
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,
     #[command(flatten)]

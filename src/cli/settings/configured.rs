@@ -190,7 +190,7 @@ fn a_single_image_and_an_examination_use_the_registrys_entry() {
     // What is about the process is about the process that sweeps.
     let json = Configured::by("output: json\nregistries: [r]\n");
     assert!(
-        matches!(json.job(&["verify", "r/a"], &[]), Ok(Job::Sweep(s)) if s.output == OutputArg::Text)
+        matches!(json.job(&["verify", "r/a"], &[]), Ok(Job::Sweep(s)) if s.output.form == crate::cli::args::OutputArg::Text)
     );
     assert!(matches!(two().job(&["doctor"], &[]), Ok(Job::Examine(_))));
 }

@@ -4,11 +4,12 @@
 mod configured;
 mod connect;
 mod file;
+mod images;
 mod print;
 mod scope;
 mod sources;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,19 +17,21 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub(super) use connect::Connect;
+pub(super) use images::explained;
 pub(super) use scope::{is_plain, parse_repository};
 use sources::Origin;
 use sources::Resolved;
 pub(super) use sources::{Sources, Typed};
 
-use super::args::{
-    CheckArgs, Command, FailOn, LogFormat, OutputArg, ServiceArgs, SweepArgs, VerifyArgs,
-};
+use super::args::{CheckArgs, Command, FailOn, LogFormat, ReportArgs, ServiceArgs, SweepArgs};
 use super::doctor::Examinations;
-use super::image::parse_image;
-use crate::crawl::{Filter, Policy, Scope, Source};
+use super::explain::Explanation;
+use super::output::Output;
+use super::suggest;
+use crate::crawl::{Expectations, Policy, Scope};
 use crate::http::{Config, Endpoint};
-use crate::service::{Gateway, Publish, Target};
+use crate::model::Record;
+use crate::service::{Gateway, Publish, Target, state};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -36,8 +39,14 @@ pub(super) enum Job {
     Sweep(Box<Settings>),
     /// Examine some registries.
     Examine(Examinations),
+    /// Explain one image.
+    Explain(Box<Explanation>),
     /// Print the configuration that is in force.
     Print(String),
+    /// Print the completions for a shell.
+    Complete(clap_complete::Shell),
+    /// Write manual pages into a folder.
+    Manual(PathBuf),
 }
 
 /// What was typed, the environment and the files that they name, resolved. Can be called again when the
@@ -47,21 +56,36 @@ pub(super) enum Job {
 ///
 /// The first thing that cannot be used, where it stands, and what to do.
 pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, UsageError> {
+    // These have no options, and ask nobody.
+    match &typed.cli.command {
+        Some(Command::Completions { shell }) => return Ok(Job::Complete(*shell)),
+        Some(Command::Man { folder }) => return Ok(Job::Manual(folder.clone())),
+        _ => {}
+    }
     let sources = Sources::new(typed, around)?;
     match &typed.cli.command {
-        Some(Command::Verify(_)) => verify(&sources).map(|settings| Job::Sweep(Box::new(settings))),
+        Some(Command::Verify(_)) => {
+            images::verify(&sources).map(|settings| Job::Sweep(Box::new(settings)))
+        }
+        Some(Command::Explain(_)) => {
+            Explanation::resolve(&sources).map(|explanation| Job::Explain(Box::new(explanation)))
+        }
         Some(Command::Doctor(_)) => Examinations::resolve(&sources).map(Job::Examine),
-        None => sweep(&sources),
+        _ => sweep(&sources),
     }
 }
 
 /// Everything that a run needs to know.
 pub(super) struct Settings {
     pub(super) targets: Vec<Target>,
-    pub(super) output: OutputArg,
+    /// What is expected of the images that are named; `None` where registries are swept.
+    pub(super) expectations: Option<Expectations>,
+    pub(super) output: Output,
     pub(super) fail_on: Vec<FailOn>,
     pub(super) log_format: LogFormat,
     pub(super) publish: Publish,
+    /// What is known of registries from before.
+    pub(super) known: Vec<Record>,
     /// What is needed besides to go on sweeping; `None` for a single sweep.
     pub(super) service: Option<Service>,
 }
@@ -112,6 +136,7 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
     let mut targets = Vec::new();
     let mut resolved = Vec::new();
     for address in addresses {
+        suggest::registry(&address)?;
         let name = parse_endpoint(&address, false)?.name().to_owned();
         let own = sources.resolve::<SweepArgs>(Some(&name))?;
         let target = target(sources, &address, &own.args);
@@ -120,9 +145,13 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
     }
     check_names(&targets, &resolved)?;
     let publish = publish(&args.service).map_err(|error| process.locate(error))?;
+    let known = known(args.service.state.as_deref()).map_err(|error| process.locate(error))?;
     if args.print_config {
         let text = print::render(sources, &process, &resolved, &origin);
         return Ok(Job::Print(text));
+    }
+    if !args.once && !args.report.report_files.is_empty() {
+        return usage("--report-file is for one sweep: add --once");
     }
     let service = Service {
         interval: args.service.interval,
@@ -131,12 +160,22 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
     };
     Ok(Job::Sweep(Box::new(Settings {
         targets,
-        output: args.report.output,
+        expectations: None,
+        output: output(&args.report, sources.around),
         fail_on: args.report.fail_on.clone(),
         log_format: args.report.log_format,
         publish,
+        known,
         service: (!args.once).then_some(service),
     })))
+}
+
+fn output(args: &ReportArgs, around: &Surroundings) -> Output {
+    Output {
+        form: args.output,
+        files: args.report_files.clone(),
+        summary: around.first(&["GITHUB_STEP_SUMMARY"]).map(PathBuf::from),
+    }
 }
 
 fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
@@ -179,6 +218,20 @@ fn publish(args: &ServiceArgs) -> Result<Publish, UsageError> {
     Ok(Publish {
         gateway: gateway.map_err(|error| UsageError(error.to_string()))?,
         textfile: args.textfile.clone(),
+        state: args.state.clone(),
+    })
+}
+
+/// A file that cannot be gone on from is an error: to begin anew would overwrite what it knows.
+fn known(state: Option<&Path>) -> Result<Vec<Record>, UsageError> {
+    let Some(path) = state else {
+        return Ok(Vec::new());
+    };
+    state::read(path).map_err(|error| {
+        let path = path.display();
+        UsageError(format!(
+            "--state {path}: {error}; name another file, or remove this one to begin anew"
+        ))
     })
 }
 
@@ -196,6 +249,7 @@ fn policy(
         concurrency: http.concurrency,
         confirm_after,
         deadline: check.deadline,
+        progress: std::sync::Arc::default(),
     }
 }
 
@@ -240,60 +294,13 @@ fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
         .map_err(|error| UsageError(format!("{flag} {} cannot be read: {error}", path.display())))
 }
 
-fn verify(sources: &Sources) -> Result<Settings, UsageError> {
-    let process = sources.resolve::<VerifyArgs>(None)?.args;
-    let mut by_registry = BTreeMap::<String, Vec<&str>>::new();
-    for image in &process.images {
-        let (endpoint, ..) = parse_image(image, process.connection.plain_http)?;
-        let images = by_registry.entry(endpoint.name().to_owned()).or_default();
-        images.push(image);
-    }
-    let targets = by_registry.iter().map(|(name, images)| {
-        let own = sources.resolve::<VerifyArgs>(Some(name))?;
-        let target = images_of(sources, name, images, &own.args);
-        target.map_err(|error| own.locate(error))
-    });
-    Ok(Settings {
-        targets: targets.collect::<Result<_, _>>()?,
-        output: process.report.output,
-        fail_on: process.report.fail_on,
-        log_format: process.report.log_format,
-        publish: Publish::default(),
-        service: None,
-    })
-}
-
-fn images_of(
-    sources: &Sources,
-    registry: &str,
-    images: &[&str],
-    args: &VerifyArgs,
-) -> Result<Target, UsageError> {
-    let plain_http = args.connection.plain_http;
-    let mut endpoint = sources.endpoint(registry, plain_http)?;
-    let mut named = Vec::new();
-    for image in images {
-        let (typed, repository, reference) = parse_image(image, plain_http)?;
-        if image.contains("://") {
-            endpoint = typed;
-        }
-        named.push((repository, reference));
-    }
-    let http = Connect::new(&args.connection, sources.around)?.config(endpoint);
-    let scope = Scope {
-        source: Source::Images(named),
-        repositories: Filter::default(),
-        tags: Filter::default(),
-        tags_per_repository: None,
-    };
-    let policy = policy(&http, &args.check, scope, args.confirm_after);
-    Ok(Target { http, policy })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crawl::Source;
     use crate::http::CredentialSource;
+
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let environment = environment
@@ -309,8 +316,8 @@ mod tests {
         let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
         match load(&typed, &around).map_err(|error| error.to_string())? {
             Job::Sweep(settings) => Ok(*settings),
-            Job::Examine(_) => Err("an examination".to_owned()),
             Job::Print(text) => Err(text),
+            _ => Err("no sweep".to_owned()),
         }
     }
 
@@ -457,6 +464,44 @@ mod tests {
                 "longer than nothing",
             ),
             (vec!["verify"], vec![], "IMAGE"),
+            (
+                vec![
+                    "verify",
+                    "r.example/a",
+                    "r.example/b",
+                    "--expect-digest",
+                    DIGEST,
+                ],
+                vec![],
+                "there are several",
+            ),
+            (
+                vec!["verify", "r.example/a", "--expect-digest", "sha256:0"],
+                vec![],
+                "expected a digest",
+            ),
+            (
+                vec!["verify", "r.example/a", "--platform", "linux"],
+                vec![],
+                "OS/ARCHITECTURE",
+            ),
+            (
+                vec!["verify", "r.example/a"],
+                vec![("PROBE_PLATFORM", "linux")],
+                "PROBE_PLATFORM",
+            ),
+            (vec!["verfy"], vec![], "did you mean `probe verify`"),
+            (
+                vec!["--once", "r", "--report-file", "junit"],
+                vec![],
+                "FORMAT=PATH",
+            ),
+            (
+                vec!["--once", "r", "--report-file", "xml=x"],
+                vec![],
+                "none of the formats",
+            ),
+            (vec!["r", "--report-file", "junit=x"], vec![], "add --once"),
             (vec!["verify", "r.example/A:b"], vec![], "is not an image"),
             (vec!["verify", "r.example/a:"], vec![], "is not an image"),
             (

@@ -43,6 +43,7 @@ const NEEDS_ALL: &[&str] = &[
     "registry_manifest_integrity_reference_failures",
     "registry_manifest_integrity_broken_image_info",
     "registry_manifest_integrity_absent_children",
+    "registry_manifest_integrity_gc_exposed_manifests",
     "registry_manifest_integrity_last_complete_timestamp_seconds",
 ];
 
@@ -59,6 +60,7 @@ fn families(records: &[&Record]) -> Vec<Family> {
     families.extend(repositories(&swept, &mut dropped));
     families.extend(reasons(&swept));
     families.push(images::broken(&swept, &mut dropped));
+    families.push(exposed(&swept));
     families.extend(times(&swept));
     families.extend(counts(&swept));
     families.push(dropped);
@@ -100,6 +102,23 @@ fn repositories(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> [Family; 2
         }
     }
     [failures, successes]
+}
+
+/// What the next clean-up would break, where it would break anything.
+fn exposed(swept: &[(&Record, &Sweep)]) -> Family {
+    let mut family = Family::gauge(
+        "registry_manifest_integrity_gc_exposed_manifests",
+        "Index children that no tag names: what garbage-collect --delete-untagged of registry:2 \
+         takes next.",
+    );
+    for (record, sweep) in swept {
+        for exposed in sweep.exposed.iter().take(MOST_REPOSITORIES) {
+            let repository = ("repository", exposed.repository.as_str());
+            let labels = [("registry", record.registry.as_str()), repository];
+            family.count(&labels, exposed.manifests);
+        }
+    }
+    family
 }
 
 /// What is known by reason. All reasons are there, so that a series does not begin with a failure.

@@ -54,7 +54,12 @@ fn row(watch: &Watch<'_>, now: SystemTime) -> Markup {
                 a href={ "#" (anchor(&[&record.registry])) } { (text(&record.registry)) }
             }
             td.number {
-                @if last.is_some() || record.failures() > 0 { (number(record.failures())) } @else { "–" }
+                @match state {
+                    State::Broken | State::Intact => (number(record.failures())),
+                    // A 0 would read as an all-clear.
+                    State::Unverified => "none known",
+                    State::Pending => "–",
+                }
             }
             td.number { @if let Some(count) = unverified { (number(count)) } @else { "–" } }
             td { @if let Some(sweep) = last { (time::ago(sweep.finished_at, now)) } @else { "none yet" } }

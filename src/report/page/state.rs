@@ -86,7 +86,7 @@ pub(super) fn sentences(record: &Record) -> Vec<String> {
         sentences.push(match tags.listed {
             0 => "Nothing was there to check.".into(),
             listed => format!(
-                "Everything can be pulled: {} in {} checked.",
+                "Nothing is broken: {} in {} checked.",
                 many(listed, "tag", "tags"),
                 many(
                     sweep.counts.repositories.checked,

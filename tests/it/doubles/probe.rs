@@ -51,6 +51,7 @@ impl<'a> Probe<'a> {
             concurrency: at_a_time(4),
             confirm_after: Duration::ZERO,
             deadline: None,
+            progress: std::sync::Arc::default(),
         };
         let config = Config {
             endpoint,

@@ -70,7 +70,7 @@ pub(crate) fn push_manifest_list(registry: &Registry, name: &str, format: Format
 }
 
 /// A command that leaves nothing outside the directory.
-fn buildah(home: &Path) -> Command {
+pub(crate) fn buildah(home: &Path) -> Command {
     let mut command = tool("buildah");
     command
         .args(["--storage-driver", "vfs", "--root"])

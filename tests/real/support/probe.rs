@@ -39,6 +39,11 @@ impl Probe {
         Self::new("--once")
     }
 
+    /// `probe explain` with its page in text.
+    pub(crate) fn explain() -> Self {
+        Self::new("explain")
+    }
+
     /// `probe verify` with its report in text.
     pub(crate) fn verify_in_text() -> Self {
         Self::new("verify")
@@ -60,7 +65,8 @@ impl Probe {
         }
     }
 
-    fn json(self) -> Self {
+    /// `--output json`.
+    pub(crate) fn json(self) -> Self {
         self.args(["--output", "json"])
     }
 

@@ -22,22 +22,31 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Scrapes the address as the job `probe`.
     pub(crate) fn scraping(address: &str) -> Self {
+        Self::start(address, &[], "")
+    }
+
+    /// The same, with these files of rules and these lines of configuration besides.
+    pub(crate) fn start(address: &str, rules: &[String], configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let at = |name: &str| directory.path().join(name);
+        for (number, rules) in rules.iter().enumerate() {
+            fs::write(at(&format!("{number}.rules.yml")), rules).expect("rules are written");
+        }
         let configuration = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+             rule_files: [ '*.rules.yml' ]\n{configuration}\
              scrape_configs:\n  - job_name: probe\n    static_configs: [ {{ targets: ['{address}'] }} ]\n"
         );
-        let file = directory.path().join("prometheus.yml");
+        let file = at("prometheus.yml");
         fs::write(&file, configuration).expect("the configuration is written");
         let listen = format!("127.0.0.1:{}", free_port());
         let server = Server::spawn(
             tool("prometheus")
                 .arg(format!("--config.file={}", file.display()))
-                .arg(format!(
-                    "--storage.tsdb.path={}",
-                    directory.path().join("data").display()
-                ))
+                .arg(format!("--storage.tsdb.path={}", at("data").display()))
                 .arg(format!("--web.listen-address={listen}"))
+                // Three intervals between scrapes: what is missing is gone as soon as in production.
+                .arg("--query.lookback-delta=3s")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),

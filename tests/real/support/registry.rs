@@ -107,6 +107,22 @@ impl Registry {
         Store::new(&self.storage())
     }
 
+    /// The directory of its storage.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.storage()
+    }
+
+    /// `garbage-collect --delete-untagged`, while it is not running, and then it runs again.
+    pub(crate) fn collect_untagged(&mut self) {
+        self.stop();
+        let configuration = self.directory.path().join("config.yml");
+        run(program()
+            .args(["garbage-collect", "--delete-untagged"])
+            .arg(configuration)
+            .env_clear());
+        self.restart();
+    }
+
     /// Every file and directory that it has written, with the digests of the files.
     pub(crate) fn disk(&self) -> BTreeMap<PathBuf, String> {
         store::listing(&self.storage())
@@ -199,11 +215,17 @@ impl Registry {
             .expect("a log can be opened")
     }
 
+    /// The file that it is configured by.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.directory.path().join("config.yml")
+    }
+
     fn access_log(&self) -> PathBuf {
         self.directory.path().join("access.log")
     }
 
-    fn storage(&self) -> PathBuf {
+    /// Where it keeps everything.
+    pub(crate) fn storage(&self) -> PathBuf {
         self.directory.path().join("storage")
     }
 

@@ -27,7 +27,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 /// The refresh token that stands for the user.
 pub(crate) const IDENTITY_TOKEN: &str = "identity-of-the-sweeper";
 
-/// What the service gives, and to whom. The user may pull everything that is not denied.
+/// What the service gives, and to whom. The user may pull and push everything that is not denied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// How many seconds it says that a token lives.
@@ -189,11 +189,13 @@ impl Desk {
         let (name, actions) = rest.rsplit_once(':')?;
         let may = match (kind, actions) {
             ("registry", "*") => name == "catalog" && who == Who::User,
-            ("repository", "pull") if name == self.terms.denied => false,
+            ("repository", _) if name == self.terms.denied => false,
+            ("repository", "pull,push") => who == Who::User,
             ("repository", "pull") => who == Who::User || name == self.terms.public,
             _ => false,
         };
-        may.then(|| json!({ "type": kind, "name": name, "actions": [actions] }))
+        let actions: Vec<_> = actions.split(',').collect();
+        may.then(|| json!({ "type": kind, "name": name, "actions": actions }))
     }
 }
 

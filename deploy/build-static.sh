@@ -1,0 +1,19 @@
+#!/bin/sh
+# Builds what the image is made of into DIRECTORY: the probe as a static binary, and the machine's roots
+# of certificate authorities.
+#
+# Usage: deploy/build-static.sh DIRECTORY
+set -eu
+directory=${1:?usage: deploy/build-static.sh DIRECTORY}
+mkdir -p "$directory"
+directory=$(cd "$directory" && pwd)
+cd "$(dirname "$0")/.."
+
+# Only with a target that is named do flags leave build scripts and procedural macros alone, which
+# cannot be linked statically.
+host=$(rustc -vV | sed -n 's/^host: //p')
+RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+    cargo build --locked --profile dist --bin probe --target "$host"
+
+install -D -m 0755 "${CARGO_TARGET_DIR:-target}/$host/dist/probe" "$directory/probe"
+install -D -m 0644 /etc/ssl/certs/ca-certificates.crt "$directory/etc/ssl/certs/ca-certificates.crt"

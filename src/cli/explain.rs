@@ -1,0 +1,62 @@
+//! Explains one image (`probe explain`): which one, how, and the page that comes of it.
+
+use std::io::Write as _;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{FailOn, PageArg};
+use super::exit::Exit;
+use super::progress::Screen;
+use super::settings::{Sources, UsageError, explained};
+use super::signals::Signals;
+use crate::http::HttpRegistry;
+use crate::service::Target;
+use crate::{crawl, report};
+
+/// The image to explain.
+pub(super) struct Explanation {
+    target: Target,
+    output: PageArg,
+}
+
+impl Explanation {
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, UsageError> {
+        let (target, args) = explained(sources)?;
+        let output = args.output;
+        Ok(Self { target, output })
+    }
+
+    /// Looks at the image, and prints its page.
+    pub(super) async fn run(self, color: bool, screen: &Screen) -> Exit {
+        let cancel = CancellationToken::new();
+        let signals = match Signals::listen(&cancel) {
+            Ok(signals) => signals,
+            Err(error) => {
+                return super::usage_error(&format!("signals cannot be awaited: {error}"));
+            }
+        };
+        let Target { http, policy } = self.target;
+        let registry = match HttpRegistry::new(http) {
+            Ok(registry) => registry,
+            Err(error) => return super::usage_error(&format!("{}: {error}", policy.registry)),
+        };
+        let look = crawl::sweep(&registry, &policy, &cancel);
+        let mut sweep = screen.during(&policy.progress, look).await;
+        for image in &mut sweep.images {
+            // It is for the reader only: what keeps it from us is no verdict on the image.
+            if let Ok(Some(platform)) = crawl::platform(&registry, image).await {
+                image.root.platform = Some(platform);
+            }
+        }
+        let text = match self.output {
+            PageArg::Text => report::explain::render(&sweep, color),
+            PageArg::Json => report::json_explain::render(&sweep),
+        };
+        // Whoever closed the pipe has read enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        let fail_on = [FailOn::Broken, FailOn::Unverified];
+        signals
+            .exit()
+            .unwrap_or_else(|| Exit::of(&[sweep], true, &fail_on))
+    }
+}

@@ -1,0 +1,33 @@
+//! What is made from the command line's own declaration: completions for shells, and manual pages.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use clap_complete::Shell;
+
+use super::args;
+use super::exit::Exit;
+
+const NAME: &str = "probe";
+
+/// Prints the completions for a shell.
+pub(super) fn completions(shell: Shell) -> Exit {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut args::command(), NAME, &mut text);
+    // Whoever closed the pipe has read enough.
+    let _ = std::io::stdout().write_all(&text);
+    Exit::Intact
+}
+
+/// Writes a manual page for the program and for each of its commands into a folder that is there.
+pub(super) fn manual(folder: &Path) -> Exit {
+    match clap_mangen::generate_to(args::command(), folder) {
+        Ok(()) => Exit::Intact,
+        Err(error) => {
+            let folder = folder.display();
+            super::usage_error(&format!(
+                "manual pages cannot be written to {folder}: {error}"
+            ))
+        }
+    }
+}

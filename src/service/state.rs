@@ -1,0 +1,70 @@
+//! What is known of registries, kept in a file, so that a restart forgets nothing.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use super::textfile::replace;
+use crate::model::Record;
+use crate::report::json_state;
+
+/// The largest file that is read. A finding takes about a kilobyte.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// The records in the file at `path`; none if it is not there.
+///
+/// # Errors
+///
+/// If it cannot be read, or holds something else, in a sentence. It is not touched then.
+pub fn read(path: &Path) -> Result<Vec<Record>, String> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("it cannot be read: {error}")),
+    };
+    let mut text = String::new();
+    let read = file.take(LARGEST_FILE).read_to_string(&mut text);
+    read.map_err(|error| format!("it cannot be read: {error}"))?;
+    json_state::parse(&text).map_err(|error| error.to_string())
+}
+
+/// Replaces the file at `path` in one step. What it holds of other registries stays in it.
+///
+/// # Errors
+///
+/// If it cannot be written, or holds something that is no state: then it stays as it was.
+pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
+    let is_other = |held: &Record| {
+        let is_it = |record: &Record| record.registry == held.registry;
+        !records.iter().any(is_it)
+    };
+    let others = read(path)?.into_iter().filter(is_other);
+    let all: Vec<_> = records.iter().cloned().chain(others).collect();
+    replace(path, json_state::render(&all).as_bytes()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let records = read(path).expect("a state");
+        records.into_iter().map(|record| record.registry).collect()
+    }
+
+    #[test]
+    fn other_registries_stay_and_other_files_are_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.json");
+        assert!(names(&path).is_empty(), "there is none yet");
+        write(&path, &[Record::new("a"), Record::new("b")]).expect("written");
+        write(&path, &[Record::new("b")]).expect("written again");
+        assert_eq!(names(&path), ["b", "a"]);
+
+        std::fs::write(&path, "shopping list").expect("written");
+        let error = write(&path, &[Record::new("a")]).expect_err("not ours");
+        assert!(error.contains("no state of this program"), "{error}");
+        let text = std::fs::read_to_string(&path).expect("there");
+        assert_eq!(text, "shopping list");
+        assert!(read(folder.path()).is_err(), "a folder is no state");
+    }
+}

@@ -1,0 +1,199 @@
+//! What a finding is told with: its cause, what is intact near it, and all that it breaks; and what is
+//! exposed to garbage collection. It costs requests only where something is broken.
+
+use registry_double::{Double, Image, Reply, on};
+use registry_probe::model::{Cause, Digest, Finding, Repository, Sweep};
+
+use super::probe::{Probe, told};
+
+static LONG: [u8; 50_000] = [b'x'; 50_000];
+
+/// `app`: the indexes `v1` and `v2` share a child, and `v3` has one of its own.
+async fn shelf() -> (Double, Image) {
+    let double = Double::start().await;
+    let shared = double.image("app", None, &[b"shared", &LONG]);
+    let other = double.image("app", None, &[b"other"]);
+    for (tag, platform) in [("v1", "linux/amd64"), ("v2", "linux/amd64/v2")] {
+        double.index("app", Some(tag), &[(platform, &shared)]);
+    }
+    double.index("app", Some("v3"), &[("linux/amd64", &other)]);
+    (double, shared)
+}
+
+fn only(sweep: &Sweep) -> &Finding {
+    let [finding] = sweep.findings.as_slice() else {
+        panic!("one finding: {:?}", told(sweep));
+    };
+    finding
+}
+
+fn sibling(finding: &Finding) -> Option<&str> {
+    finding.nearby.sibling.as_ref().map(|(tag, _)| tag.as_str())
+}
+
+fn copy(finding: &Finding) -> Option<&str> {
+    finding.nearby.copy.as_ref().map(Repository::as_str)
+}
+
+#[tokio::test]
+async fn an_intact_sibling_costs_one_head_and_nothing_where_all_is_well() {
+    let (double, shared) = shelf().await;
+    assert_eq!(told(&Probe::of(&double).sweep().await), ["intact"]);
+    let tags = |double: &Double| double.count(&on::manifest().by_tag());
+    assert_eq!(tags(&double), 3);
+    double.forget_requests();
+
+    double.remove_manifest_link("app", &shared.digest);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sibling(only(&sweep)), Some("v3"));
+    // Each tag in the walk, the two broken ones in the second look, and then the sibling.
+    assert_eq!(tags(&double), 3 + 2 + 1);
+    assert_eq!(double.count(&on::manifest().head().reference("v3")), 2);
+}
+
+#[tokio::test]
+async fn a_sibling_that_has_moved_is_none() {
+    let (double, shared) = shelf().await;
+    double.remove_manifest_link("app", &shared.digest);
+    double
+        .when(on::manifest().reference("v3").after(1))
+        .error(404, "MANIFEST_UNKNOWN");
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sibling(only(&sweep)), None);
+}
+
+#[tokio::test]
+async fn a_sibling_that_is_broken_or_unknown_itself_is_none() {
+    let (double, shared) = shelf().await;
+    double.remove_manifest_link("app", &shared.digest);
+    double.when(on::manifest().reference("v3")).hang_up();
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sibling(&sweep.findings[0]), None);
+}
+
+#[tokio::test]
+async fn what_another_repository_holds_is_asked_for_there() {
+    let (double, shared) = shelf().await;
+    for repository in ["a-first", "z-last"] {
+        double.image(repository, Some("v1"), &[b"shared", &LONG]);
+    }
+    let layer = &shared.layers[1];
+    double.remove_layer_link("app", layer);
+    let sweep = Probe::of(&double).sweep().await;
+    let from = copy(only(&sweep)).expect("there are two").to_owned();
+    assert!(["a-first", "z-last"].contains(&&*from), "{from}");
+
+    // It was intact in the walk, and then it is not any more.
+    let blobs = |repository| on::blob().repository(repository).reference(layer);
+    for repository in ["a-first", "z-last"] {
+        double
+            .when(blobs(repository).after(2))
+            .error(404, "BLOB_UNKNOWN");
+    }
+    let sweep = Probe::of(&double).sweep().await;
+    let app = sweep
+        .findings
+        .iter()
+        .find(|f| f.repository.as_str() == "app");
+    assert_eq!(copy(app.expect("it is still broken")), None);
+}
+
+#[tokio::test]
+async fn one_object_lost_in_two_repositories_is_one_object() {
+    let (double, shared) = shelf().await;
+    double.image("base", Some("v1"), &[b"shared"]);
+    double.remove_bytes(&shared.layers[0]);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sweep.findings.len(), 2);
+    let [root] = &sweep.roots()[..] else {
+        panic!("one object: {:?}", told(&sweep));
+    };
+    let digest: Digest = shared.layers[0].parse().expect("a digest");
+    assert_eq!(root.digest(), Some(&digest));
+    let images: Vec<_> = root
+        .tags()
+        .map(|(name, tag)| format!("{name}:{tag}"))
+        .collect();
+    assert_eq!(images, ["app:v1", "app:v2", "base:v1"]);
+    let platforms: Vec<_> = root.platforms().into_iter().collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/amd64/v2"]);
+    assert_eq!((root.references(), root.cause), (3, Cause::GcOrRetention));
+    assert_eq!(copy(&sweep.findings[0]), None, "it is gone everywhere");
+}
+
+/// The cause of what is broken after some damage.
+async fn cause(damage: impl FnOnce(&Double, &Image)) -> Cause {
+    let (double, shared) = shelf().await;
+    damage(&double, &shared);
+    let sweep = Probe::of(&double).sweep().await;
+    Cause::of(only(&sweep), &sweep)
+}
+
+#[tokio::test]
+async fn causes() {
+    let page = "<!DOCTYPE html><title>Log in</title>";
+    let poisoned = cause(|double, image| {
+        let edit = move |_: &_, reply: Reply| reply.with_body(page);
+        let get = on::manifest().get().reference(&image.digest);
+        double.when(get).edit(edit);
+    });
+    assert_eq!(poisoned.await, Cause::ProxyPoisoned);
+    let flipped = cause(|double, image| double.flip_bit(&image.digest, 40)).await;
+    assert_eq!(flipped, Cause::BitRot);
+    let emptied = cause(|double, image| double.empty_bytes(&image.layers[1])).await;
+    assert_eq!(emptied, Cause::EmptyFile);
+    let cut = cause(|double, image| double.truncate_bytes(&image.layers[1], 9)).await;
+    assert_eq!(cut, Cause::Truncated);
+    let failing = cause(|double, image| double.empty_layer_link("app", &image.layers[1])).await;
+    assert_eq!(failing, Cause::Unknown);
+    let alternating = cause(|double, image| {
+        let matcher = on::blob()
+            .reference(&image.layers[1])
+            .per_path()
+            .alternate();
+        double.when(matcher).error(404, "BLOB_UNKNOWN");
+    });
+    assert_eq!(alternating.await, Cause::ReplicasDisagree);
+}
+
+/// How many manifests each repository has exposed.
+fn exposed(sweep: &Sweep) -> Vec<(&str, u64)> {
+    let exposed = sweep.exposed.iter();
+    exposed
+        .map(|exposed| {
+            assert_eq!(exposed.digests.len() as u64, exposed.manifests);
+            (exposed.repository.as_str(), exposed.manifests)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn children_that_no_tag_names_are_exposed() {
+    let (double, shared) = shelf().await;
+    double.image("plain", Some("v1"), &[b"plain"]);
+    assert_eq!(exposed(&Probe::of(&double).sweep().await), [("app", 2)]);
+    // By its own name it is safe.
+    let again = double.image("app", Some("child"), &[b"shared", &LONG]);
+    assert_eq!(again.digest, shared.digest);
+    assert_eq!(exposed(&Probe::of(&double).sweep().await), [("app", 1)]);
+    // What is lost already is not exposed, and a tag that leads nowhere protects nothing.
+    double.remove_tag_link("app", "child");
+    double.remove_manifest_link("app", &shared.digest);
+    assert_eq!(exposed(&Probe::of(&double).sweep().await), [("app", 1)]);
+}
+
+#[tokio::test]
+async fn where_not_all_tags_were_seen_exposure_is_not_known() {
+    let (double, _) = shelf().await;
+    let some = Probe::of(&double).tags("v*").sweep().await;
+    assert_eq!(exposed(&some), [("app", 2)], "all tags match");
+    for probe in [
+        Probe::of(&double).tags("v3"),
+        Probe::of(&double).tags_per_repository(2),
+        Probe::of(&double).images(&[("app", "v1")]),
+    ] {
+        assert!(exposed(&probe.sweep().await).is_empty());
+    }
+    double.when(on::manifest().reference("v1")).hang_up();
+    assert!(exposed(&Probe::of(&double).sweep().await).is_empty());
+}

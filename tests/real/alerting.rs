@@ -1,0 +1,104 @@
+//! From a registry's disk to Alertmanager: the shipped rules, with nothing shortened but their times.
+
+use crate::support::files::{at, text};
+use crate::support::images::Content;
+use crate::support::monitoring::{Alertmanager, HastyProbe, eventually, in_haste};
+use crate::support::process::free_port;
+use crate::support::prometheus::Prometheus;
+use crate::support::registry::Registry;
+use crate::support::skopeo;
+
+const FAILURE: &str = "RegistryManifestIntegrityFailure";
+const CATALOG: &str = "RegistryCatalogInaccessible";
+const STALE: &str = "RegistryIntegrityProbeStale";
+
+/// Durations become shorter, and nothing else changes.
+#[test]
+fn rules_in_haste_are_the_same_rules() {
+    let rules = "# [1h]\nexpr: max by (a) (m:x:max[75m]) > 0 unless m offset 29m\nfor: 30m\n\
+                 time() - m > 3600 or absent_over_time(m[1d]) * 86400\nsummary: 15m, 404\n";
+    let hasty = "# [1h]\nexpr: max by (a) (m:x:max[45000ms]) > 0 unless m offset 17400ms\nfor: 18000ms\n\
+                 time() - m > 36 or absent_over_time(m[864000ms]) * 864\nsummary: 15m, 404\n";
+    assert_eq!(in_haste(rules), hasty);
+}
+
+#[test]
+fn a_broken_image_a_registry_that_is_down_and_a_probe_that_is_gone_reach_alertmanager() {
+    let mut registry = Registry::start();
+    let image = Content::index("alerting");
+    skopeo::push(&registry, &image, "team/app:1.4");
+    skopeo::push(&registry, &Content::index("intact"), "team/web:2.0");
+    let child = &image.images()[0].manifest.digest;
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let host = registry.host();
+    let probe = HastyProbe::start(&address, &[&host]);
+    let alertmanager = Alertmanager::start(&at("alerts/alertmanager.example.yaml"));
+    let rules = [
+        in_haste(&text("alerts/registry-integrity.rules.yaml")),
+        text("alerts/registry-integrity-more.rules.yaml"),
+    ];
+    let prometheus = Prometheus::start(&address, &rules, &alertmanager.configuration());
+    let fires = |alert: &str, label: &str| {
+        let firing = format!("ALERTS{{alertname=\"{alert}\", alertstate=\"firing\", {label}}}");
+        !prometheus.query(&firing).is_empty()
+    };
+    let of_app = format!("registry=\"{host}\", repository=\"team/app\"");
+    let of_registry = format!("registry=\"{host}\"");
+    eventually("the probe is scraped", || {
+        prometheus
+            .query("registry_manifest_integrity_failures == 0")
+            .len()
+            == 2
+    });
+
+    // A child's link is removed: the alert arrives, and names the repository.
+    registry.store().remove_revision_link("team/app", child);
+    eventually("the broken image is told", || {
+        alertmanager.has_one(FAILURE, "active")
+    });
+    let labels = &alertmanager.alerts(FAILURE)[0].0;
+    assert_eq!(labels["registry"], host.as_str());
+    assert_eq!(labels["repository"], "team/app");
+    assert_eq!(labels["severity"], "critical");
+
+    // Repaired: it resolves.
+    skopeo::push(&registry, &image, "team/app:1.4");
+    eventually("the alert resolves", || {
+        alertmanager.alerts(FAILURE).is_empty()
+    });
+    assert!(!fires(FAILURE, &of_app));
+
+    // Broken again, and then the registry stops: the catalog is told, and the other is withheld.
+    registry.store().remove_revision_link("team/app", child);
+    eventually("it is told again", || {
+        alertmanager.has_one(FAILURE, "active")
+    });
+    registry.stop();
+    eventually("the registry that is down is told", || {
+        assert!(fires(FAILURE, &of_app), "a blind run cleared it");
+        alertmanager.has_one(CATALOG, "active")
+    });
+    eventually("the broken image is withheld", || {
+        assert!(fires(FAILURE, &of_app), "a blind run cleared it");
+        alertmanager.has_one(FAILURE, "suppressed")
+    });
+
+    // The registry is back, and still broken.
+    registry.restart();
+    eventually("what was withheld is told", || {
+        assert!(fires(FAILURE, &of_app), "it was resolved in between");
+        alertmanager.alerts(CATALOG).is_empty() && alertmanager.has_one(FAILURE, "active")
+    });
+
+    // The probe stops.
+    drop(probe);
+    eventually("the probe that is gone is told", || {
+        assert!(fires(FAILURE, &of_app), "silence cleared it");
+        alertmanager.has_one(STALE, "active")
+    });
+    assert!(fires(STALE, &of_registry));
+    eventually("the broken image is withheld", || {
+        alertmanager.has_one(FAILURE, "suppressed")
+    });
+}

@@ -1,0 +1,334 @@
+//! The commands that the runbooks and docs/deploying.md tell people to type, typed.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::support::assertions::assert_intact;
+use crate::support::files::{at, names, text};
+use crate::support::images::{Content, Image, Layer, sha256};
+use crate::support::nginx::Nginx;
+use crate::support::probe::Probe;
+use crate::support::process::{run, tool};
+use crate::support::registry::Registry;
+use crate::support::skopeo;
+
+const FAILURE: &str = "docs/runbooks/RegistryManifestIntegrityFailure.md";
+
+/// The shell commands below this mark in a document.
+fn block(document: &str, name: &str) -> String {
+    let text = text(document);
+    let mark = format!("<!-- test: {name} -->\n```sh\n");
+    let (_, after) = text
+        .split_once(&mark)
+        .unwrap_or_else(|| panic!("{document}: no {mark}"));
+    after.split_once("```").expect("it ends").0.to_owned()
+}
+
+/// A terminal of somebody on call, with two registries that it trusts: the one that is broken, and one that
+/// has the image still.
+struct Terminal {
+    home: TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Terminal {
+    fn new(registry: &Registry, source: &Registry, digest: &str) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let insecure = |registry: &Registry| {
+            format!(
+                "[[registry]]\nlocation = \"{}\"\ninsecure = true\n",
+                registry.host()
+            )
+        };
+        let trusted = insecure(registry) + &insecure(source);
+        fs::write(home.path().join("registries.conf"), trusted).expect("it is written");
+        fs::create_dir(home.path().join("bin")).expect("it is made");
+        let terminal = Self {
+            home,
+            variables: vec![
+                ("registry", registry.host()),
+                ("url", format!("http://{}", registry.host())),
+                ("repository", "team/app".into()),
+                ("tag", "1.4".into()),
+                ("digest", digest.into()),
+                ("source", format!("{}/team/app:1.4", source.host())),
+                ("storage", registry.storage().display().to_string()),
+            ],
+        };
+        let link = |program: &Path, name: &str| {
+            symlink(program, terminal.bin().join(name)).expect("a link is made");
+        };
+        link(Path::new(env!("CARGO_BIN_EXE_probe")), "probe");
+        link(Path::new(tool("docker-registry").get_program()), "registry");
+        terminal
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.home.path().join("bin")
+    }
+
+    /// Types the commands.
+    fn types(&self, commands: &str) -> Output {
+        let path = std::env::var("PATH").expect("there is a path");
+        let mut shell = tool("sh");
+        shell
+            .args(["-eu", "-c", commands])
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .env("PATH", format!("{}:{path}", self.bin().display()))
+            .env("HOME", self.home.path())
+            .env("TMPDIR", self.home.path())
+            .env(
+                "CONTAINERS_REGISTRIES_CONF",
+                self.home.path().join("registries.conf"),
+            )
+            .env("PROBE_CONFIRM_AFTER", "0s")
+            .current_dir(self.home.path());
+        shell.output().expect("it can be started")
+    }
+
+    /// Types the commands of a document, which all succeed: what they print.
+    fn follows(&self, document: &str, name: &str) -> String {
+        let output = self.types(&block(document, name));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{name} of {document}:\n{said}{errors}"
+        );
+        said
+    }
+
+    /// Whether `probe verify` as in the runbook finds the image intact.
+    fn verifies(&self) -> bool {
+        let output = self.types(&block(FAILURE, "verify"));
+        let code = output.status.code().expect("it ends by itself");
+        assert!(code < 2, "{}", String::from_utf8_lossy(&output.stderr));
+        code == 0
+    }
+}
+
+/// A registry and a copy of it, with an image under `team/app:1.4`.
+fn two_registries(content: &Content) -> (Registry, Registry) {
+    let (registry, source) = (Registry::start(), Registry::start());
+    skopeo::push(&registry, content, "team/app:1.4");
+    skopeo::push(&source, content, "team/app:1.4");
+    (registry, source)
+}
+
+#[test]
+fn a_lost_child_is_confirmed_and_pushed_again() {
+    let content = Content::index("lost");
+    let (mut registry, source) = two_registries(&content);
+    let child = &content.images()[0].manifest.digest;
+    registry.store().remove_revision_link("team/app", child);
+    let terminal = Terminal::new(&registry, &source, child);
+    assert_eq!(terminal.follows(FAILURE, "confirm-manifest"), "404\n");
+    assert!(!terminal.verifies());
+    registry.restart();
+    terminal.follows(FAILURE, "push-again");
+    assert!(terminal.verifies());
+    assert_eq!(terminal.follows(FAILURE, "confirm-manifest"), "200\n");
+}
+
+#[test]
+fn damaged_bytes_are_removed_before_the_push_or_it_is_skipped() {
+    let layer = Layer::plain("damaged");
+    let digest = layer.blob.digest.clone();
+    let content = Content::from(Image::of("damaged", "amd64", &[layer]));
+    let (mut registry, source) = two_registries(&content);
+    registry.store().empty_data(&digest);
+    let terminal = Terminal::new(&registry, &source, &digest);
+    let hash = |digest: &str| format!("{}  -\n", digest.trim_start_matches("sha256:"));
+    registry.restart();
+    assert_eq!(
+        terminal.follows(FAILURE, "confirm-blob"),
+        hash(&sha256(b""))
+    );
+    terminal.follows(FAILURE, "push-again");
+    assert!(
+        !terminal.verifies(),
+        "the push was not skipped: the runbook can be shorter"
+    );
+
+    terminal.follows(FAILURE, "remove-what-is-left");
+    registry.restart();
+    terminal.follows(FAILURE, "push-again");
+    assert!(terminal.verifies());
+    assert_eq!(terminal.follows(FAILURE, "confirm-blob"), hash(&digest));
+}
+
+#[test]
+fn a_tag_is_pointed_at_an_older_image_or_deleted_and_garbage_is_collected() {
+    let content = Content::index("newer");
+    let (mut registry, source) = two_registries(&content);
+    skopeo::push(&registry, &Content::index("older"), "team/app:1.3");
+    let child = &content.images()[0].manifest.digest;
+    registry.store().remove_revision_link("team/app", child);
+    let mut terminal = Terminal::new(&registry, &source, child);
+    assert!(!terminal.verifies());
+    terminal.follows(FAILURE, "re-tag");
+    assert!(terminal.verifies());
+
+    // Another tag, whose own manifest is gone, cannot be deleted by its manifest.
+    let dangling = Content::from(Image::new("dangling", "amd64"));
+    skopeo::push(&registry, &dangling, "team/app:1.5");
+    registry
+        .store()
+        .remove_revision_link("team/app", &dangling.manifest().digest);
+    let tag = terminal
+        .variables
+        .iter_mut()
+        .find(|(name, _)| *name == "tag");
+    tag.expect("there is a tag").1 = "1.5".into();
+    assert!(!terminal.types(&block(FAILURE, "delete")).status.success());
+    terminal.follows(FAILURE, "delete-dangling-tag");
+    assert_intact(&Probe::once().arg(registry.host()).run());
+
+    // And a third one can.
+    let layer = Layer::plain("deleted");
+    let bytes = layer.blob.digest.clone();
+    let deleted = Content::from(Image::of("deleted", "amd64", &[layer]));
+    skopeo::push(&registry, &deleted, "team/app:1.5");
+    terminal.follows(FAILURE, "delete");
+    registry.restart();
+    let collect = block(FAILURE, "collect");
+    let configuration = registry.configuration().display().to_string();
+    let here = collect.replace("/etc/docker/registry/config.yml", &configuration);
+    assert_ne!(collect, here);
+    let output = terminal.types(&here);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&bytes), "{said}");
+    registry.restart();
+    let gone = registry
+        .client()
+        .head(&format!("/v2/team/app/blobs/{bytes}"));
+    assert_eq!(gone.status, 404);
+    assert_intact(&Probe::once().arg(registry.host()).run());
+}
+
+#[test]
+fn the_other_commands_of_runbooks_and_of_deploying_work() {
+    let content = Content::index("others");
+    let (registry, source) = two_registries(&content);
+    let mut terminal = Terminal::new(&registry, &source, &content.manifest().digest);
+    let said = terminal.follows("docs/runbooks/RegistryCatalogInaccessible.md", "catalog");
+    assert_eq!(said, "200\n200\n");
+    terminal.follows("docs/deploying.md", "verify-a-push");
+    terminal.follows("docs/deploying.md", "laptop");
+
+    let front = Nginx::tls(&registry);
+    terminal.variables[0].1 = front.host();
+    let said = terminal.follows("docs/runbooks/RegistryCertificateExpires.md", "certificate");
+    assert!(
+        said.contains("notAfter=") && said.contains("CN = localhost"),
+        "{said}"
+    );
+
+    // A cluster with every form of an image's name: only kubectl is played.
+    let pod = |name: &str, phase: &str, image: &str| {
+        format!(
+            r#"{{"metadata": {{"namespace": "n", "name": "{name}"}}, "status": {{"phase": "{phase}"}},
+                "spec": {{"nodeName": "node", "containers": [{{"image": "x/y:1"}}], "initContainers": [{{"image": "{image}"}}]}}}}"#
+        )
+    };
+    let pods = [
+        pod("by-tag", "Running", "registry.example/team/app:1.4"),
+        pod(
+            "by-both",
+            "Pending",
+            "registry.example/team/app:1.4@sha256:00",
+        ),
+        pod(
+            "by-digest",
+            "Running",
+            "registry.example/team/app@sha256:00",
+        ),
+        pod("another", "Running", "registry.example/team/app:1.40"),
+        pod("finished", "Succeeded", "registry.example/team/app:1.4"),
+    ];
+    let script = format!(
+        "#!/bin/sh\ncat <<'E'\n{{\"items\": [{}]}}\nE\n",
+        pods.join(",")
+    );
+    let kubectl = terminal.bin().join("kubectl");
+    fs::write(&kubectl, script).expect("it is written");
+    fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).expect("it is made a program");
+    let said = terminal.follows("docs/runbooks/RegistryBrokenImageInUse.md", "which-pods");
+    assert_eq!(said, "n/by-tag on node\nn/by-both on node\n");
+
+    run(tool("cp")
+        .arg("-r")
+        .arg(at("alerts"))
+        .arg(terminal.home.path()));
+    terminal.follows("docs/deploying.md", "runbook-url");
+    let rules = terminal
+        .home
+        .path()
+        .join("alerts/registry-integrity.rules.yaml");
+    let rules = fs::read_to_string(rules).expect("it is there");
+    assert!(rules.contains("https://git.example/registry-probe/blob/main/docs/runbooks/"));
+    assert!(!rules.contains("runbooks.example"));
+}
+
+/// What is typed against a cluster is at least understood by kubectl, and leads to files that are there.
+#[test]
+fn kubectl_understands_what_is_created_and_finds_what_is_applied() {
+    let mut documents: Vec<_> = names("docs/runbooks", ".md");
+    documents
+        .iter_mut()
+        .for_each(|name| name.insert_str(0, "docs/runbooks/"));
+    documents.push("docs/deploying.md".into());
+    let (mut created, mut applied) = (0, 0);
+    for document in documents {
+        for line in text(&document).replace("\\\n", "").lines() {
+            let line = line.trim_start().trim_start_matches("$ ");
+            let Some((_, directory)) = line.split_once(" --kustomize ") else {
+                if line.starts_with("kubectl ")
+                    && line.contains(" create ")
+                    && !line.contains("--from=cronjob")
+                {
+                    kubectl_creates(line);
+                    created += 1;
+                }
+                continue;
+            };
+            assert!(
+                at(directory).join("kustomization.yaml").is_file(),
+                "{document}: {line}"
+            );
+            applied += 1;
+        }
+    }
+    assert!(
+        created >= 3 && applied >= 3,
+        "{created} created, {applied} applied"
+    );
+}
+
+/// Runs a command that creates something, without a cluster.
+fn kubectl_creates(line: &str) {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    fs::write(home.path().join("ca.crt"), "an authority").expect("it is written");
+    let command = line.split('|').next().expect("there is a command").trim();
+    let command = if command.contains("--dry-run") {
+        command.to_owned()
+    } else {
+        format!("{command} --dry-run=client --output=yaml")
+    };
+    let said = run(Command::new("sh")
+        .args(["-eu", "-c", &command])
+        .env("HOME", home.path())
+        .env("KUBECONFIG", home.path().join("none"))
+        .current_dir(home.path()));
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(
+        said.contains("kind: Secret") || said.contains("kind: ConfigMap"),
+        "{line}:\n{said}"
+    );
+}

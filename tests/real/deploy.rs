@@ -1,0 +1,390 @@
+//! What `deploy/` holds: manifests by the schemas of Kubernetes and by the rules of the restricted profile,
+//! compose, units and pipelines by theirs, and all of it in words that the probe knows.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::files::{at, checker, document, names, render, text};
+use crate::support::process::{run, tool};
+
+const OVERLAYS: [&str; 4] = ["deployment", "cronjob", "sharded", "prometheus-operator"];
+
+/// The kinds that no schema of Kubernetes knows, each with a test of its own.
+const CUSTOM: [&str; 2] = ["PodMonitor", "PrometheusRule"];
+
+/// An overlay, rendered: the file, and its documents.
+fn overlay(name: &str, directory: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Value>) {
+    render(
+        &format!("deploy/kustomize/overlays/{name}"),
+        directory.path(),
+    )
+}
+
+/// The documents of an overlay.
+fn documents(name: &str) -> Vec<Value> {
+    overlay(name, &tempfile::tempdir().expect("a temporary directory")).1
+}
+
+/// The pods that a document makes.
+fn pod(document: &Value) -> Option<&Value> {
+    match document["kind"].as_str().expect("it has a kind") {
+        "Deployment" => Some(&document["spec"]["template"]),
+        "CronJob" => Some(&document["spec"]["jobTemplate"]["spec"]["template"]),
+        _ => None,
+    }
+}
+
+/// All pods of all overlays, with the overlay's name.
+fn pods() -> Vec<(&'static str, Value)> {
+    let mut pods = Vec::new();
+    for name in OVERLAYS {
+        let documents = documents(name);
+        let found: Vec<_> = documents.iter().filter_map(pod).cloned().collect();
+        assert_eq!(found.len(), 1, "{name} makes one kind of pod");
+        pods.extend(found.into_iter().map(|pod| (name, pod)));
+    }
+    pods
+}
+
+fn validate(file: &std::path::Path) -> Output {
+    let mut command = checker("kubernetes-validate");
+    command.args(["--strict"]).arg(file);
+    command.output().expect("it can be started")
+}
+
+#[test]
+fn every_overlay_renders_and_validates_strictly() {
+    for name in OVERLAYS {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (file, documents) = overlay(name, &directory);
+        let output = validate(&file);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}:\n{said}");
+        let passed = said
+            .lines()
+            .filter(|line| line.contains(" passed "))
+            .count();
+        let known = documents
+            .iter()
+            .filter(|document| !CUSTOM.contains(&document["kind"].as_str().unwrap_or_default()));
+        assert_eq!(passed, known.count(), "{name}:\n{said}");
+        for document in &documents {
+            let namespace = &document["metadata"]["namespace"];
+            assert!(
+                namespace == "registry-probe" || document["kind"] == "Namespace",
+                "{name}: {document}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_typo_does_not_validate() {
+    for (right, wrong) in [
+        ("readOnlyRootFilesystem", "readOnlyRootFileSystem"),
+        ("concurrencyPolicy: Forbid", "concurrencyPolicy: [Forbid]"),
+        ("  schedule:", "  scheduled:"),
+    ] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (file, _) = overlay("cronjob", &directory);
+        let rendered = std::fs::read_to_string(&file).expect("it can be read");
+        assert!(rendered.contains(right), "{right}");
+        std::fs::write(&file, rendered.replace(right, wrong)).expect("it is written");
+        assert!(!validate(&file).status.success(), "{wrong} is let through");
+    }
+}
+
+/// What a pod does that the restricted Pod Security Standard forbids, or that a probe does without.
+fn complaints(pod: &Value) -> Vec<String> {
+    let spec = &pod["spec"];
+    let context = &spec["securityContext"];
+    let mut held = vec![
+        ("runAsNonRoot", &context["runAsNonRoot"], json!(true)),
+        ("runAsUser", &context["runAsUser"], json!(65532)),
+        ("runAsGroup", &context["runAsGroup"], json!(65532)),
+        (
+            "seccomp",
+            &context["seccompProfile"],
+            json!({ "type": "RuntimeDefault" }),
+        ),
+        ("token", &spec["automountServiceAccountToken"], json!(false)),
+        ("service links", &spec["enableServiceLinks"], json!(false)),
+    ];
+    for absent in [
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "initContainers",
+        "ephemeralContainers",
+    ] {
+        held.push((absent, &spec[absent], Value::Null));
+    }
+    for volume in spec["volumes"].as_array().expect("it has volumes") {
+        for allowed in ["secret", "configMap"] {
+            let other = if allowed == "secret" {
+                "configMap"
+            } else {
+                "secret"
+            };
+            if volume[allowed].is_object() {
+                held.push(("the kind of a volume", &volume[other], Value::Null));
+            }
+        }
+        for forbidden in ["hostPath", "nfs", "csi", "emptyDir"] {
+            held.push((forbidden, &volume[forbidden], Value::Null));
+        }
+    }
+    for container in spec["containers"].as_array().expect("it has containers") {
+        let context = &container["securityContext"];
+        held.push((
+            "escalation",
+            &context["allowPrivilegeEscalation"],
+            json!(false),
+        ));
+        held.push(("the root", &context["readOnlyRootFilesystem"], json!(true)));
+        held.push((
+            "capabilities",
+            &context["capabilities"],
+            json!({ "drop": ["ALL"] }),
+        ));
+        for weaker in [
+            "privileged",
+            "runAsUser",
+            "runAsNonRoot",
+            "seccompProfile",
+            "procMount",
+        ] {
+            held.push((weaker, &context[weaker], Value::Null));
+        }
+        for port in container["ports"].as_array().unwrap_or(&Vec::new()) {
+            assert!(port["hostPort"].is_null(), "a port of the host");
+        }
+    }
+    let broken = held.iter().filter(|(_, found, wanted)| *found != wanted);
+    broken
+        .map(|(what, found, wanted)| format!("{what} is {found}, not {wanted}"))
+        .collect()
+}
+
+#[test]
+fn every_pod_keeps_to_the_restricted_profile_and_says_what_it_needs() {
+    for (name, pod) in pods() {
+        assert_eq!(complaints(&pod), Vec::<String>::new(), "{name}");
+        for container in pod["spec"]["containers"].as_array().expect("containers") {
+            for limit in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
+                let limit = container["resources"].pointer(limit);
+                assert!(limit.is_some_and(Value::is_string), "{name}: {container}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_weaker_pod_is_complained_about() {
+    let (_, pod) = &pods()[0];
+    for (path, weaker) in [
+        ("/spec/securityContext/runAsNonRoot", json!(false)),
+        (
+            "/spec/securityContext/seccompProfile/type",
+            json!("Unconfined"),
+        ),
+        (
+            "/spec/containers/0/securityContext/readOnlyRootFilesystem",
+            json!(false),
+        ),
+        (
+            "/spec/containers/0/securityContext/allowPrivilegeEscalation",
+            json!(true),
+        ),
+        (
+            "/spec/containers/0/securityContext/capabilities",
+            json!({ "drop": [] }),
+        ),
+        (
+            "/spec/volumes/0",
+            json!({ "name": "auth", "hostPath": { "path": "/" } }),
+        ),
+        ("/spec/automountServiceAccountToken", json!(true)),
+    ] {
+        let mut weak = pod.clone();
+        *weak.pointer_mut(path).expect("it is there") = weaker;
+        assert_eq!(complaints(&weak).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn the_jobs_do_not_overlap_and_end_by_themselves() {
+    for name in ["cronjob", "sharded"] {
+        let documents = documents(name);
+        let job = documents
+            .iter()
+            .find(|document| document["kind"] == "CronJob");
+        let spec = &job.expect("there is one")["spec"];
+        assert_eq!(spec["concurrencyPolicy"], "Forbid");
+        let args = &spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"];
+        let args: Vec<_> = args.as_array().expect("it has arguments").iter().collect();
+        assert!(args.contains(&&json!("--once")) && args.contains(&&json!("--fail-on=unverified")));
+        assert!(args.contains(&&json!("--deadline=12m")), "{args:?}");
+        assert_eq!(
+            spec["jobTemplate"]["spec"]["activeDeadlineSeconds"],
+            14 * 60
+        );
+        if name == "sharded" {
+            let job = &spec["jobTemplate"]["spec"];
+            assert_eq!(job["completionMode"], "Indexed");
+            let shard = format!("--shard=$(JOB_COMPLETION_INDEX)/{}", job["completions"]);
+            assert!(args.contains(&&json!(shard)), "{args:?}");
+        }
+    }
+}
+
+/// Custom resources have no schema here: what the operator's API knows of them is written down.
+#[test]
+fn the_pod_monitor_scrapes_the_port_that_the_pods_have() {
+    let documents = documents("prometheus-operator");
+    let monitor = documents
+        .iter()
+        .find(|document| document["kind"] == "PodMonitor");
+    let monitor = monitor.expect("there is one");
+    assert_eq!(monitor["apiVersion"], "monitoring.coreos.com/v1");
+    let pod = documents.iter().find_map(pod).expect("there is a pod");
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(
+        monitor["spec"],
+        json!({
+            "selector": { "matchLabels": pod["metadata"]["labels"] },
+            "podMetricsEndpoints": [{ "port": container["ports"][0]["name"], "interval": "1m" }],
+        })
+    );
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+}
+
+#[test]
+fn compose_and_pipelines_are_valid() {
+    for (schema, file) in [
+        ("compose-spec", "deploy/compose/compose.yaml"),
+        ("woodpecker-ci", "deploy/ci/woodpecker.yaml"),
+        ("github-workflows", "deploy/ci/github-actions.yaml"),
+        ("gitlab-ci", "deploy/ci/gitlab-ci.yaml"),
+    ] {
+        let check = |file: &std::path::Path| {
+            let mut command = checker("check-jsonschema");
+            command
+                .arg(format!("--builtin-schema=vendor.{schema}"))
+                .arg(file);
+            command
+        };
+        run(&mut check(&at(file)));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let broken = directory.path().join("broken.yaml");
+        std::fs::write(&broken, "steps: 1\njobs: 1\nservices: 1\n").expect("it is written");
+        let output = check(&broken).output().expect("it can be started");
+        assert!(!output.status.success(), "{schema} lets everything through");
+    }
+    run(tool("promtool")
+        .args(["check", "config", "--syntax-only"])
+        .arg(at("deploy/compose/prometheus.yaml")));
+}
+
+/// A runner has no shell to run commands in where the image is from scratch: the step is the entrypoint.
+#[test]
+fn every_pipeline_verifies_what_it_pushed() {
+    for name in names("deploy/ci", ".yaml") {
+        let text = text(&format!("deploy/ci/{name}"));
+        let push = text.find("push").expect("it pushes");
+        let verify = text.find("verify").expect("it verifies");
+        assert!(push < verify, "{name}");
+        assert!(
+            !text.contains("PASSWORD=$CI") && !text.contains("--password="),
+            "{name}"
+        );
+    }
+    let woodpecker = document("deploy/ci/woodpecker.yaml");
+    let steps = woodpecker["steps"].as_array().expect("there are steps");
+    let verify = steps.last().expect("there are steps");
+    assert!(verify["commands"].is_null() && verify["entrypoint"][0] == "/probe");
+}
+
+#[test]
+fn the_units_are_valid() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in ["registry-probe.service", "registry-probe.timer"] {
+        let unit = text(&format!("deploy/systemd/{name}"));
+        let unit = unit.replace("/usr/local/bin/probe", env!("CARGO_BIN_EXE_probe"));
+        std::fs::write(directory.path().join(name), unit).expect("it is written");
+    }
+    let units =
+        ["registry-probe.service", "registry-probe.timer"].map(|n| directory.path().join(n));
+    let said = run(tool("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&units))
+    .stderr;
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    run(tool("systemd-analyze")
+        .args(["security", "--offline=yes", "--threshold=20"])
+        .arg(&units[0]));
+}
+
+/// Every `--option` of the probe in these texts, and every `PROBE_` variable.
+fn options(text: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let said = |line: &&str| !line.trim_start().starts_with('#');
+    let text = text.lines().filter(said).collect::<Vec<_>>().join("\n");
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let words: Vec<&str> = text.split(|c| !is_word(c)).collect();
+    let flags = words.iter().filter(|w| w.starts_with("--") && w.len() > 2);
+    let variables = words.iter().filter(|w| w.starts_with("PROBE_"));
+    (
+        flags.map(|flag| (*flag).to_owned()).collect(),
+        variables.map(|name| (*name).to_owned()).collect(),
+    )
+}
+
+#[test]
+fn manifests_and_units_use_options_that_the_probe_has() {
+    let help = |first: &[&str]| {
+        let said = run(Command::new(env!("CARGO_BIN_EXE_probe"))
+            .args(first)
+            .arg("--help"))
+        .stdout;
+        String::from_utf8(said).expect("it is text")
+    };
+    let known = options(&(help(&[]) + &help(&["verify"]))).0;
+    let mut used = options(&text("deploy/systemd/registry-probe.service"));
+    let mut take = |text: String| {
+        let (flags, variables) = options(&text);
+        used.0.extend(flags);
+        used.1.extend(variables);
+    };
+    for name in OVERLAYS {
+        documents(name).iter().for_each(|document| {
+            if CUSTOM.contains(&document["kind"].as_str().unwrap_or_default()) {
+                return;
+            }
+            take(document.to_string());
+        });
+    }
+    take(document("deploy/compose/compose.yaml")["services"]["probe"]["command"].to_string());
+    // The password's variable has no option, so that it is in no list of processes.
+    used.1.remove("PROBE_PASSWORD");
+    // Announced by the overlay that uses it, and to be taken out here when it has come.
+    used.0.remove("--shard");
+    assert!(
+        !known.contains("--shard"),
+        "nothing is to be left out here any more"
+    );
+    for flag in used.0 {
+        assert!(known.contains(&flag), "the probe has no {flag}");
+    }
+    for variable in used.1.iter().filter(|name| *name != "PROBE_REGISTRY") {
+        let flag = variable.trim_start_matches("PROBE_").to_lowercase();
+        let flag = format!("--{}", flag.replace('_', "-"));
+        assert!(
+            known.contains(&flag),
+            "the probe has no {flag} for {variable}"
+        );
+    }
+}

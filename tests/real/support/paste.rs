@@ -1,0 +1,155 @@
+//! What a report says to paste, pasted: a shell, with what a person on call has around it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::images::Content;
+use super::probe::Outcome;
+use super::registry::{Login, Registry};
+
+/// No pasted command takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Stands in for docker, which would restart the registry's container: the test restarts its process.
+const DOCKER: &str = r#"#!/bin/sh
+[ "$1 $2" = "restart registry" ] || exit 64
+: >"$DESK/wanted"
+tries=0
+while [ ! -e "$DESK/done" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 1000 ] || exit 1
+    sleep 0.03
+done
+rm "$DESK/done"
+"#;
+
+/// A person's shell on the host of a registry.
+pub(crate) struct Shell {
+    desk: TempDir,
+    source: Option<PathBuf>,
+}
+
+impl Shell {
+    /// A shell of somebody who has no image and no login at hand.
+    pub(crate) fn new() -> Self {
+        let desk = tempfile::tempdir().expect("a temporary directory");
+        let docker = desk.path().join("docker");
+        fs::write(&docker, DOCKER).expect("a program is written");
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&docker, mode).expect("a program can be run");
+        Self { desk, source: None }
+    }
+
+    /// The image is still there, outside the registry.
+    pub(crate) fn with_source(mut self, content: &Content) -> Self {
+        let layout = self.desk.path().join("layout");
+        content.write_layout(&layout);
+        self.source = Some(layout);
+        self
+    }
+
+    /// Logins where curl looks for them.
+    pub(crate) fn with_netrc(self, login: &Login) -> Self {
+        let line = format!(
+            "machine 127.0.0.1 login {} password \"{}\"\n",
+            login.user, login.password
+        );
+        fs::write(self.desk.path().join(".netrc"), line).expect("a login is written");
+        self
+    }
+
+    /// Pastes some text on the host of a registry: it has to succeed, and gives what it prints.
+    pub(crate) fn paste(&self, registry: &mut Registry, text: &str) -> String {
+        let data = registry.data();
+        self.run(text, &data, || registry.restart())
+    }
+
+    /// Pastes some text where there is no registry.
+    pub(crate) fn paste_elsewhere(&self, text: &str) -> String {
+        self.run(text, self.desk.path(), || panic!("no registry is here"))
+    }
+
+    fn run(&self, text: &str, data: &Path, mut restart: impl FnMut()) -> String {
+        let (wanted, done) = (self.on_desk("wanted"), self.on_desk("done"));
+        let mut command = Command::new("sh");
+        command
+            .args(["-e", "-u", "-c", text])
+            .env_clear()
+            .env("PATH", self.path())
+            .env("HOME", self.desk.path())
+            .env("TMPDIR", self.desk.path())
+            .env("DESK", self.desk.path())
+            .env("REGISTRY_DATA", data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(layout) = &self.source {
+            command.env("SOURCE", format!("oci:{}:latest", layout.display()));
+        }
+        let mut child = command.spawn().expect("there is a shell");
+        let start = Instant::now();
+        while child.try_wait().expect("a child can be asked").is_none() {
+            if wanted.exists() {
+                fs::remove_file(&wanted).expect("a file can be removed");
+                restart();
+                fs::write(&done, "").expect("a file is written");
+            }
+            if start.elapsed() > LIMIT {
+                let _ = child.kill();
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().expect("a child ends");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{said}{error}");
+        said
+    }
+
+    fn path(&self) -> String {
+        let path = std::env::var("PATH").unwrap_or_default();
+        format!("{}:{path}", self.desk.path().display())
+    }
+
+    fn on_desk(&self, name: &str) -> PathBuf {
+        Path::new(self.desk.path()).join(name)
+    }
+}
+
+/// The commands of one action of a finding in a JSON report.
+pub(crate) fn commands(finding: &Value, action: &str) -> String {
+    let repairs = finding["repairs"].as_array().expect("a list of repairs");
+    let repair = repairs.iter().find(|repair| repair["action"] == action);
+    let repair = repair.unwrap_or_else(|| panic!("no {action} in {repairs:#?}"));
+    let commands = repair["commands"].as_array().expect("commands");
+    let commands = commands
+        .iter()
+        .map(|command| command.as_str().expect("text"));
+    commands.collect::<Vec<_>>().join("\n")
+}
+
+/// The actions that are offered for a finding, the best first.
+pub(crate) fn actions(finding: &Value) -> Vec<&str> {
+    let repairs = finding["repairs"].as_array().expect("a list of repairs");
+    repairs
+        .iter()
+        .map(|repair| repair["action"].as_str().expect("an action"))
+        .collect()
+}
+
+/// The commands of the first repair in a text report, as they stand there.
+pub(crate) fn first_repair(outcome: &Outcome) -> String {
+    let lines = outcome.stdout.lines();
+    let mut lines = lines.skip_while(|line| !line.starts_with("  repair "));
+    // The words end with a colon, and commands go on to where a column to their left is filled.
+    let _ = lines.by_ref().find(|line| line.ends_with(':'));
+    let rows = lines.take_while(|line| line.starts_with("         "));
+    rows.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,141 @@
+//! The probe at a terminal, which `script` provides: progress, colour, Ctrl-C, and a pipe that is closed early.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::images::Content;
+use crate::support::process::tool;
+use crate::support::registry::Registry;
+use crate::support::skopeo;
+
+/// The beginning of a line that is drawn over.
+const DRAWN: &str = "\r\x1b[K";
+
+/// A registry in which something is broken, so that the probe waits for the second look.
+fn broken() -> Registry {
+    let mut registry = Registry::start();
+    let bad = Content::index("bad");
+    skopeo::push(&registry, &bad, "app:bad");
+    registry
+        .store()
+        .remove_revision_link("app", &bad.images()[1].manifest.digest);
+    registry.restart();
+    registry
+}
+
+/// `probe` in a shell's words, at a terminal that can be drawn on.
+fn probe(words: &str) -> String {
+    probe_with("TERM=xterm", words)
+}
+
+/// The same with these variables, and nothing of the caller's environment.
+fn probe_with(variables: &str, words: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_probe");
+    format!("env -i HOME=/nonexistent {variables} {program} {words}")
+}
+
+/// Runs a command at a terminal, types something after a while, and gives what the terminal saw, with
+/// the exit code.
+fn at_a_terminal(command: &str, typed: &[u8]) -> (String, Option<i32>) {
+    let mut child = tool("script")
+        .args(["--quiet", "--return", "--flush", "--command", command])
+        .arg("/dev/null")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script can be started");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    thread::sleep(Duration::from_millis(1_500));
+    stdin.write_all(typed).expect("it listens");
+    let output = child.wait_with_output().expect("a child ends");
+    drop(stdin);
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    (seen, output.status.code())
+}
+
+#[test]
+fn progress_is_drawn_and_is_gone_before_the_report() {
+    let registry = broken();
+    let words = format!("--once --confirm-after 3s {}", registry.host());
+    let (seen, code) = at_a_terminal(&probe(&words), b"");
+    assert_eq!(code, Some(1), "{seen}");
+    let line = "1 of 1 repositories, ";
+    assert!(seen.contains(&format!("{DRAWN}{line}")), "{seen:?}");
+    assert!(
+        seen.contains(", 1 suspicious, looking again in "),
+        "{seen:?}"
+    );
+    let (_, after) = seen.rsplit_once(DRAWN).expect("it is drawn over");
+    assert!(
+        after.contains("BROKEN") && !after.contains(line),
+        "{after:?}"
+    );
+    // The log is in lines of its own.
+    let (_, log) = seen
+        .split_once("looking again at what")
+        .expect("a line of the log");
+    assert!(
+        !log.lines().next().unwrap_or_default().contains(line),
+        "{log:?}"
+    );
+}
+
+#[test]
+fn nothing_is_drawn_where_nobody_wants_it() {
+    let registry = broken();
+    for (variables, words) in [
+        ("TERM=dumb", ""),
+        ("TERM=xterm", "-q"),
+        ("TERM=xterm", "--log-format json"),
+    ] {
+        let words = format!("{words} --once --confirm-after 1s {}", registry.host());
+        let command = probe_with(variables, &words);
+        let (seen, code) = at_a_terminal(&command, b"");
+        assert_eq!(code, Some(1), "{command}: {seen}");
+        assert!(!seen.contains(DRAWN), "{command}: {seen:?}");
+        if variables == "TERM=dumb" {
+            assert!(!seen.contains('\x1b'), "{command}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn no_color_takes_colour_away_and_leaves_progress() {
+    let registry = broken();
+    let words = format!("--once --confirm-after 2s {}", registry.host());
+    let (colored, _) = at_a_terminal(&probe(&words), b"");
+    assert!(colored.contains("\x1b[1m\x1b[31mBROKEN"), "{colored:?}");
+    let plain = probe_with("TERM=xterm NO_COLOR=1", &words);
+    let (plain, _) = at_a_terminal(&plain, b"");
+    assert!(plain.contains(DRAWN), "{plain:?}");
+    let rest = plain.replace(DRAWN, "");
+    assert!(!rest.contains('\x1b'), "{rest:?}");
+}
+
+#[test]
+fn ctrl_c_while_waiting_gives_the_partial_report() {
+    let registry = broken();
+    let words = format!("--once --confirm-after 60s {}", registry.host());
+    let (seen, code) = at_a_terminal(&probe(&words), b"\x03");
+    assert_eq!(code, Some(130), "{seen}");
+    assert!(seen.contains("UNVERIFIED"), "{seen:?}");
+    assert!(seen.contains("cancelled"), "{seen:?}");
+}
+
+#[test]
+fn a_pipe_that_is_closed_early_is_no_error() {
+    let registry = broken();
+    for words in [
+        "--once --confirm-after 0s",
+        "--once --confirm-after 0s --output json",
+    ] {
+        let command = probe(&format!("{words} -q {}", registry.host()));
+        let script = format!("{{ {command}; echo $? >&2; }} | head -n 1");
+        let output = Command::new("bash").args(["-c", &script]).output();
+        let output = output.expect("there is a shell");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "1\n", "{script}");
+        assert_eq!(output.stdout.iter().filter(|b| **b == b'\n').count(), 1);
+    }
+}
