@@ -18,6 +18,7 @@ mod listing;
 mod meter;
 mod objects;
 mod pace;
+mod reach;
 mod remarks;
 mod reply;
 mod secret;
@@ -30,6 +31,8 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Method};
+
+use tokio::sync::Semaphore;
 
 pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
@@ -99,7 +102,7 @@ impl HttpRegistry {
         let service = TokenService {
             client: client(1)?,
             timeout: config.timeout,
-            registry_is_https: config.endpoint.is_https(),
+            registry: config.endpoint.base().clone(),
             meter: Arc::clone(meter),
             pool: Pool::new(config.concurrency.get(), Arc::clone(meter)),
         };
@@ -111,6 +114,7 @@ impl HttpRegistry {
             Arc::new(Pool::new(concurrency, Arc::clone(meter))),
         );
         let remarks = Arc::new(Remarks::default());
+        let large_bodies = Arc::new(Semaphore::new(1));
         let exchange = |client| {
             Arc::new(Exchange {
                 client,
@@ -121,6 +125,7 @@ impl HttpRegistry {
                 meter: Arc::clone(meter),
                 remarks: Arc::clone(&remarks),
                 timeout: config.timeout,
+                large_bodies: Arc::clone(&large_bodies),
             })
         };
         let (exchange, fresh) = (exchange(client(concurrency)?), exchange(client(0)?));

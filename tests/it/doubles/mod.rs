@@ -23,3 +23,5 @@ mod renewal;
 mod repairs;
 mod rules;
 mod zoo;
+
+pub(crate) use rules::is_test;
