@@ -75,9 +75,10 @@ async fn look<R: Registry>(
 ) -> Sweep {
     let mut sweep = super::sweep(registry, policy, cancel).await;
     unmet(registry, &mut sweep, expectations).await;
-    if sweep.unmet.is_empty() || cancel.is_cancelled() {
+    if sweep.unmet.is_empty() {
         return sweep;
     }
+    // Where it is cancelled meanwhile, that look says so, and there is no verdict on one.
     let fresh = registry.reconnected();
     let wait = policy.confirm_after;
     pause(policy, WaitReason::SecondLook, wait, cancel).await;

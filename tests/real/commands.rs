@@ -45,7 +45,9 @@ impl Terminal {
             )
         };
         let trusted = insecure(registry) + &insecure(source);
-        fs::write(home.path().join("registries.conf"), trusted).expect("it is written");
+        let settings = home.path().join(".config/containers");
+        fs::create_dir_all(&settings).expect("it is made");
+        fs::write(settings.join("registries.conf"), trusted).expect("it is written");
         fs::create_dir(home.path().join("bin")).expect("it is made");
         let terminal = Self {
             home,
@@ -82,10 +84,6 @@ impl Terminal {
             .env("PATH", format!("{}:{path}", self.bin().display()))
             .env("HOME", self.home.path())
             .env("TMPDIR", self.home.path())
-            .env(
-                "CONTAINERS_REGISTRIES_CONF",
-                self.home.path().join("registries.conf"),
-            )
             .env("PROBE_CONFIRM_AFTER", "0s")
             .current_dir(self.home.path());
         shell.output().expect("it can be started")

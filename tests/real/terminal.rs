@@ -136,6 +136,7 @@ fn a_pipe_that_is_closed_early_is_no_error() {
         let output = Command::new("bash").args(["-c", &script]).output();
         let output = output.expect("there is a shell");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "1\n", "{script}");
-        assert_eq!(output.stdout.iter().filter(|b| **b == b'\n').count(), 1);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
     }
 }

@@ -115,9 +115,9 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
     let Part { name, known, .. } = part;
     let name = name.as_str();
     let objects = many(part.failures, "broken object", "broken objects");
-    let is_fresh = |finding| {
+    let seen_by = |finding| {
         let last = record.last.as_ref();
-        known.is_current || last.is_some_and(|sweep| sweep.findings.contains(finding))
+        last.filter(|sweep| known.is_current || sweep.findings.contains(finding))
     };
     let left_out = known.findings.len() - part.shown;
     html! {
@@ -140,7 +140,7 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
             }
             ul.findings {
                 @for finding in &known.findings[..part.shown] {
-                    (finding::render(finding, View { is_fresh: is_fresh(finding), is_open }))
+                    (finding::render(finding, View { seen_by: seen_by(finding), is_open }))
                 }
             }
             @if left_out > 0 {

@@ -3,9 +3,13 @@
 use maud::{Markup, html};
 
 use super::{advice, text};
-use crate::model::{Finding, Tag, shorten};
+use crate::model::{Cause, Finding, Sweep, Tag, shorten};
+use crate::report::repair::repairs;
 use crate::report::words::{length, many, number};
 use crate::report::{broken, hint, words};
+
+/// Repairs of one finding that are shown, the cheapest first. All are in the JSON report.
+const MOST_REPAIRS: usize = 2;
 
 /// Tags of one finding that are shown; the others are counted.
 const MOST_TAGS: usize = 200;
@@ -21,21 +25,21 @@ const LONGEST_PLATFORM: usize = 100;
 
 /// How a finding is shown.
 #[derive(Clone, Copy)]
-pub(super) struct View {
-    /// Whether the last sweep saw it itself.
-    pub(super) is_fresh: bool,
+pub(super) struct View<'a> {
+    /// The last sweep, if it saw it itself.
+    pub(super) seen_by: Option<&'a Sweep>,
     /// Whether what shows it is in sight at once.
     pub(super) is_open: bool,
 }
 
-pub(super) fn render(finding: &Finding, view: View) -> Markup {
+pub(super) fn render(finding: &Finding, view: View<'_>) -> Markup {
     let (kind, reason) = (finding.kind, finding.defect.reason);
     html! {
         li.finding {
             h5 {
                 (words::kind(kind)) " " (words::reason(reason))
                 " " code.label { (kind) "/" (reason) }
-                @if !view.is_fresh {
+                @if view.seen_by.is_none() {
                     " " span.label.unverified { "not re-verified" }
                 }
             }
@@ -48,12 +52,48 @@ pub(super) fn render(finding: &Finding, view: View) -> Markup {
                     dt { "For" }
                     dd { (platforms(finding)) }
                 }
-                dt { "Remedy" }
-                dd.remedy { (advice(hint(finding))) "." }
+                @if let Some(sweep) = view.seen_by {
+                    (why(finding, sweep))
+                }
+                (remedy(finding, view.seen_by))
             }
             details open[view.is_open] {
                 summary { "Evidence" }
                 (evidence(finding))
+            }
+        }
+    }
+}
+
+/// Since when it is broken, and why.
+fn why(finding: &Finding, sweep: &Sweep) -> Markup {
+    let cause = Cause::of(finding, sweep);
+    html! {
+        @if let Some(since) = broken::since(finding, sweep) {
+            dt { "Since" }
+            dd { (since) }
+        }
+        dt { "Cause" }
+        dd { (text(words::cause(cause))) " " code.label { (cause) } }
+    }
+}
+
+/// What mends it, as commands to be pasted where the last sweep saw enough to write them.
+fn remedy(finding: &Finding, seen_by: Option<&Sweep>) -> Markup {
+    let steps = seen_by.map(|sweep| repairs(finding, sweep));
+    let steps: Vec<_> = steps.into_iter().flatten().take(MOST_REPAIRS).collect();
+    html! {
+        @if steps.is_empty() {
+            dt { "Remedy" }
+            dd.remedy { (advice(hint(finding))) "." }
+        }
+        @for (number, (_, steps)) in steps.iter().enumerate() {
+            dt { @if number == 0 { "Repair" } @else { "Or" } }
+            dd.remedy {
+                (text(&steps.what)) "."
+                @if !steps.commands.is_empty() {
+                    pre { code { (steps.script()) } }
+                }
             }
         }
     }

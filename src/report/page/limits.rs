@@ -33,6 +33,35 @@ pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
     })
 }
 
+/// What is intact today and garbage collection would break.
+pub(super) fn exposed(sweep: &Sweep) -> Option<Markup> {
+    let count: u64 = sweep.exposed.iter().map(|exposed| exposed.manifests).sum();
+    if count == 0 {
+        return None;
+    }
+    let mut most: Vec<_> = sweep.exposed.iter().collect();
+    most.sort_by_key(|exposed| std::cmp::Reverse(exposed.manifests));
+    let unnamed = most.len().saturating_sub(MOST);
+    Some(html! {
+        section.part {
+            h3 { "Exposed to garbage collection " span.count { (number(count)) } }
+            p {
+                "Indexes name these manifests and no tag does, so that registry:2 takes them for untagged. \
+                 Never run " code { "registry garbage-collect" } " with " code { "--delete-untagged" }
+                " here, or give each of them a tag before."
+            }
+            ul.names {
+                @for exposed in most.iter().take(MOST) {
+                    li { code { (exposed.repository) } " " (number(exposed.manifests)) }
+                }
+                @if unnamed > 0 {
+                    li { "and " (number(length(unnamed))) " more" }
+                }
+            }
+        }
+    })
+}
+
 fn obstacle(group: &Group) -> Markup {
     let details: BTreeSet<_> = group
         .members

@@ -38,6 +38,7 @@ pub(super) fn render(watch: Watch<'_>, now: SystemTime) -> Markup {
             (broken::render(record, now).unwrap_or_default())
             @if let Some(sweep) = &record.last {
                 (limits::unverified(sweep).unwrap_or_default())
+                (limits::exposed(sweep).unwrap_or_default())
                 (limits::warnings(sweep).unwrap_or_default())
                 (coverage(record, sweep, now))
                 (limits::skipped(sweep).unwrap_or_default())

@@ -69,12 +69,12 @@ async fn basic_wants_the_right_password() {
 async fn passwords_run_out() {
     let double = protected(Auth::Open).await;
     let expired = Reply::error(403, "DENIED", "expired");
-    double.require(Basic::new("AWS", "token").expiring(Duration::from_millis(100), expired));
+    double.require(Basic::new("AWS", "token").expiring(Duration::from_millis(500), expired));
     assert_eq!(
         with(&double, "/v2/", &basic("AWS", "token")).await.status,
         200
     );
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    tokio::time::sleep(Duration::from_millis(550)).await;
     let answer = with(&double, "/v2/", &basic("AWS", "token")).await;
     assert_eq!(
         (
@@ -120,25 +120,25 @@ async fn a_token_is_for_its_repository() {
 
 #[tokio::test]
 async fn tokens_expire_and_the_answer_differs() {
-    let double = protected(Bearer::anonymous().lifetime(Duration::from_millis(100))).await;
+    let double = protected(Bearer::anonymous().lifetime(Duration::from_millis(500))).await;
     let bearer = format!("Bearer {}", token(&double, "repository:app:pull").await);
     assert_eq!(
         with(&double, "/v2/app/tags/list", &bearer).await.status,
         200
     );
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    tokio::time::sleep(Duration::from_millis(550)).await;
     let expired = with(&double, "/v2/app/tags/list", &bearer).await;
     assert_eq!(expired.status, 401);
     assert!(expired.header("www-authenticate").contains("invalid_token"));
 
-    let double = presets::ecr_public(Duration::from_millis(100)).await;
+    let double = presets::ecr_public(Duration::from_millis(500)).await;
     double.image("app", Some("v1"), &[]);
     let bearer = format!("Bearer {}", token(&double, "aws").await);
     assert_eq!(
         with(&double, "/v2/app/tags/list", &bearer).await.status,
         200
     );
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    tokio::time::sleep(Duration::from_millis(550)).await;
     let expired = with(&double, "/v2/app/tags/list", &bearer).await;
     assert_eq!((expired.status, expired.code().as_str()), (400, "DENIED"));
     assert_eq!(expired.header("www-authenticate"), "");

@@ -134,14 +134,14 @@ async fn signatures_expire() {
     let double = presets::object_storage().await;
     double
         .companion()
-        .quirks(|quirks| quirks.signed_for = Duration::from_millis(50));
+        .quirks(|quirks| quirks.signed_for = Duration::from_millis(400));
     let digest = double.blob("app", "x");
     let location = get(&double, &format!("/v2/app/blobs/{digest}"))
         .await
         .header("location")
         .to_owned();
     assert_eq!(get(&double, &location).await.status, 200);
-    tokio::time::sleep(Duration::from_millis(80)).await;
+    tokio::time::sleep(Duration::from_millis(450)).await;
     assert_eq!(get(&double, &location).await.status, 403);
 }
 
