@@ -52,6 +52,10 @@ update: ## Rewrite what is generated: the help in README.md, the snapshots of re
 bench: ## Race the probe against the shell job that it replaces, on a real registry
 	benches/run.sh
 
+.PHONY: campaign
+campaign: ## 2,000 sweeps through a failing network (PROBE_CAMPAIGN_RUNS, PROBE_CAMPAIGN_SEED)
+	PROBE_CAMPAIGN_RUNS=$${PROBE_CAMPAIGN_RUNS:-2000} $(CARGO) test --release --test it campaign -- --nocapture
+
 .PHONY: soak
 soak: ## 200 sweeps of a registry in full churn (PROBE_SOAK_SWEEPS to choose another number)
 	PROBE_SOAK_SWEEPS=$${PROBE_SOAK_SWEEPS:-200} $(CARGO) test --release --test real soak -- --nocapture

@@ -64,6 +64,7 @@ pub(super) async fn confirm<R: Registry>(
     let seen = suspicions.iter().zip(looks).enumerate();
     let seen = seen.map(|(position, (suspicion, seen))| (position, suspicion, seen));
     let mut again = Vec::new();
+    let mut last_words = Vec::new();
     for (position, confirmed) in second.round(seen.collect(), concurrency).await {
         match confirmed {
             // A tag may be deleted and pushed again at any moment, so it takes two rounds.
@@ -74,12 +75,36 @@ pub(super) async fn confirm<R: Registry>(
                     Outcome::Broken(finding.defect),
                 ));
             }
-            confirmed => done(position, confirmed),
+            confirmed => last_words.push((position, confirmed)),
         }
     }
-    for (position, confirmed) in second.round(again, concurrency).await {
-        done(position, confirmed);
+    last_words.append(&mut second.round(again, concurrency).await);
+    // A network that broke down in the meantime fails on the broken and on the intact alike.
+    let outage = if last_words.iter().any(|(_, word)| is_like_an_outage(word)) {
+        answers(registry, controls).await.err()
+    } else {
+        None
+    };
+    for (position, word) in last_words {
+        match &outage {
+            Some(outage) if is_like_an_outage(&word) => {
+                done(position, unverified(&suspicions[position], outage.clone()));
+            }
+            _ => done(position, word),
+        }
     }
+}
+
+/// Whether a network or a registry in trouble could have made such a finding.
+fn is_like_an_outage(confirmed: &Confirmed) -> bool {
+    let reason = match confirmed {
+        Confirmed::Broken(finding) => finding.defect.reason,
+        Confirmed::Unverified(..) | Confirmed::Dropped => return false,
+    };
+    matches!(
+        reason,
+        Reason::ShortRead | Reason::Unreadable | Reason::Inconsistent
+    )
 }
 
 fn unverified(suspicion: &Suspicion, obstacle: Obstacle) -> Confirmed {
@@ -261,6 +286,18 @@ impl<R: Registry> SecondLook<'_, R> {
                 Outcome::Unverified(obstacle) => return unverified(suspicion, obstacle),
                 Outcome::Broken(defect) => return self.inconsistent(suspicion, defect).await,
             }
+        }
+        if suspicion.endpoint == Some(Endpoint::Manifests) {
+            // It was not followed when it seemed broken, so nobody has seen what it promises.
+            let evidence = &suspicion.finding.defect.evidence;
+            let detail = format!(
+                "{} answered {} at first and is intact now; what it leads to was not looked at",
+                evidence.request, evidence.observed
+            );
+            return unverified(
+                suspicion,
+                Obstacle::new(ObstacleReason::RegistryError, detail),
+            );
         }
         Confirmed::Dropped
     }

@@ -63,12 +63,26 @@ pub(super) async fn answers<R: Registry>(
         registry.ping().await?;
     }
     let mut is_there = controls.manifests.is_empty();
+    let mut altered = None;
     for (repository, digest) in &controls.manifests {
         let reference = Reference::Digest(digest.clone());
-        is_there = answered(registry.manifest(repository, &reference).await)?;
+        let answer = registry.manifest(repository, &reference).await;
+        if let Answer::Found(body) = &answer
+            && digest.of_same_algorithm(&body.bytes).as_ref() != Some(digest)
+        {
+            altered.get_or_insert_with(|| body.request.clone());
+            continue;
+        }
+        is_there = answered(answer)?;
         if is_there {
             break;
         }
+    }
+    if !is_there && let Some(request) = altered {
+        let detail = format!(
+            "{request}: what came whole a moment ago arrives cut or altered now, as does all else"
+        );
+        return Err(Obstacle::new(ObstacleReason::Connect, detail));
     }
     if !is_there && !has_another(registry, controls).await {
         let detail = "nothing that was intact a moment ago is there any more, as when a store is \

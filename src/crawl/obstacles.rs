@@ -1,12 +1,11 @@
 //! Obstacles, counted by reason: thousands of objects are often kept from a verdict by one cause.
 
-use std::collections::BTreeMap;
+use crate::model::Obstacle;
 
-use crate::model::{Obstacle, ObstacleReason};
-
-/// How many objects each reason keeps from a verdict, each with the obstacle first met.
+/// How many objects each reason keeps from a verdict, each with the obstacle first met, by reason. There
+/// are few of them, and in an outage there is one of these lists for each repository.
 #[derive(Default)]
-pub(super) struct Obstacles(BTreeMap<ObstacleReason, (Obstacle, u64)>);
+pub(super) struct Obstacles(Vec<(Obstacle, u64)>);
 
 impl Obstacles {
     /// Counts one object.
@@ -16,8 +15,16 @@ impl Obstacles {
 
     /// Counts some objects.
     pub(super) fn add(&mut self, obstacle: &Obstacle, count: u64) {
-        let first = || (obstacle.clone(), 0);
-        self.0.entry(obstacle.reason).or_insert_with(first).1 += count;
+        let known = self
+            .0
+            .binary_search_by_key(&obstacle.reason, |(known, _)| known.reason);
+        match known {
+            Ok(position) => self.0[position].1 += count,
+            Err(position) => {
+                self.0.reserve_exact(1);
+                self.0.insert(position, (obstacle.clone(), count));
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -26,15 +33,15 @@ impl Obstacles {
 
     /// The first of them, if there is any.
     pub(super) fn first(&self) -> Option<&Obstacle> {
-        self.0.values().next().map(|(obstacle, _)| obstacle)
+        self.0.first().map(|(obstacle, _)| obstacle)
     }
 
     /// The number of objects in all.
     pub(super) fn count(&self) -> u64 {
-        self.0.values().map(|(_, count)| count).sum()
+        self.0.iter().map(|(_, count)| count).sum()
     }
 
     pub(super) fn into_iter(self) -> impl Iterator<Item = (Obstacle, u64)> {
-        self.0.into_values()
+        self.0.into_iter()
     }
 }

@@ -78,6 +78,13 @@ impl Walk {
     pub(super) fn finish(mut self, depth: Depth, cut_short: Option<&Obstacle>) -> Walked {
         let mut suspicions = Vec::new();
         let mut unverified = Trail::default();
+        // Nothing to look at in a walk that has not ended: its list was still under way.
+        if let Some(obstacle) = cut_short
+            && self.tags.is_empty()
+            && self.nodes.is_empty()
+        {
+            self.obstacles.push(obstacle);
+        }
         for (id, state) in (0..).zip(&self.tags) {
             let in_mode = match &state.resolved {
                 Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
@@ -15,6 +16,7 @@ use super::challenge::{self, Challenge};
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
 use super::pace::{LONGEST_PAUSE, Pool};
+use super::reach;
 use super::remarks::Remarks;
 use super::reply::{Body, Read, Reply};
 use crate::model::{ObstacleReason, shorten};
@@ -37,6 +39,8 @@ pub(super) struct Exchange {
     pub(super) meter: Arc<Meter>,
     pub(super) remarks: Arc<Remarks>,
     pub(super) timeout: Duration,
+    /// Whose turn it is to read a body that takes much memory.
+    pub(super) large_bodies: Arc<Semaphore>,
 }
 
 /// A question.
@@ -271,7 +275,14 @@ impl Exchange {
         let (version, tls) = (response.version(), response.extensions_mut().remove());
         let status = response.status();
         let headers = response.headers().clone();
-        let body = Body::read(response, &ask.read, self.timeout, request, &self.meter).await?;
+        let body = Body::read(
+            response,
+            &ask.read,
+            self.timeout,
+            request,
+            (&self.meter, &self.large_bodies),
+        )
+        .await?;
         Ok(Reply {
             request: String::new(),
             status,
@@ -323,6 +334,13 @@ fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Fa
         .and_then(|location| response.url().join(location).ok())
         .filter(|target| matches!(target.scheme(), "http" | "https"));
     match target {
+        Some(target) if !reach::may_send_us_to(response.url(), &target) => Err(Failure::new(
+            ObstacleReason::Protocol,
+            format!(
+                "{request} is redirected to {}, an address of this machine or network",
+                target.host_str().unwrap_or_default()
+            ),
+        )),
         Some(target) => Ok(Some(target)),
         None => Err(Failure::new(
             ObstacleReason::Protocol,

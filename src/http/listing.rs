@@ -6,6 +6,7 @@ use std::str::FromStr;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::auth::Scope;
@@ -13,7 +14,7 @@ use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
 use super::link;
 use super::reply::{Read, Reply};
-use crate::model::{ObstacleReason, Repository, Tag};
+use crate::model::{Capped, ObstacleReason, Repository, Tag};
 use crate::registry::Listing;
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
@@ -22,6 +23,10 @@ pub(super) const PAGE: usize = 1000;
 pub(super) const LARGEST_PAGE: u64 = 32 << 20;
 /// Pages after which a list is called endless. At 1,000 a page, ten million entries.
 const MOST_PAGES: usize = 10_000;
+/// Tags of a repository, and repositories, after which a list is called endless: as many as there is
+/// memory for, of which a repository takes more.
+const MOST_ENTRIES: usize = 250_000;
+const MOST_REPOSITORIES: usize = 100_000;
 /// Empty pages in a row that may yet lead to a full one (the specification allows them).
 const MOST_EMPTY_PAGES: usize = 3;
 /// Times that a list is begun anew because the entry that a page goes on from has gone.
@@ -29,9 +34,9 @@ const MOST_RESTARTS: usize = 3;
 
 /// The JSON of either list.
 #[derive(Deserialize)]
-struct Page {
-    #[serde(alias = "repositories")]
-    tags: Option<Vec<Value>>,
+struct Page<'a> {
+    #[serde(alias = "repositories", borrow)]
+    tags: Option<Capped<'a, MOST_ENTRIES>>,
 }
 
 impl Exchange {
@@ -103,6 +108,9 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
         let mut is_guess = false;
         for _ in 0..MOST_PAGES {
             let reply = self.page(&query).await?;
+            if self.items.len() >= self.most() {
+                break;
+            }
             let before = self.items.len();
             let next = if reply.status.is_success() {
                 let entries = read_page(&reply)?;
@@ -134,8 +142,19 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
                 Next::Query(_) | Next::Guess(_) | Next::End => return Ok(()),
             }
         }
-        let detail = format!("{} has more than {MOST_PAGES} pages", self.url.path());
+        let detail = format!(
+            "{} has more than {MOST_PAGES} pages or {} entries",
+            self.url.path(),
+            self.most()
+        );
         Err(Failure::new(ObstacleReason::TooLarge, detail))
+    }
+
+    fn most(&self) -> usize {
+        match self.scope {
+            Scope::Catalog => MOST_REPOSITORIES,
+            Scope::None | Scope::Pull(_) => MOST_ENTRIES,
+        }
     }
 
     async fn page(&self, query: &str) -> Result<Reply, Failure> {
@@ -216,12 +235,22 @@ pub(super) fn read_page(reply: &Reply) -> Result<Vec<Value>, Failure> {
     if reply.is_html() {
         return Err(reply.failure());
     }
-    let page: Page = serde_json::from_slice(&reply.body.bytes).map_err(|error| {
+    let page: Page<'_> = serde_json::from_slice(&reply.body.bytes).map_err(|error| {
         let detail = format!("{}: the answer is not a list ({error})", reply.request);
         Failure::new(
             ObstacleReason::Protocol,
             crate::model::shorten(&detail, 300),
         )
     })?;
-    Ok(page.tags.unwrap_or_default())
+    let list = page.tags.unwrap_or_default();
+    if list.left_out > 0 {
+        let detail = format!(
+            "{}: a page has more than {MOST_ENTRIES} entries",
+            reply.request
+        );
+        return Err(Failure::new(ObstacleReason::TooLarge, detail));
+    }
+    let text =
+        |entry: &&RawValue| serde_json::from_str(entry.get()).map_or(Value::Null, Value::String);
+    Ok(list.entries.iter().map(text).collect())
 }

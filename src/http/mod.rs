@@ -18,6 +18,7 @@ mod listing;
 mod meter;
 mod objects;
 mod pace;
+mod reach;
 mod remarks;
 mod reply;
 mod secret;
@@ -31,12 +32,14 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Method};
 
+use tokio::sync::Semaphore;
+
 pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
 pub use secret::Secret;
 
-use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
@@ -99,7 +102,7 @@ impl HttpRegistry {
         let service = TokenService {
             client: client(1)?,
             timeout: config.timeout,
-            registry_is_https: config.endpoint.is_https(),
+            registry: config.endpoint.base().clone(),
             meter: Arc::clone(meter),
             pool: Pool::new(config.concurrency.get(), Arc::clone(meter)),
         };
@@ -111,6 +114,7 @@ impl HttpRegistry {
             Arc::new(Pool::new(concurrency, Arc::clone(meter))),
         );
         let remarks = Arc::new(Remarks::default());
+        let large_bodies = Arc::new(Semaphore::new(1));
         let exchange = |client| {
             Arc::new(Exchange {
                 client,
@@ -121,6 +125,7 @@ impl HttpRegistry {
                 meter: Arc::clone(meter),
                 remarks: Arc::clone(&remarks),
                 timeout: config.timeout,
+                large_bodies: Arc::clone(&large_bodies),
             })
         };
         let (exchange, fresh) = (exchange(client(concurrency)?), exchange(client(0)?));
@@ -147,6 +152,11 @@ impl HttpRegistry {
 /// Whether something answers a ping as a registry does.
 fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
     // Quay answers `true` as text/html, so only what looks like a page is taken for one.
+    if reply.body.was_cut {
+        // Where not even this comes whole, nothing that is cut is the fault of what was asked for.
+        let detail = format!("{}: the answer was cut short", reply.request);
+        return Err(Obstacle::new(ObstacleReason::Connect, detail));
+    }
     let is_page = reply.is_html() && reply.body.bytes.trim_ascii_start().starts_with(b"<");
     match reply.status.as_u16() {
         200..=299 if !is_page => Ok(()),
@@ -194,7 +204,7 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 
 impl Registry for HttpRegistry {
     async fn ping(&self) -> Result<(), Obstacle> {
-        let reply = self.exchange.ask(&self.ping_ask()).await;
+        let reply = self.ask_again_if_cut(&self.ping_ask()).await;
         vet_ping(&reply.map_err(|failure| failure.obstacle)?)
     }
 

@@ -102,7 +102,7 @@ impl HttpRegistry {
     }
 
     /// A body that ends early is asked for once more, on a new connection, before that is believed.
-    async fn ask_again_if_cut(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+    pub(super) async fn ask_again_if_cut(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         let reply = self.exchange.ask(ask).await?;
         if reply.body.was_cut {
             self.fresh.ask(ask).await

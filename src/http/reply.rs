@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode, Version};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::classify::{self, Failure};
@@ -17,6 +18,10 @@ const LARGEST_ERROR: u64 = 64 * 1024;
 /// The slowest rate, in bytes a second, at which a long body may come. A registry that trickles
 /// would otherwise hold a sweep for as long as it likes.
 const SLOWEST_RATE: u64 = 64 * 1024;
+
+/// The longest body of which as many may be held as there are requests at a time. Of longer ones,
+/// which are rare, one is read after the other, so that a registry cannot fill the memory with them.
+const LARGE: usize = 1 << 20;
 
 /// How much of a body to read.
 #[derive(Clone)]
@@ -125,7 +130,7 @@ impl Body {
         read: &Read,
         timeout: Duration,
         request: &str,
-        meter: &Meter,
+        (meter, large): (&Meter, &Semaphore),
     ) -> Result<Self, Failure> {
         let status = response.status();
         let reader = Reader {
@@ -133,6 +138,7 @@ impl Body {
             timeout,
             request,
             meter,
+            large,
         };
         match read {
             Read::Nothing => Ok(Self::default()),
@@ -163,14 +169,21 @@ struct Reader<'a> {
     timeout: Duration,
     request: &'a str,
     meter: &'a Meter,
+    large: &'a Semaphore,
 }
 
 impl Reader<'_> {
     async fn whole(mut self, cap: u64, is_limit: bool) -> Result<Body, Failure> {
         let mut bytes = Vec::new();
-        let ends_at = self.ends_at(cap.min(16 * SLOWEST_RATE));
+        let mut ends_at = self.ends_at(cap.min(16 * SLOWEST_RATE));
         let mut was_cut = false;
+        let mut turn = None;
         while (bytes.len() as u64) <= cap {
+            if turn.is_none() && bytes.len() > LARGE {
+                let waits_since = Instant::now();
+                turn = self.large.acquire().await.ok();
+                ends_at += waits_since.elapsed();
+            }
             match self.chunk(ends_at).await? {
                 Chunk::Bytes(chunk) => bytes.extend_from_slice(&chunk),
                 Chunk::End => break,

@@ -16,6 +16,7 @@ use super::classify::{self, Failure};
 use super::credentials::Credentials;
 use super::meter::{Asked, Meter};
 use super::pace::{LONGEST_PAUSE, Pool};
+use super::reach;
 use super::secret::{Secret, basic_header};
 use crate::model::{Obstacle, ObstacleReason, shorten};
 
@@ -31,8 +32,8 @@ const RETRIES: usize = 2;
 pub(super) struct TokenService {
     pub(super) client: reqwest::Client,
     pub(super) timeout: Duration,
-    /// Whether the registry is spoken to over https: then so must be its token service.
-    pub(super) registry_is_https: bool,
+    /// The registry. If it is spoken to over https, so must be its token service.
+    pub(super) registry: Url,
     pub(super) meter: Arc<Meter>,
     /// The service's own limits: what it refuses to one repository it is not asked for the next.
     pub(super) pool: Pool,
@@ -89,9 +90,12 @@ impl TokenService {
             )
         };
         let url = Url::parse(realm).map_err(|_| refused("is not a URL"))?;
+        if !reach::may_send_us_to(&self.registry, &url) {
+            return Err(refused("is at an address of this machine or network"));
+        }
         match url.scheme() {
             "https" => Ok(url),
-            "http" if !self.registry_is_https => Ok(url),
+            "http" if self.registry.scheme() != "https" => Ok(url),
             "http" => Err(refused("is not encrypted, while the registry is")),
             _ => Err(refused("is not on the web")),
         }
@@ -267,12 +271,12 @@ fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
 mod tests {
     use super::*;
 
-    fn service(registry_is_https: bool) -> TokenService {
+    fn service(registry: &str) -> TokenService {
         let _ = rustls::crypto::ring::default_provider().install_default();
         TokenService {
             client: reqwest::Client::new(),
             timeout: Duration::from_secs(1),
-            registry_is_https,
+            registry: Url::parse(registry).expect("a URL"),
             meter: Arc::default(),
             pool: Pool::new(1, Arc::default()),
         }
@@ -280,15 +284,28 @@ mod tests {
 
     #[test]
     fn an_encrypted_registry_gets_no_credentials_in_the_open() {
-        assert!(service(true).vet("https://auth.example/token").is_ok());
-        assert!(service(false).vet("http://127.0.0.1:5001/token").is_ok());
+        assert!(
+            service("https://registry.example/v2/")
+                .vet("https://auth.example/token")
+                .is_ok()
+        );
+        assert!(
+            service("http://127.0.0.1:5000/v2/")
+                .vet("http://127.0.0.1:5001/token")
+                .is_ok()
+        );
         for realm in [
             "http://auth.example/token",
             "file:///etc/passwd",
+            "https://127.0.0.1/token",
+            "https://169.254.169.254/token",
             "auth.example",
             "",
         ] {
-            assert!(service(true).vet(realm).is_err(), "{realm}");
+            assert!(
+                service("https://registry.example/v2/").vet(realm).is_err(),
+                "{realm}"
+            );
         }
     }
 

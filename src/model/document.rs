@@ -5,8 +5,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
+use super::capped::Capped;
 use super::digest::Digest;
 use super::text::shorten;
 
@@ -95,6 +96,8 @@ pub struct Document {
     /// What in it breaks the image specification, each with its position. Such an image cannot be
     /// pulled whole, whatever the rest is worth.
     pub problems: Vec<String>,
+    /// Entries that were not read because there are more than any image needs.
+    pub left_out: u64,
 }
 
 /// Bytes that are no manifest at all.
@@ -109,44 +112,54 @@ impl fmt::Display for DocumentError {
 
 impl std::error::Error for DocumentError {}
 
-/// A JSON value of the expected type, or of any other.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient<T> {
-    As(T),
-    Other(IgnoredAny),
+/// Descriptors that one list of a document may have. Real ones have some dozens; artifacts that are
+/// split into chunks have a few thousand.
+const MOST_ENTRIES: usize = 10_000;
+/// The longest media type that is kept: longer ones are no types (RFC 6838, 4.2, allows 127 and 127).
+const LONGEST_TYPE: usize = 255;
+
+/// A JSON value that is read when it is known to be needed, into the expected type or not at all: so
+/// what is hidden in a place where something else belongs takes no memory.
+type Lenient<'a> = Option<&'a RawValue>;
+
+fn lenient<'a, T: Deserialize<'a>>(value: Lenient<'a>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
 }
 
-impl<T> Lenient<T> {
-    fn get(self) -> Option<T> {
-        match self {
-            Self::As(value) => Some(value),
-            Self::Other(_) => None,
-        }
-    }
+type RawList<'a> = Option<Capped<'a, MOST_ENTRIES>>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawDocument<'a> {
+    #[serde(borrow)]
+    media_type: Lenient<'a>,
+    #[serde(borrow)]
+    manifests: RawList<'a>,
+    #[serde(borrow)]
+    config: Lenient<'a>,
+    #[serde(borrow)]
+    layers: RawList<'a>,
+    #[serde(borrow)]
+    blobs: RawList<'a>,
+    #[serde(borrow)]
+    fs_layers: RawList<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawDocument {
-    media_type: Option<Lenient<String>>,
-    manifests: Option<Vec<Lenient<RawDescriptor>>>,
-    config: Option<Lenient<RawDescriptor>>,
-    layers: Option<Vec<Lenient<RawDescriptor>>>,
-    blobs: Option<Vec<Lenient<RawDescriptor>>>,
-    fs_layers: Option<Vec<Lenient<RawDescriptor>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawDescriptor {
-    media_type: Option<Lenient<String>>,
-    #[serde(alias = "blobSum")]
-    digest: Option<Lenient<String>>,
-    size: Option<Lenient<u64>>,
-    platform: Option<Lenient<RawPlatform>>,
-    annotations: Option<Lenient<RawAnnotations>>,
-    data: Option<Lenient<String>>,
+struct RawDescriptor<'a> {
+    #[serde(borrow)]
+    media_type: Lenient<'a>,
+    #[serde(borrow, alias = "blobSum")]
+    digest: Lenient<'a>,
+    #[serde(borrow)]
+    size: Lenient<'a>,
+    #[serde(borrow)]
+    platform: Lenient<'a>,
+    #[serde(borrow)]
+    annotations: Lenient<'a>,
+    #[serde(borrow)]
+    data: Lenient<'a>,
 }
 
 #[derive(Deserialize)]
@@ -175,7 +188,7 @@ impl Document {
         if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
             return Err(DocumentError("it is not a JSON object".into()));
         }
-        let raw: RawDocument =
+        let raw: RawDocument<'_> =
             serde_json::from_slice(bytes).map_err(|e| DocumentError(e.to_string()))?;
         Ok(raw.into_document(content_type))
     }
@@ -187,9 +200,9 @@ impl Document {
     }
 }
 
-impl RawDocument {
+impl RawDocument<'_> {
     fn kind(&mut self, content_type: Option<&str>) -> MediaKind {
-        if let Some(written) = self.media_type.take().and_then(Lenient::get)
+        if let Some(written) = lenient::<String>(self.media_type.take())
             && !written.is_empty()
         {
             return MediaKind::from_media_type(&written);
@@ -206,8 +219,11 @@ impl RawDocument {
     fn into_document(mut self, content_type: Option<&str>) -> Document {
         let kind = self.kind(content_type);
         let mut problems = Vec::new();
-        let mut read = |list: Option<Vec<_>>, name: &str, sized| {
-            read_list(list.unwrap_or_default(), name, sized, &mut problems)
+        let mut left_out = 0;
+        let mut read = |list: RawList<'_>, name: &str, sized| {
+            let list = list.unwrap_or_default();
+            left_out = list.left_out;
+            read_list(list.entries, name, sized, &mut problems)
         };
         let (mut children, mut layers) = (Vec::new(), Vec::new());
         match kind {
@@ -233,12 +249,13 @@ impl RawDocument {
             config,
             layers,
             problems,
+            left_out,
         }
     }
 }
 
 fn read_list(
-    list: Vec<Lenient<RawDescriptor>>,
+    list: Vec<&RawValue>,
     name: &str,
     sized: bool,
     problems: &mut Vec<String>,
@@ -253,17 +270,17 @@ fn read_list(
     read
 }
 
-fn read_descriptor(entry: Lenient<RawDescriptor>, sized: bool) -> Result<Descriptor, String> {
-    let raw = entry.get().ok_or("is not a descriptor")?;
-    let text = raw.digest.and_then(Lenient::get).ok_or("has no digest")?;
+fn read_descriptor(entry: &RawValue, sized: bool) -> Result<Descriptor, String> {
+    let raw: RawDescriptor<'_> = lenient(Some(entry)).ok_or("is not a descriptor")?;
+    let text: String = lenient(raw.digest).ok_or("has no digest")?;
     let digest: Digest = text
         .parse()
         .map_err(|_| format!("has a malformed digest: `{}`", shorten(&text, 80)))?;
-    let size = raw.size.and_then(Lenient::get);
+    let size = lenient(raw.size);
     if sized && size.is_none() {
         return Err("has no size, or not a whole number of bytes".into());
     }
-    let is_inline = match raw.data.and_then(Lenient::get) {
+    let is_inline = match lenient::<String>(raw.data) {
         None => false,
         Some(text) => {
             let data = base64::engine::general_purpose::STANDARD
@@ -277,25 +294,25 @@ fn read_descriptor(entry: Lenient<RawDescriptor>, sized: bool) -> Result<Descrip
             }
         }
     };
-    let reference_type = raw
-        .annotations
-        .and_then(Lenient::get)
-        .and_then(|a| a.reference_type);
+    let annotations: Option<RawAnnotations> = lenient(raw.annotations);
+    let reference_type = annotations.and_then(|a| a.reference_type);
     Ok(Descriptor {
-        media_type: raw
-            .media_type
-            .and_then(Lenient::get)
-            .unwrap_or_default()
-            .into(),
+        media_type: media_type(lenient(raw.media_type)),
         digest,
         size,
-        platform: raw
-            .platform
-            .and_then(Lenient::get)
-            .and_then(RawPlatform::text),
+        platform: lenient::<RawPlatform>(raw.platform).and_then(RawPlatform::text),
         attestation: reference_type.as_deref() == Some("attestation-manifest"),
         is_inline,
     })
+}
+
+/// A media type as written, or as much of it as a type can have.
+fn media_type(written: Option<String>) -> Box<str> {
+    let written = written.unwrap_or_default();
+    match written.char_indices().nth(LONGEST_TYPE) {
+        Some((end, _)) => written[..end].into(),
+        None => written.into(),
+    }
 }
 
 impl RawPlatform {
@@ -408,6 +425,19 @@ mod tests {
         assert_eq!(children[0].platform.as_deref(), Some("linux/arm64/v8"));
         assert!(children[0].is_inline && !children[1].is_inline);
         assert!(children[1].attestation && !children[0].attestation);
+    }
+
+    #[test]
+    fn no_more_entries_are_read_than_an_image_can_need() {
+        let json = serde_json::json!({"manifests": vec![descriptor(); MOST_ENTRIES + 3]});
+        let document = parse(&json, None);
+        assert_eq!(
+            (document.children.len(), document.left_out),
+            (MOST_ENTRIES, 3)
+        );
+        let long = serde_json::json!({"mediaType": "x".repeat(9999), "digest": DIGEST, "size": 2});
+        let document = parse(&serde_json::json!({"manifests": [long]}), None);
+        assert_eq!(document.children[0].media_type.len(), LONGEST_TYPE);
     }
 
     #[test]

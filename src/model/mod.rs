@@ -1,6 +1,7 @@
 //! The vocabulary: plain data that every floor above speaks in, with no I/O and no foreign error.
 
 mod blast;
+mod capped;
 mod cause;
 mod digest;
 mod document;
@@ -18,6 +19,7 @@ mod sweep;
 mod text;
 
 pub use blast::Root;
+pub(crate) use capped::Capped;
 pub use cause::{Cause, Sign};
 pub use digest::{Digest, Hasher, MalformedDigest};
 pub use document::{

@@ -6,6 +6,7 @@ mod configuration;
 mod doctor;
 mod documents;
 mod doubles;
+mod hostile;
 mod protection;
 mod screens;
 mod tidy;

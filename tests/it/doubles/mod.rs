@@ -6,6 +6,7 @@ mod accidents;
 mod auth;
 mod blobs;
 mod caches;
+mod campaign;
 mod credentials;
 mod endings;
 mod failures;
@@ -23,3 +24,5 @@ mod repairs;
 mod rules;
 mod shards;
 mod zoo;
+
+pub(crate) use rules::is_test;

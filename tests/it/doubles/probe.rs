@@ -71,6 +71,12 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// By another address, that of a proxy in between.
+    pub(super) fn through(mut self, url: &str) -> Self {
+        self.config.endpoint = Endpoint::parse(url, false).expect("a proxy has an address");
+        self
+    }
+
     pub(super) fn depth(mut self, depth: Depth) -> Self {
         self.policy.depth = depth;
         self

@@ -42,7 +42,7 @@ fn every_rule_has_its_tests_and_they_exist() {
 }
 
 /// Whether a source has a test function of this name.
-fn is_test(source: &str, name: &str) -> bool {
+pub(crate) fn is_test(source: &str, name: &str) -> bool {
     let lines: Vec<_> = source.lines().map(str::trim).collect();
     let is_function = |line: &str| {
         let line = line.strip_prefix("async ").unwrap_or(line);
