@@ -82,7 +82,7 @@ impl Server {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (speak, log) = (Arc::clone(&speak), Arc::clone(&log));
-                thread::spawn(move || _ = converse(client, &*speak, &log));
+                thread::spawn(move || _ = converse(&client, &*speak, &log));
             }
         });
         Self { address, requests }
