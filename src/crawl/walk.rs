@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::judge::{self, Judged};
 use super::obstacles::Obstacles;
 use crate::model::{
-    Defect, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
+    Defect, Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
     ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
 };
 
@@ -58,6 +58,8 @@ pub(super) struct Node {
     pub(super) length: Option<u64>,
     /// The size that it was looked at by.
     asked: Option<u64>,
+    /// How closely it was looked at, if it is a blob.
+    pub(super) depth: Option<Depth>,
 }
 
 impl Node {
@@ -263,7 +265,8 @@ impl Walk {
     }
 
     /// Notes what a blob turned out to be.
-    pub(super) fn blob_seen(&mut self, id: NodeId, judged: Judged) {
+    pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
+        self.nodes[id as usize].depth = Some(depth);
         if !matches!(judged.outcome, Outcome::Unverified(_)) {
             self.tally.blobs += 1;
         }
@@ -398,6 +401,7 @@ impl Walk {
             outcome: None,
             length: None,
             asked: None,
+            depth: None,
         });
         self.to_visit.push(id);
         id
