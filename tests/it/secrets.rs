@@ -142,8 +142,7 @@ fn serve(directory: &Path, registry: &str) -> String {
             address = Some(url.trim().trim_end_matches('/').to_owned());
         }
         text.push_str(&line);
-        let verdicts = ["broken", "BROKEN", "unverified", "intact"];
-        if address.is_some() && line.contains("INFO") && verdicts.iter().any(|v| line.contains(v)) {
+        if address.is_some() && line.contains("swept") {
             break;
         }
     }
