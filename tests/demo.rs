@@ -136,6 +136,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
             source: Source::Catalog,
             repositories: Filter::default(),
             tags: Filter::default(),
+            shard: None,
             tags_per_repository: None,
         },
         depth: Depth::Tail,

@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::model::{Reference, Repository, Tag};
+use crate::model::{Reference, Repository, Shard, Tag};
 
 /// Where the repositories to sweep come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,9 @@ fn set(patterns: &[String]) -> Result<GlobSet, globset::Error> {
 pub struct Scope {
     /// Where the repositories come from.
     pub source: Source,
-    /// Which of them.
+    /// The part of them that is this probe's own.
+    pub shard: Option<Shard>,
+    /// Which of those.
     pub repositories: Filter,
     /// Which of their tags.
     pub tags: Filter,
@@ -72,8 +74,10 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The repositories that the filter takes, and the number of those that it leaves out.
+    /// The repositories that the filter takes, and the number of those that it leaves out. What belongs
+    /// to another shard is no concern of this sweep's, and not counted.
     pub(super) fn repositories(&self, mut listed: Vec<Repository>) -> (Vec<Repository>, u64) {
+        listed.retain(|repository| self.shard.is_none_or(|shard| shard.holds(repository)));
         let all = listed.len();
         listed.retain(|repository| self.repositories.takes(repository.as_str()));
         let left_out = all - listed.len();
@@ -104,6 +108,7 @@ mod tests {
         let filter = Filter::new(&texts(include), &texts(exclude)).expect("globs");
         Scope {
             source: Source::Catalog,
+            shard: None,
             repositories: filter.clone(),
             tags: filter,
             tags_per_repository: most,

@@ -14,6 +14,7 @@ mod outcome;
 mod record;
 mod repair;
 mod sample;
+mod shard;
 mod sweep;
 mod text;
 
@@ -38,6 +39,7 @@ pub use sample::{
     BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,
     Pull, Range, Sample, StatedDigest, StatedLength,
 };
+pub use shard::Shard;
 pub use sweep::{
     Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified,
     Verdict,

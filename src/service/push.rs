@@ -13,7 +13,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
-use crate::model::{Record, shorten};
+use crate::model::{Record, Shard, shorten};
 use crate::report::metrics;
 
 /// The longest wait for a gateway's answer.
@@ -28,6 +28,8 @@ const LARGEST_ANSWER: usize = 64 << 20;
 pub struct Gateway {
     url: Url,
     job: String,
+    /// The number of the part that this probe has, where several share the work.
+    shard: Option<String>,
     client: Client,
 }
 
@@ -49,12 +51,12 @@ impl std::error::Error for PushError {}
 
 impl Gateway {
     /// A gateway at `HOST[:PORT]` or a URL, http where it does not say, to which results are pushed
-    /// as those of `job`.
+    /// as those of `job`, and of a shard, if the work is shared.
     ///
     /// # Errors
     ///
     /// If that is no web address, or the job has no name.
-    pub fn new(address: &str, job: &str) -> Result<Self, PushError> {
+    pub fn new(address: &str, job: &str, shard: Option<Shard>) -> Result<Self, PushError> {
         let permanent = |message: String| PushError {
             message,
             is_transient: false,
@@ -86,8 +88,12 @@ impl Gateway {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| permanent(format!("no HTTP client can be made: {error}")))?;
-        let job = job.to_owned();
-        Ok(Self { url, job, client })
+        Ok(Self {
+            url,
+            job: job.to_owned(),
+            shard: shard.map(|shard| shard.index().to_string()),
+            client,
+        })
     }
 
     /// Pushes what is known of a registry after its last sweep, which is nothing if there was none.
@@ -112,8 +118,10 @@ impl Gateway {
             .await
     }
 
-    fn key<'a>(&'a self, registry: &'a str) -> [(&'a str, &'a str); 2] {
-        [("job", &self.job), ("instance", registry)]
+    fn key<'a>(&'a self, registry: &'a str) -> Vec<(&'a str, &'a str)> {
+        let shard = self.shard.iter().map(|shard| ("shard", shard.as_str()));
+        let group = [("job", self.job.as_str()), ("instance", registry)];
+        group.into_iter().chain(shard).collect()
     }
 
     /// Everything that the gateway holds.

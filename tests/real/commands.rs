@@ -278,9 +278,9 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
 #[test]
 fn kubectl_understands_what_is_created_and_finds_what_is_applied() {
     let mut documents: Vec<_> = names("docs/runbooks", ".md");
-    documents
-        .iter_mut()
-        .for_each(|name| name.insert_str(0, "docs/runbooks/"));
+    for name in &mut documents {
+        name.insert_str(0, "docs/runbooks/");
+    }
     documents.push("docs/deploying.md".into());
     let (mut created, mut applied) = (0, 0);
     for document in documents {

@@ -13,7 +13,7 @@ use crate::support::registry::Registry;
 use crate::support::skopeo;
 
 /// Metrics that are there in some registries only, and why this one has none of them.
-const MAY_BE_EMPTY: [(&str, &str); 8] = [
+const MAY_BE_EMPTY: [(&str, &str); 7] = [
     (
         "registry_manifest_integrity_certificate_expiry_timestamp_seconds",
         "no TLS",
@@ -26,10 +26,6 @@ const MAY_BE_EMPTY: [(&str, &str); 8] = [
     (
         "registry_manifest_integrity_absent_children",
         "it is no mirror",
-    ),
-    (
-        "registry_manifest_integrity_gc_exposed_manifests",
-        "not shown by every probe yet",
     ),
     (
         "registry_manifest_integrity_scrubbed_bytes",

@@ -171,6 +171,35 @@ fn with_the_environment_of_the_old_job_it_does_that_job() {
     }
 }
 
+#[test]
+fn each_shard_pushes_a_group_of_its_own() {
+    let (registry, _) = broken();
+    let gateway = Pushgateway::start();
+    let host = registry.host();
+    for index in ["0", "1"] {
+        let outcome = Probe::once()
+            .args([
+                &host,
+                "--shard",
+                "auto/2",
+                "--push-gateway",
+                gateway.address(),
+            ])
+            .env("JOB_COMPLETION_INDEX", index)
+            .run();
+        assert!(matches!(outcome.code, 0 | 1), "{outcome}");
+    }
+    let held = gateway.metrics();
+    let shards: Vec<_> = held
+        .all(&format!("{PREFIX}_repos_checked"))
+        .into_iter()
+        .map(|(labels, _)| labels["shard"].clone())
+        .collect();
+    assert_eq!(shards, ["0", "1"]);
+    assert_eq!(held.integrity("repos_checked", &[]), Some(2.0));
+    assert_eq!(held.integrity("failures", &[]), Some(2.0));
+}
+
 fn written(host: &str, path: &Path) -> (i32, Metrics) {
     let outcome = Probe::once().args([host, "--textfile"]).arg(path).run();
     let text = std::fs::read_to_string(path).expect("a text");

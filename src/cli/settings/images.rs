@@ -82,6 +82,7 @@ impl Look<'_> {
             source: Source::Images(named),
             repositories: Filter::default(),
             tags: Filter::default(),
+            shard: None,
             tags_per_repository: None,
         };
         let policy = policy(&http, self.check, scope, self.confirm_after);

@@ -30,7 +30,7 @@ use super::output::Output;
 use super::suggest;
 use crate::crawl::{Expectations, Policy, Scope};
 use crate::http::{Config, Endpoint};
-use crate::model::Record;
+use crate::model::{Record, Shard};
 use crate::service::{Gateway, Publish, Target, state};
 
 /// What there is to do.
@@ -144,7 +144,8 @@ fn sweep(sources: &Sources) -> Result<Job, UsageError> {
         resolved.push((address, own));
     }
     check_names(&targets, &resolved)?;
-    let publish = publish(&args.service).map_err(|error| process.locate(error))?;
+    let shard = targets.first().and_then(|target| target.policy.scope.shard);
+    let publish = publish(&args.service, shard).map_err(|error| process.locate(error))?;
     let known = known(args.service.state.as_deref()).map_err(|error| process.locate(error))?;
     if args.print_config {
         let text = print::render(sources, &process, &resolved, &origin);
@@ -181,7 +182,7 @@ fn output(args: &ReportArgs, around: &Surroundings) -> Output {
 fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
     let connect = Connect::new(&args.connection, sources.around)?;
     let http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
-    let scope = scope::resolve(args)?;
+    let scope = scope::resolve(args, sources.around)?;
     let mut policy = policy(&http, &args.check, scope, args.confirm_after);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut policy.registry);
@@ -211,9 +212,9 @@ fn check_names(
     Ok(())
 }
 
-fn publish(args: &ServiceArgs) -> Result<Publish, UsageError> {
+fn publish(args: &ServiceArgs, shard: Option<Shard>) -> Result<Publish, UsageError> {
     let gateway = args.push_gateway.as_deref();
-    let gateway = gateway.map(|address| Gateway::new(address, &args.job));
+    let gateway = gateway.map(|address| Gateway::new(address, &args.job, shard));
     let gateway = gateway.transpose();
     Ok(Publish {
         gateway: gateway.map_err(|error| UsageError(error.to_string()))?,

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
-use super::{UsageError, read, usage};
+use super::{Surroundings, UsageError, read, usage};
 use crate::cli::args::SweepArgs;
 use crate::crawl::{Filter, Scope, Source};
-use crate::model::Repository;
+use crate::model::{Repository, Shard, shorten};
 
 /// The scope that the options of a sweep describe.
-pub(super) fn resolve(args: &SweepArgs) -> Result<Scope, UsageError> {
+pub(super) fn resolve(args: &SweepArgs, around: &Surroundings) -> Result<Scope, UsageError> {
+    let shard = args
+        .shard
+        .as_deref()
+        .map(|text| shard(text, around))
+        .transpose()?;
     let source = source(args)?;
     let filter = |include: &[String], exclude: &[String]| {
         Filter::new(include, exclude)
@@ -17,9 +22,39 @@ pub(super) fn resolve(args: &SweepArgs) -> Result<Scope, UsageError> {
     let tags_per_repository = args.tags_per_repo.map(|most| most.get() as usize);
     Ok(Scope {
         source,
+        shard,
         repositories: filter(&args.repos, &args.exclude_repos)?,
         tags: filter(&args.tags, &args.exclude_tags)?,
         tags_per_repository,
+    })
+}
+
+/// `I/N`, or `auto/N`, where the number is the one that an Indexed Job gives (JOB_COMPLETION_INDEX), or
+/// the one that the host name of a StatefulSet's pod ends with.
+fn shard(text: &str, around: &Surroundings) -> Result<Shard, UsageError> {
+    let ordinal = || {
+        let host = around
+            .first(&["HOSTNAME"])
+            .and_then(|name| name.rsplit_once('-'));
+        let index = around
+            .first(&["JOB_COMPLETION_INDEX"])
+            .or(host.map(|(_, ordinal)| ordinal));
+        index.and_then(|index| index.parse().ok())
+    };
+    let shard = text.split_once('/').and_then(|(index, count)| {
+        let index = if index == "auto" {
+            ordinal()?
+        } else {
+            index.parse().ok()?
+        };
+        Shard::new(index, count.parse().ok()?)
+    });
+    shard.ok_or_else(|| {
+        UsageError(format!(
+            "--shard `{}` is no part of a whole: give I/N with I from 0 to N - 1, or auto/N where \
+             JOB_COMPLETION_INDEX or a host name such as probe-0 tells which",
+            shorten(text, 80)
+        ))
     })
 }
 

@@ -90,7 +90,7 @@ struct Shared {
 
 impl FaultProxy {
     /// Starts one before the server at `upstream`, as `HOST:PORT`.
-    pub async fn start(upstream: &str, mishap: Mishap) -> Self {
+    pub fn start(upstream: &str, mishap: Mishap) -> Self {
         let port = bound(([127, 0, 0, 1], 0).into()).expect("a loopback port is free");
         let address = port.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {

@@ -96,7 +96,7 @@ impl Trial {
 
     async fn sweep(self) -> Run {
         let double = shelf(self.is_damaged).await;
-        let proxy = FaultProxy::start(double.address(), self.mishap).await;
+        let proxy = FaultProxy::start(double.address(), self.mishap);
         let probe = Probe::of(&double)
             .through(&proxy.url())
             .depth(self.depth)

@@ -22,6 +22,7 @@ mod redirects;
 mod renewal;
 mod repairs;
 mod rules;
+mod shards;
 mod zoo;
 
 pub(crate) use rules::is_test;

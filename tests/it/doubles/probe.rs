@@ -10,7 +10,7 @@ use registry_double::Registry;
 use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
 use registry_probe::model::{
-    Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Sweep,
+    Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Shard, Sweep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,7 @@ impl<'a> Probe<'a> {
                 source: Source::Catalog,
                 repositories: everything.clone(),
                 tags: everything,
+                shard: None,
                 tags_per_repository: None,
             },
             depth: Depth::Tail,
@@ -103,6 +104,12 @@ impl<'a> Probe<'a> {
             .iter()
             .map(|(name, text)| (repository(name), reference(text)));
         self.policy.scope.source = Source::Images(images.collect());
+        self
+    }
+
+    /// This part of the repositories only.
+    pub(super) fn shard(mut self, shard: Shard) -> Self {
+        self.policy.scope.shard = Some(shard);
         self
     }
 

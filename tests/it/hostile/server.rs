@@ -82,7 +82,7 @@ impl Server {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (speak, log) = (Arc::clone(&speak), Arc::clone(&log));
-                thread::spawn(move || _ = converse(client, &*speak, &log));
+                thread::spawn(move || _ = converse(&client, &*speak, &log));
             }
         });
         Self { address, requests }
@@ -104,7 +104,7 @@ impl Server {
     }
 }
 
-fn converse(client: TcpStream, speak: &Speak, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn converse(client: &TcpStream, speak: &Speak, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     loop {
         let mut request = String::new();
@@ -121,7 +121,7 @@ fn converse(client: TcpStream, speak: &Speak, log: &Mutex<Vec<String>>) -> std::
             .expect("no thread panics")
             .push(format!("{method} {target}"));
         let said = speak(method, target).unwrap_or_else(|| usual(target));
-        say(&client, said, method == "HEAD")?;
+        say(client, said, method == "HEAD")?;
     }
 }
 

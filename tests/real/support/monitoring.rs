@@ -52,7 +52,8 @@ pub(crate) fn in_haste(rules: &str) -> String {
                 _ => 0,
             };
             if unit > 0 {
-                hasty.push_str(&format!("{}ms", number * unit / HASTE));
+                hasty.push_str(&(number * unit / HASTE).to_string());
+                hasty.push_str("ms");
                 rest = &after[1..];
             } else {
                 let seconds = if number >= 3600 {
