@@ -13,6 +13,7 @@ mod nearby;
 mod obstacles;
 mod owner;
 mod progress;
+mod promises;
 mod scope;
 mod settle;
 mod tree;

@@ -26,11 +26,6 @@ fn an_index_of_a_hundred_thousand_children() {
     let server = Server::with_manifest(wide(0, 100_000));
     let told = sweep(&server);
     assert_ne!(told.code, Some(0));
-    assert!(
-        told.output.contains("than any image needs"),
-        "{:.2000}",
-        told.output
-    );
 }
 
 #[test]
