@@ -16,6 +16,7 @@ mod progress;
 mod promises;
 mod scope;
 mod settle;
+mod tally;
 mod tree;
 mod verify;
 mod visit;

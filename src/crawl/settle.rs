@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::judge;
 use super::nearby;
 use super::obstacles::Obstacles;
-use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
+use super::tally::Tally;
+use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Walk};
 use crate::model::{
     Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle,
     ObstacleReason, Outcome, Reason, Repository, Tag,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::judge::{self, Judged};
 use super::obstacles::Obstacles;
 use super::promises::Promises;
+use super::tally::Tally;
 use crate::model::{
     Defect, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
     ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
@@ -119,26 +120,6 @@ pub(super) struct Walk {
     pub(super) tally: Tally,
     /// The manifests as they were read, where they are to be kept.
     pub(super) documents: Option<BTreeMap<NodeId, Document>>,
-}
-
-/// What a walk adds to the sweep's counts.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) tags_listed: u64,
-    pub(super) tags_checked: u64,
-    pub(super) indexes: u64,
-    pub(super) manifests: u64,
-    pub(super) blobs: u64,
-    pub(super) absent: u64,
-    pub(super) skipped: BTreeMap<Exemption, u64>,
-}
-
-impl Tally {
-    pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
-        if count > 0 {
-            *self.skipped.entry(exemption).or_default() += count;
-        }
-    }
 }
 
 /// The next thing to ask of a repository.

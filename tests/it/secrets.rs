@@ -244,13 +244,15 @@ fn search(double: &Double) {
 
 #[test]
 fn a_password_is_seen_by_the_registry_alone() {
-    search(&broken(|double| double.require(Basic::new(USER, PASSWORD))));
+    search(&broken(|double| {
+        double.require(Basic::new(USER, PASSWORD));
+    }));
 }
 
 #[test]
 fn tokens_and_signatures_are_seen_by_nobody_else() {
     search(&broken(|double| {
-        double.require(Bearer::user_only(USER, PASSWORD))
+        double.require(Bearer::user_only(USER, PASSWORD));
     }));
 }
 
