@@ -27,6 +27,9 @@ use settings::{Job, Surroundings, Typed, UsageError};
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
+    if std::env::args_os().any(|argument| is_password(&argument)) {
+        return usage_error(PASSWORD_TYPED);
+    }
     let typed = match Typed::parse(std::env::args_os().collect()) {
         Ok(typed) => typed,
         Err(error) => {
@@ -73,6 +76,16 @@ pub fn main() -> Exit {
         Job::Complete(shell) => generated::completions(shell),
         Job::Manual(folder) => generated::manual(&folder),
     }
+}
+
+/// Without the value, which has been seen by enough.
+const PASSWORD_TYPED: &str = "--password is not taken: everybody on this machine can read the \
+     arguments of a process; use --password-file, --password-stdin or PROBE_PASSWORD";
+
+/// Whether an argument is what other programs take a password by.
+fn is_password(argument: &std::ffi::OsStr) -> bool {
+    let text = argument.to_string_lossy();
+    text == "--password" || text.starts_with("--password=")
 }
 
 fn usage_error(message: &str) -> Exit {

@@ -9,8 +9,8 @@ use super::confirm::Confirmed;
 use super::obstacles::Obstacles;
 use super::progress::Progress;
 use super::settle::{Suspicion, Walked};
+use super::tally::Tally;
 use super::tree;
-use super::walk::Tally;
 use crate::model::{
     Access, Counts, Coverage, Exemption, Exposed, Finding, Image, Listed, Obstacle, ObstacleReason,
     Repository, RepositoryResult, Sweep, Unverified,

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::judge;
 use super::nearby;
 use super::obstacles::Obstacles;
-use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Tally, Walk};
+use super::tally::Tally;
+use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Walk};
 use crate::model::{
     Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle,
     ObstacleReason, Outcome, Reason, Repository, Tag,
@@ -78,13 +79,7 @@ impl Walk {
     pub(super) fn finish(mut self, depth: Depth, cut_short: Option<&Obstacle>) -> Walked {
         let mut suspicions = Vec::new();
         let mut unverified = Trail::default();
-        // Nothing to look at in a walk that has not ended: its list was still under way.
-        if let Some(obstacle) = cut_short
-            && self.tags.is_empty()
-            && self.nodes.is_empty()
-        {
-            self.obstacles.push(obstacle);
-        }
+        self.note_unlisted(cut_short);
         for (id, state) in (0..).zip(&self.tags) {
             let in_mode = match &state.resolved {
                 Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
@@ -137,6 +132,16 @@ impl Walk {
             suspicions,
             obstacles: self.obstacles,
             tally: self.tally,
+        }
+    }
+
+    /// Nothing to look at in a walk that has not ended: its list was still under way.
+    fn note_unlisted(&mut self, cut_short: Option<&Obstacle>) {
+        if let Some(obstacle) = cut_short
+            && self.tags.is_empty()
+            && self.nodes.is_empty()
+        {
+            self.obstacles.push(obstacle);
         }
     }
 

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::judge::{self, Judged};
 use super::obstacles::Obstacles;
+use super::promises::Promises;
+use super::tally::Tally;
 use crate::model::{
     Defect, Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
     ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
@@ -13,10 +15,6 @@ use crate::model::{
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
 const DEEPEST_NESTING: u8 = 8;
-/// Promises of a repository that are followed, besides those for each of its tags: an index of a few
-/// thousand bytes can promise millions of objects, level by level. Real images make some dozens.
-const MOST_PROMISES: usize = 20_000;
-const MOST_PROMISES_PER_TAG: usize = 100;
 
 /// The two places of a repository where content is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,7 +111,7 @@ pub(super) struct Walk {
     pub(super) has_all_tags: bool,
     next_tag: TagId,
     /// What documents promised so far.
-    promises: usize,
+    promises: Promises,
     pub(super) nodes: Vec<Node>,
     pub(super) by_key: HashMap<(Endpoint, Digest), NodeId>,
     to_visit: Vec<NodeId>,
@@ -124,26 +122,6 @@ pub(super) struct Walk {
     pub(super) tally: Tally,
     /// The manifests as they were read, where they are to be kept.
     pub(super) documents: Option<BTreeMap<NodeId, Document>>,
-}
-
-/// What a walk adds to the sweep's counts.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) tags_listed: u64,
-    pub(super) tags_checked: u64,
-    pub(super) indexes: u64,
-    pub(super) manifests: u64,
-    pub(super) blobs: u64,
-    pub(super) absent: u64,
-    pub(super) skipped: BTreeMap<Exemption, u64>,
-}
-
-impl Tally {
-    pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
-        if count > 0 {
-            *self.skipped.entry(exemption).or_default() += count;
-        }
-    }
 }
 
 /// The next thing to ask of a repository.
@@ -161,7 +139,7 @@ impl Walk {
             tags: Vec::new(),
             has_all_tags: false,
             next_tag: 0,
-            promises: 0,
+            promises: Promises::default(),
             nodes: Vec::new(),
             by_key: HashMap::new(),
             to_visit: Vec::new(),
@@ -311,25 +289,14 @@ impl Walk {
             ));
             return;
         }
-        if document.left_out > 0 {
-            let detail = format!(
-                "{} names {} entries more than any image needs",
-                self.nodes[id as usize].digest, document.left_out
-            );
-            self.obstacles
-                .push(&Obstacle::new(ObstacleReason::TooLarge, detail));
+        let digest = &self.nodes[id as usize].digest;
+        let (obstacle, is_bomb) = self.promises.take(digest, &document, self.tags.len());
+        if let Some(obstacle) = &obstacle {
+            self.obstacles.push(obstacle);
         }
-        let entries = document.children.len() + document.layers.len();
-        if self.promises + entries > MOST_PROMISES + MOST_PROMISES_PER_TAG * self.tags.len() {
-            let detail = format!(
-                "{} and others promise more objects than this many tags can need",
-                self.nodes[id as usize].digest
-            );
-            self.obstacles
-                .push(&Obstacle::new(ObstacleReason::TooLarge, detail));
+        if is_bomb {
             return;
         }
-        self.promises += entries;
         for child in document.children {
             let endpoint = child_endpoint(&child);
             let kind = if endpoint == Endpoint::Manifests {

@@ -251,4 +251,21 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn no_error_body_or_pause_is_too_odd_to_be_read() {
+        let corpus = [
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"x","detail":{"Tag":"v1"}}]}"#,
+            r#"{"errors":[]}"#,
+            "120",
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+        ];
+        crate::model::mutants(&corpus, |bytes| {
+            let code = error_code(bytes).unwrap_or_default();
+            assert!(!code.contains(char::is_control) && code.chars().count() <= 65);
+            if let Ok(value) = HeaderValue::from_bytes(bytes) {
+                let _ = retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]));
+            }
+        });
+    }
 }

@@ -448,4 +448,31 @@ mod tests {
         let deep = format!("{{\"x\":{}", "[".repeat(100_000));
         assert!(Document::parse(deep.as_bytes(), None).is_err());
     }
+
+    #[test]
+    fn no_manifest_is_too_odd_to_be_read() {
+        let corpus = [
+            r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2,"data":"e30=","platform":{"os":"linux","architecture":"arm64","variant":"v8"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}}]}"#,
+            r#"{"config":{"mediaType":"x/y","digest":"sha512:00","size":18446744073709551615},"layers":[null,7,{"digest":"sha256:zz"}]}"#,
+            r#"{"schemaVersion":1,"fsLayers":[{"blobSum":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}]}"#,
+            r#"{"mediaType":"application/vnd.oci.artifact.manifest.v1+json","blobs":[]}"#,
+        ];
+        let mut read = 0;
+        crate::model::mutants(&corpus, |bytes| {
+            let Ok(document) = Document::parse(bytes, Some(OCI_MANIFEST)) else {
+                return;
+            };
+            read += 1;
+            for problem in &document.problems {
+                assert!(!problem.contains(char::is_control), "{problem:?}");
+            }
+            for entry in document.children.iter().chain(&document.layers) {
+                // A digest goes into paths: it is what it says, and nothing else.
+                let text = entry.digest.to_string();
+                assert_eq!(text.parse().as_ref(), Ok(&entry.digest));
+                assert!(!text.contains(['/', '?', '#', '%', ' ']), "{text}");
+            }
+        });
+        assert!(read > 100, "{read}");
+    }
 }

@@ -9,6 +9,8 @@ mod examination;
 #[cfg(test)]
 mod fixture;
 mod image;
+#[cfg(test)]
+mod mutants;
 mod name;
 mod outcome;
 mod record;
@@ -29,6 +31,8 @@ pub use examination::{
     Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
 };
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
+#[cfg(test)]
+pub(crate) use mutants::mutants;
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,

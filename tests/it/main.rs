@@ -9,4 +9,5 @@ mod doubles;
 mod hostile;
 mod protection;
 mod screens;
+mod secrets;
 mod tidy;

@@ -54,4 +54,9 @@ pub(in crate::cli) struct ServiceArgs {
     /// Write metrics to this file, for the node exporter's textfile collector, with --once, too
     #[arg(long, value_name = "FILE", env = "PROBE_TEXTFILE")]
     pub(in crate::cli) textfile: Option<PathBuf>,
+
+    /// Sweep one part of N of the repositories: I/N with I from 0, or auto/N in an Indexed Job or a
+    /// StatefulSet
+    #[arg(long, value_name = "I/N", env = "PROBE_SHARD")]
+    pub(in crate::cli) shard: Option<String>,
 }

@@ -12,7 +12,7 @@ use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
-use super::{CHECKS, SCOPE, SERVICE, positive_duration, size};
+use super::{CHECKS, SCOPE, positive_duration, size};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -56,11 +56,6 @@ pub(in crate::cli) struct SweepArgs {
     /// Check the last N tags of each repository, in the order of their names [default: all]
     #[arg(long, value_name = "N", env = "PROBE_TAGS_PER_REPO", help_heading = SCOPE)]
     pub(in crate::cli) tags_per_repo: Option<NonZeroU32>,
-
-    /// Sweep one part of N of the repositories: I/N with I from 0, or auto/N in an Indexed Job or a
-    /// StatefulSet
-    #[arg(long, value_name = "I/N", env = "PROBE_SHARD", help_heading = SERVICE)]
-    pub(in crate::cli) shard: Option<String>,
 
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,

@@ -10,6 +10,7 @@ use crate::model::{Repository, Shard, shorten};
 /// The scope that the options of a sweep describe.
 pub(super) fn resolve(args: &SweepArgs, around: &Surroundings) -> Result<Scope, UsageError> {
     let shard = args
+        .service
         .shard
         .as_deref()
         .map(|text| shard(text, around))

