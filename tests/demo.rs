@@ -153,6 +153,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         ca_pem: None,
         skip_tls_verify: false,
         concurrency,
+        max_rps: None,
         timeout: Duration::from_secs(10),
         meter: std::sync::Arc::default(),
     })?;

@@ -129,16 +129,12 @@ impl<'a> Reading<'a> {
         if !turn.is_due(digest) {
             return shallow;
         }
-        match self.bytes_left.checked_sub(size.unwrap_or_default()) {
-            Some(left) => {
-                self.bytes_left = left;
-                Depth::Digest
-            }
-            None => {
-                self.left_out += 1;
-                shallow
-            }
-        }
+        let Some(left) = self.bytes_left.checked_sub(size.unwrap_or_default()) else {
+            self.left_out += 1;
+            return shallow;
+        };
+        self.bytes_left = left;
+        Depth::Digest
     }
 
     /// Notes what a look at this depth came to.
@@ -209,9 +205,9 @@ mod tests {
         let mut reads = vec![0; blobs.len()];
         for moment in moments {
             let turn = scrub.turn(at(moment), None, BTreeSet::new());
-            due(&turn, &blobs)
-                .iter()
-                .for_each(|&number| reads[number] += 1);
+            for number in due(&turn, &blobs) {
+                reads[number] += 1;
+            }
         }
         reads
     }
@@ -257,10 +253,10 @@ mod tests {
             let scrub = Scrub::new(7 * DAY, interval, None);
             let start = 20_000 * DAY;
             let day = |day: u32| {
-                let end = start + DAY * (day + 1) - interval;
+                let last = start + DAY * day + (DAY.saturating_sub(interval));
                 let before = scrub.slot(at(start + DAY * day)) - 1;
                 bytes(due(
-                    &scrub.turn(at(end), Some(before), BTreeSet::new()),
+                    &scrub.turn(at(last), Some(before), BTreeSet::new()),
                     &blobs,
                 ))
             };
@@ -283,16 +279,20 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         while now < 20_007 * DAY {
             let turn = scrub.turn(at(now), since, BTreeSet::new());
-            due(&turn, &blobs)
-                .iter()
-                .for_each(|&number| reads[number] += 1);
+            for number in due(&turn, &blobs) {
+                reads[number] += 1;
+            }
             since = Some(scrub.slot(at(now)));
             now += HOUR.mul_f64(random.f64());
         }
-        let last = scrub.turn(at(20_007 * DAY - HOUR / 8), since, BTreeSet::new());
-        due(&last, &blobs)
-            .iter()
-            .for_each(|&number| reads[number] += 1);
+        let last = scrub.turn(
+            at(20_006 * DAY + HOUR * 24 * 127 / 128),
+            since,
+            BTreeSet::new(),
+        );
+        for number in due(&last, &blobs) {
+            reads[number] += 1;
+        }
         assert!(reads.iter().all(|&times| times == 1));
     }
 

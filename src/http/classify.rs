@@ -151,6 +151,28 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
+/// How many more requests a host says that it takes, and in how long that begins anew: the headers of
+/// draft-ietf-httpapi-ratelimit-headers, with `X-` as many gateways send them, and without a time as
+/// Docker Hub does. A time may be one from now or one since 1970, as GitLab writes it.
+pub(super) fn remaining(headers: &HeaderMap) -> Option<(u32, Option<Duration>)> {
+    let number = |name: &str| {
+        let text = headers.get(name)?.to_str().ok()?;
+        text.split([';', ',']).next()?.trim().parse::<u64>().ok()
+    };
+    let either = |name: &str| number(name).or_else(|| number(&format!("x-{name}")));
+    let left = either("ratelimit-remaining")?;
+    let reset = either("ratelimit-reset").map(Duration::from_secs);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    let reset = reset.map(|reset| reset.checked_sub(now).unwrap_or(reset));
+    // One that is past, and not a time from now that is longer than any.
+    let is_sane = |reset: &Duration| *reset < now / 2;
+    Some((
+        u32::try_from(left).unwrap_or(u32::MAX),
+        reset.filter(is_sane),
+    ))
+}
+
 /// What a status means that is neither a success nor a confirmed "not found".
 pub(super) fn refused(refusal: &Refusal) -> Failure {
     let reason = match refusal.status {
@@ -194,6 +216,32 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn what_is_left_of_a_quota() {
+        let of = |pairs: &[(&'static str, String)]| {
+            let pair = |(name, value): &(&'static str, String)| {
+                let name = reqwest::header::HeaderName::from_static(name);
+                (name, value.parse::<HeaderValue>().expect("a header"))
+            };
+            remaining(&pairs.iter().map(pair).collect())
+        };
+        let left = |value: &str| ("ratelimit-remaining", value.to_owned());
+        let reset = |value: String| ("ratelimit-reset", value);
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[left("76;w=21600")]), Some((76, None)));
+        assert_eq!(of(&[left("many")]), None);
+        let in_a_minute = Some((5, Some(Duration::from_secs(60))));
+        assert_eq!(of(&[left("5"), reset("60".into())]), in_a_minute);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.expect("after 1970").as_secs();
+        let (_, later) = of(&[left("5"), reset((now + 60).to_string())]).expect("a quota");
+        assert!(later.is_some_and(|later| (55..=60).contains(&later.as_secs())));
+        assert_eq!(
+            of(&[left("5"), reset((now - 60).to_string())]),
+            Some((5, None))
+        );
+    }
 
     #[test]
     fn error_codes_are_an_open_vocabulary() {

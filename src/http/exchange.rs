@@ -15,7 +15,7 @@ use super::auth::{Auth, Authorization, AuthorizationKind, Scope};
 use super::challenge::{self, Challenge};
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
-use super::pace::{LONGEST_PAUSE, Pool};
+use super::pace::{LONGEST_PAUSE, Permit, Pool};
 use super::reach;
 use super::remarks::Remarks;
 use super::reply::{Body, Read, Reply};
@@ -160,7 +160,7 @@ impl Exchange {
         let has_failed =
             reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED;
         if !has_failed && reply.status != StatusCode::TOO_MANY_REQUESTS {
-            pool.answered();
+            pool.answered(&reply.headers);
             return Ok(reply);
         }
         let retry_after = classify::retry_after(&reply.headers);
@@ -188,7 +188,9 @@ impl Exchange {
         let _flight = self.meter.flight();
         for _ in 0..=MOST_REDIRECTS {
             let authorization = if redirected { anonymous.as_ref() } else { sent };
-            let response = self.send(ask, &url, authorization, &request).await?;
+            let response = self
+                .send(ask, &url, authorization, &request, &permit)
+                .await?;
             if redirected && anonymous.is_none() && response.status() == StatusCode::UNAUTHORIZED {
                 // Another registry, with a token service of its own (go-containerregistry meets
                 // them, too). It may have an anonymous token of us, and never our credentials.
@@ -229,6 +231,7 @@ impl Exchange {
         url: &Url,
         authorization: Option<&Authorization>,
         request: &str,
+        permit: &Permit<'_>,
     ) -> Result<Response, Failure> {
         let mut builder = self
             .client
@@ -244,9 +247,10 @@ impl Exchange {
         let sent = tokio::time::timeout(self.timeout, builder.send()).await;
         let status = sent.iter().flatten().map(Response::status).next();
         let asked = Asked::of_path(ask.url.path());
-        self.meter
-            .request(asked, &ask.method, status, began.elapsed());
+        let took = began.elapsed();
+        self.meter.request(asked, &ask.method, status, took);
         let Ok(sent) = sent else {
+            permit.timed_out();
             let detail = format!(
                 "{request}: no answer within {} s",
                 self.timeout.as_secs_f64()
@@ -254,6 +258,7 @@ impl Exchange {
             return Err(Failure::new(ObstacleReason::Timeout, detail));
         };
         let response = sent.map_err(|error| classify::transport(&error, request))?;
+        permit.took((asked, ask.method == Method::HEAD), took);
         let is_own = url.origin() == self.base.origin();
         self.remarks.note(&response, is_own);
         // A redirect's query is a signature, so only the host is named.

@@ -13,6 +13,7 @@ mod credentials;
 mod doctor;
 mod endpoint;
 mod exchange;
+mod limit;
 mod link;
 mod listing;
 mod meter;
@@ -43,7 +44,7 @@ use crate::model::{Access, Depth, Digest, Obstacle, ObstacleReason, Reference, R
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
-use pace::Pool;
+use pace::{Bounds, Pool};
 use remarks::Remarks;
 use reply::{Read, Reply};
 use token::TokenService;
@@ -59,8 +60,10 @@ pub struct Config {
     pub ca_pem: Option<Vec<u8>>,
     /// Whether to take any certificate. For trying things out.
     pub skip_tls_verify: bool,
-    /// Requests at a time.
+    /// Requests at a time at most; how many there really are, the registry's answers decide.
     pub concurrency: NonZeroUsize,
+    /// Requests a second to each host, of the registry and of its storage.
+    pub max_rps: Option<f64>,
     /// The longest wait for a response's head, and for each next piece of its body.
     pub timeout: Duration,
     /// Counts what is asked, for as long as its owner likes.
@@ -97,22 +100,23 @@ impl HttpRegistry {
     /// If the certificate authorities cannot be read, or the system's cannot be found.
     pub fn new(config: Config) -> Result<Self, ClientError> {
         let meter = &config.meter;
-        meter.limited_to(config.concurrency.get());
+        let bounds = Bounds {
+            at_a_time: config.concurrency.get(),
+            a_second: config.max_rps,
+        };
+        let pool = || Pool::new(bounds, Arc::clone(meter));
         let client = |keep: usize| build_client(&config, keep);
         let service = TokenService {
             client: client(1)?,
             timeout: config.timeout,
             registry: config.endpoint.base().clone(),
             meter: Arc::clone(meter),
-            pool: Pool::new(config.concurrency.get(), Arc::clone(meter)),
+            pool: pool(),
         };
         let name = config.endpoint.name().to_owned();
         let auth = Arc::new(Auth::new(name, config.credentials.clone(), service));
         let concurrency = config.concurrency.get();
-        let (registry_pool, storage_pool) = (
-            Arc::new(Pool::new(concurrency, Arc::clone(meter))),
-            Arc::new(Pool::new(concurrency, Arc::clone(meter))),
-        );
+        let (registry_pool, storage_pool) = (Arc::new(pool().shown()), Arc::new(pool()));
         let remarks = Arc::new(Remarks::default());
         let large_bodies = Arc::new(Semaphore::new(1));
         let exchange = |client| {

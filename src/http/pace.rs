@@ -1,12 +1,14 @@
-//! Politeness towards one host: how many requests at a time, and when to wait.
+//! Politeness towards one host: how many requests at a time and in a second, and when to wait.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::classify::Failure;
+use super::classify::{self, Failure};
+use super::limit::{Limit, Sort};
 use super::meter::Meter;
 use crate::model::ObstacleReason;
 
@@ -17,44 +19,210 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// refusals go on (containers/image backs off from 2 to 60 seconds).
 const FIRST_UNASKED: Duration = Duration::from_secs(2);
 const LONGEST_UNASKED: Duration = Duration::from_secs(60);
+/// Requests that were under way together are refused together, within this time: one refusal.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Timers are late by about this much, and what they are late is made up for.
+const LATENESS: Duration = Duration::from_millis(5);
+/// How much of the rate that a host was seen to take is asked of it from then on, and by how much that
+/// grows with each [`ANSWERS`].
+const SAFELY: f64 = 0.9;
+const GROWTH: f64 = 1.05;
+const ANSWERS: u32 = 32;
+/// The lowest rate, in requests a second, that is concluded from refusals.
+const LOWEST_RATE: f64 = 0.2;
 
-/// One host's permits and its shared pause.
-pub(super) struct Pool {
-    permits: Semaphore,
-    pause: Mutex<Pause>,
-    meter: Arc<Meter>,
+/// How much may be asked of a host, whatever it could take.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Requests at a time.
+    pub(super) at_a_time: usize,
+    /// Requests a second.
+    pub(super) a_second: Option<f64>,
 }
 
-struct Pause {
+/// One host's permits, its rate and its shared pause.
+pub(super) struct Pool {
+    permits: Semaphore,
+    state: Mutex<State>,
+    meter: Arc<Meter>,
+    /// Whether the meter is to know its limit: that of the registry itself, and not of its storage.
+    is_shown: bool,
+}
+
+struct State {
+    limit: Limit,
+    /// Permits in circulation, and those among them that go out of it when they come back.
+    permits: usize,
+    surplus: usize,
+    in_use: usize,
+    /// How many permits were given in all.
+    given: u64,
     until: Option<Instant>,
     unasked: Duration,
+    /// Requests a second: what the caller allows, and what the host was seen to take.
+    most_rate: Option<f64>,
+    rate: Option<f64>,
+    next: Instant,
+    /// Since the last refusal, or else the beginning.
+    since: Instant,
+    answers: u32,
+    refused_at: Option<Instant>,
+}
+
+/// A place among the requests to a host, until it is dropped.
+pub(super) struct Permit<'a> {
+    pool: &'a Pool,
+    place: Option<SemaphorePermit<'a>>,
+    number: u64,
+    is_first: bool,
 }
 
 impl Pool {
-    pub(super) fn new(concurrency: usize, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(bounds: Bounds, meter: Arc<Meter>) -> Self {
+        let limit = Limit::new(bounds.at_a_time);
+        let permits = limit.requests();
+        let now = Instant::now();
         Self {
-            meter,
-            permits: Semaphore::new(concurrency),
-            pause: Mutex::new(Pause {
+            permits: Semaphore::new(permits),
+            state: Mutex::new(State {
+                limit,
+                permits,
+                surplus: 0,
+                in_use: 0,
+                given: 0,
                 until: None,
                 unasked: FIRST_UNASKED,
+                most_rate: bounds.a_second,
+                rate: bounds.a_second,
+                next: now,
+                since: now,
+                answers: 0,
+                refused_at: None,
             }),
+            meter,
+            is_shown: false,
         }
     }
 
-    /// Waits for a free place and for the end of a pause, whichever is later.
+    /// With its limit shown by the meter.
+    pub(super) fn shown(mut self) -> Self {
+        self.is_shown = true;
+        self.meter.limited_to(self.lock().permits);
+        self
+    }
+
+    /// Waits for a free place, for its turn at the rate, and for the end of a pause.
     ///
     /// Gives `rate_limited`, at once, if the host asked for a longer pause than a sweep waits.
-    pub(super) async fn enter(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        let permit = self.permits.acquire().await.map_err(|_| {
+    pub(super) async fn enter(&self) -> Result<Permit<'_>, Failure> {
+        let place = self.permits.acquire().await.map_err(|_| {
             Failure::new(
                 ObstacleReason::Cancelled,
                 "the pool of connections is closed",
             )
         })?;
-        // Another request may extend the pause while this one sleeps.
-        while let Some(left) = self.left() {
-            if left > LONGEST_PAUSE {
+        let mut permit = Permit {
+            pool: self,
+            place: Some(place),
+            number: 0,
+            is_first: false,
+        };
+        self.lock().in_use += 1;
+        // Another request may extend the pause or take the turn while this one sleeps.
+        loop {
+            let wait = self.lock().wait()?;
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => break,
+            }
+        }
+        let mut state = self.lock();
+        state.given += 1;
+        permit.number = state.given;
+        permit.is_first = state.in_use == 1;
+        drop(state);
+        Ok(permit)
+    }
+
+    /// Notes that the host refused to be asked more, for as long as it says or else for a while
+    /// that doubles.
+    pub(super) fn throttled(&self, retry_after: Option<Duration>) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let length = retry_after.unwrap_or(state.unasked);
+        let is_over = state.until.is_none_or(|until| until <= now);
+        let is_late = state.refused_at.is_none_or(|at| now >= at + TOGETHER);
+        if is_over && retry_after.is_none() {
+            state.unasked = (state.unasked * 2).min(LONGEST_UNASKED);
+        }
+        if is_over && is_late {
+            state.refused(now, length);
+            self.resize(&mut state);
+        }
+        let (earlier, until) = (state.until.unwrap_or(now).max(now), now + length);
+        self.meter
+            .throttled(until.saturating_duration_since(earlier));
+        state.until = Some(earlier.max(until));
+    }
+
+    /// Notes that the host answers again, and what it says of how much it still takes.
+    pub(super) fn answered(&self, headers: &HeaderMap) {
+        let mut state = self.lock();
+        state.unasked = FIRST_UNASKED;
+        state.answers += 1;
+        if state.answers.is_multiple_of(ANSWERS)
+            && let Some(rate) = state.rate
+        {
+            state.rate = Some(rate * GROWTH).map(|rate| rate.min(state.most_rate.unwrap_or(rate)));
+        }
+        let Some((remaining, reset)) = classify::remaining(headers) else {
+            return;
+        };
+        state.limit.remaining(remaining);
+        let wait = reset.filter(|reset| remaining == 0 && *reset <= LONGEST_PAUSE);
+        if let Some(wait) = wait {
+            let until = Instant::now() + wait;
+            if state.until.is_none_or(|earlier| earlier < until) {
+                state.until = Some(until);
+                self.meter.throttled(wait);
+            }
+        }
+        self.resize(&mut state);
+    }
+
+    /// Brings the permits in line with the limit.
+    fn resize(&self, state: &mut State) {
+        let wanted = state.limit.requests();
+        if wanted == state.permits {
+            return;
+        }
+        if wanted > state.permits {
+            let more = wanted - state.permits;
+            let kept = more.min(state.surplus);
+            state.surplus -= kept;
+            self.permits.add_permits(more - kept);
+        } else {
+            let less = state.permits - wanted;
+            state.surplus += less - self.permits.forget_permits(less);
+        }
+        state.permits = wanted;
+        if self.is_shown {
+            self.meter.limited_to(wanted);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How long to wait before the next request, if its turn is not now; if it is, it is taken.
+    fn wait(&mut self) -> Result<Option<Duration>, Failure> {
+        let now = Instant::now();
+        let left = self.until.map(|until| until.saturating_duration_since(now));
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) if left > LONGEST_PAUSE => {
                 let detail = format!(
                     "the registry asks to be left alone for {} s",
                     left.as_secs()
@@ -64,51 +232,96 @@ impl Pool {
                     ..Failure::new(ObstacleReason::RateLimited, detail)
                 });
             }
-            tokio::time::sleep(left).await;
+            Some(left) => return Ok(Some(left)),
+            None => {}
         }
-        Ok(permit)
+        let Some(rate) = self.rate else {
+            return Ok(None);
+        };
+        if self.next > now {
+            return Ok(Some(self.next - now));
+        }
+        let earliest = now.checked_sub(LATENESS).unwrap_or(now);
+        self.next = self.next.max(earliest) + Duration::from_secs_f64(1.0 / rate);
+        Ok(None)
     }
 
-    /// Notes that the host refused to be asked more, for as long as it says or else for a while
-    /// that doubles.
-    pub(super) fn throttled(&self, retry_after: Option<Duration>) {
-        let mut pause = self.lock();
-        let length = retry_after.unwrap_or(pause.unasked);
-        // Requests that were under way together are refused together: that is one refusal.
-        if pause.until.is_none_or(|until| until <= Instant::now()) && retry_after.is_none() {
-            pause.unasked = (pause.unasked * 2).min(LONGEST_UNASKED);
+    /// A refusal tells what the host takes: what it took since the last one, in the time from then to
+    /// the end of the pause that it asks for.
+    fn refused(&mut self, now: Instant, pause: Duration) {
+        self.limit.refused();
+        let took = (now - self.since + pause).as_secs_f64();
+        if self.answers > 0 && took > 0.0 {
+            let seen = (SAFELY * f64::from(self.answers) / took).max(LOWEST_RATE);
+            self.rate = Some(self.most_rate.map_or(seen, |most| seen.min(most)));
         }
+        self.refused_at = Some(now);
+        self.since = now + pause;
+        self.answers = 0;
+    }
+}
+
+impl Permit<'_> {
+    /// Notes how long the head of the answer took.
+    pub(super) fn took(&self, sort: Sort, took: Duration) {
+        let mut state = self.pool.lock();
+        let was_alone = self.is_first && state.given == self.number;
+        state.limit.took(sort, took, was_alone);
+        self.pool.resize(&mut state);
+    }
+
+    /// Notes that no answer came in time.
+    pub(super) fn timed_out(&self) {
+        let mut state = self.pool.lock();
         let now = Instant::now();
-        let (earlier, until) = (pause.until.unwrap_or(now).max(now), now + length);
-        self.meter
-            .throttled(until.saturating_duration_since(earlier));
-        pause.until = Some(earlier.max(until));
+        // All that were under way run out of time together.
+        if state.refused_at.is_none_or(|at| now >= at + TOGETHER) {
+            state.refused_at = Some(now);
+            state.limit.refused();
+            self.pool.resize(&mut state);
+        }
     }
+}
 
-    /// Notes that the host answers again.
-    pub(super) fn answered(&self) {
-        self.lock().unasked = FIRST_UNASKED;
-    }
-
-    fn left(&self) -> Option<Duration> {
-        let until = self.lock().until?;
-        until
-            .checked_duration_since(Instant::now())
-            .filter(|left| !left.is_zero())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Pause> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.in_use -= 1;
+        if state.surplus > 0
+            && let Some(place) = self.place.take()
+        {
+            state.surplus -= 1;
+            place.forget();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::meter::Asked;
+
+    const BLOB: Sort = (Asked::Blob, true);
+
+    fn pool(at_a_time: usize) -> Pool {
+        let bounds = Bounds {
+            at_a_time,
+            a_second: None,
+        };
+        Pool::new(bounds, Arc::default())
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |&(name, value): &(&'static str, &str)| {
+            let name = reqwest::header::HeaderName::from_static(name);
+            (name, value.parse().expect("a header"))
+        };
+        pairs.iter().map(pair).collect()
+    }
 
     #[tokio::test(start_paused = true)]
     async fn everybody_waits_for_the_end_of_the_pause() {
-        let pool = Pool::new(2, Arc::default());
+        let pool = pool(4);
         let start = Instant::now();
         pool.throttled(Some(Duration::from_secs(7)));
         pool.throttled(Some(Duration::from_secs(3)));
@@ -119,7 +332,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_that_is_too_long_is_an_obstacle_at_once() {
-        let pool = Pool::new(1, Arc::default());
+        let pool = pool(1);
         pool.throttled(Some(Duration::from_secs(3600)));
         let start = Instant::now();
         let failure = pool.enter().await.map(drop).expect_err("too long to wait");
@@ -130,7 +343,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn unasked_pauses_double_until_an_answer() {
-        let pool = Pool::new(1, Arc::default());
+        let pool = pool(1);
         let mut waits = Vec::new();
         for _ in 0..3 {
             pool.throttled(None);
@@ -138,11 +351,102 @@ mod tests {
             drop(pool.enter().await);
             waits.push(start.elapsed().as_secs());
         }
-        pool.answered();
+        pool.answered(&HeaderMap::new());
         pool.throttled(None);
         let start = Instant::now();
         drop(pool.enter().await);
         waits.push(start.elapsed().as_secs());
         assert_eq!(waits, [2, 4, 8, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_in_a_second_than_allowed() {
+        let bounds = Bounds {
+            at_a_time: 8,
+            a_second: Some(50.0),
+        };
+        let pool = Pool::new(bounds, Arc::default());
+        let start = Instant::now();
+        for _ in 0..10 {
+            let enter = async || drop(pool.enter().await);
+            futures::future::join_all((0..10).map(|_| enter())).await;
+        }
+        let took = start.elapsed().as_secs_f64();
+        assert!((1.9..2.1).contains(&took), "{took}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_teaches_the_rate() {
+        let pool = pool(4);
+        let start = Instant::now();
+        for _ in 0..30 {
+            drop(pool.enter().await);
+            pool.answered(&HeaderMap::new());
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        pool.throttled(Some(Duration::from_secs(1)));
+        drop(pool.enter().await);
+        let start = Instant::now();
+        for _ in 0..27 {
+            drop(pool.enter().await);
+            pool.answered(&HeaderMap::new());
+        }
+        let took = start.elapsed().as_secs_f64();
+        assert!(
+            (0.9..1.1).contains(&took),
+            "30 a second, and a little less: {took}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_of_a_quota_is_heeded() {
+        let pool = pool(8);
+        pool.answered(&headers(&[("ratelimit-remaining", "2;w=60")]));
+        let (a, b) = (pool.enter().await, pool.enter().await);
+        let third = tokio::time::timeout(Duration::from_secs(1), pool.enter());
+        assert!(third.await.is_err(), "two are left");
+        drop((a, b));
+        pool.answered(&headers(&[
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "30"),
+        ]));
+        let start = Instant::now();
+        drop(pool.enter().await);
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_follow_the_limit_down_and_up() {
+        let pool = pool(8);
+        let meter = Arc::clone(&pool.meter);
+        let pool = pool.shown();
+        let held = futures::future::join_all((0..4).map(|_| pool.enter())).await;
+        pool.throttled(Some(Duration::ZERO));
+        assert_eq!(meter.costs().concurrency_limit, 2);
+        let mut held: Vec<_> = held
+            .into_iter()
+            .map(|permit| permit.expect("a permit"))
+            .collect();
+        held.truncate(2);
+        let wait = async || tokio::time::timeout(Duration::from_secs(1), pool.enter()).await;
+        assert!(wait().await.is_err(), "two of four went out of circulation");
+        held.truncate(1);
+        assert!(wait().await.is_ok());
+        for _ in 0..40 {
+            held[0].took(BLOB, Duration::from_millis(1));
+        }
+        assert_eq!(meter.costs().concurrency_limit, 3);
+        let more = futures::future::join_all((0..2).map(|_| wait())).await;
+        assert!(more.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_outs_that_come_together_halve_once() {
+        let pool = pool(8).shown();
+        let held = futures::future::join_all((0..4).map(|_| pool.enter())).await;
+        for permit in held.iter().flatten() {
+            permit.timed_out();
+        }
+        assert_eq!(pool.meter.costs().concurrency_limit, 2);
     }
 }

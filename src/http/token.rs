@@ -178,14 +178,14 @@ impl TokenService {
             "{} to the token service at {host}",
             if is_post { "POST" } else { "GET" }
         );
-        let _permit = self.pool.enter().await?;
+        let permit = self.pool.enter().await?;
         tracing::debug!(host, "token request");
         let began = Instant::now();
         let sent = request.timeout(self.timeout).send().await;
+        let took = began.elapsed();
         let method = if is_post { Method::POST } else { Method::GET };
         let status = sent.as_ref().ok().map(Response::status);
-        self.meter
-            .request(Asked::Token, &method, status, began.elapsed());
+        self.meter.request(Asked::Token, &method, status, took);
         let mut response = sent.map_err(|error| classify::transport(&error, &what))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
@@ -198,7 +198,8 @@ impl TokenService {
                 ..refused(realm, status.as_u16(), false)
             });
         }
-        self.pool.answered();
+        permit.took((Asked::Token, false), took);
+        self.pool.answered(response.headers());
         if !status.is_success() {
             return Ok(Err(status.as_u16()));
         }
@@ -270,6 +271,7 @@ fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::pace::Bounds;
 
     fn service(registry: &str) -> TokenService {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -278,7 +280,13 @@ mod tests {
             timeout: Duration::from_secs(1),
             registry: Url::parse(registry).expect("a URL"),
             meter: Arc::default(),
-            pool: Pool::new(1, Arc::default()),
+            pool: Pool::new(
+                Bounds {
+                    at_a_time: 1,
+                    a_second: None,
+                },
+                Arc::default(),
+            ),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::{CONNECTION, positive_duration};
+use super::{CONNECTION, positive_duration, rate};
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = CONNECTION)]
@@ -50,9 +50,13 @@ pub(in crate::cli) struct ConnectionArgs {
     #[arg(long, env = "PROBE_PLAIN_HTTP", value_parser = FalseyValueParser::new())]
     pub(in crate::cli) plain_http: bool,
 
-    /// Requests at a time, per registry
+    /// Requests at a time at most, per registry; fewer where more would make it slow
     #[arg(long, value_name = "N", env = "PROBE_CONCURRENCY", default_value = "8")]
     pub(in crate::cli) concurrency: NonZeroUsize,
+
+    /// Requests a second at most, per registry [default: as many as it takes]
+    #[arg(long, value_name = "N", env = "PROBE_MAX_RPS", value_parser = rate)]
+    pub(in crate::cli) max_rps: Option<f64>,
 
     /// The longest wait for an answer, and for each next piece of it
     #[arg(long, value_name = "TIME", env = "PROBE_TIMEOUT", default_value = "10s", value_parser = positive_duration)]

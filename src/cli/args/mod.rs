@@ -166,6 +166,14 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Requests a second: not none, and not so few that a sweep never ends.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.01..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("give a number of requests a second, from 0.01 on".into()),
+    }
+}
+
 /// A number of bytes, as `500MB`, `2GiB` or `2Gi`.
 fn size(text: &str) -> Result<u64, String> {
     let unit_at = text

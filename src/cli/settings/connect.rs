@@ -39,6 +39,7 @@ impl<'a> Connect<'a> {
             ca_pem: self.ca_pem.clone(),
             skip_tls_verify: self.args.insecure_skip_tls_verify,
             concurrency: self.args.concurrency,
+            max_rps: self.args.max_rps,
             timeout: self.args.timeout,
             meter: Arc::default(),
         }

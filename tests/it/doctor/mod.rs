@@ -31,6 +31,7 @@ async fn examine_as(
         ca_pem: None,
         skip_tls_verify: false,
         concurrency: NonZeroUsize::MIN,
+        max_rps: None,
         timeout: Duration::from_secs(5),
         meter: std::sync::Arc::default(),
     };

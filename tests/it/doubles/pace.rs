@@ -180,3 +180,78 @@ async fn the_cost_of_a_healthy_sweep() {
     assert_eq!(double.requests().len(), 4 + 10 + 10 + 2 * (5 + 2) * 2);
     assert_eq!(sweep.counts.requests, double.requests().len() as u64);
 }
+
+/// A registry that takes so many requests in each second, counted from the first, and refuses the others
+/// until the next one begins.
+fn take(double: &Double, a_second: u64) {
+    let window = std::sync::Mutex::new((std::time::Instant::now(), 0));
+    let is_too_many = move || {
+        let mut window = window.lock().expect("nobody panics with it");
+        if window.0.elapsed() >= Duration::from_secs(1) {
+            *window = (std::time::Instant::now(), 0);
+        }
+        window.1 += 1;
+        window.1 > a_second
+    };
+    double
+        .when(on::any().matching(move |_| is_too_many()))
+        .reply(limited("1"));
+}
+
+#[tokio::test]
+async fn a_registry_with_a_limit_is_swept_within_it_and_without_an_obstacle() {
+    let double = Double::start().await;
+    double.populate(Population {
+        repositories: 6,
+        tags: 6,
+        ..Population::default()
+    });
+    take(&double, 40);
+    let sweep = Probe::of(&double).concurrency(8).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let requests = double.requests();
+    let refused = requests.iter().filter(|seen| seen.status == 429).count();
+    assert!(requests.len() > 150, "{}", requests.len());
+    // Those that were under way when it refused first, and some while the rate is found.
+    assert!(refused <= 12, "{refused} of {}", requests.len());
+}
+
+#[tokio::test]
+async fn no_more_in_a_second_than_agreed() {
+    let double = busy().await;
+    let start = std::time::Instant::now();
+    let sweep = Probe::of(&double).max_rps(40.0).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let requests = u32::try_from(double.requests().len()).expect("some");
+    let least = Duration::from_secs(1) * (requests - 2) / 40;
+    assert!(
+        start.elapsed() >= least,
+        "{requests} in {:?}",
+        start.elapsed()
+    );
+}
+
+/// A registry that needs the longer the more is asked of it: it does one thing after the other.
+#[tokio::test]
+async fn a_registry_that_becomes_slow_is_asked_less() {
+    let double = Double::start().await;
+    double.populate(Population {
+        repositories: 24,
+        tags: 6,
+        ..Population::default()
+    });
+    let queue = std::sync::Arc::new(std::sync::Mutex::new(std::time::Instant::now()));
+    double.when(on::any()).edit(move |_, reply| {
+        let mut free = queue.lock().expect("nobody panics with it");
+        let now = std::time::Instant::now();
+        *free = (*free).max(now) + Duration::from_millis(6);
+        let wait = *free - now;
+        reply.delayed(wait)
+    });
+    let probe = Probe::of(&double).concurrency(32);
+    let meter = probe.meter();
+    let sweep = probe.sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let limit = meter.costs().concurrency_limit;
+    assert!(limit <= 12, "{limit} of 32 at a time");
+}

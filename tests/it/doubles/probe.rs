@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use registry_double::Registry;
 use registry_probe::crawl::{self, Filter, Policy, Scope, Source, Turn};
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
+use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Shard, Sweep,
 };
@@ -61,6 +61,7 @@ impl<'a> Probe<'a> {
             ca_pem: None,
             skip_tls_verify: false,
             concurrency: at_a_time(4),
+            max_rps: None,
             timeout: Duration::from_secs(5),
             meter: std::sync::Arc::default(),
         };
@@ -149,6 +150,17 @@ impl<'a> Probe<'a> {
         self.config.concurrency = at_a_time(requests);
         self.policy.concurrency = at_a_time(requests);
         self
+    }
+
+    /// Requests a second.
+    pub(super) fn max_rps(mut self, requests: f64) -> Self {
+        self.config.max_rps = Some(requests);
+        self
+    }
+
+    /// What counts what is asked.
+    pub(super) fn meter(&self) -> std::sync::Arc<Meter> {
+        std::sync::Arc::clone(&self.config.meter)
     }
 
     pub(super) fn timeout(mut self, timeout: Duration) -> Self {
