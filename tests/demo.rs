@@ -140,6 +140,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
             tags_per_repository: None,
         },
         depth: Depth::Tail,
+        scrub: None,
         mode: Mode::Private,
         concurrency,
         confirm_after: CONFIRM_AFTER,

@@ -35,7 +35,7 @@ impl Explanation {
                 return super::usage_error(&format!("signals cannot be awaited: {error}"));
             }
         };
-        let Target { http, policy } = self.target;
+        let Target { http, policy, .. } = self.target;
         let registry = match HttpRegistry::new(http) {
             Ok(registry) => registry,
             Err(error) => return super::usage_error(&format!("{}: {error}", policy.registry)),

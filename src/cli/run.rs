@@ -1,7 +1,7 @@
 //! The composition root: builds the parts from the settings, runs them, and prints what came of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
@@ -48,9 +48,19 @@ async fn once(
 ) -> Exit {
     let mut registries = Vec::new();
     let progress = Arc::<crawl::Progress>::default();
-    for Target { http, mut policy } in settings.targets {
+    for target in settings.targets {
+        let Target {
+            http,
+            mut policy,
+            scrub,
+        } = target;
         policy.progress = Arc::clone(&progress);
         let name = policy.registry.clone();
+        policy.scrub = scrub.map(|scrub| {
+            let record = settings.known.iter().find(|record| record.registry == name);
+            let suspects = record.map(Record::seen_in_full).unwrap_or_default();
+            scrub.turn(SystemTime::now(), None, suspects)
+        });
         match HttpRegistry::new(http) {
             Ok(registry) => registries.push((registry, policy)),
             Err(error) => return super::usage_error(&format!("{name}: {error}")),

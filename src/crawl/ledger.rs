@@ -190,6 +190,7 @@ impl Ledger {
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,
+            scrub_period: None,
             certificate_expires_at: None,
         }
     }
@@ -244,6 +245,7 @@ impl Ledger {
             absent: tally.absent,
             requests: after.requests - self.before.requests,
             bytes: after.bytes - self.before.bytes,
+            scrubbed_bytes: 0,
         }
     }
 }

@@ -15,6 +15,7 @@ mod owner;
 mod progress;
 mod promises;
 mod scope;
+mod scrub;
 mod settle;
 mod tally;
 mod tree;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use progress::{Progress, Wait, WaitReason};
 pub use scope::{Filter, Scope, Source};
+pub use scrub::{Scrub, Turn};
 pub use verify::{Expectations, platform, verify};
 
 use crate::model::{Depth, Mode, Obstacle, ObstacleReason, Sweep};
@@ -46,6 +48,8 @@ pub struct Policy {
     pub scope: Scope,
     /// How closely to look at blobs.
     pub depth: Depth,
+    /// Which blobs to read in full all the same, because it is their turn.
+    pub scrub: Option<Turn>,
     /// What kind of registry it is.
     pub mode: Mode,
     /// Visits at a time.

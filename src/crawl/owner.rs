@@ -1,6 +1,6 @@
 //! The one task that owns a sweep: what is waiting, what is being walked, and what is under way.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::time::Instant;
 
@@ -12,10 +12,11 @@ use super::ledger::Ledger;
 use super::nearby::{self, Whereabouts};
 use super::progress::WaitReason;
 use super::scope::Source;
+use super::scrub::{Reading, Turn};
 use super::visit::{Running, Seen, Visit};
 use super::walk::{Endpoint, Step, Walk};
 use crate::model::{
-    Depth, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
+    Counts, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
     Repository, Sweep, Tag,
 };
 use crate::registry::{Answer, Listing, Registry, Resolved};
@@ -45,8 +46,7 @@ pub(super) struct Crawl<'a, R> {
     walks: Vec<Option<Walk>>,
     running: Running,
     ledger: Ledger,
-    /// Blobs that were read whole and found intact, wherever: their bytes need no second reading.
-    fully_read: HashSet<Digest>,
+    reading: Reading<'a>,
     controls: Controls,
     whereabouts: Whereabouts,
     troubles_in_a_row: u32,
@@ -65,7 +65,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             waiting: VecDeque::new(),
             walks: Vec::new(),
             running: Running::new(&policy.progress),
-            fully_read: HashSet::new(),
+            reading: Reading::new(policy),
             controls: Controls::default(),
             whereabouts: Whereabouts::default(),
             troubles_in_a_row: 0,
@@ -214,13 +214,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                     digest,
                 },
                 Step::Blob(id, digest, size) => {
-                    let is_read =
-                        self.policy.depth == Depth::Digest && self.fully_read.contains(&digest);
-                    let depth = if is_read {
-                        Depth::Tail
-                    } else {
-                        self.policy.depth
-                    };
+                    let depth = self.reading.depth(&digest, size);
                     Visit::Blob {
                         repository,
                         id,
@@ -278,16 +272,14 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             Seen::Blob(id, digest, depth, judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
+                self.reading.seen(&digest, depth, &judged);
                 if judged.outcome == Outcome::Intact {
-                    let (control, repository) = (digest.clone(), &walk.repository);
+                    let repository = &walk.repository;
                     self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
                     self.controls
-                        .blob_is_intact(repository, control, judged.length);
-                    if depth == Depth::Digest {
-                        self.fully_read.insert(digest);
-                    }
+                        .blob_is_intact(repository, digest, judged.length);
                 }
-                walk.blob_seen(id, judged);
+                walk.blob_seen(id, depth, judged);
             }
             Seen::CachedBlob => {
                 self.ledger.warn(LOOKS_LIKE_A_CACHE);
@@ -355,10 +347,18 @@ impl<'a, R: Registry> Crawl<'a, R> {
         for notice in self.registry.notices() {
             self.ledger.warn(&format!("the registry says: {notice}"));
         }
+        if let Some(warning) = self.reading.warning() {
+            self.ledger.warn(&warning);
+        }
         let certificate_expires_at = self.registry.certificate_end();
         let access = self.registry.access();
         let sweep = self.ledger.close(self.registry.traffic(), cut_short);
         Sweep {
+            counts: Counts {
+                scrubbed_bytes: self.reading.bytes(),
+                ..sweep.counts
+            },
+            scrub_period: self.policy.scrub.as_ref().map(Turn::period),
             access,
             certificate_expires_at,
             ..sweep

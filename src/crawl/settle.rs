@@ -297,7 +297,7 @@ impl Walk {
                 platforms: trail.platforms.into_iter().map(String::from).collect(),
                 parent,
                 defect: defect.clone(),
-                depth,
+                depth: node.depth.unwrap_or(depth),
                 confirmations: 0,
                 nearby: Nearby::default(),
                 bracket: Bracket::default(),

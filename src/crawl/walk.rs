@@ -9,7 +9,7 @@ use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::tally::Tally;
 use crate::model::{
-    Defect, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
+    Defect, Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
     ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
 };
 
@@ -56,6 +56,8 @@ pub(super) struct Node {
     pub(super) length: Option<u64>,
     /// The size that it was looked at by.
     asked: Option<u64>,
+    /// How closely it was looked at, if it is a blob.
+    pub(super) depth: Option<Depth>,
 }
 
 impl Node {
@@ -241,7 +243,8 @@ impl Walk {
     }
 
     /// Notes what a blob turned out to be.
-    pub(super) fn blob_seen(&mut self, id: NodeId, judged: Judged) {
+    pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
+        self.nodes[id as usize].depth = Some(depth);
         if !matches!(judged.outcome, Outcome::Unverified(_)) {
             self.tally.blobs += 1;
         }
@@ -365,6 +368,7 @@ impl Walk {
             outcome: None,
             length: None,
             asked: None,
+            depth: None,
         });
         self.to_visit.push(id);
         id

@@ -48,6 +48,24 @@ impl Digest {
         }
     }
 
+    /// A number that is evenly distributed over all digests, and the same wherever it is asked for.
+    #[must_use]
+    pub fn spread(&self) -> u64 {
+        let hashed;
+        let bytes: &[u8] = match &self.0 {
+            Repr::Sha256(bytes) => bytes,
+            Repr::Sha512(bytes) => bytes.as_slice(),
+            // Of its form nothing is known, so it is not random by itself.
+            Repr::Other(text) => {
+                hashed = Sha256::digest(text.as_bytes());
+                &hashed
+            }
+        };
+        let mut first = [0; 8];
+        first.copy_from_slice(&bytes[..8]);
+        u64::from_be_bytes(first)
+    }
+
     /// The digest of `bytes` under this digest's algorithm, or `None` if that is unknown.
     #[must_use]
     pub fn of_same_algorithm(&self, bytes: &[u8]) -> Option<Self> {

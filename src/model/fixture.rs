@@ -28,6 +28,7 @@ pub(super) fn sweep() -> Sweep {
         unverified: Vec::new(),
         skipped: BTreeMap::new(),
         warnings: Vec::new(),
+        scrub_period: None,
         certificate_expires_at: None,
     }
 }

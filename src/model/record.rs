@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use super::digest::Digest;
 use super::name::Repository;
+use super::outcome::Depth;
 use super::sweep::{Bracket, Finding, Listed, Sweep, Verdict};
 
 /// Sweeps of which a [`Glance`] is kept: a day of them at the default interval.
@@ -148,6 +150,18 @@ impl Record {
     /// All broken objects that are known, by repository.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.repositories.values().flat_map(|known| &known.findings)
+    }
+
+    /// The broken blobs that only a full read shows to be broken: whoever looks less closely the next
+    /// time takes them for whole.
+    #[must_use]
+    pub fn seen_in_full(&self) -> BTreeSet<Digest> {
+        let in_full = self
+            .findings()
+            .filter(|finding| finding.depth == Depth::Digest);
+        in_full
+            .filter_map(|finding| finding.digest.clone())
+            .collect()
     }
 
     /// The number of broken objects that are known.

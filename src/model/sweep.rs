@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::digest::Digest;
 use super::image::{Image, Unmet};
@@ -75,6 +75,8 @@ pub struct Counts {
     pub requests: u64,
     /// Body bytes received.
     pub bytes: u64,
+    /// Bytes of the blobs that were read in full and hashed, be it in their turn or all of them.
+    pub scrubbed_bytes: u64,
 }
 
 /// One broken object of one repository, with everything that it breaks.
@@ -195,6 +197,8 @@ pub struct Sweep {
     pub skipped: BTreeMap<Exemption, u64>,
     /// What a reader should know besides, such as that there was nothing to check.
     pub warnings: Vec<String>,
+    /// In how long a time every blob is read in full once, if their full reads are spread over time.
+    pub scrub_period: Option<Duration>,
     /// When the registry's TLS certificate expires, if it showed one.
     pub certificate_expires_at: Option<SystemTime>,
 }

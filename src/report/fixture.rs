@@ -33,6 +33,7 @@ pub(super) fn rich() -> Sweep {
             absent: 0,
             requests: 20_655,
             bytes: 18_734_211,
+            scrubbed_bytes: 7_340_032,
         },
         repositories: vec![
             RepositoryResult {
@@ -91,6 +92,7 @@ pub(super) fn rich() -> Sweep {
                 .into(),
             "team/old is in the catalog and has no tags".into(),
         ],
+        scrub_period: Some(Duration::from_secs(7 * 24 * 3600)),
         ..plain("registry.example:5050", 612_400)
     };
     sweep.listed = Listed::Catalog;
@@ -232,6 +234,7 @@ pub(super) fn intact() -> Sweep {
             absent: 6,
             requests: 3_101,
             bytes: 912_441,
+            scrubbed_bytes: 0,
         },
         repositories: vec![RepositoryResult {
             name: name("base/os"),
@@ -422,6 +425,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         unverified: Vec::new(),
         skipped: std::collections::BTreeMap::new(),
         warnings: Vec::new(),
+        scrub_period: None,
         certificate_expires_at: None,
     }
 }

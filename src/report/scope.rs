@@ -60,6 +60,13 @@ pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep) {
         "depth",
         format!("{}: {}", sweep.depth, words::depth(sweep.depth, sweep.mode)),
     );
+    if let Some(period) = sweep.scrub_period {
+        let (read, period) = (words::bytes(counts.scrubbed_bytes), words::duration(period));
+        entry(
+            "scrub",
+            format!("{read} read in full; every blob once in {period}"),
+        );
+    }
     entry(
         "mode",
         format!("{}: {}", sweep.mode, words::mode(sweep.mode)),

@@ -30,7 +30,7 @@ pub use publish::Publish;
 pub use push::{Gateway, PushError};
 pub use textfile::replace;
 
-use crate::crawl::Policy;
+use crate::crawl::{Policy, Scrub};
 use crate::http::Config;
 use crate::model::Record;
 use board::Board;
@@ -45,6 +45,8 @@ pub struct Target {
     pub http: Config,
     /// How to sweep it.
     pub policy: Policy,
+    /// How full reads of its blobs are spread over time, if they are.
+    pub scrub: Option<Scrub>,
 }
 
 /// What the service does; replaced as a whole when the configuration is read again.

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use super::publish::Publish;
 use super::{Target, schedule};
 use crate::crawl;
 use crate::http::HttpRegistry;
-use crate::model::{Sweep, Verdict};
+use crate::model::{Record, Sweep, Verdict};
 
 /// Sweeps a registry at once and then every `interval`, until it is cancelled. A sweep that is
 /// cancelled is told to nobody: it is not a result, and what was known stays.
@@ -26,8 +26,18 @@ pub(super) async fn watch(
 ) {
     let name = target.policy.registry.clone();
     let first = Instant::now();
+    // The last slot of the scrub of which all blobs are known to be done.
+    let mut scrubbed = None;
+    let mut target = target;
     loop {
         board.begin(&name);
+        let now = SystemTime::now();
+        target.policy.scrub = target.scrub.as_ref().map(|scrub| {
+            let records = board.records();
+            let record = records.iter().find(|record| record.registry == name);
+            let suspects = record.map(Record::seen_in_full).unwrap_or_default();
+            scrub.turn(now, scrubbed, suspects)
+        });
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
         let sweep = AssertUnwindSafe(sweep(target.clone(), &cancel))
             .catch_unwind()
@@ -39,6 +49,9 @@ pub(super) async fn watch(
         match sweep {
             Ok(Ok(sweep)) => {
                 log(&sweep);
+                if sweep.is_complete() {
+                    scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
+                }
                 if let Some(record) = board.end(&name, sweep) {
                     let (changed, all) = ([record], board.records());
                     let publishing = publish.publish(&changed, &all);

@@ -166,6 +166,32 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number of bytes, as `500MB`, `2GiB` or `2Gi`.
+fn size(text: &str) -> Result<u64, String> {
+    let unit_at = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let unit = unit.trim().to_ascii_lowercase();
+    let (base, unit) = match unit.trim_end_matches('b').strip_suffix('i') {
+        Some(unit) => (1024_u64, unit),
+        None => (1000, unit.trim_end_matches('b')),
+    };
+    let power = ["", "k", "m", "g", "t"]
+        .iter()
+        .position(|known| *known == unit);
+    let bytes = power
+        .and_then(|power| base.checked_pow(u32::try_from(power).ok()?))
+        .and_then(|unit| number.parse::<u64>().ok()?.checked_mul(unit));
+    match bytes {
+        Some(0) => Err("it must be more than nothing".into()),
+        Some(bytes) => Ok(bytes),
+        None => {
+            Err("not a size: give a whole number with kB, MB, GB or TB, or with KiB to TiB".into())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +199,24 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_written_as_people_write_them() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("12kB", 12_000),
+            ("20GB", 20_000_000_000),
+            ("20g", 20_000_000_000),
+            ("2GiB", 2 << 30),
+            ("2Gi", 2 << 30),
+            ("3 TB", 3_000_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "GB", "1.5GB", "-1", "1XB", "99999999999TB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

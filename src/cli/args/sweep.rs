@@ -12,7 +12,7 @@ use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
-use super::{CHECKS, SCOPE};
+use super::{CHECKS, SCOPE, positive_duration, size};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -59,6 +59,15 @@ pub(in crate::cli) struct SweepArgs {
 
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,
+
+    /// Read every blob in full once in this time, a part of them in each sweep; with --once, --interval
+    /// says how often that is run
+    #[arg(long, value_name = "TIME", env = "PROBE_SCRUB_EVERY", value_parser = positive_duration, help_heading = CHECKS)]
+    pub(in crate::cli) scrub_every: Option<Duration>,
+
+    /// Read this much of it in one sweep at most, such as 20GB [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "PROBE_SCRUB_MAX_BYTES", value_parser = size, requires = "scrub_every", help_heading = CHECKS)]
+    pub(in crate::cli) scrub_max_bytes: Option<u64>,
 
     /// Wait this long before what seems broken is looked at again
     #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = humantime::parse_duration, help_heading = CHECKS)]

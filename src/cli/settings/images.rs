@@ -86,6 +86,10 @@ impl Look<'_> {
             tags_per_repository: None,
         };
         let policy = policy(&http, self.check, scope, self.confirm_after);
-        Ok(Target { http, policy })
+        Ok(Target {
+            http,
+            policy,
+            scrub: None,
+        })
     }
 }

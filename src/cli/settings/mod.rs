@@ -28,7 +28,7 @@ use super::doctor::Examinations;
 use super::explain::Explanation;
 use super::output::Output;
 use super::suggest;
-use crate::crawl::{Expectations, Policy, Scope};
+use crate::crawl::{Expectations, Policy, Scope, Scrub};
 use crate::http::{Config, Endpoint};
 use crate::model::{Record, Shard};
 use crate::service::{Gateway, Publish, Target, state};
@@ -187,7 +187,14 @@ fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, 
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut policy.registry);
     }
-    Ok(Target { http, policy })
+    let scrub = args
+        .scrub_every
+        .map(|every| Scrub::new(every, args.service.interval, args.scrub_max_bytes));
+    Ok(Target {
+        http,
+        policy,
+        scrub,
+    })
 }
 
 /// Two registries of one name could not be told apart in metrics.
@@ -246,6 +253,7 @@ fn policy(
         registry: http.endpoint.name().to_owned(),
         scope,
         depth: check.depth.into(),
+        scrub: None,
         mode: check.mode.into(),
         concurrency: http.concurrency,
         confirm_after,

@@ -63,6 +63,7 @@ fn families(records: &[&Record]) -> Vec<Family> {
     families.push(exposed(&swept));
     families.extend(times(&swept));
     families.extend(counts(&swept));
+    families.extend(scrub(&swept));
     families.push(dropped);
     families
 }
@@ -201,6 +202,26 @@ fn times(swept: &[(&Record, &Sweep)]) -> [Family; 4] {
         }
     }
     [run, complete, duration, certificate]
+}
+
+/// How much is read in full, and how often.
+fn scrub(swept: &[(&Record, &Sweep)]) -> [Family; 2] {
+    let mut bytes = Family::gauge(
+        "registry_manifest_integrity_scrubbed_bytes",
+        "Bytes of the blobs that the last sweep read in full and hashed.",
+    );
+    let mut period = Family::gauge(
+        "registry_manifest_integrity_scrub_period_seconds",
+        "In how long a time every blob is read in full once, if that is spread over time.",
+    );
+    for (record, sweep) in swept {
+        let labels = [("registry", record.registry.as_str())];
+        bytes.count(&labels, sweep.counts.scrubbed_bytes);
+        if let Some(time) = sweep.scrub_period {
+            period.add(&labels, time.as_secs_f64());
+        }
+    }
+    [bytes, period]
 }
 
 /// What the last sweep went through.

@@ -226,6 +226,7 @@ fn seen(counts: &Counts) -> Counts {
     Counts {
         requests: 0,
         bytes: 0,
+        scrubbed_bytes: 0,
         ..*counts
     }
 }

@@ -22,6 +22,7 @@ mod redirects;
 mod renewal;
 mod repairs;
 mod rules;
+mod scrub;
 mod shards;
 mod zoo;
 

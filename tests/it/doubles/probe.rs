@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use registry_double::Registry;
-use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
+use registry_probe::crawl::{self, Filter, Policy, Scope, Source, Turn};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Shard, Sweep,
@@ -48,6 +48,7 @@ impl<'a> Probe<'a> {
                 tags_per_repository: None,
             },
             depth: Depth::Tail,
+            scrub: None,
             mode: Mode::Private,
             concurrency: at_a_time(4),
             confirm_after: Duration::ZERO,
@@ -79,6 +80,12 @@ impl<'a> Probe<'a> {
 
     pub(super) fn depth(mut self, depth: Depth) -> Self {
         self.policy.depth = depth;
+        self
+    }
+
+    /// With this part of the blobs read in full.
+    pub(super) fn scrub(mut self, turn: Turn) -> Self {
+        self.policy.scrub = Some(turn);
         self
     }
 
