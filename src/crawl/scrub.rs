@@ -129,15 +129,12 @@ impl<'a> Reading<'a> {
         if !turn.is_due(digest) {
             return shallow;
         }
-        match self.bytes_left.checked_sub(size.unwrap_or_default()) {
-            Some(left) => {
-                self.bytes_left = left;
-                Depth::Digest
-            }
-            None => {
-                self.left_out += 1;
-                shallow
-            }
+        if let Some(left) = self.bytes_left.checked_sub(size.unwrap_or_default()) {
+            self.bytes_left = left;
+            Depth::Digest
+        } else {
+            self.left_out += 1;
+            shallow
         }
     }
 
@@ -209,9 +206,9 @@ mod tests {
         let mut reads = vec![0; blobs.len()];
         for moment in moments {
             let turn = scrub.turn(at(moment), None, BTreeSet::new());
-            due(&turn, &blobs)
-                .iter()
-                .for_each(|&number| reads[number] += 1);
+            for number in due(&turn, &blobs) {
+                reads[number] += 1;
+            }
         }
         reads
     }
@@ -257,7 +254,7 @@ mod tests {
             let scrub = Scrub::new(7 * DAY, interval, None);
             let start = 20_000 * DAY;
             let day = |day: u32| {
-                let end = start + DAY * (day + 1) - interval;
+                let end = (start + DAY * (day + 1)).saturating_sub(interval);
                 let before = scrub.slot(at(start + DAY * day)) - 1;
                 bytes(due(
                     &scrub.turn(at(end), Some(before), BTreeSet::new()),
@@ -283,16 +280,20 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         while now < 20_007 * DAY {
             let turn = scrub.turn(at(now), since, BTreeSet::new());
-            due(&turn, &blobs)
-                .iter()
-                .for_each(|&number| reads[number] += 1);
+            for number in due(&turn, &blobs) {
+                reads[number] += 1;
+            }
             since = Some(scrub.slot(at(now)));
             now += HOUR.mul_f64(random.f64());
         }
-        let last = scrub.turn(at(20_007 * DAY - HOUR / 8), since, BTreeSet::new());
-        due(&last, &blobs)
-            .iter()
-            .for_each(|&number| reads[number] += 1);
+        let last = scrub.turn(
+            at((20_007 * DAY).saturating_sub(HOUR / 8)),
+            since,
+            BTreeSet::new(),
+        );
+        for number in due(&last, &blobs) {
+            reads[number] += 1;
+        }
         assert!(reads.iter().all(|&times| times == 1));
     }
 
