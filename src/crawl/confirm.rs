@@ -287,8 +287,11 @@ impl<R: Registry> SecondLook<'_, R> {
                 Outcome::Broken(defect) => return self.inconsistent(suspicion, defect).await,
             }
         }
-        if suspicion.endpoint == Some(Endpoint::Manifests) {
-            // It was not followed when it seemed broken, so nobody has seen what it promises.
+        // What was not there and is there now was pushed in the meantime, and is the next sweep's. What
+        // arrived otherwise than promised was there all along and was not followed, so that nobody has
+        // seen what it promises.
+        let is_new = suspicion.finding.defect.reason == Reason::NotFound;
+        if suspicion.endpoint == Some(Endpoint::Manifests) && !is_new {
             let evidence = &suspicion.finding.defect.evidence;
             let detail = format!(
                 "{} answered {} at first and is intact now; what it leads to was not looked at",

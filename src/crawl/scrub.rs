@@ -129,12 +129,13 @@ impl<'a> Reading<'a> {
         if !turn.is_due(digest) {
             return shallow;
         }
-        let Some(left) = self.bytes_left.checked_sub(size.unwrap_or_default()) else {
+        if let Some(left) = self.bytes_left.checked_sub(size.unwrap_or_default()) {
+            self.bytes_left = left;
+            Depth::Digest
+        } else {
             self.left_out += 1;
-            return shallow;
-        };
-        self.bytes_left = left;
-        Depth::Digest
+            shallow
+        }
     }
 
     /// Notes what a look at this depth came to.
@@ -253,10 +254,10 @@ mod tests {
             let scrub = Scrub::new(7 * DAY, interval, None);
             let start = 20_000 * DAY;
             let day = |day: u32| {
-                let last = start + DAY * day + (DAY.saturating_sub(interval));
+                let end = (start + DAY * (day + 1)).saturating_sub(interval);
                 let before = scrub.slot(at(start + DAY * day)) - 1;
                 bytes(due(
-                    &scrub.turn(at(last), Some(before), BTreeSet::new()),
+                    &scrub.turn(at(end), Some(before), BTreeSet::new()),
                     &blobs,
                 ))
             };
@@ -286,7 +287,7 @@ mod tests {
             now += HOUR.mul_f64(random.f64());
         }
         let last = scrub.turn(
-            at(20_006 * DAY + HOUR * 24 * 127 / 128),
+            at((20_007 * DAY).saturating_sub(HOUR / 8)),
             since,
             BTreeSet::new(),
         );

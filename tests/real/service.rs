@@ -201,6 +201,8 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     let nginx = Nginx::tls(&sick);
     let authority = nginx.authority();
     let service = Service::start([
+        "--scrub-every".into(),
+        "7d".into(),
         "--ca-file".into(),
         authority.into_os_string(),
         nginx.url().into(),
