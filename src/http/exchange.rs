@@ -165,7 +165,7 @@ impl Exchange {
         }
         let retry_after = classify::retry_after(&reply.headers);
         if matches!(reply.status.as_u16(), 429 | 503) {
-            pool.throttled(retry_after);
+            pool.throttled(reply.status, retry_after);
         }
         Err(Failure {
             retry_after,

@@ -129,6 +129,11 @@ impl Limit {
         }
     }
 
+    /// Notes that it takes too long until nobody else asks.
+    pub(super) fn end_alone(&mut self) {
+        self.alone_left = 0;
+    }
+
     /// Notes that the host refused, or did not answer in time.
     pub(super) fn refused(&mut self) {
         self.fall(0.5);

@@ -1,10 +1,12 @@
 //! Politeness towards one host: how many requests at a time and in a second, and when to wait.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::classify::{self, Failure};
@@ -23,13 +25,15 @@ const LONGEST_UNASKED: Duration = Duration::from_secs(60);
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Timers are late by about this much, and what they are late is made up for.
 const LATENESS: Duration = Duration::from_millis(5);
-/// How much of the rate that a host was seen to take is asked of it from then on, and by how much that
-/// grows with each [`ANSWERS`].
+/// How much of the rate that a host was seen to take is asked of it from then on, and what that grows by
+/// each second.
 const SAFELY: f64 = 0.9;
 const GROWTH: f64 = 1.05;
-const ANSWERS: u32 = 32;
 /// The lowest rate, in requests a second, that is concluded from refusals.
 const LOWEST_RATE: f64 = 0.2;
+/// How long somebody waits for a place before nobody is asked alone any more: a body that trickles may
+/// hold the only place for as long as the sweep has.
+const ALONE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much may be asked of a host, whatever it could take.
 #[derive(Clone, Copy)]
@@ -59,9 +63,9 @@ struct State {
     given: u64,
     until: Option<Instant>,
     unasked: Duration,
-    /// Requests a second: what the caller allows, and what the host was seen to take.
+    /// Requests a second: what the caller allows, and what the host was seen to take by `since`.
     most_rate: Option<f64>,
-    rate: Option<f64>,
+    seen_rate: Option<f64>,
     next: Instant,
     /// Since the last refusal, or else the beginning.
     since: Instant,
@@ -93,7 +97,7 @@ impl Pool {
                 until: None,
                 unasked: FIRST_UNASKED,
                 most_rate: bounds.a_second,
-                rate: bounds.a_second,
+                seen_rate: None,
                 next: now,
                 since: now,
                 answers: 0,
@@ -115,7 +119,7 @@ impl Pool {
     ///
     /// Gives `rate_limited`, at once, if the host asked for a longer pause than a sweep waits.
     pub(super) async fn enter(&self) -> Result<Permit<'_>, Failure> {
-        let place = self.permits.acquire().await.map_err(|_| {
+        let place = self.place().await.map_err(|_| {
             Failure::new(
                 ObstacleReason::Cancelled,
                 "the pool of connections is closed",
@@ -144,9 +148,21 @@ impl Pool {
         Ok(permit)
     }
 
-    /// Notes that the host refused to be asked more, for as long as it says or else for a while
-    /// that doubles.
-    pub(super) fn throttled(&self, retry_after: Option<Duration>) {
+    async fn place(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        let mut place = pin!(self.permits.acquire());
+        loop {
+            if let Ok(place) = tokio::time::timeout(ALONE_PATIENCE, place.as_mut()).await {
+                return place;
+            }
+            let mut state = self.lock();
+            state.limit.end_alone();
+            self.resize(&mut state);
+        }
+    }
+
+    /// Notes that the host refused with 429 or 503 to be asked more, for as long as it says or else for
+    /// a while that doubles.
+    pub(super) fn throttled(&self, status: StatusCode, retry_after: Option<Duration>) {
         let mut state = self.lock();
         let now = Instant::now();
         let length = retry_after.unwrap_or(state.unasked);
@@ -156,7 +172,7 @@ impl Pool {
             state.unasked = (state.unasked * 2).min(LONGEST_UNASKED);
         }
         if is_over && is_late {
-            state.refused(now, length);
+            state.refused(status, now, length);
             self.resize(&mut state);
         }
         let (earlier, until) = (state.until.unwrap_or(now).max(now), now + length);
@@ -170,11 +186,6 @@ impl Pool {
         let mut state = self.lock();
         state.unasked = FIRST_UNASKED;
         state.answers += 1;
-        if state.answers.is_multiple_of(ANSWERS)
-            && let Some(rate) = state.rate
-        {
-            state.rate = Some(rate * GROWTH).map(|rate| rate.min(state.most_rate.unwrap_or(rate)));
-        }
         let Some((remaining, reset)) = classify::remaining(headers) else {
             return;
         };
@@ -235,7 +246,7 @@ impl State {
             Some(left) => return Ok(Some(left)),
             None => {}
         }
-        let Some(rate) = self.rate else {
+        let Some(rate) = self.rate(now) else {
             return Ok(None);
         };
         if self.next > now {
@@ -246,14 +257,26 @@ impl State {
         Ok(None)
     }
 
-    /// A refusal tells what the host takes: what it took since the last one, in the time from then to
-    /// the end of the pause that it asks for.
-    fn refused(&mut self, now: Instant, pause: Duration) {
+    /// Requests a second, as much as is allowed and is likely to be taken.
+    fn rate(&self, now: Instant) -> Option<f64> {
+        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
+        let grown = self.seen_rate.map(|rate| rate * GROWTH.powf(seconds));
+        grown.into_iter().chain(self.most_rate).reduce(f64::min)
+    }
+
+    /// A refusal tells what the host takes. 429 is about a quota: what it took since the last one, in the
+    /// time from then to the end of the pause that it asks for. 503 is about its load, or a restart: half
+    /// as much as until now.
+    fn refused(&mut self, status: StatusCode, now: Instant, pause: Duration) {
         self.limit.refused();
-        let took = (now - self.since + pause).as_secs_f64();
-        if self.answers > 0 && took > 0.0 {
-            let seen = (SAFELY * f64::from(self.answers) / took).max(LOWEST_RATE);
-            self.rate = Some(self.most_rate.map_or(seen, |most| seen.min(most)));
+        let since = now - self.since;
+        let time = match status {
+            StatusCode::TOO_MANY_REQUESTS => since + pause,
+            _ => since * 2,
+        };
+        if self.answers > 0 && !time.is_zero() {
+            let seen = SAFELY * f64::from(self.answers) / time.as_secs_f64();
+            self.seen_rate = Some(seen.max(LOWEST_RATE));
         }
         self.refused_at = Some(now);
         self.since = now + pause;
@@ -323,8 +346,8 @@ mod tests {
     async fn everybody_waits_for_the_end_of_the_pause() {
         let pool = pool(4);
         let start = Instant::now();
-        pool.throttled(Some(Duration::from_secs(7)));
-        pool.throttled(Some(Duration::from_secs(3)));
+        pool.throttled(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(7)));
+        pool.throttled(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(3)));
         let (a, b) = tokio::join!(pool.enter(), pool.enter());
         assert!(a.is_ok() && b.is_ok());
         assert_eq!(start.elapsed().as_secs(), 7);
@@ -333,7 +356,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_that_is_too_long_is_an_obstacle_at_once() {
         let pool = pool(1);
-        pool.throttled(Some(Duration::from_secs(3600)));
+        pool.throttled(
+            StatusCode::TOO_MANY_REQUESTS,
+            Some(Duration::from_secs(3600)),
+        );
         let start = Instant::now();
         let failure = pool.enter().await.map(drop).expect_err("too long to wait");
         assert_eq!(failure.obstacle.reason, ObstacleReason::RateLimited);
@@ -346,13 +372,13 @@ mod tests {
         let pool = pool(1);
         let mut waits = Vec::new();
         for _ in 0..3 {
-            pool.throttled(None);
+            pool.throttled(StatusCode::TOO_MANY_REQUESTS, None);
             let start = Instant::now();
             drop(pool.enter().await);
             waits.push(start.elapsed().as_secs());
         }
         pool.answered(&HeaderMap::new());
-        pool.throttled(None);
+        pool.throttled(StatusCode::TOO_MANY_REQUESTS, None);
         let start = Instant::now();
         drop(pool.enter().await);
         waits.push(start.elapsed().as_secs());
@@ -384,7 +410,7 @@ mod tests {
             pool.answered(&HeaderMap::new());
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
-        pool.throttled(Some(Duration::from_secs(1)));
+        pool.throttled(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(1)));
         drop(pool.enter().await);
         let start = Instant::now();
         for _ in 0..27 {
@@ -396,6 +422,40 @@ mod tests {
             (0.9..1.1).contains(&took),
             "30 a second, and a little less: {took}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_overload_halves_the_rate_and_is_soon_forgotten() {
+        let pool = pool(4);
+        let second = Duration::from_secs(1);
+        tokio::time::sleep(second).await;
+        for _ in 0..1000 {
+            pool.answered(&HeaderMap::new());
+        }
+        pool.throttled(StatusCode::SERVICE_UNAVAILABLE, None);
+        let rate = |pool: &Pool| pool.lock().rate(Instant::now());
+        let seen = rate(&pool).expect("a rate");
+        assert!((440.0..460.0).contains(&seen), "{seen}");
+        tokio::time::sleep(second * 32).await;
+        let grown = rate(&pool).expect("a rate");
+        assert!(grown > 1900.0, "{grown}");
+        tokio::time::sleep(second * 1_000_000).await;
+        for _ in 0..100 {
+            drop(pool.enter().await);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_does_not_hold_up_the_others() {
+        let pool = pool(4);
+        let held = pool.enter().await.expect("a permit");
+        while pool.lock().limit.requests() > 1 {
+            held.took(BLOB, Duration::from_millis(10));
+        }
+        let start = Instant::now();
+        let others = futures::future::join_all((0..3).map(|_| pool.enter())).await;
+        assert!(others.iter().all(Result::is_ok));
+        assert_eq!(start.elapsed(), ALONE_PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -421,7 +481,7 @@ mod tests {
         let meter = Arc::clone(&pool.meter);
         let pool = pool.shown();
         let held = futures::future::join_all((0..4).map(|_| pool.enter())).await;
-        pool.throttled(Some(Duration::ZERO));
+        pool.throttled(StatusCode::TOO_MANY_REQUESTS, Some(Duration::ZERO));
         assert_eq!(meter.costs().concurrency_limit, 2);
         let mut held: Vec<_> = held
             .into_iter()

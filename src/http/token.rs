@@ -191,7 +191,7 @@ impl TokenService {
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let retry_after = classify::retry_after(response.headers());
             if matches!(status.as_u16(), 429 | 503) {
-                self.pool.throttled(retry_after);
+                self.pool.throttled(status, retry_after);
             }
             return Err(Failure {
                 retry_after,
