@@ -117,10 +117,11 @@ impl Limit {
         known.is_certain |= was_alone;
     }
 
-    /// By the median: single answers are late for any reason.
+    /// By the third quartile: single answers are late for any reason, and what is answered fast suffers
+    /// most from what is not.
     fn judge(&mut self) {
         self.loads.sort_by(f64::total_cmp);
-        let load = self.loads[WINDOW / 2];
+        let load = self.loads[WINDOW * 3 / 4];
         self.loads.clear();
         if load > 1.0 {
             self.fall((1.0 / load).clamp(0.5, 0.9));
