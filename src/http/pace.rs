@@ -26,9 +26,12 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// Timers are late by about this much, and what they are late is made up for.
 const LATENESS: Duration = Duration::from_millis(5);
 /// How much of the rate that a host was seen to take is asked of it from then on, and what that grows by
-/// each second.
+/// each second: faster after the first refusal that names no pause, for it says little.
 const SAFELY: f64 = 0.9;
 const GROWTH: f64 = 1.05;
+const GROWTH_AT_FIRST: f64 = 1.25;
+/// And what is left of it after one more refusal that names no pause.
+const LESS: f64 = 0.8;
 /// The lowest rate, in requests a second, that is concluded from refusals.
 const LOWEST_RATE: f64 = 0.2;
 /// How long somebody waits for a place before nobody is asked alone any more: a body that trickles may
@@ -66,6 +69,7 @@ struct State {
     /// Requests a second: what the caller allows, and what the host was seen to take by `since`.
     most_rate: Option<f64>,
     seen_rate: Option<f64>,
+    growth: f64,
     next: Instant,
     /// Since the last refusal, or else the beginning.
     since: Instant,
@@ -98,6 +102,7 @@ impl Pool {
                 unasked: FIRST_UNASKED,
                 most_rate: bounds.a_second,
                 seen_rate: None,
+                growth: GROWTH,
                 next: now,
                 since: now,
                 answers: 0,
@@ -168,12 +173,12 @@ impl Pool {
         let length = retry_after.unwrap_or(state.unasked);
         let is_over = state.until.is_none_or(|until| until <= now);
         let is_late = state.refused_at.is_none_or(|at| now >= at + TOGETHER);
+        if is_over && is_late {
+            state.refused(status, now, retry_after);
+            self.resize(&mut state);
+        }
         if is_over && retry_after.is_none() {
             state.unasked = (state.unasked * 2).min(LONGEST_UNASKED);
-        }
-        if is_over && is_late {
-            state.refused(status, now, length);
-            self.resize(&mut state);
         }
         let (earlier, until) = (state.until.unwrap_or(now).max(now), now + length);
         self.meter
@@ -259,16 +264,22 @@ impl State {
 
     /// Requests a second, as much as is allowed and is likely to be taken.
     fn rate(&self, now: Instant) -> Option<f64> {
+        let most = self.likely_rate(now).into_iter().chain(self.most_rate);
+        most.reduce(f64::min)
+    }
+
+    fn likely_rate(&self, now: Instant) -> Option<f64> {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
-        let grown = self.seen_rate.map(|rate| rate * GROWTH.powf(seconds));
-        grown.into_iter().chain(self.most_rate).reduce(f64::min)
+        let grown = |rate: f64| rate.max(LOWEST_RATE) * self.growth.powf(seconds);
+        self.seen_rate.map(grown)
     }
 
     /// A refusal tells what the host takes. 429 is about a quota: what it took since the last one, in the
-    /// time from then to the end of the pause that it asks for. 503 is about its load, or a restart: half
-    /// as much as until now.
-    fn refused(&mut self, status: StatusCode, now: Instant, pause: Duration) {
+    /// time from then to the end of the pause. 503 is about its load, or a restart: half as much as until
+    /// now. Who names no pause has no quota that begins anew after it, and a little less will do.
+    fn refused(&mut self, status: StatusCode, now: Instant, retry_after: Option<Duration>) {
         self.limit.refused();
+        let pause = retry_after.unwrap_or(self.unasked);
         let since = now - self.since;
         let time = match status {
             StatusCode::TOO_MANY_REQUESTS => since + pause,
@@ -276,7 +287,11 @@ impl State {
         };
         if self.answers > 0 && !time.is_zero() {
             let seen = SAFELY * f64::from(self.answers) / time.as_secs_f64();
-            self.seen_rate = Some(seen.max(LOWEST_RATE));
+            (self.seen_rate, self.growth) = match (retry_after, self.likely_rate(now)) {
+                (None, None) => (Some(seen), GROWTH_AT_FIRST),
+                (None, Some(rate)) => (Some(seen.max(rate * LESS)), GROWTH),
+                (Some(_), _) => (Some(seen), GROWTH),
+            };
         }
         self.refused_at = Some(now);
         self.since = now + pause;
@@ -422,6 +437,32 @@ mod tests {
             (0.9..1.1).contains(&took),
             "30 a second, and a little less: {took}"
         );
+    }
+
+    /// One that counts as nginx's `limit_req` does: 50 a second, and 20 at once.
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_names_no_pause_is_found() {
+        let pool = pool(8);
+        let start = Instant::now();
+        let (mut excess, mut last) = (0.0_f64, start);
+        let (mut taken, mut refused) = (0, 0);
+        while taken < 5000 {
+            drop(pool.enter().await);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            excess = (excess - 50.0 * last.elapsed().as_secs_f64()).max(0.0);
+            last = Instant::now();
+            if excess > 20.0 {
+                pool.throttled(StatusCode::TOO_MANY_REQUESTS, None);
+                refused += 1;
+            } else {
+                excess += 1.0;
+                taken += 1;
+                pool.answered(&HeaderMap::new());
+            }
+        }
+        let rate = f64::from(taken) / start.elapsed().as_secs_f64();
+        assert!(rate > 30.0, "{rate} of 50 a second");
+        assert!(refused < taken / 100, "{refused} of {taken}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! A proxy in front of the registry: TLS with a private authority, and a proxy that refuses some of it.
 
 use crate::support::assertions::{assert_intact, assert_unverified};
+use crate::support::bulk::{self, Push};
 use crate::support::images::{Content, Image};
 use crate::support::nginx::Nginx;
 use crate::support::probe::Probe;
@@ -120,6 +121,31 @@ fn filters_choose_repositories_and_tags() {
     let report = assert_intact(&probe.arg(registry.host()).run());
     assert_eq!(report.count("repositories/checked"), 2);
     assert_eq!(report.count("tags/checked"), 2);
+}
+
+/// nginx refuses with 503 unless it is told another status, and names no pause with either.
+#[test]
+fn a_front_that_limits_the_rate_is_swept_within_it() {
+    let registry = Registry::start();
+    let content = Content::index("limited");
+    let name = |number: usize| format!("team/r{number}");
+    let names: Vec<_> = (0..12).map(name).collect();
+    let pushes: Vec<_> = names
+        .iter()
+        .map(|name| Push::new(name, "v1", &content))
+        .collect();
+    bulk::push_all(&registry, &pushes);
+    for status in [429, 503] {
+        let limit = format!("limit_req zone=hundred burst=20 nodelay; limit_req_status {status};");
+        let front = Nginx::plain(&registry, &limit);
+        let outcome = Probe::once().arg("-vv").arg(front.host()).run();
+        let report = assert_intact(&outcome);
+        assert_eq!(report.count("tags/checked"), names.len());
+        let seen = |what: &str| outcome.stderr.matches(what).count();
+        let (refused, answered) = (seen(&format!("status={status}")), seen("status=2"));
+        assert!(refused > 0, "{answered} answers did not meet its limit");
+        assert!(refused * 20 < answered, "{refused} refused, {answered} not");
+    }
 }
 
 #[test]

@@ -139,6 +139,7 @@ http {{
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
   client_max_body_size 0;
+  limit_req_zone $server_port zone=hundred:64k rate=100r/s;
   server {{
     {listen}
     {locations}
