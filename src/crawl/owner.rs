@@ -14,7 +14,7 @@ use super::progress::WaitReason;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
 use super::visit::{Running, Seen, Visit};
-use super::walk::{Endpoint, Step, Walk};
+use super::walk::{Endpoint, Walk};
 use crate::model::{
     Counts, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
     Repository, Sweep, Tag,
@@ -191,10 +191,20 @@ impl<'a, R: Registry> Crawl<'a, R> {
         }
     }
 
-    /// The next question: of a repository that is open, or the tags of one that is waiting.
+    /// The next question. A repository that is slow leaves half of the places to the others.
     fn next(&mut self) -> Option<(usize, Visit)> {
-        for (number, walk) in self.walks.iter_mut().enumerate() {
-            let Some(walk) = walk else { continue };
+        let share = self.policy.concurrency.get().div_ceil(2);
+        let next = self.go_on(share).or_else(|| self.begin());
+        next.or_else(|| self.go_on(usize::MAX))
+    }
+
+    /// Of a repository that is open and has fewer than `most` questions under way.
+    fn go_on(&mut self, most: usize) -> Option<(usize, Visit)> {
+        let walks = self.walks.iter_mut().enumerate();
+        for (number, walk) in walks.filter_map(|(number, walk)| Some((number, walk.as_mut()?))) {
+            if walk.under_way >= most {
+                continue;
+            }
             let blobs_may_go =
                 self.blobs_seen >= PROBATION || self.running.blobs < BLOBS_ON_PROBATION;
             let Some(step) = walk.next(blobs_may_go) else {
@@ -202,30 +212,14 @@ impl<'a, R: Registry> Crawl<'a, R> {
             };
             walk.under_way += 1;
             let repository = walk.repository.clone();
-            let visit = match step {
-                Step::Resolve(id, tag) => Visit::Resolve {
-                    repository,
-                    id,
-                    tag,
-                },
-                Step::Manifest(id, digest) => Visit::Manifest {
-                    repository,
-                    id,
-                    digest,
-                },
-                Step::Blob(id, digest, size) => {
-                    let depth = self.reading.depth(&digest, size);
-                    Visit::Blob {
-                        repository,
-                        id,
-                        digest,
-                        size,
-                        depth,
-                    }
-                }
-            };
+            let visit = Visit::of(step, repository, &mut self.reading);
             return Some((number, visit));
         }
+        None
+    }
+
+    /// The tags of a repository that is waiting.
+    fn begin(&mut self) -> Option<(usize, Visit)> {
         let repository = self.waiting.pop_front()?;
         let mut walk = Walk::new(repository.clone(), self.policy.mode);
         walk.under_way = 1;

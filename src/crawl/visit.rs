@@ -7,7 +7,8 @@ use tokio::task::{Id, JoinSet};
 
 use super::judge::{self, Judged};
 use super::progress::Progress;
-use super::walk::{NodeId, TagId};
+use super::scrub::Reading;
+use super::walk::{NodeId, Step, TagId};
 use crate::model::{
     Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
 };
@@ -35,6 +36,31 @@ pub(super) enum Visit {
         size: Option<u64>,
         depth: Depth,
     },
+}
+
+impl Visit {
+    /// The question that a walk has next.
+    pub(super) fn of(step: Step, repository: Repository, reading: &mut Reading) -> Self {
+        match step {
+            Step::Resolve(id, tag) => Self::Resolve {
+                repository,
+                id,
+                tag,
+            },
+            Step::Manifest(id, digest) => Self::Manifest {
+                repository,
+                id,
+                digest,
+            },
+            Step::Blob(id, digest, size) => Self::Blob {
+                repository,
+                id,
+                depth: reading.depth(&digest, size),
+                digest,
+                size,
+            },
+        }
+    }
 }
 
 /// What a visit saw.

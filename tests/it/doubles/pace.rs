@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use registry_double::{Bearer, Double, Population, Registry, Reply, on, presets};
+use registry_double::{Bearer, Double, Population, Registry, Reply, Seen, on, presets};
 
 use super::probe::{Probe, details, told};
 
@@ -228,6 +228,33 @@ async fn no_more_in_a_second_than_agreed() {
         start.elapsed() >= least,
         "{requests} in {:?}",
         start.elapsed()
+    );
+}
+
+/// One repository whose answers take long, and three whose answers do not.
+#[tokio::test]
+async fn a_slow_repository_does_not_hold_up_the_others() {
+    let double = Double::start().await;
+    let population = Population {
+        repositories: 4,
+        tags: 6,
+        ..Population::default()
+    };
+    let slow = double.populate(population).remove(0);
+    let pause = Duration::from_millis(300);
+    double
+        .when(on::manifest().repository(&slow))
+        .edit(move |_, reply| reply.delayed(pause));
+    let sweep = Probe::of(&double).concurrency(4).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let requests = double.requests();
+    let is_slow = |seen: &&Seen| seen.path().contains(&slow);
+    let others = requests.iter().rposition(|seen| !is_slow(&seen));
+    let before = requests[..others.expect("some")].iter().filter(is_slow);
+    let (before, all) = (before.count(), requests.iter().filter(is_slow).count());
+    assert!(
+        before * 2 < all,
+        "{before} of {all} before the others' last"
     );
 }
 
