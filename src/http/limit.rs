@@ -1,5 +1,5 @@
 //! How many requests a host takes at a time, found by asking for more until it shows that it is too
-//! many: it refuses, it stays silent, or its answers take twice as long as when nobody else asks.
+//! many: it refuses, it stays silent, or its answers take much longer than when nobody else asks.
 //!
 //! Pure: what happened goes in, a number comes out.
 
@@ -17,8 +17,12 @@ const WINDOW: usize = 32;
 const FIRST_ALONE: u32 = 64;
 const LATER_ALONE: u32 = 1024;
 const ALONE: u32 = 8;
-/// How many times as long as alone an answer may take before that is called too much.
-const PATIENCE: f64 = 2.0;
+/// How many times as long as alone answers may take before that is called too much.
+const PATIENCE: f64 = 1.75;
+/// Single answers are late for any reason: none counts for more than this many times what is too much.
+const LATEST: f64 = 2.0;
+/// How much of what is known of a time alone each new one replaces.
+const NEW: f64 = 0.125;
 /// Below this part of what is too much there is room for more.
 const ROOM: f64 = 0.75;
 /// Differences of this many seconds are this machine's as well as the registry's.
@@ -90,7 +94,8 @@ impl Limit {
             self.rise(1.0 / self.now);
         }
         let alone = self.alone.get(&sort).map_or(took, |alone| alone.seconds);
-        self.loads.push(took / (PATIENCE * alone + NOISE));
+        let load = took / (PATIENCE * alone + NOISE);
+        self.loads.push(load.min(LATEST));
         if self.loads.len() == WINDOW {
             self.judge();
         }
@@ -109,7 +114,7 @@ impl Limit {
             is_certain: was_alone,
         });
         known.seconds = match (known.is_certain, was_alone) {
-            (true, true) => known.seconds * 0.75 + took * 0.25,
+            (true, true) => known.seconds + (took - known.seconds) * NEW,
             (true, false) => known.seconds,
             (false, true) => took,
             (false, false) => known.seconds.min(took),
@@ -117,11 +122,10 @@ impl Limit {
         known.is_certain |= was_alone;
     }
 
-    /// By the third quartile: single answers are late for any reason, and what is answered fast suffers
-    /// most from what is not.
+    /// By the mean: where some answers are slow and others fast by nature, they are so alone, too.
     fn judge(&mut self) {
-        self.loads.sort_by(f64::total_cmp);
-        let load = self.loads[WINDOW * 3 / 4];
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let load = self.loads.iter().sum::<f64>() / WINDOW as f64;
         self.loads.clear();
         if load > 1.0 {
             self.fall((1.0 / load).clamp(0.5, 0.9));
@@ -199,6 +203,23 @@ mod tests {
             let mean = sum / course.len();
             // Twice as long as alone is what twice as many as it has servers make.
             assert!((servers..=servers * 2).contains(&mean), "{servers}: {mean}");
+        }
+    }
+
+    #[test]
+    fn what_is_slow_by_nature_is_no_sign_of_too_much() {
+        let mut limit = Limit::new(8);
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut answer = |slow: f64| {
+            let took = if random.f64() < slow { 300 } else { 1 };
+            let is_alone = limit.requests() == 1;
+            limit.took(BLOB, Duration::from_millis(took), is_alone);
+            limit.requests()
+        };
+        for slow in [0.0, 0.5, 1.0, 0.1] {
+            let course: Vec<_> = (0..2000).map(|_| answer(slow)).collect();
+            let full = course.iter().filter(|&&requests| requests >= 4).count();
+            assert!(full > 1000, "{slow}: {full} of 2000");
         }
     }
 
