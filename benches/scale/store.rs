@@ -13,6 +13,7 @@ use std::process::Stdio;
 use registry_probe::model::Digest;
 use tempfile::TempDir;
 
+use super::run::Holds;
 use super::support::process::{Server, free_port, tool, wait_until};
 
 /// Longer than what the probe reads whole at any depth.
@@ -31,25 +32,31 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    pub(crate) fn images(self) -> usize {
+    fn images(self) -> usize {
         self.repositories * self.tags
     }
 
-    pub(crate) fn all_blobs(self) -> usize {
-        self.repositories * (self.tags * self.blobs + self.shared)
+    /// What a sweep has to find.
+    pub(crate) fn holds(self) -> Holds {
+        Holds {
+            repositories: self.repositories,
+            tags: self.images(),
+            manifests: self.images(),
+            blobs: self.repositories * (self.tags * self.blobs + self.shared),
+        }
     }
 }
 
 /// The files of a registry, and the server in front of them.
 #[derive(Debug)]
 pub(crate) struct Static {
-    server: Server,
+    _server: Server,
     _directory: TempDir,
     port: u16,
 }
 
 /// What there is to ask for, as paths.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
     pub(crate) tags: Vec<String>,
     pub(crate) manifests: Vec<String>,
@@ -91,7 +98,7 @@ impl Static {
         }
         let (server, port) = serve(root);
         Self {
-            server,
+            _server: server,
             _directory: directory,
             port,
         }
@@ -124,7 +131,7 @@ impl Static {
         std::os::unix::fs::symlink(layer, blobs.join(digest)).expect("a link");
         let (server, port) = serve(root);
         Self {
-            server,
+            _server: server,
             _directory: directory,
             port,
         }
@@ -132,11 +139,6 @@ impl Static {
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Its process.
-    pub(crate) fn server(&self) -> u32 {
-        self.server.id()
     }
 }
 
