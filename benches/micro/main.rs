@@ -14,8 +14,8 @@ use memory::Memory;
 use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
 use registry_probe::model::{
-    Access, Bracket, Counts, Defect, Depth, Digest, Document, Evidence, Finding, Kind, Listed, Mode,
-    Nearby, Reason, Record, Reference, Repository, RepositoryResult, Sweep, Verdict,
+    Access, Bracket, Counts, Defect, Depth, Digest, Document, Evidence, Finding, Kind, Listed,
+    Mode, Nearby, Reason, Record, Reference, Repository, RepositoryResult, Sweep, Verdict,
 };
 use registry_probe::registry::{Answer, Registry};
 use registry_probe::report::{json, metrics};

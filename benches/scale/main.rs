@@ -8,7 +8,6 @@
 mod processor;
 mod race;
 mod run;
-mod store;
 #[path = "../../tests/real/support/mod.rs"]
 #[expect(dead_code, reason = "the tests on real servers use the rest of it")]
 mod support;
@@ -17,8 +16,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use race::Course;
-use run::{Cost, median};
-use store::{Paths, Size, Static};
+use run::{Cost, median, number};
+use support::many::{Paths, Size, Static};
 use support::registry::Registry;
 
 /// How often each is run, unless `ROUNDS` says otherwise.
@@ -75,8 +74,7 @@ fn races(parts: &[&str]) {
     }
 }
 
-const HEADS: &str =
-    "| repositories | tags | blobs | of them shared | time | peak memory |\n|--:|--:|--:|--:|--:|--:|";
+const HEADS: &str = "| repositories | tags | blobs | of them shared | time | peak memory |\n|--:|--:|--:|--:|--:|--:|";
 
 /// Peak memory for 10,000 repositories with 100,000 blobs and with ten times as many, be they of many
 /// images or shared by few.
@@ -116,7 +114,7 @@ fn holding(size: Size) {
         holds.blobs,
         size.repositories * size.shared,
         cost.elapsed,
-        cost.peak_kib as f64 / 1024.0
+        number(cost.peak_kib) / 1024.0
     ));
 }
 
@@ -157,7 +155,7 @@ fn scrub() {
         sum.push(large.shell("sha256sum \"$1\""));
         fetch.push(large.shell("curl --silent --fail --output /dev/null \"$0\""));
     }
-    let rate = |runs: &[Cost]| run::LARGE as f64 / median(runs, |cost| cost.elapsed) / 1e6;
+    let rate = |runs: &[Cost]| number(run::LARGE_MB) / median(runs, |cost| cost.elapsed);
     let peak = probe
         .iter()
         .map(|cost| cost.peak_kib)
@@ -166,9 +164,9 @@ fn scrub() {
     say(&format!(
         "Full read of {:.1} GB: probe {:.0} MB/s (peak {:.0} MiB), curl | sha256sum {:.0} MB/s, sha256sum alone \
          {:.0} MB/s, curl alone {:.0} MB/s.\n",
-        run::LARGE as f64 / 1e9,
+        number(run::LARGE_MB) / 1e3,
         rate(&probe),
-        peak as f64 / 1024.0,
+        number(peak) / 1024.0,
         rate(&curl),
         rate(&sum),
         rate(&fetch)

@@ -10,11 +10,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::run::{self, Cost, Holds, measure, median};
+use super::run::{self, Cost, measure, median, number};
 use super::say;
-use super::store::{Paths, Size, Static};
 use super::support::bulk::{self, Inventory, Push};
 use super::support::images::{Content, Image, Layer};
+use super::support::many::{Holds, Paths, Size, Static};
 use super::support::process::tool;
 use super::support::registry::Registry;
 
@@ -46,8 +46,8 @@ impl Lists {
     fn new(base: &str, paths: &Paths) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let list = |name, is_head, is_range, paths: &[String]| {
-            let lines: String = paths.iter().map(|path| format!("{base}{path}\n")).collect();
-            fs::write(directory.path().join(name), lines).expect("a file");
+            let lines: Vec<_> = paths.iter().map(|path| format!("{base}{path}")).collect();
+            fs::write(directory.path().join(name), lines.join("\n")).expect("a file");
             let count = paths.len();
             List {
                 name,
@@ -155,11 +155,11 @@ struct Runner {
 
 impl Runner {
     fn rate(&self) -> f64 {
-        self.requests as f64 / median(&self.turns, |cost| cost.elapsed)
+        number(self.requests) / median(&self.turns, |cost| cost.elapsed)
     }
 
     fn micros(&self, of: impl Fn(&Cost) -> f64) -> f64 {
-        median(&self.turns, of) * 1e6 / self.requests as f64
+        median(&self.turns, of) * 1e6 / number(self.requests)
     }
 }
 
@@ -182,7 +182,8 @@ impl Course {
             bulk::push_all(registry, &pushes);
             let all = Inventory::of(&pushes);
             let path = |kind: &'static str, names: &BTreeSet<(&str, &str)>| -> Vec<String> {
-                let path = |(repository, name): &(&str, &str)| format!("/v2/{repository}/{kind}/{name}");
+                let path =
+                    |(repository, name): &(&str, &str)| format!("/v2/{repository}/{kind}/{name}");
                 names.iter().map(path).collect()
             };
             paths.tags.extend(path("manifests", &all.tags));
@@ -250,12 +251,13 @@ impl Course {
 
     /// The probe against the shell job, in turns.
     pub(crate) fn against_the_shell_job(&self, rounds: usize) {
+        let objects = self.holds.tags + self.holds.manifests + self.holds.blobs;
         let (mut shell, mut tail, mut head) = (Vec::new(), Vec::new(), Vec::new());
         let mut checked = 0;
         for _ in 0..rounds {
-            let (cost, objects) = self.shell_job();
+            let (cost, looked_at) = self.shell_job();
             shell.push(cost);
-            checked = objects;
+            checked = looked_at;
             tail.push(run::sweep(&self.url, self.holds, AT_A_TIME, "tail").0);
             head.push(run::sweep(&self.url, self.holds, AT_A_TIME, "head").0);
         }
@@ -263,12 +265,13 @@ impl Course {
             "| {} | objects | seconds | objects a second | times the shell job's |\n|---|--:|--:|--:|--:|",
             self.name
         ));
-        let rate = |turns: &[Cost], objects: usize| objects as f64 / median(turns, |cost| cost.elapsed);
+        let rate =
+            |turns: &[Cost], objects: usize| number(objects) / median(turns, |cost| cost.elapsed);
         let baseline = rate(&shell, checked);
         let rows = [
             ("shell job", &shell, checked),
-            ("probe, tail", &tail, self.holds.objects()),
-            ("probe, head", &head, self.holds.objects()),
+            ("probe, tail", &tail, objects),
+            ("probe, head", &head, objects),
         ];
         for (name, turns, objects) in rows {
             say(&format!(
@@ -290,7 +293,9 @@ impl Course {
         let text = String::from_utf8_lossy(&output).into_owned();
         assert!(text.contains("failures=0"), "{text}");
         let number = |name: &str| -> usize {
-            let mut pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
+            let mut pairs = text
+                .split_whitespace()
+                .filter_map(|word| word.split_once('='));
             let value = pairs.find(|(key, _)| *key == name).map(|(_, value)| value);
             value.and_then(|value| value.parse().ok()).expect("a count")
         };

@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-
 use super::processor::Spent;
-use super::store::Static;
+use super::support::many::{Holds, Static};
+use super::support::peak::run_watched;
 use super::support::process::{run, tool};
 use super::support::report::Report;
 use super::support::service::Service;
 
-/// The blob that is read in full.
-pub(crate) const LARGE: u64 = 5_000_000_000;
+/// The length, in MB, of the blob that is read in full.
+pub(crate) const LARGE_MB: u32 = 5_000;
+const LARGE: u64 = LARGE_MB as u64 * 1_000_000;
 
 /// What a run took: seconds, and the most memory that it had.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,20 +26,9 @@ pub(crate) struct Cost {
     pub(crate) peak_kib: u64,
 }
 
-/// How many objects a registry promises, each counted once in a repository.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Holds {
-    pub(crate) repositories: usize,
-    pub(crate) tags: usize,
-    pub(crate) manifests: usize,
-    pub(crate) blobs: usize,
-}
-
-impl Holds {
-    /// Those that a sweep checks.
-    pub(crate) fn objects(self) -> usize {
-        self.tags + self.manifests + self.blobs
-    }
+/// A count, to calculate with.
+pub(crate) fn number(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().ok().expect("not so many"))
 }
 
 pub(crate) fn median(runs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
@@ -49,17 +39,9 @@ pub(crate) fn median(runs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
 
 /// Runs a command to its end; gives what it wrote to standard output, too.
 pub(crate) fn measure(command: &mut Command) -> (Cost, Vec<u8>) {
-    let output = tempfile::NamedTempFile::new().expect("a file");
-    let before = Spent::so_far();
-    let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(output.reopen().expect("a file"))
-        .spawn()
-        .expect("the program can be started");
-    let (peak_kib, is_well) = watch(&mut child);
+    let (before, start) = (Spent::so_far(), Instant::now());
+    let (peak_kib, output) = run_watched(command);
     let elapsed = start.elapsed().as_secs_f64();
-    assert!(is_well, "{command:?}");
     let spent = Spent::since(before);
     let cost = Cost {
         elapsed,
@@ -67,23 +49,7 @@ pub(crate) fn measure(command: &mut Command) -> (Cost, Vec<u8>) {
         server: spent.servers.as_secs_f64(),
         peak_kib,
     };
-    (cost, fs::read(output.path()).expect("its output"))
-}
-
-/// Waits for the end of a program, and looks at its memory meanwhile.
-fn watch(child: &mut Child) -> (u64, bool) {
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-        peak = peak.max(kib.unwrap_or_default());
-        if let Some(status) = child.try_wait().expect("a child can be asked") {
-            return (peak, status.success());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    (cost, output)
 }
 
 /// A sweep of everything, which must find everything.
@@ -94,18 +60,14 @@ pub(crate) fn sweep(url: &str, holds: Holds, at_a_time: &str, depth: &str) -> (C
     let (cost, output) = measure(&mut command);
     let json = serde_json::from_slice(&output).expect("a report in JSON");
     let report = Report { json };
-    let seen = Holds {
-        repositories: report.count("repositories/checked"),
-        tags: report.count("tags/checked"),
-        manifests: report.count("indexes") + report.count("manifests"),
-        blobs: report.count("blobs"),
-    };
-    assert_eq!(seen, holds);
+    assert_eq!(Holds::checked(&report), holds);
     (cost, report.count("requests"))
 }
 
-fn probe() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
+/// The probe without anything of the caller's environment: as it is shipped, if `benches/run.sh` built it.
+pub(crate) fn probe() -> Command {
+    let shipped = std::env::var_os("PROBE");
+    let mut command = Command::new(shipped.unwrap_or_else(|| env!("CARGO_BIN_EXE_probe").into()));
     command.env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }

@@ -13,11 +13,32 @@ use std::process::Stdio;
 use registry_probe::model::Digest;
 use tempfile::TempDir;
 
-use super::run::Holds;
-use super::support::process::{Server, free_port, tool, wait_until};
+use super::process::{Server, free_port, tool, wait_until};
+use super::report::Report;
 
 /// Longer than what the probe reads whole at any depth.
-pub(crate) const BLOB: u64 = 20_000;
+const BLOB: u16 = 20_000;
+
+/// How many objects a registry promises, each counted once in a repository.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Holds {
+    pub(crate) repositories: usize,
+    pub(crate) tags: usize,
+    pub(crate) manifests: usize,
+    pub(crate) blobs: usize,
+}
+
+impl Holds {
+    /// What a report says that was checked.
+    pub(crate) fn checked(report: &Report) -> Self {
+        Self {
+            repositories: report.count("repositories/checked"),
+            tags: report.count("tags/checked"),
+            manifests: report.count("indexes") + report.count("manifests"),
+            blobs: report.count("blobs"),
+        }
+    }
+}
 
 /// How much there is.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +96,7 @@ impl Static {
             let folder = root.join("manifests").join(format!("{first:02x}"));
             fs::create_dir(folder).expect("a folder");
         }
-        fs::write(root.join("blob"), vec![7; BLOB as usize]).expect("a file");
+        fs::write(root.join("blob"), vec![7; usize::from(BLOB)]).expect("a file");
         let names: Vec<_> = (0..size.repositories)
             .map(|number| format!("r{number:06}"))
             .collect();
