@@ -49,7 +49,7 @@ update: ## Rewrite what is generated: the help in README.md, the snapshots of re
 	UPDATE=1 INSTA_UPDATE=always $(CARGO) test --lib --test it
 
 .PHONY: bench
-bench: ## Race the probe against the shell job that it replaces, on a real registry
+bench: ## Race the probe against the shell job that it replaces and against load generators
 	benches/run.sh
 
 .PHONY: campaign

@@ -4,8 +4,10 @@
 //! Prints tables, and asserts that everything was checked, and never how fast. `benches/README.md` tells
 //! what is measured.
 
+#[path = "../sweep/processor.rs"]
+mod processor;
+mod race;
 mod run;
-mod store;
 #[path = "../../tests/real/support/mod.rs"]
 #[expect(dead_code, reason = "the tests on real servers use the rest of it")]
 mod support;
@@ -13,92 +15,77 @@ mod support;
 use std::io::Write as _;
 use std::path::Path;
 
-use run::{Cost, Loads, median};
-use store::{Paths, Size, Static};
+use race::Course;
+use run::{Cost, median, number};
+use support::many::{Paths, Size, Static};
+use support::registry::Registry;
 
-/// How often each of the two is run, unless `ROUNDS` says otherwise.
+/// How often each is run, unless `ROUNDS` says otherwise.
 const ROUNDS: usize = 5;
-const AT_A_TIME: &str = "8";
+/// What there is to measure; `SCALE` picks.
+const PARTS: [&str; 6] = ["race", "shell", "memory", "tags", "page", "scrub"];
 
 fn main() {
     // `cargo test --all-targets` starts benchmarks, too, to see whether they can be started.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let wanted =
-        std::env::var("SCALE").unwrap_or_else(|_| "race,memory,tags,page,scrub".to_owned());
-    for part in wanted.split(',') {
-        match part {
-            "race" => race(),
-            "memory" => memory(&[1]),
-            "million" => memory(&[1, 10]),
-            "tags" => tags(),
-            "page" => page(),
-            "scrub" => scrub(),
-            _ => {
-                panic!("SCALE names race, memory, million, tags, page and scrub, and not `{part}`")
-            }
+    let wanted = std::env::var("SCALE").unwrap_or_else(|_| PARTS.join(","));
+    let parts: Vec<_> = wanted.split(',').collect();
+    let unknown = parts.iter().find(|part| !PARTS.contains(part));
+    assert!(unknown.is_none(), "SCALE names some of {PARTS:?}");
+    races(&parts);
+    let run = |part, run: fn()| {
+        if parts.contains(&part) {
+            run();
         }
-    }
+    };
+    run("memory", memory);
+    run("tags", tags);
+    run("page", page);
+    run("scrub", scrub);
 }
 
 fn rounds() -> usize {
     std::env::var("ROUNDS").map_or(ROUNDS, |text| text.parse().expect("ROUNDS is a number"))
 }
 
-/// The probe against a load generator that asks for the same things.
-fn race() {
-    let size = Size {
-        repositories: 200,
+/// The probe against load generators, and against the shell job.
+fn races(parts: &[&str]) {
+    let size = |repositories| Size {
+        repositories,
         tags: 5,
         blobs: 10,
         shared: 0,
     };
-    let mut paths = Paths::default();
-    let registry = Static::start(size, Some(&mut paths));
-    let loads = Loads::new(&registry.url(), &paths);
-    let requests = 2 + size.repositories + 2 * size.images() + 2 * size.all_blobs();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..rounds() {
-        theirs.push(loads.run(registry.server(), AT_A_TIME));
-        let report = run::sweep(&registry, size, AT_A_TIME, "tail");
-        ours.push(report);
+    if parts.contains(&"race") {
+        let mut paths = Paths::default();
+        let registry = Static::start(size(400), Some(&mut paths));
+        Course::of_files(&registry, size(400), &paths).against_generators(rounds());
+        let registry = Registry::start();
+        Course::of_distribution(&registry, 40).against_generators(rounds());
     }
-    let row = |name: &str, runs: &[Cost], requests: usize| {
-        let micros = |seconds: f64| seconds * 1e6 / requests as f64;
-        let elapsed = median(runs, |cost| cost.elapsed);
-        say(&format!(
-            "| {name} | {requests} | {:.0} | {:.0} µs | {:.0} µs |",
-            requests as f64 / elapsed,
-            micros(median(runs, |cost| cost.processor)),
-            micros(median(runs, |cost| cost.server)),
-        ));
-    };
-    say(
-        "| static registry (nginx) | requests | a second | client's CPU, each | server's CPU, each |",
-    );
-    say("|---|--:|--:|--:|--:|");
-    row("h2load", &theirs, loads.requests);
-    row("probe, tail", &ours, requests);
-    let rate = |runs: &[Cost], requests: usize| requests as f64 / median(runs, |cost| cost.elapsed);
-    let cpu =
-        |runs: &[Cost], requests: usize| median(runs, |cost| cost.processor) / requests as f64;
-    say(&format!(
-        "\nThe probe's rate is {:.2} of h2load's, its CPU time per request {:.2} times as much.\n",
-        rate(&ours, requests) / rate(&theirs, loads.requests),
-        cpu(&ours, requests) / cpu(&theirs, loads.requests),
-    ));
+    if parts.contains(&"shell") {
+        let registry = Static::start(size(100), None);
+        let course = Course::of_files(&registry, size(100), &Paths::default());
+        course.against_the_shell_job(rounds());
+        let registry = Registry::start();
+        Course::of_distribution(&registry, 40).against_the_shell_job(rounds());
+    }
 }
 
-/// Peak memory for 10,000 repositories with 10 blobs in each image, and some numbers of images.
-fn memory(tags: &[usize]) {
-    say("| repositories | tags | blobs | time | peak memory |\n|--:|--:|--:|--:|--:|");
-    for &tags in tags {
+const HEADS: &str = "| repositories | tags | blobs | of them shared | time | peak memory |\n|--:|--:|--:|--:|--:|--:|";
+
+/// Peak memory for 10,000 repositories with 100,000 blobs and with ten times as many, be they of many
+/// images or shared by few.
+fn memory() {
+    say(HEADS);
+    for (tags, blobs, shared) in [(1, 10, 0), (10, 10, 0), (5, 2, 90)] {
         holding(Size {
             repositories: 10_000,
             tags,
-            blobs: 10,
-            shared: 0,
+            blobs,
+            shared,
         });
     }
     say("");
@@ -106,7 +93,7 @@ fn memory(tags: &[usize]) {
 
 /// Peak memory for one repository with very many tags, each an image with a layer of its own.
 fn tags() {
-    say("| repositories | tags | blobs | time | peak memory |\n|--:|--:|--:|--:|--:|");
+    say(HEADS);
     holding(Size {
         repositories: 1,
         tags: 200_000,
@@ -118,14 +105,16 @@ fn tags() {
 
 fn holding(size: Size) {
     let registry = Static::start(size, None);
-    let cost = run::sweep(&registry, size, AT_A_TIME, "head");
+    let holds = size.holds();
+    let (cost, _) = run::sweep(&registry.url(), holds, "8", "head");
     say(&format!(
-        "| {} | {} | {} | {:.0} s | {:.0} MiB |",
-        size.repositories,
-        size.images(),
-        size.all_blobs(),
+        "| {} | {} | {} | {} | {:.0} s | {:.0} MiB |",
+        holds.repositories,
+        holds.tags,
+        holds.blobs,
+        size.repositories * size.shared,
         cost.elapsed,
-        cost.peak_kib as f64 / 1024.0
+        number(cost.peak_kib) / 1024.0
     ));
 }
 
@@ -166,7 +155,7 @@ fn scrub() {
         sum.push(large.shell("sha256sum \"$1\""));
         fetch.push(large.shell("curl --silent --fail --output /dev/null \"$0\""));
     }
-    let rate = |runs: &[Cost]| run::LARGE as f64 / median(runs, |cost| cost.elapsed) / 1e6;
+    let rate = |runs: &[Cost]| number(run::LARGE_MB) / median(runs, |cost| cost.elapsed);
     let peak = probe
         .iter()
         .map(|cost| cost.peak_kib)
@@ -175,9 +164,9 @@ fn scrub() {
     say(&format!(
         "Full read of {:.1} GB: probe {:.0} MB/s (peak {:.0} MiB), curl | sha256sum {:.0} MB/s, sha256sum alone \
          {:.0} MB/s, curl alone {:.0} MB/s.\n",
-        run::LARGE as f64 / 1e9,
+        number(run::LARGE_MB) / 1e3,
         rate(&probe),
-        peak as f64 / 1024.0,
+        number(peak) / 1024.0,
         rate(&curl),
         rate(&sum),
         rate(&fetch)

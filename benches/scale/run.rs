@@ -2,29 +2,33 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use super::store::{BLOB, Paths, Size, Static};
+use super::processor::Spent;
+use super::support::many::{Holds, Static};
+use super::support::peak::run_watched;
 use super::support::process::{run, tool};
 use super::support::report::Report;
 use super::support::service::Service;
 
-/// What `/proc` counts processor time in, on every architecture.
-const TICKS_A_SECOND: f64 = 100.0;
-/// The blob that is read in full.
-pub(crate) const LARGE: u64 = 5_000_000_000;
+/// The length, in MB, of the blob that is read in full.
+pub(crate) const LARGE_MB: u32 = 5_000;
+const LARGE: u64 = LARGE_MB as u64 * 1_000_000;
 
 /// What a run took: seconds, and the most memory that it had.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     pub(crate) elapsed: f64,
-    /// Of the program and of the server that it asked.
+    /// On the processors: the program, and the servers.
     pub(crate) processor: f64,
     pub(crate) server: f64,
     pub(crate) peak_kib: u64,
+}
+
+/// A count, to calculate with.
+pub(crate) fn number(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().ok().expect("not so many"))
 }
 
 pub(crate) fn median(runs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
@@ -34,153 +38,38 @@ pub(crate) fn median(runs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
 }
 
 /// Runs a command to its end; gives what it wrote to standard output, too.
-fn measure(command: &mut Command, server: u32) -> (Cost, Vec<u8>) {
-    let output = tempfile::NamedTempFile::new().expect("a file");
-    let before = (reaped(), own(server));
-    let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(output.reopen().expect("a file"))
-        .spawn()
-        .expect("the program can be started");
-    let (peak_kib, is_well) = watch(&mut child);
+pub(crate) fn measure(command: &mut Command) -> (Cost, Vec<u8>) {
+    let (before, start) = (Spent::so_far(), Instant::now());
+    let (peak_kib, output) = run_watched(command);
     let elapsed = start.elapsed().as_secs_f64();
-    assert!(is_well, "{command:?}");
+    let spent = Spent::since(before);
     let cost = Cost {
         elapsed,
-        processor: reaped() - before.0,
-        server: own(server) - before.1,
+        processor: spent.clients.as_secs_f64(),
+        server: spent.servers.as_secs_f64(),
         peak_kib,
     };
-    (cost, fs::read(output.path()).expect("its output"))
-}
-
-/// Waits for the end of a program, and looks at its memory meanwhile.
-fn watch(child: &mut Child) -> (u64, bool) {
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-        peak = peak.max(kib.unwrap_or_default());
-        if let Some(status) = child.try_wait().expect("a child can be asked") {
-            return (peak, status.success());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Seconds of processor that children took which have ended, and that a process took so far.
-fn reaped() -> f64 {
-    ticks("self", [13, 14])
-}
-
-fn own(process: u32) -> f64 {
-    ticks(&process.to_string(), [11, 12])
-}
-
-/// Fields of `/proc/PID/stat`, counted from the one after the name, which is in brackets.
-fn ticks(process: &str, fields: [usize; 2]) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let (_, rest) = text.rsplit_once(')').unwrap_or_default();
-    let all: Vec<_> = rest.split_whitespace().collect();
-    let ticks = |field: usize| {
-        all.get(field)
-            .and_then(|text| text.parse::<f64>().ok())
-            .unwrap_or_default()
-    };
-    fields.map(ticks).iter().sum::<f64>() / TICKS_A_SECOND
+    (cost, output)
 }
 
 /// A sweep of everything, which must find everything.
-pub(crate) fn sweep(registry: &Static, size: Size, at_a_time: &str, depth: &str) -> Cost {
+pub(crate) fn sweep(url: &str, holds: Holds, at_a_time: &str, depth: &str) -> (Cost, usize) {
     let mut command = probe();
     command.args(["--once", "--output", "json", "--quiet", "--depth", depth]);
-    command
-        .args(["--concurrency", at_a_time])
-        .arg(registry.url());
-    let (cost, output) = measure(&mut command, registry.server());
+    command.args(["--concurrency", at_a_time, url]);
+    let (cost, output) = measure(&mut command);
     let json = serde_json::from_slice(&output).expect("a report in JSON");
     let report = Report { json };
-    assert_eq!(report.count("repositories/checked"), size.repositories);
-    assert_eq!(report.count("tags/checked"), size.images());
-    assert_eq!(report.count("blobs"), size.all_blobs());
-    cost
+    assert_eq!(Holds::checked(&report), holds);
+    (cost, report.count("requests"))
 }
 
-fn probe() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
+/// The probe without anything of the caller's environment: as it is shipped, if `benches/run.sh` built it.
+pub(crate) fn probe() -> Command {
+    let shipped = std::env::var_os("PROBE");
+    let mut command = Command::new(shipped.unwrap_or_else(|| env!("CARGO_BIN_EXE_probe").into()));
     command.env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
     command
-}
-
-/// What the load generator asks for: what the probe does, less the lists.
-#[derive(Debug)]
-pub(crate) struct Loads {
-    directory: TempDir,
-    base: String,
-    /// Lists of addresses: the name, whether by HEAD, whether the last byte only, and how many.
-    lists: Vec<(&'static str, bool, bool, usize)>,
-    pub(crate) requests: usize,
-}
-
-impl Loads {
-    pub(crate) fn new(base: &str, paths: &Paths) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let lists = [
-            ("tags", true, false, &paths.tags),
-            ("manifests", false, false, &paths.manifests),
-            ("heads", true, false, &paths.blobs),
-            ("ranges", false, true, &paths.blobs),
-        ];
-        let write = |(name, head, range, list): (&'static str, bool, bool, &Vec<String>)| {
-            let lines: String = list.iter().map(|path| format!("{base}{path}\n")).collect();
-            fs::write(directory.path().join(name), lines).expect("a file");
-            (name, head, range, list.len())
-        };
-        let lists: Vec<_> = lists.map(write).into();
-        let requests = lists.iter().map(|list| list.3).sum();
-        Self {
-            directory,
-            base: base.to_owned(),
-            lists,
-            requests,
-        }
-    }
-
-    /// One list after the other.
-    pub(crate) fn run(&self, server: u32, at_a_time: &str) -> Cost {
-        let mut sum = Cost::default();
-        for &(name, head, range, count) in &self.lists {
-            let mut command = tool("h2load");
-            command.args(["--h1", "--threads=1", "--max-concurrent-streams=1"]);
-            command.arg(format!("--clients={at_a_time}"));
-            command.arg(format!("--requests={count}"));
-            command.arg(format!(
-                "--input-file={}",
-                self.directory.path().join(name).display()
-            ));
-            if head {
-                command.arg("--header=:method: HEAD");
-            }
-            if range {
-                command.arg(format!("--header=range: bytes={0}-{0}", BLOB - 1));
-            }
-            let (cost, output) = measure(&mut command, server);
-            let text = String::from_utf8_lossy(&output);
-            assert!(
-                text.contains(&format!("{count} succeeded")),
-                "{}: {text}",
-                self.base
-            );
-            assert!(text.contains(&format!("{count} 2xx")), "{text}");
-            sum.elapsed += cost.elapsed;
-            sum.processor += cost.processor;
-            sum.server += cost.server;
-        }
-        sum
-    }
 }
 
 /// Seconds that scrapes took, one by one, and the length of one.
@@ -251,7 +140,7 @@ impl Large {
         let mut command = probe();
         command.args(["--once", "--output", "json", "--quiet", "--depth", "digest"]);
         command.arg(self.registry.url());
-        let (cost, output) = measure(&mut command, self.registry.server());
+        let (cost, output) = measure(&mut command);
         let json = serde_json::from_slice(&output).expect("a report in JSON");
         let report = Report { json };
         assert!(report.count("scrubbed_bytes") as u64 > LARGE);
@@ -266,6 +155,6 @@ impl Large {
             .args(["-o", "pipefail", "-c", script])
             .arg(url)
             .arg(&self.layer);
-        measure(&mut command, self.registry.server()).0
+        measure(&mut command).0
     }
 }

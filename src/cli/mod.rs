@@ -53,7 +53,7 @@ pub fn main() -> Exit {
     let screen = Screen::new(shows_progress(&typed.cli, &job, &around));
     let is_colored = uses_color(&around, std::io::stderr().is_terminal());
     log_to_stderr(&typed.cli, &job, &screen, is_colored);
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime(&job) {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
@@ -76,6 +76,18 @@ pub fn main() -> Exit {
         Job::Complete(shell) => generated::completions(shell),
         Job::Manual(folder) => generated::manual(&folder),
     }
+}
+
+/// One thread for what ends: nearly all of a sweep is waiting for answers, and to wake another thread for
+/// each of them costs more than to take it in. The service answers its own clients besides.
+fn runtime(job: &Job) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match job {
+        Job::Sweep(settings) if settings.service.is_some() => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 /// Without the value, which has been seen by enough.

@@ -8,6 +8,7 @@
 mod confirm;
 mod control;
 mod judge;
+mod known;
 mod ledger;
 mod nearby;
 mod obstacles;

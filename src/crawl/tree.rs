@@ -126,7 +126,8 @@ impl Tree<'_> {
 
     /// Notes what came of an object, and adds what it promises.
     fn look_up(&mut self, endpoint: Endpoint, digest: &Digest, node: &mut Node) {
-        let Some(&id) = self.walk.by_key.get(&(endpoint, digest.clone())) else {
+        let known = self.walk.known.find(&self.walk.nodes, endpoint, digest);
+        let Some(id) = known else {
             let detail = "the indexes above it are nested too deep to be followed";
             node.state = State::Unverified(Obstacle::new(ObstacleReason::TooLarge, detail));
             return;

@@ -2,9 +2,10 @@
 //!
 //! It lives while its repository is walked; `settle` says what it comes to in the end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::judge::{self, Judged};
+use super::known::Known;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::tally::Tally;
@@ -113,7 +114,7 @@ pub(super) struct Walk {
     /// What documents promised so far.
     promises: Promises,
     pub(super) nodes: Vec<Node>,
-    pub(super) by_key: HashMap<(Endpoint, Digest), NodeId>,
+    pub(super) known: Known,
     to_visit: Vec<NodeId>,
     /// Requests of this walk that are under way.
     pub(super) under_way: usize,
@@ -141,7 +142,7 @@ impl Walk {
             next_tag: 0,
             promises: Promises::default(),
             nodes: Vec::new(),
-            by_key: HashMap::new(),
+            known: Known::default(),
             to_visit: Vec::new(),
             under_way: 0,
             obstacles: Obstacles::default(),
@@ -347,7 +348,7 @@ impl Walk {
 
     /// Adds a promise. The object is put on the list of what is to be asked unless it is known.
     fn promise(&mut self, endpoint: Endpoint, digest: Digest, nesting: u8, edge: Edge) -> NodeId {
-        if let Some(&id) = self.by_key.get(&(endpoint, digest.clone())) {
+        if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
             let node = &mut self.nodes[id as usize];
             let is_settled = endpoint == Endpoint::Blobs
                 && node.outcome == Some(Outcome::Intact)
@@ -359,7 +360,6 @@ impl Walk {
             return id;
         }
         let id = NodeId::try_from(self.nodes.len()).expect("fewer objects than memory could hold");
-        self.by_key.insert((endpoint, digest.clone()), id);
         self.nodes.push(Node {
             digest,
             endpoint,
@@ -370,6 +370,7 @@ impl Walk {
             asked: None,
             depth: None,
         });
+        self.known.add(&self.nodes, id);
         self.to_visit.push(id);
         id
     }

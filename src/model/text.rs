@@ -4,6 +4,10 @@
 /// so that it cannot move a cursor, forge a line or reorder what stands beside it.
 #[must_use]
 pub fn printable(text: &str) -> String {
+    // Nearly all text is, and there is one of these for each request.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars()
         .map(|c| {
             let reorders = matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -15,7 +19,9 @@ pub fn printable(text: &str) -> String {
 /// The first `limit` characters of `text`, printable, with `…` in place of the rest.
 #[must_use]
 pub fn shorten(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
+    // No text has more characters than bytes.
+    let end = (text.len() > limit).then(|| text.char_indices().nth(limit));
+    match end.flatten() {
         None => printable(text),
         Some((end, _)) => printable(&text[..end]) + "…",
     }

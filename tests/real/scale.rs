@@ -4,9 +4,12 @@ use crate::support::access_log::Tally;
 use crate::support::assertions::{assert_broken, assert_intact};
 use crate::support::bulk::{self, Push};
 use crate::support::images::{Content, Image, Layer};
+use crate::support::many::{Holds, Size, Static};
+use crate::support::peak::run_watched;
 use crate::support::probe::Probe;
+use crate::support::process::{run, tool};
 use crate::support::registry::Registry;
-use crate::support::report::Finding;
+use crate::support::report::{Finding, Report};
 
 const REPOSITORIES: usize = 2_500;
 const TAGS: usize = 3_000;
@@ -106,4 +109,58 @@ fn a_repository_with_no_tags_is_no_finding() {
     assert_eq!(report.count("repositories/checked"), 3);
     assert_eq!(report.count("tags/listed"), 1);
     assert_eq!(report.count("tags/checked"), 1);
+}
+
+/// The short form of what `benches/scale` measures with ten times as many repositories and blobs.
+#[test]
+fn five_times_as_many_blobs_take_hardly_more_memory() {
+    let peaks = [2, 10].map(|tags| {
+        let size = Size {
+            repositories: 1_000,
+            tags,
+            blobs: 10,
+            shared: 0,
+        };
+        let registry = Static::start(size, None);
+        let (peak, report) = peak_of_a_sweep(&registry, "head");
+        assert_eq!(Holds::checked(&report), size.holds());
+        peak
+    });
+    let [few, many] = peaks;
+    assert!(
+        many * 10 <= few * 13,
+        "{few} KiB, and {many} KiB for five times as many"
+    );
+    assert!(many <= 96 * 1024, "{many} KiB");
+}
+
+#[test]
+fn a_layer_much_longer_than_the_memory_it_takes_is_read_in_full() {
+    const LENGTH: u64 = 300_000_000;
+    let directory = tempfile::tempdir().expect("a directory");
+    let layer = directory.path().join("layer");
+    // Zeros that take no room on the disk.
+    let file = std::fs::File::create(&layer).expect("a file");
+    file.set_len(LENGTH).expect("a long file");
+    let sum = run(tool("sha256sum").arg(&layer)).stdout;
+    let sum = String::from_utf8_lossy(&sum);
+    let hex = sum.split_whitespace().next().expect("a digest");
+    let registry = Static::with_layer(&layer, &format!("sha256:{hex}"), LENGTH);
+    let (peak, report) = peak_of_a_sweep(&registry, "digest");
+    assert_eq!(
+        report.count("scrubbed_bytes"),
+        300_000_002,
+        "with its config"
+    );
+    assert!(peak <= 64 * 1024, "{peak} KiB");
+}
+
+/// The most memory in KiB, and what was reported.
+fn peak_of_a_sweep(registry: &Static, depth: &str) -> (u64, Report) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_probe"));
+    command.env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.args(["--once", "--output", "json", "--quiet", "--depth", depth]);
+    let (peak, output) = run_watched(command.arg(registry.url()));
+    let json = serde_json::from_slice(&output).expect("a report in JSON");
+    (peak, Report { json })
 }

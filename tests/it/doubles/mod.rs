@@ -21,6 +21,7 @@ mod races;
 mod redirects;
 mod renewal;
 mod repairs;
+mod requests;
 mod rules;
 mod scrub;
 mod shards;

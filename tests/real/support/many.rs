@@ -13,10 +13,32 @@ use std::process::Stdio;
 use registry_probe::model::Digest;
 use tempfile::TempDir;
 
-use super::support::process::{Server, free_port, tool, wait_until};
+use super::process::{Server, free_port, tool, wait_until};
+use super::report::Report;
 
 /// Longer than what the probe reads whole at any depth.
-pub(crate) const BLOB: u64 = 20_000;
+const BLOB: u16 = 20_000;
+
+/// How many objects a registry promises, each counted once in a repository.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Holds {
+    pub(crate) repositories: usize,
+    pub(crate) tags: usize,
+    pub(crate) manifests: usize,
+    pub(crate) blobs: usize,
+}
+
+impl Holds {
+    /// What a report says that was checked.
+    pub(crate) fn checked(report: &Report) -> Self {
+        Self {
+            repositories: report.count("repositories/checked"),
+            tags: report.count("tags/checked"),
+            manifests: report.count("indexes") + report.count("manifests"),
+            blobs: report.count("blobs"),
+        }
+    }
+}
 
 /// How much there is.
 #[derive(Clone, Copy, Debug)]
@@ -31,25 +53,31 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    pub(crate) fn images(self) -> usize {
+    fn images(self) -> usize {
         self.repositories * self.tags
     }
 
-    pub(crate) fn all_blobs(self) -> usize {
-        self.repositories * (self.tags * self.blobs + self.shared)
+    /// What a sweep has to find.
+    pub(crate) fn holds(self) -> Holds {
+        Holds {
+            repositories: self.repositories,
+            tags: self.images(),
+            manifests: self.images(),
+            blobs: self.repositories * (self.tags * self.blobs + self.shared),
+        }
     }
 }
 
 /// The files of a registry, and the server in front of them.
 #[derive(Debug)]
 pub(crate) struct Static {
-    server: Server,
+    _server: Server,
     _directory: TempDir,
     port: u16,
 }
 
 /// What there is to ask for, as paths.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
     pub(crate) tags: Vec<String>,
     pub(crate) manifests: Vec<String>,
@@ -68,7 +96,7 @@ impl Static {
             let folder = root.join("manifests").join(format!("{first:02x}"));
             fs::create_dir(folder).expect("a folder");
         }
-        fs::write(root.join("blob"), vec![7; BLOB as usize]).expect("a file");
+        fs::write(root.join("blob"), vec![7; usize::from(BLOB)]).expect("a file");
         let names: Vec<_> = (0..size.repositories)
             .map(|number| format!("r{number:06}"))
             .collect();
@@ -91,7 +119,7 @@ impl Static {
         }
         let (server, port) = serve(root);
         Self {
-            server,
+            _server: server,
             _directory: directory,
             port,
         }
@@ -124,7 +152,7 @@ impl Static {
         std::os::unix::fs::symlink(layer, blobs.join(digest)).expect("a link");
         let (server, port) = serve(root);
         Self {
-            server,
+            _server: server,
             _directory: directory,
             port,
         }
@@ -132,11 +160,6 @@ impl Static {
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Its process.
-    pub(crate) fn server(&self) -> u32 {
-        self.server.id()
     }
 }
 
