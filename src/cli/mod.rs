@@ -17,6 +17,7 @@ mod suggest;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 pub use exit::Exit;
 
@@ -58,7 +59,7 @@ pub fn main() -> Exit {
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
     let color = uses_color(&around, std::io::stdout().is_terminal());
-    match job {
+    let exit = match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
             let reload = move || match settings::load(&typed, &around)? {
@@ -67,16 +68,19 @@ pub fn main() -> Exit {
             };
             runtime.block_on(run::run(*settings, color, &screen, reload))
         }
-        Job::Print(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            Exit::Intact
-        }
+        Job::Print(text) => generated::told(text.as_bytes()),
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
         Job::Complete(shell) => generated::completions(shell),
         Job::Manual(folder) => generated::manual(&folder),
-    }
+    };
+    // What hangs (a disk, a name server, a reader) has had its time.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    exit
 }
+
+/// How long what is left to do in the background may take when the process ends.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Without the value, which has been seen by enough.
 const PASSWORD_TYPED: &str = "--password is not taken: everybody on this machine can read the \

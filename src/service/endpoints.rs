@@ -1,13 +1,14 @@
 //! The HTTP endpoints. They hand out what is ready, and none of them starts any work.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -37,7 +38,7 @@ pub(super) fn router(board: Arc<Board>) -> Router {
         .with_state(board)
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let headers: [(HeaderName, HeaderValue); 4] = [
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -72,8 +73,13 @@ async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Respons
     } else {
         (&published.metrics, vitals.into_bytes())
     };
-    let mut response = answer(StatusCode::OK, METRICS_TYPE, [first, &second[..]].concat());
+    let length = first.len() + second.len();
+    // What was rendered is shared by all answers: a copy for each of many slow readers takes much memory.
+    let pieces = [first.clone(), second.into()].map(Ok::<Bytes, Infallible>);
+    let body = Body::from_stream(futures::stream::iter(pieces));
+    let mut response = answer(StatusCode::OK, METRICS_TYPE, body);
     let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if is_packed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
