@@ -171,6 +171,8 @@ fn log_to_stderr(typed: &Cli, job: &Job, screen: &Screen, is_colored: bool) {
         .with_env_filter(level)
         .with_writer(move || screen.stderr())
         .with_ansi(is_colored)
+        // It would say so to the same standard error, and crash if that cannot be written.
+        .log_internal_errors(false)
         .with_target(false);
     match format {
         LogFormat::Text => log.init(),

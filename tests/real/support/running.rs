@@ -71,10 +71,16 @@ impl Running {
 
     /// Sends it a signal, by its name without SIG. Whether it was still there.
     pub(crate) fn signal(&mut self, name: &str) -> bool {
-        let is_there = self.child.try_wait().expect("a child can be asked").is_none();
+        let is_there = self
+            .child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_none();
         if is_there {
             // It is not reaped before it is asked again, so that its number is nobody else's.
-            run(tool("kill").args(["-s", name]).arg(self.child.id().to_string()));
+            run(tool("kill")
+                .args(["-s", name])
+                .arg(self.child.id().to_string()));
         }
         is_there
     }
