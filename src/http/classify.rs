@@ -105,7 +105,7 @@ fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)>
 }
 
 /// The innermost cause in words: the outer ones repeat the URL, which may carry a signature.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     let words = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {

@@ -222,13 +222,13 @@ fn ten_thousand_scrapes_at_once_are_all_answered_within_bounds() {
 fn clients_that_hold_every_place_keep_nobody_out() {
     let double = registry();
     let service = Service::start([double.url()]);
-    let many = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400);
+    let many = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2_000);
     let idle: Vec<_> = (0..600)
         .map(|number| {
             let mut stream = TcpStream::connect(service.address()).expect("the kernel accepts");
-            let begin = match number % 3 {
-                0 => many.as_str(),
-                1 => "GET /metrics HTTP/1.1\r\nHost: x\r\nslow: ",
+            let begin = match number {
+                0..400 => many.as_str(),
+                400..500 => "GET /metrics HTTP/1.1\r\nHost: x\r\nslow: ",
                 _ => "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n1",
             };
             stream.set_nonblocking(true).expect("a socket can be told");

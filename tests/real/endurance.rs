@@ -40,7 +40,8 @@ fn registry() -> Background<Double> {
                 double.remove_layer_link(&name, &image.layers[0]);
             }
         }
-        let tokens = Bearer::user_only(USER, PASSWORD).lifetime(Duration::from_millis(20));
+        // Long enough for one request on a busy machine, and shorter than a sweep that meets a fault.
+        let tokens = Bearer::user_only(USER, PASSWORD).lifetime(Duration::from_secs(1));
         double.require(tokens);
         double
     })

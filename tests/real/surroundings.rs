@@ -203,6 +203,32 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
     assert!(!service.log().contains("panicked"), "{}", service.log());
 }
 
+#[test]
+fn with_hardly_any_descriptors_it_says_so() {
+    let double = in_background(async {
+        let double = Double::start().await;
+        double.image("intact", Some("v1"), &[b"a layer"]);
+        double
+    });
+    let mut verified = 0;
+    for most in 4..20 {
+        let mut command = tool("prlimit");
+        command.env_clear().arg(format!("--nofile={most}:{most}"));
+        command
+            .arg(env!("CARGO_BIN_EXE_probe"))
+            .args(["--once", &double.url()]);
+        let end = Running::start(command.stdout(Stdio::null())).end();
+        assert!([0, 2, 3].contains(&end.code()), "{most}: {end:?}");
+        assert_eq!(
+            end.code() != 0,
+            !end.stderr.is_empty() || end.code() == 3,
+            "{most}: {end:?}"
+        );
+        verified += usize::from(end.code() == 0);
+    }
+    assert!((4..16).contains(&verified), "{verified} of 16");
+}
+
 fn is_closed(client: &TcpStream) -> bool {
     client.set_nonblocking(true).expect("a socket can be asked");
     let mut byte = [0];
