@@ -40,7 +40,7 @@ pub(super) async fn run(
                     return super::usage_error(&format!("signals cannot be awaited: {error}"));
                 }
             };
-            match listener(service).await {
+            match listener(service) {
                 Ok(listener) => serve(settings, listener, &signals, hangups, cancel, reload).await,
                 Err(error) => super::usage_error(&error),
             }
@@ -167,10 +167,10 @@ async fn serve(
 }
 
 /// Reads who may read the endpoints, and listens.
-async fn listener(service: &Service) -> Result<Listener, String> {
+fn listener(service: &Service) -> Result<Listener, String> {
     let protection = service.web_config.as_deref().map(Protection::load);
     let protection = protection.transpose()?;
-    let listening = Listener::bind(service.listen, protection, Limits::default()).await;
+    let listening = Listener::bind(service.listen, protection, Limits::default());
     listening.map_err(|error| format!("--listen {}: {error}", service.listen))
 }
 

@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -28,6 +28,10 @@ use tower_service::Service as _;
 
 use super::guard::{self, Caller};
 use super::protection::Protection;
+
+/// Connections that the kernel keeps until they are accepted, as far as it is allowed to. What is beyond
+/// that is dropped, and tried again by its client only after seconds.
+const BACKLOG: u32 = 4096;
 
 /// The longest head of a request; a longer one is answered with 431.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -71,17 +75,24 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds an address. Port 0 is any free port.
+    /// Binds an address. Port 0 is any free port. To be called in a runtime.
     ///
     /// # Errors
     ///
     /// As the system says it, such as that the address is in use.
-    pub async fn bind(
+    pub fn bind(
         address: SocketAddr,
         protection: Option<Protection>,
         limits: Limits,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restart takes over an address on which old connections still fade.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         Ok(Self {
             address: socket.local_addr()?,
             socket,

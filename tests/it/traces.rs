@@ -39,20 +39,20 @@ impl io::Write for Heard {
     }
 }
 
-impl<'a> MakeWriter<'a> for Heard {
-    type Writer = Self;
+/// Where a thread's logs go to, if anywhere: there is one logger for the whole process.
+struct OfThisThread;
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+impl<'a> MakeWriter<'a> for OfThisThread {
+    type Writer = Heard;
+
+    fn make_writer(&'a self) -> Heard {
+        LISTENER.with_borrow(|listener| listener.clone().unwrap_or_default())
     }
 }
 
 thread_local! {
     static LISTENER: RefCell<Option<Heard>> = const { RefCell::new(None) };
 }
-
-/// Libraries that log in the older way have one logger for the whole process.
-struct OfThisThread;
 
 impl log::Log for OfThisThread {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
@@ -61,11 +61,12 @@ impl log::Log for OfThisThread {
 
     fn log(&self, record: &log::Record<'_>) {
         use io::Write as _;
-        LISTENER.with_borrow_mut(|listener| {
-            if let Some(heard) = listener {
-                let _ = writeln!(heard, "log {} {}", record.target(), record.args());
-            }
-        });
+        let _ = writeln!(
+            self.make_writer(),
+            "log {} {}",
+            record.target(),
+            record.args()
+        );
     }
 
     fn flush(&self) {}
@@ -73,19 +74,18 @@ impl log::Log for OfThisThread {
 
 /// Sweeps with this login, as it is done by the program, and gives all that is logged meanwhile.
 fn sweep(double: &Double) -> String {
-    static LOGGER: Once = Once::new();
-    LOGGER.call_once(|| {
+    static LOGGERS: Once = Once::new();
+    LOGGERS.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_writer(OfThisThread)
+            .init();
         log::set_logger(&OfThisThread).expect("nobody else has set one");
         log::set_max_level(log::LevelFilter::Trace);
     });
     let heard = Heard::default();
     LISTENER.set(Some(heard.clone()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_writer(heard.clone())
-        .finish();
-    let listening = tracing::subscriber::set_default(subscriber);
     let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
     let endpoint = Endpoint::parse(&double.url(), false).expect("an address");
     let some = NonZeroUsize::new(4).expect("some");
@@ -127,7 +127,6 @@ fn sweep(double: &Double) -> String {
         let registry = HttpRegistry::new(config).expect("a client");
         crawl::sweep(&registry, &policy, &CancellationToken::new()).await
     });
-    drop(listening);
     LISTENER.set(None);
     assert_eq!(sweep.verdict(), Verdict::Broken, "{sweep:?}");
     let text = heard.text();

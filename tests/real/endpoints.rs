@@ -64,7 +64,7 @@ fn odd_requests_are_answered_properly_and_start_nothing() {
     let before = double.requests().len();
     let long = "a".repeat(10_000);
     let endless = "a".repeat(70_000);
-    let flood: String = (0..300).map(|n| format!("x-{n}: y\r\n")).collect();
+    let flood = "x-more: y\r\n".repeat(300);
     let host = "Host: evil.example\r\n";
     for (line, headers, allowed) in [
         ("GET /metrics HTTP/1.1", host, &[200][..]),
@@ -182,8 +182,11 @@ fn ten_thousand_scrapes_at_once_are_all_answered_within_bounds() {
             while !is_over.load(Ordering::Acquire) {
                 most = most.max(descriptors(&service));
                 let start = Instant::now();
-                assert_eq!(service.get("/healthz").status, 200);
+                let health = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+                let answer = say(&service, health.as_bytes());
+                assert!(answer.contains("200 OK"), "{answer}");
                 slowest = slowest.max(start.elapsed());
+                std::thread::sleep(Duration::from_millis(5));
             }
             (most, slowest)
         });

@@ -41,9 +41,12 @@ fn registry() -> Background<Double> {
     })
 }
 
-/// A Pushgateway that notes every body that arrives, and whether it arrived whole.
-fn gateway() -> (Listening, Arc<Mutex<Vec<(String, bool)>>>) {
-    let bodies = Arc::new(Mutex::new(Vec::new()));
+/// Bodies that were pushed, and whether each arrived whole.
+type Bodies = Arc<Mutex<Vec<(String, bool)>>>;
+
+/// A Pushgateway that notes every body that arrives.
+fn gateway() -> (Listening, Bodies) {
+    let bodies = Bodies::default();
     let noted = Arc::clone(&bodies);
     let listening = Listening::start(move |mut stream| {
         use std::io::{BufRead as _, BufReader, Read as _, Write as _};

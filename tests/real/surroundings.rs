@@ -184,9 +184,9 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
     let log = service.log();
     assert!(log.contains("no connection can be accepted"), "{log}");
     assert!(log.lines().count() < 200, "it floods its log: {log}");
-    let held = Metrics::read(&fs::read_to_string(&textfile).expect("it was written"));
+    let written = Metrics::read(&fs::read_to_string(&textfile).expect("it was written"));
     assert_eq!(
-        failures(&held),
+        failures(&written),
         Some(1.0),
         "nothing new is broken, nothing was mended"
     );

@@ -64,11 +64,6 @@ impl Running {
         }
     }
 
-    /// Its number.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends it a signal, by its name without SIG. Whether it was still there.
     pub(crate) fn signal(&mut self, name: &str) -> bool {
         let is_there = self
