@@ -14,6 +14,7 @@ mod settings;
 mod signals;
 mod suggest;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::LazyLock;
@@ -24,6 +25,8 @@ pub use exit::Exit;
 use args::{Cli, Command, LogFormat};
 use progress::Screen;
 use settings::{Job, Surroundings, Typed, UsageError};
+
+use crate::model::printable;
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
@@ -54,6 +57,7 @@ pub fn main() -> Exit {
     let screen = Screen::new(shows_progress(&typed.cli, &job, &around));
     let is_colored = uses_color(&around, std::io::stderr().is_terminal());
     log_to_stderr(&typed.cli, &job, &screen, is_colored);
+    std::panic::set_hook(Box::new(log_fault));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
@@ -149,6 +153,17 @@ fn loudness(typed: &Cli) -> (u8, bool) {
         Some(Command::Explain(explain)) => (explain.verbose, explain.quiet),
         Some(Command::Completions { .. } | Command::Man { .. }) => (0, false),
         None => (typed.sweep.report.verbose, typed.sweep.report.quiet),
+    }
+}
+
+/// A panic in the form of the log, for whoever reads that: it may be a program.
+fn log_fault(fault: &std::panic::PanicHookInfo<'_>) {
+    let fault = printable(&fault.to_string());
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!("a fault of this program, which is a bug: {fault}\n{backtrace}");
+    } else {
+        tracing::error!("a fault of this program, which is a bug: {fault}");
     }
 }
 
