@@ -158,7 +158,7 @@ fn loudness(typed: &Cli) -> (u8, bool) {
 
 /// A panic in the form of the log, for whoever reads that: it may be a program.
 fn log_fault(fault: &std::panic::PanicHookInfo<'_>) {
-    let fault = printable(&fault.to_string());
+    let fault = printable(&fault.to_string().replace('\n', " "));
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         tracing::error!("a fault of this program, which is a bug: {fault}\n{backtrace}");
