@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::board::{Board, gzip};
+use super::board::Board;
 use crate::report::page;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -61,7 +61,7 @@ async fn status_page(State(board): State<Arc<Board>>) -> Response {
 
 async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Response {
     let published = board.published();
-    let vitals = board.vitals.render();
+    let vitals = board.vitals.rendered();
     let is_packed = headers
         .get_all(ACCEPT_ENCODING)
         .iter()
@@ -69,13 +69,13 @@ async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Respons
         .flat_map(|value| value.split(','))
         .any(takes_gzip);
     let (first, second) = if is_packed {
-        (&published.metrics_gzip, gzip(vitals.as_bytes()))
+        (&published.metrics_gzip, vitals.gzip)
     } else {
-        (&published.metrics, vitals.into_bytes())
+        (&published.metrics, vitals.text)
     };
     let length = first.len() + second.len();
     // What was rendered is shared by all answers: a copy for each of many slow readers takes much memory.
-    let pieces = [first.clone(), second.into()].map(Ok::<Bytes, Infallible>);
+    let pieces = [first.clone(), second].map(Ok::<Bytes, Infallible>);
     let body = Body::from_stream(futures::stream::iter(pieces));
     let mut response = answer(StatusCode::OK, METRICS_TYPE, body);
     let headers = response.headers_mut();

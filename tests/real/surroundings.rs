@@ -167,7 +167,9 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
         ],
     );
     let failures = |metrics: &Metrics| metrics.integrity("failures", &[]);
-    wait_until("it has swept", || failures(&service.metrics()) == Some(1.0));
+    wait_until("it has swept", || {
+        failures(&service.metrics()) == Some(1.0) && textfile.exists()
+    });
     let before = processor_time(service.id());
     let hold = Instant::now();
     let mut idle = Vec::new();
