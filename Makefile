@@ -7,7 +7,7 @@ PARTS := $(or $(CARGO_TARGET_DIR),target)/image
 
 .PHONY: help
 help: ## List what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Break a registry in this process, and find what is broken
@@ -59,6 +59,10 @@ campaign: ## 2,000 sweeps through a failing network (PROBE_CAMPAIGN_RUNS, PROBE_
 .PHONY: soak
 soak: ## 200 sweeps of a registry in full churn (PROBE_SOAK_SWEEPS to choose another number)
 	PROBE_SOAK_SWEEPS=$${PROBE_SOAK_SWEEPS:-200} $(CARGO) test --release --test real soak -- --nocapture
+
+.PHONY: soak-process
+soak-process: ## 10,000 sweeps in one process, whose memory must not grow (PROBE_SOAK_PROCESS_SWEEPS)
+	PROBE_SOAK_PROCESS_SWEEPS=$${PROBE_SOAK_PROCESS_SWEEPS:-10000} $(CARGO) test --release --test real endurance -- --nocapture
 
 .PHONY: test-registry
 test-registry: ## Run the real tests against another distribution: REGISTRY=/path/to/registry

@@ -12,6 +12,7 @@ chromium chromium
 chromium-driver chromedriver
 curl curl
 docker-registry docker-registry
+faketime faketime
 golang-github-containers-common /etc/containers/policy.json
 jq jq
 kubernetes-client kubectl

@@ -1,9 +1,8 @@
 //! Examines registries (`probe doctor`): which ones and how, and the page that comes of it.
 
-use std::io::Write as _;
-
 use super::args::{ConnectionArgs, DoctorArgs, PageArg};
 use super::exit::Exit;
+use super::output::print;
 use super::settings::{
     Connect, Sources, UsageError, is_plain, parse_endpoint, parse_repository, registries,
 };
@@ -58,9 +57,7 @@ impl Examinations {
             PageArg::Text => report::doctor::render(&examinations, color),
             PageArg::Json => report::json_doctor::render(&examinations),
         };
-        // Whoever closed the pipe has read enough.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        exit(&examinations)
+        exit(&examinations, print(text.as_bytes()))
     }
 }
 
@@ -69,10 +66,10 @@ fn config(sources: &Sources, address: &str, args: &ConnectionArgs) -> Result<Con
     Ok(connect.config(sources.endpoint(address, args.plain_http)?))
 }
 
-/// Success only if every one of them can be swept.
-fn exit(examinations: &[Examination]) -> Exit {
+/// Success only if every one of them can be swept, and if that was told.
+fn exit(examinations: &[Examination], is_told: bool) -> Exit {
     let is_ready = |examination: &Examination| examination.outlook() == Outlook::Ready;
-    if examinations.iter().all(is_ready) {
+    if is_told && examinations.iter().all(is_ready) {
         Exit::Intact
     } else {
         Exit::Unverified

@@ -1,11 +1,10 @@
 //! Explains one image (`probe explain`): which one, how, and the page that comes of it.
 
-use std::io::Write as _;
-
 use tokio_util::sync::CancellationToken;
 
 use super::args::{FailOn, PageArg};
 use super::exit::Exit;
+use super::output::print;
 use super::progress::Screen;
 use super::settings::{Sources, UsageError, explained};
 use super::signals::Signals;
@@ -52,11 +51,10 @@ impl Explanation {
             PageArg::Text => report::explain::render(&sweep, color),
             PageArg::Json => report::json_explain::render(&sweep),
         };
-        // Whoever closed the pipe has read enough.
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        let is_told = print(text.as_bytes());
         let fail_on = [FailOn::Broken, FailOn::Unverified];
         signals
             .exit()
-            .unwrap_or_else(|| Exit::of(&[sweep], true, &fail_on))
+            .unwrap_or_else(|| Exit::of(&[sweep], is_told, &fail_on))
     }
 }

@@ -14,15 +14,19 @@ mod settings;
 mod signals;
 mod suggest;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 pub use exit::Exit;
 
 use args::{Cli, Command, LogFormat};
 use progress::Screen;
 use settings::{Job, Surroundings, Typed, UsageError};
+
+use crate::model::printable;
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
@@ -53,12 +57,13 @@ pub fn main() -> Exit {
     let screen = Screen::new(shows_progress(&typed.cli, &job, &around));
     let is_colored = uses_color(&around, std::io::stderr().is_terminal());
     log_to_stderr(&typed.cli, &job, &screen, is_colored);
+    std::panic::set_hook(Box::new(log_fault));
     let runtime = match runtime(&job) {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
     };
     let color = uses_color(&around, std::io::stdout().is_terminal());
-    match job {
+    let exit = match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
             let reload = move || match settings::load(&typed, &around)? {
@@ -67,16 +72,19 @@ pub fn main() -> Exit {
             };
             runtime.block_on(run::run(*settings, color, &screen, reload))
         }
-        Job::Print(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            Exit::Intact
-        }
+        Job::Print(text) => generated::told(text.as_bytes()),
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
         Job::Complete(shell) => generated::completions(shell),
         Job::Manual(folder) => generated::manual(&folder),
-    }
+    };
+    // What hangs (a disk, a name server, a reader) has had its time.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    exit
 }
+
+/// How long what is left to do in the background may take when the process ends.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// One thread for what ends: nearly all of a sweep is waiting for answers, and to wake another thread for
 /// each of them costs more than to take it in. The service answers its own clients besides.
@@ -160,6 +168,17 @@ fn loudness(typed: &Cli) -> (u8, bool) {
     }
 }
 
+/// A panic in the form of the log, for whoever reads that: it may be a program.
+fn log_fault(fault: &std::panic::PanicHookInfo<'_>) {
+    let fault = printable(&fault.to_string().replace('\n', " "));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!("a fault of this program, which is a bug: {fault}\n{backtrace}");
+    } else {
+        tracing::error!("a fault of this program, which is a bug: {fault}");
+    }
+}
+
 fn log_to_stderr(typed: &Cli, job: &Job, screen: &Screen, is_colored: bool) {
     let (verbose, quiet) = loudness(typed);
     // A service says what each sweep came to; a single sweep prints a report.
@@ -179,6 +198,8 @@ fn log_to_stderr(typed: &Cli, job: &Job, screen: &Screen, is_colored: bool) {
         .with_env_filter(level)
         .with_writer(move || screen.stderr())
         .with_ansi(is_colored)
+        // It would say so to the same standard error, and crash if that cannot be written.
+        .log_internal_errors(false)
         .with_target(false);
     match format {
         LogFormat::Text => log.init(),

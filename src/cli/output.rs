@@ -18,15 +18,14 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Prints and writes the reports. Whether all of them could be written; what could not is logged.
+    /// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
+    /// Whether all of them could be written; what could not is logged.
     pub(super) fn write(&self, sweeps: &[Sweep], records: &[Record], color: bool) -> bool {
-        let text = render(self.form, sweeps, records, color);
-        // Whoever closed the pipe has read enough.
-        let _ = io::stdout().write_all(text.as_bytes());
         let mut is_written = true;
         let mut note = |path: &Path, written: io::Result<()>| {
             if let Err(error) = written {
-                tracing::error!("{} cannot be written: {error}", path.display());
+                let (path, error) = (path.display(), service::Unwritten(&error));
+                tracing::error!("{path} cannot be written: {error}");
                 is_written = false;
             }
         };
@@ -37,7 +36,22 @@ impl Output {
         if let (OutputArg::Github, Some(path)) = (self.form, &self.summary) {
             note(path, append_summary(path, sweeps));
         }
-        is_written
+        print(render(self.form, sweeps, records, color).as_bytes()) && is_written
+    }
+}
+
+/// Writes to standard output. Whether that worked; if it did not, that is logged.
+pub(super) fn print(text: &[u8]) -> bool {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => true,
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
+        Err(error) => {
+            let error = service::Unwritten(&error);
+            tracing::error!("standard output cannot be written, and its text is lost: {error}");
+            false
+        }
     }
 }
 

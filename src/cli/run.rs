@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
+use super::output::Output;
 use super::progress::Screen;
 use super::settings::{Service, Settings, UsageError};
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use crate::http::HttpRegistry;
 use crate::model::{Record, Sweep};
-use crate::service::{Limits, Listener, Plan, Protection, Target};
+use crate::service::{Limits, Listener, Plan, Protection, Publish, Target};
 use crate::{crawl, service};
 
 /// How long results may take to be handed on once the process was told to end.
@@ -31,10 +33,18 @@ pub(super) async fn run(
     };
     match &settings.service {
         None => once(settings, color, screen, &signals, &cancel).await,
-        Some(service) => match listener(service).await {
-            Ok(listener) => serve(settings, listener, signals, cancel, reload).await,
-            Err(error) => super::usage_error(&error),
-        },
+        Some(service) => {
+            let hangups = match signals::hangups() {
+                Ok(hangups) => hangups,
+                Err(error) => {
+                    return super::usage_error(&format!("signals cannot be awaited: {error}"));
+                }
+            };
+            match listener(service) {
+                Ok(listener) => serve(settings, listener, &signals, hangups, cancel, reload).await,
+                Err(error) => super::usage_error(&error),
+            }
+        }
     }
 }
 
@@ -85,15 +95,30 @@ async fn once(
         .iter()
         .filter_map(|record| record.last.clone())
         .collect();
-    let is_written = settings.output.write(&sweeps, &records, color);
-    let publishing = settings.publish.publish(&records, &records);
-    let is_published = tokio::select! {
-        errors = publishing => errors.is_empty(),
+    let handed_on = hand_on(settings.output, settings.publish, &sweeps, records, color);
+    let is_handed_on = tokio::select! {
+        is_handed_on = handed_on => is_handed_on,
         () = signals.ended_for(LAST_PUSH) => false,
     };
     signals
         .exit()
-        .unwrap_or_else(|| Exit::of(&sweeps, is_written && is_published, &settings.fail_on))
+        .unwrap_or_else(|| Exit::of(&sweeps, is_handed_on, &settings.fail_on))
+}
+
+/// Prints, writes and pushes what came of a run, and says whether all of that worked. Whoever reads the
+/// report may be slow, and the rest does not wait for that.
+async fn hand_on(
+    output: Output,
+    publish: Publish,
+    sweeps: &[Sweep],
+    records: Vec<Record>,
+    color: bool,
+) -> bool {
+    let (sweeps, known, all) = (sweeps.to_vec(), records.clone(), records.clone());
+    let writing = tokio::task::spawn_blocking(move || output.write(&sweeps, &known, color));
+    let publishing = publish.publish(&records, move || all);
+    let (is_written, errors) = tokio::join!(writing, publishing);
+    is_written.unwrap_or(false) && errors.is_empty()
 }
 
 /// What is known of a registry after this sweep.
@@ -110,7 +135,8 @@ fn record(sweep: Sweep, known: &[Record]) -> Record {
 async fn serve(
     settings: Settings,
     listener: Listener,
-    mut signals: Signals,
+    signals: &Signals,
+    mut hangups: Signal,
     cancel: CancellationToken,
     reload: impl Fn() -> Result<Settings, UsageError>,
 ) -> Exit {
@@ -118,17 +144,16 @@ async fn serve(
     let Some(first) = plan(settings) else {
         return super::usage_error("--once cannot be served");
     };
-    let (sender, plans) = tokio::sync::mpsc::channel(1);
-    let serving = service::serve(listener, first, plans, cancel);
+    let (newest, plans) = tokio::sync::watch::channel(first);
+    let serving = service::serve(listener, plans, cancel);
     let mut serving = std::pin::pin!(serving);
     let served = loop {
         tokio::select! {
             served = &mut serving => break served,
-            () = signals.hung_up() => match reload().map(plan) {
+            Some(()) = hangups.recv() => match reload().map(plan) {
                 Ok(Some(plan)) => {
                     tracing::info!("the configuration was read again; sweeping anew");
-                    // A plan that is waiting to be taken up is as new as this one.
-                    let _ = sender.try_send(plan);
+                    newest.send_replace(plan);
                 }
                 Ok(None) => tracing::error!("the configuration now asks for a single sweep; going on as before"),
                 Err(error) => tracing::error!("the configuration is not usable, going on as before: {error}"),
@@ -142,10 +167,10 @@ async fn serve(
 }
 
 /// Reads who may read the endpoints, and listens.
-async fn listener(service: &Service) -> Result<Listener, String> {
+fn listener(service: &Service) -> Result<Listener, String> {
     let protection = service.web_config.as_deref().map(Protection::load);
     let protection = protection.transpose()?;
-    let listening = Listener::bind(service.listen, protection, Limits::default()).await;
+    let listening = Listener::bind(service.listen, protection, Limits::default());
     listening.map_err(|error| format!("--listen {}: {error}", service.listen))
 }
 

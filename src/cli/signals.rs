@@ -1,48 +1,60 @@
 //! Signals: SIGINT and SIGTERM end what runs, SIGHUP asks for the configuration to be read again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
 
+/// How long after a signal another one is taken for its echo: `timeout` and terminals send theirs to a
+/// process and to its group.
+const ECHO: Duration = Duration::from_secs(1);
+
 /// The signals that were received so far.
 pub(super) struct Signals {
     cancel: CancellationToken,
     was_interrupted: Arc<AtomicBool>,
     was_terminated: Arc<AtomicBool>,
-    hangups: Signal,
 }
 
 impl Signals {
-    /// Listens from now on, and cancels `cancel` with the first signal that is to end the process.
+    /// Listens from now on, and cancels `cancel` with the first signal that is to end the process. One
+    /// that comes later ends it at once.
     pub(super) fn listen(cancel: &CancellationToken) -> std::io::Result<Self> {
         let signals = Self {
             cancel: cancel.clone(),
             was_interrupted: Arc::default(),
             was_terminated: Arc::default(),
-            hangups: signal(SignalKind::hangup())?,
         };
-        for (kind, seen) in [
-            (SignalKind::interrupt(), &signals.was_interrupted),
-            (SignalKind::terminate(), &signals.was_terminated),
+        let first = Arc::<OnceLock<Instant>>::default();
+        for (kind, exit, seen) in [
+            (
+                SignalKind::interrupt(),
+                Exit::Interrupted,
+                &signals.was_interrupted,
+            ),
+            (
+                SignalKind::terminate(),
+                Exit::Terminated,
+                &signals.was_terminated,
+            ),
         ] {
             let (mut stream, seen, cancel) = (signal(kind)?, Arc::clone(seen), cancel.clone());
+            let first = Arc::clone(&first);
             tokio::spawn(async move {
-                stream.recv().await;
-                seen.store(true, Ordering::Relaxed);
-                cancel.cancel();
+                while stream.recv().await.is_some() {
+                    seen.store(true, Ordering::Relaxed);
+                    cancel.cancel();
+                    if first.get_or_init(Instant::now).elapsed() > ECHO {
+                        std::process::exit(i32::from(exit.code()));
+                    }
+                }
             });
         }
         Ok(signals)
-    }
-
-    /// Waits for a SIGHUP.
-    pub(super) async fn hung_up(&mut self) {
-        self.hangups.recv().await;
     }
 
     /// Waits until the process was told to end, and then this long.
@@ -61,4 +73,9 @@ impl Signals {
             None
         }
     }
+}
+
+/// SIGHUP, from now on; until then it ends the process, as it does where nobody asks for it.
+pub(super) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -25,9 +25,11 @@ mod visit;
 mod walk;
 
 use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +65,8 @@ pub struct Policy {
     pub progress: Arc<Progress>,
 }
 
-/// Sweeps a registry. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline or
-/// an outage, is partial and says so.
+/// Sweeps a registry. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline, an
+/// outage or a fault of this program, is partial and says so.
 pub async fn sweep<R: Registry>(
     registry: &R,
     policy: &Policy,
@@ -88,7 +90,11 @@ pub async fn sweep<R: Registry>(
             let detail = format!("the sweep's {} were up", humantime::format_duration(length));
             Some(Obstacle::new(ObstacleReason::Deadline, detail))
         }
-        outage = crawl.run(deadline) => outage,
+        ran = AssertUnwindSafe(crawl.run(deadline)).catch_unwind() => ran.unwrap_or_else(|_| {
+            let detail = "the sweep broke off by a fault of this program; standard error says which";
+            crawl.is_in_doubt = true;
+            Some(Obstacle::new(ObstacleReason::Protocol, detail))
+        }),
     };
     crawl.finish(cut_short)
 }

@@ -52,8 +52,9 @@ pub(super) struct Crawl<'a, R> {
     troubles_in_a_row: u32,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
-    /// Whether something that was listed, or seen broken, was not there when it was asked for.
-    has_vanished: bool,
+    /// Whether the list of what there is is in doubt: something that was listed, or seen broken, was not
+    /// there when it was asked for, or the sweep broke off.
+    pub(super) is_in_doubt: bool,
 }
 
 impl<'a, R: Registry> Crawl<'a, R> {
@@ -70,7 +71,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             whereabouts: Whereabouts::default(),
             troubles_in_a_row: 0,
             blobs_seen: 0,
-            has_vanished: false,
+            is_in_doubt: false,
         }
     }
 
@@ -101,7 +102,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
         }
         self.confirm(deadline).await;
-        if self.has_vanished
+        if self.is_in_doubt
             && let Err(obstacle) = self.is_still_there().await
         {
             self.ledger.listing_failed(obstacle);
@@ -243,7 +244,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         };
         match seen {
             Seen::Tags(listing) => {
-                self.has_vanished |= listing.absent.is_some();
+                self.is_in_doubt |= listing.absent.is_some();
                 take_tags(walk, listing, self.policy);
             }
             Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
@@ -311,9 +312,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let are_listed = !matches!(self.policy.scope.source, Source::Images(_));
         let concurrency = self.policy.concurrency.get();
         let ledger = &mut self.ledger;
-        let has_vanished = &mut self.has_vanished;
+        let is_in_doubt = &mut self.is_in_doubt;
         let done = |position, confirmed: Confirmed| {
-            *has_vanished |= matches!(confirmed, Confirmed::Dropped);
+            *is_in_doubt |= matches!(confirmed, Confirmed::Dropped);
             ledger.confirmed(position, confirmed);
         };
         confirm::confirm(
@@ -332,6 +333,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
     /// Ends the sweep, with what is left to ask put down to `cut_short`.
     pub(super) fn finish(mut self, cut_short: Option<Obstacle>) -> Sweep {
         if let Some(obstacle) = &cut_short {
+            if self.is_in_doubt {
+                self.ledger.listing_failed(obstacle.clone());
+            }
             for walk in self.walks.into_iter().flatten() {
                 self.ledger
                     .walked(walk.finish(self.policy.depth, Some(obstacle)));

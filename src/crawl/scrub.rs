@@ -59,7 +59,9 @@ impl Scrub {
     pub fn turn(&self, now: SystemTime, since: Option<u64>, suspects: BTreeSet<Digest>) -> Turn {
         let slots = whole(self.every, self.interval).max(1);
         let slot = self.slot(now);
-        let count = since.map_or(1, |since| slot.saturating_sub(since).min(slots));
+        // What is done in the future was done by a clock that was set back since.
+        let since = since.filter(|since| *since <= slot);
+        let count = since.map_or(1, |since| (slot - since).min(slots));
         Turn {
             slots,
             first: (slot + 1).saturating_sub(count),
@@ -295,6 +297,17 @@ mod tests {
             reads[number] += 1;
         }
         assert!(reads.iter().all(|&times| times == 1));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_back_stops_no_reading() {
+        let scrub = Scrub::new(DAY, HOUR, None);
+        let now = at(20_000 * DAY);
+        let ahead = scrub.slot(at(20_400 * DAY));
+        let turn = scrub.turn(now, Some(ahead), BTreeSet::new());
+        assert_eq!((turn.first, turn.count), (scrub.slot(now), 1));
+        let again = scrub.turn(now, Some(scrub.slot(now)), BTreeSet::new());
+        assert_eq!(again.count, 0, "what is done is not read twice");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use crate::model::{Obstacle, ObstacleReason, shorten};
 use crate::registry::{Answer, Refusal};
 
+/// The longest pause that is taken from a registry.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Why an exchange yielded nothing to go by.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -102,7 +105,7 @@ fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)>
 }
 
 /// The innermost cause in words: the outer ones repeat the URL, which may carry a signature.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     let words = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
@@ -141,14 +144,17 @@ pub(super) fn error_code(body: &[u8]) -> Option<String> {
         .map(|entry| shorten(&entry.code, 64))
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). Never more than a day, which is longer than
+/// a sweep waits: what a registry says may be more than a clock can count.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    let asked = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        date.duration_since(SystemTime::now()).unwrap_or_default()
+    };
+    Some(asked.min(LONGEST_RETRY_AFTER))
 }
 
 /// How many more requests a host says that it takes, and in how long that begins anew: the headers of
@@ -271,6 +277,9 @@ mod tests {
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
         assert!(read(&soon).is_some_and(|wait| (80..=90).contains(&wait.as_secs())));
         assert_eq!(read("soon"), None);
+        for endless in ["18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            assert_eq!(read(endless), Some(LONGEST_RETRY_AFTER), "{endless}");
+        }
     }
 
     #[test]

@@ -201,9 +201,12 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
     }
     // Another part of the program may have installed it already, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    builder
-        .build()
-        .map_err(|error| ClientError(format!("no HTTP client can be made: {error}")))
+    builder.build().map_err(|error| {
+        ClientError(format!(
+            "no HTTP client can be made: {}",
+            classify::cause(&error)
+        ))
+    })
 }
 
 impl Registry for HttpRegistry {

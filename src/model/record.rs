@@ -93,6 +93,7 @@ impl Record {
         self.repositories
             .values_mut()
             .for_each(|known| known.is_current = false);
+        self.forget_the_future(sweep.finished_at);
         let mut found = BTreeMap::<_, Vec<Finding>>::new();
         for finding in &mut sweep.findings {
             if let Some(known) = self.repositories.get(&finding.repository) {
@@ -143,7 +144,31 @@ impl Record {
         let known = self.repositories.entry(repository).or_default();
         if !known.is_current {
             known.failures = known.failures.max(Some(failures));
+            // A clock that was ahead there must not hide how old this is here.
+            let now = self.last.as_ref().map(|sweep| sweep.finished_at);
+            let last_success = last_success.map(|time| now.map_or(time, |now| time.min(now)));
             known.last_success = known.last_success.max(last_success);
+        }
+    }
+
+    /// What happened later than now happened by a clock that was set back since: it would count as fresh
+    /// until that time comes.
+    fn forget_the_future(&mut self, now: SystemTime) {
+        let known = self.repositories.values_mut();
+        let times = known.flat_map(|known| {
+            let brackets = known.findings.iter_mut().flat_map(|finding| {
+                let Bracket {
+                    last_intact,
+                    first_broken,
+                } = &mut finding.bracket;
+                [last_intact, first_broken]
+            });
+            [&mut known.last_success, &mut known.last_verified]
+                .into_iter()
+                .chain(brackets)
+        });
+        for time in times.chain([&mut self.last_complete]).flatten() {
+            *time = now.min(*time);
         }
     }
 
@@ -320,6 +345,25 @@ mod tests {
             record.last_complete,
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_hides_no_age() {
+        let at = |at| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(at));
+        let ahead = sweep(1_000_000, &[("a", &["x"], 0), ("b", &[], 0)]);
+        let mut record = record(vec![sweep(1, &[("a", &[], 0)]), ahead, blind(100)]);
+        assert_eq!(record.last_complete, at(100));
+        let b = &record.repositories[&name("b")];
+        assert_eq!((b.last_success, b.last_verified), (at(100), at(100)));
+        let bracket = record.findings().next().expect("one is broken").bracket;
+        assert_eq!(
+            (bracket.last_intact, bracket.first_broken),
+            (at(1), at(100))
+        );
+        record.absorb(blind(200));
+        assert_eq!(record.last_complete, at(100), "it ages again");
+        record.recall(name("b"), 0, at(1_000_000));
+        assert_eq!(record.repositories[&name("b")].last_success, at(200));
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! What the endpoints show: everything rendered when a sweep ends, and nothing when it is asked for.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::time::Instant;
 
-use super::vitals::Vitals;
+use super::vitals::{Vitals, gzip};
 use crate::model::{Record, Sweep};
 use crate::report::{self, page};
 
@@ -224,16 +221,6 @@ fn render_page(registries: &BTreeMap<String, Watch>) -> String {
         })
         .collect();
     page::render(&watches, SystemTime::now())
-}
-
-/// One member of a gzip file. Several behind one another are a gzip file, too (RFC 1952, 2.2), so that
-/// what was packed when a sweep ended need not be packed again.
-pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder
-        .write_all(text)
-        .expect("memory takes what is written");
-    encoder.finish().expect("memory takes what is written")
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! The HTTP endpoints. They hand out what is ready, and none of them starts any work.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::board::{Board, gzip};
+use super::board::Board;
 use crate::report::page;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,7 +38,7 @@ pub(super) fn router(board: Arc<Board>) -> Router {
         .with_state(board)
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let headers: [(HeaderName, HeaderValue); 4] = [
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -60,7 +61,7 @@ async fn status_page(State(board): State<Arc<Board>>) -> Response {
 
 async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Response {
     let published = board.published();
-    let vitals = board.vitals.render();
+    let vitals = board.vitals.rendered();
     let is_packed = headers
         .get_all(ACCEPT_ENCODING)
         .iter()
@@ -68,12 +69,17 @@ async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Respons
         .flat_map(|value| value.split(','))
         .any(takes_gzip);
     let (first, second) = if is_packed {
-        (&published.metrics_gzip, gzip(vitals.as_bytes()))
+        (&published.metrics_gzip, vitals.gzip)
     } else {
-        (&published.metrics, vitals.into_bytes())
+        (&published.metrics, vitals.text)
     };
-    let mut response = answer(StatusCode::OK, METRICS_TYPE, [first, &second[..]].concat());
+    let length = first.len() + second.len();
+    // What was rendered is shared by all answers: a copy for each of many slow readers takes much memory.
+    let pieces = [first.clone(), second].map(Ok::<Bytes, Infallible>);
+    let body = Body::from_stream(futures::stream::iter(pieces));
+    let mut response = answer(StatusCode::OK, METRICS_TYPE, body);
     let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if is_packed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -1,6 +1,7 @@
 //! The server's end of connections: accepts them, with TLS where it is configured, and keeps each
 //! client's share of memory and time bounded.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -10,20 +11,27 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::HOST;
+use axum::http::{StatusCode, Version};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::guard::{self, Caller};
 use super::protection::Protection;
+
+/// Connections that the kernel keeps until they are accepted, as far as it is allowed to. What is beyond
+/// that is dropped, and tried again by its client only after seconds.
+const BACKLOG: u32 = 4096;
 
 /// The longest head of a request; a longer one is answered with 431.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -31,8 +39,10 @@ const LONGEST_HEAD: usize = 16 * 1024;
 /// What a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time, of all clients. Others wait to be accepted.
+    /// Connections at a time, of all clients. Others wait for one of them to end.
     pub connections: usize,
+    /// How long a connection lasts at least where others wait: then the oldest gives way.
+    pub share: Duration,
     /// For a TLS handshake.
     pub handshake: Duration,
     /// For the head of a request, and between requests.
@@ -47,6 +57,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            share: Duration::from_secs(2),
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             connection: Duration::from_secs(300),
@@ -64,17 +75,24 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds an address. Port 0 is any free port.
+    /// Binds an address. Port 0 is any free port. To be called in a runtime.
     ///
     /// # Errors
     ///
     /// As the system says it, such as that the address is in use.
-    pub async fn bind(
+    pub fn bind(
         address: SocketAddr,
         protection: Option<Protection>,
         limits: Limits,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restart takes over an address on which old connections still fade.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         Ok(Self {
             address: socket.local_addr()?,
             socket,
@@ -106,13 +124,10 @@ impl Listener {
             Some(protection) => guard::protect(router, Arc::clone(protection)),
             None => router,
         };
-        let free = Arc::new(Semaphore::new(self.limits.connections));
+        let mut places = Places::new(self.limits);
         let mut connections = JoinSet::new();
-        while let Some(Ok(permit)) = stop
-            .run_until_cancelled(Arc::clone(&free).acquire_owned())
-            .await
-        {
-            let Some(stream) = stop.run_until_cancelled(accepted(&self.socket)).await else {
+        while let Some(stream) = stop.run_until_cancelled(accepted(&self.socket)).await {
+            let Some(Some(place)) = stop.run_until_cancelled(places.next()).await else {
                 break;
             };
             let connection = Connection {
@@ -121,15 +136,62 @@ impl Listener {
                 stop: stop.clone(),
             };
             let protection = self.protection.clone();
-            connections.spawn(async move {
+            places.taken(connections.spawn(async move {
                 connection.run(stream, protection).await;
-                drop(permit);
-            });
+                drop(place);
+            }));
             while connections.try_join_next().is_some() {}
         }
         drop(self.socket);
         // Dropping the rest ends it.
-        let _ = timeout(self.limits.goodbye, connections.join_all()).await;
+        let rest = async { while connections.join_next().await.is_some() {} };
+        let _ = timeout(self.limits.goodbye, rest).await;
+    }
+}
+
+/// The places that there are for connections.
+struct Places {
+    limits: Limits,
+    free: Arc<Semaphore>,
+    /// Connections, the oldest first, some of which may have ended.
+    open: VecDeque<(Instant, AbortHandle)>,
+}
+
+impl Places {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            free: Arc::new(Semaphore::new(limits.connections)),
+            open: VecDeque::new(),
+        }
+    }
+
+    /// Waits for a place. If all are taken, one is taken from whoever has had his share of time: who
+    /// neither asks nor reads must not keep others out.
+    async fn next(&mut self) -> Option<OwnedSemaphorePermit> {
+        let free = Arc::clone(&self.free);
+        while let Some((since, oldest)) = self.open.pop_front() {
+            if oldest.is_finished() {
+                continue;
+            }
+            tokio::select! {
+                biased;
+                place = Arc::clone(&free).acquire_owned() => {
+                    self.open.push_front((since, oldest));
+                    return place.ok();
+                }
+                () = sleep_until(since + self.limits.share) => oldest.abort(),
+            }
+            break;
+        }
+        free.acquire_owned().await.ok()
+    }
+
+    fn taken(&mut self, connection: AbortHandle) {
+        if self.open.len() > 2 * self.limits.connections {
+            self.open.retain(|(_, open)| !open.is_finished());
+        }
+        self.open.push_back((Instant::now(), connection));
     }
 }
 
@@ -207,7 +269,14 @@ impl Connection {
             let mut router = router.clone();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(caller);
-            async move { router.call(request).await }
+            async move {
+                if !names_one_host(&request) {
+                    return Ok(
+                        (StatusCode::BAD_REQUEST, "one Host header is needed\n").into_response()
+                    );
+                }
+                router.call(request).await
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -224,4 +293,10 @@ impl Connection {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(self.limits.goodbye, connection).await;
     }
+}
+
+/// Whether a request says whom it is for, as every one has to since HTTP/1.1 (RFC 9112, 3.2).
+fn names_one_host<B>(request: &hyper::Request<B>) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use listener::{Limits, Listener};
 pub use protection::Protection;
-pub use publish::Publish;
+pub use publish::{Publish, Unwritten};
 pub use push::{Gateway, PushError};
 pub use textfile::replace;
 
@@ -62,45 +62,45 @@ pub struct Plan {
     pub known: Vec<Record>,
 }
 
-/// Serves the endpoints and sweeps by `plan` until it is cancelled. With each item of `reloads`, the
-/// sweeps begin anew by that plan; what is known of registries that are still in it stays.
+/// Serves the endpoints and sweeps by the newest of `plans` until it is cancelled. When that changes, the
+/// sweeps begin anew; what is known of registries that are still in it stays.
 ///
 /// # Errors
 ///
 /// If the endpoints cannot be served any more.
 pub async fn serve(
     listener: Listener,
-    plan: Plan,
-    mut reloads: tokio::sync::mpsc::Receiver<Plan>,
+    mut plans: tokio::sync::watch::Receiver<Plan>,
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let board = Arc::new(Board::new());
+    let mut plan = plans.borrow_and_update().clone();
     board.watch(&plan.names(), &plan.known);
     let endpoints = endpoints::router(Arc::clone(&board));
     let mut server = tokio::spawn(listener.serve(endpoints, cancel.clone()));
-    let mut plan = plan;
     loop {
         let round = cancel.child_token();
         board.watch(&plan.names(), &plan.known);
         let mut loops = begin(&plan, &board, &round);
         let mut page = tokio::time::interval(PAGE_EVERY);
-        let next = loop {
+        loop {
             tokio::select! {
                 // First, for the server ends then, too, and the sweeps are still to be ended.
                 biased;
-                () = cancel.cancelled() => break None,
-                Some(plan) = reloads.recv() => break Some(plan),
+                () = cancel.cancelled() => break,
+                Ok(()) = plans.changed() => break,
                 ended = &mut server => return ended.map_err(io::Error::other),
                 _ = page.tick() => board.publish_page(),
                 Some(()) = loops.next() => {}
             }
-        };
+        }
         round.cancel();
         while loops.next().await.is_some() {}
-        match next {
-            Some(next) => plan = next,
-            None => break,
+        if cancel.is_cancelled() {
+            break;
         }
+        // The newest one: more may have come while the sweeps ended.
+        plan = plans.borrow_and_update().clone();
     }
     server.await.map_err(io::Error::other)
 }

@@ -1,10 +1,16 @@
 //! Hands results on to where they are wanted besides the endpoints: a Pushgateway, a file.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::push::Gateway;
 use super::{state, textfile};
 use crate::model::Record;
+
+/// Whose turn it is to write files: what was known later must not be written earlier.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Where results go besides the endpoints.
 #[derive(Clone, Default)]
@@ -18,10 +24,22 @@ pub struct Publish {
 }
 
 impl Publish {
-    /// Pushes the record that has changed, if any has, and writes the files with all of them. Gives
-    /// what went wrong, a message each, each of which is logged, too.
-    pub async fn publish(&self, changed: &[Record], all: &[Record]) -> Vec<String> {
+    /// Writes the files with all records, as they are when it is this call's turn to write, and then
+    /// pushes those that have changed: a gateway may take its time to fail. Gives what went wrong, a
+    /// message each, each of which is logged, too.
+    pub async fn publish(
+        &self,
+        changed: &[Record],
+        all: impl FnOnce() -> Vec<Record> + Send + 'static,
+    ) -> Vec<String> {
         let mut errors = Vec::new();
+        let (textfile, state) = (self.textfile.clone(), self.state.clone());
+        if textfile.is_some() || state.is_some() {
+            // A disk may take its time, and others wait for this thread.
+            let write = move || write(textfile.as_deref(), state.as_deref(), all);
+            let written = tokio::task::spawn_blocking(write).await;
+            errors.extend(written.unwrap_or_else(|fault| vec![fault.to_string()]));
+        }
         if let Some(gateway) = &self.gateway {
             for record in changed {
                 if let Err(error) = gateway.push(record).await {
@@ -29,32 +47,56 @@ impl Publish {
                 }
             }
         }
-        if let Some(path) = self.textfile.clone() {
-            let all = all.to_vec();
-            let shown = path.display().to_string();
-            // A disk may take its time, and others wait for this thread.
-            let written = tokio::task::spawn_blocking(move || textfile::write(&path, &all)).await;
-            let error = match written {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
-            };
-            errors.extend(error.map(|error| {
-                format!("--textfile {shown} cannot be written, and stays as it was: {error}")
-            }));
-        }
-        if let Some(path) = self.state.clone() {
-            let all = all.to_vec();
-            let shown = path.display().to_string();
-            let written = tokio::task::spawn_blocking(move || state::write(&path, &all)).await;
-            let error = written.unwrap_or_else(|error| Err(error.to_string())).err();
-            errors.extend(error.map(|error| {
-                format!("--state {shown} cannot be written, and stays as it was: {error}")
-            }));
-        }
         for error in &errors {
             tracing::error!("{error}");
         }
         errors
+    }
+}
+
+fn write(
+    textfile: Option<&Path>,
+    state: Option<&Path>,
+    all: impl FnOnce() -> Vec<Record>,
+) -> Vec<String> {
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all();
+    let message = |option: &str, path: &Path, error: &dyn fmt::Display| {
+        let path = path.display();
+        format!("{option} {path} cannot be written, and stays as it was: {error}")
+    };
+    let mut errors = Vec::new();
+    if let Some(path) = textfile
+        && let Err(error) = textfile::write(path, &all)
+    {
+        errors.push(message("--textfile", path, &Unwritten(&error)));
+    }
+    if let Some(path) = state
+        && let Err(error) = state::write(path, &all)
+    {
+        errors.push(message("--state", path, &error));
+    }
+    errors
+}
+
+/// Why a file was not written, and what to do about it.
+pub struct Unwritten<'a>(pub &'a io::Error);
+
+impl fmt::Display for Unwritten<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room on that file system"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "mount that file system writable",
+            io::ErrorKind::PermissionDenied => {
+                "let the user that this runs as write to that folder"
+            }
+            io::ErrorKind::NotFound => "make that folder",
+            io::ErrorKind::FileTooLarge => "allow larger files to this process",
+            _ => return write!(f, "{error}"),
+        };
+        write!(f, "{error}; {remedy}")
     }
 }

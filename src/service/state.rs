@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use super::publish::Unwritten;
 use super::textfile::replace;
 use crate::model::Record;
 use crate::report::json_state;
@@ -39,7 +40,8 @@ pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
     };
     let others = read(path)?.into_iter().filter(is_other);
     let all: Vec<_> = records.iter().cloned().chain(others).collect();
-    replace(path, json_state::render(&all).as_bytes()).map_err(|error| error.to_string())
+    replace(path, json_state::render(&all).as_bytes())
+        .map_err(|error| Unwritten(&error).to_string())
 }
 
 #[cfg(test)]

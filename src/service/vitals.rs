@@ -1,9 +1,14 @@
 //! What is true of this process, as metrics: `registry_probe_*` and `process_*`.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Histogram};
@@ -20,7 +25,19 @@ pub(crate) struct Vitals {
     registries: Mutex<BTreeMap<String, Watched>>,
     push_failures: AtomicU64,
     process: ProcessCollector,
+    rendered: Mutex<Option<Rendered>>,
 }
+
+/// The vitals as they were a moment ago.
+#[derive(Clone)]
+pub(super) struct Rendered {
+    at: Instant,
+    pub(super) text: Bytes,
+    pub(super) gzip: Bytes,
+}
+
+/// How long the same answer is given: many who ask at once cost no more than one.
+const FRESH: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Watched {
@@ -34,6 +51,7 @@ impl Vitals {
             registries: Mutex::default(),
             push_failures: AtomicU64::default(),
             process: ProcessCollector::for_self(),
+            rendered: Mutex::default(),
         }
     }
 
@@ -55,8 +73,24 @@ impl Vitals {
         self.push_failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All of them in the text format.
-    pub(crate) fn render(&self) -> String {
+    /// All of them in the text format, as they are now or were a moment ago.
+    pub(super) fn rendered(&self) -> Rendered {
+        let mut held = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some(rendered) if rendered.at.elapsed() < FRESH => rendered.clone(),
+            _ => {
+                let text = self.render();
+                let rendered = Rendered {
+                    at: Instant::now(),
+                    gzip: gzip(text.as_bytes()).into(),
+                    text: text.into(),
+                };
+                held.insert(rendered).clone()
+            }
+        }
+    }
+
+    fn render(&self) -> String {
         let mut families = vec![build_info()];
         let mut failures = Family::counter(
             "registry_probe_push_failures_total",
@@ -136,6 +170,16 @@ impl Vitals {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One member of a gzip file. Several behind one another are a gzip file, too (RFC 1952, 2.2), so that
+/// what was packed when a sweep ended need not be packed again.
+pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder
+        .write_all(text)
+        .expect("memory takes what is written");
+    encoder.finish().expect("memory takes what is written")
 }
 
 fn build_info() -> Family {

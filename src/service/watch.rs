@@ -15,6 +15,9 @@ use crate::crawl;
 use crate::http::HttpRegistry;
 use crate::model::{Record, Sweep, Verdict};
 
+/// How long a whole result may take to be handed on once the loop was told to end.
+const LAST_PUSH: Duration = Duration::from_secs(3);
+
 /// Sweeps a registry at once and then every `interval`, until it is cancelled. A sweep that is
 /// cancelled is told to nobody: it is not a result, and what was known stays.
 pub(super) async fn watch(
@@ -42,7 +45,9 @@ pub(super) async fn watch(
         let sweep = AssertUnwindSafe(sweep(target.clone(), &cancel))
             .catch_unwind()
             .await;
-        if cancel.is_cancelled() {
+        // What was whole before it was cancelled is a result.
+        let is_whole = matches!(&sweep, Ok(Ok(sweep)) if sweep.is_complete());
+        if cancel.is_cancelled() && !is_whole {
             board.vitals.sweep(&name, "cancelled");
             return;
         }
@@ -53,11 +58,11 @@ pub(super) async fn watch(
                     scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
                 }
                 if let Some(record) = board.end(&name, sweep) {
-                    let (changed, all) = ([record], board.records());
-                    let publishing = publish.publish(&changed, &all);
+                    let (changed, known) = ([record], Arc::clone(&board));
+                    let publishing = publish.publish(&changed, move || known.records());
                     tokio::select! {
                         errors = publishing => errors.iter().for_each(|_| board.vitals.push_failed()),
-                        () = cancel.cancelled() => return,
+                        () = cancelled_for(&cancel, LAST_PUSH) => return,
                     }
                 }
             }
@@ -73,6 +78,12 @@ pub(super) async fn watch(
             () = cancel.cancelled() => return,
         }
     }
+}
+
+/// Waits until it is cancelled, and then this long.
+pub(super) async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(time).await;
 }
 
 /// With a new client each time: credentials, certificates and addresses may have changed.

@@ -11,3 +11,4 @@ mod protection;
 mod screens;
 mod secrets;
 mod tidy;
+mod traces;

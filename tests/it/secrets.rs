@@ -10,11 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use registry_double::{Basic, Bearer, Double, Registry, in_background, on, presets};
 
-const USER: &str = "robot-user";
-const PASSWORD: &str = "pa55-word/with+odd=characters";
+pub(crate) const USER: &str = "robot-user";
+pub(crate) const PASSWORD: &str = "pa55-word/with+odd=characters";
 
 /// Everything that must not be seen, each with a name that may.
-fn secrets(registry: &Registry, storage: &Registry) -> Vec<(String, String)> {
+pub(crate) fn secrets(registry: &Registry, storage: &Registry) -> Vec<(String, String)> {
     let mut secrets = vec![("the password".to_owned(), PASSWORD.to_owned())];
     for seen in registry.requests().iter().chain(&storage.requests()) {
         if let Some(header) = seen.header("authorization") {
@@ -47,7 +47,7 @@ fn secrets(registry: &Registry, storage: &Registry) -> Vec<(String, String)> {
 }
 
 /// The secrets that are in a text, as they are or encoded.
-fn leaks(text: &str, secrets: &[(String, String)]) -> Vec<String> {
+pub(crate) fn leaks(text: &str, secrets: &[(String, String)]) -> Vec<String> {
     let mut leaks = Vec::new();
     for (name, secret) in secrets {
         let percent: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -85,6 +85,9 @@ fn run(directory: &Path, arguments: &[&str]) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_probe"))
         .env_clear()
         .env("TMPDIR", directory)
+        // What its libraries would say is not to be had by any means.
+        .env("RUST_LOG", "trace")
+        .env("RUST_BACKTRACE", "full")
         .args(arguments)
         .args(["--username", USER, "--password-file"])
         .arg(directory.join("password"))
@@ -110,6 +113,7 @@ fn run(directory: &Path, arguments: &[&str]) -> String {
         errors.contains("DEBUG") || arguments.contains(&"--print-config"),
         "{errors}"
     );
+    assert!(!errors.contains("TRACE"), "{errors}");
     [line, text, errors].concat()
 }
 
@@ -118,6 +122,7 @@ fn serve(directory: &Path, registry: &str) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_probe"))
         .env_clear()
         .env("PROBE_PASSWORD", PASSWORD)
+        .env("RUST_LOG", "trace")
         .args([
             "--listen",
             "127.0.0.1:0",
@@ -174,7 +179,9 @@ fn files(directory: &Path) -> String {
 }
 
 /// A registry with something broken in it, behind this login, with an object store.
-fn broken(login: impl Fn(&Double) + Send + 'static) -> registry_double::Background<Double> {
+pub(crate) fn broken(
+    login: impl Fn(&Double) + Send + 'static,
+) -> registry_double::Background<Double> {
     in_background(async move {
         let double = presets::object_storage().await;
         let layer = vec![b'x'; 50_000];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{EXPECTATIONS, positive_duration};
+use super::{EXPECTATIONS, duration, positive_duration};
 use crate::crawl::Expectations;
 use crate::model::{Digest, Platform};
 
@@ -25,7 +25,7 @@ pub(in crate::cli) struct ExpectArgs {
     pub(in crate::cli) platforms: Vec<Platform>,
 
     /// Look again for what is not there, for this long: a push may still be settling
-    #[arg(long, value_name = "TIME", env = "PROBE_WAIT", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "PROBE_WAIT", default_value = "0s", value_parser = duration)]
     pub(in crate::cli) wait: Duration,
 
     /// Look at what is intact once more after this time: a clean-up may be about to take it

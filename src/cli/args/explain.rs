@@ -8,7 +8,7 @@ use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::doctor::PageArg;
-use super::{CHECKS, REPORT};
+use super::{CHECKS, REPORT, duration};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct ExplainArgs {
@@ -23,7 +23,7 @@ pub(in crate::cli) struct ExplainArgs {
     pub(in crate::cli) check: CheckArgs,
 
     /// Wait this long before what seems broken is looked at again
-    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "0s", value_parser = humantime::parse_duration, help_heading = CHECKS)]
+    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "0s", value_parser = duration, help_heading = CHECKS)]
     pub(in crate::cli) confirm_after: Duration,
 
     #[command(flatten)]

@@ -158,9 +158,12 @@ const CONNECTION: &str = "Connection";
 const REPORT: &str = "Report";
 const SERVICE: &str = "Service";
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+/// The longest time that an option takes: clocks cannot count on for ever.
+const LONGEST: Duration = Duration::from_secs(3_660 * 24 * 3600);
+
+fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() => Err("it must be longer than nothing".into()),
+        Ok(duration) if duration > LONGEST => Err("it must be ten years at most".into()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(error.to_string()),
     }
@@ -171,6 +174,13 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.01..=1e6).contains(&rate) => Ok(rate),
         _ => Err("give a number of requests a second, from 0.01 on".into()),
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        duration if duration.is_zero() => Err("it must be longer than nothing".into()),
+        duration => Ok(duration),
     }
 }
 
@@ -207,6 +217,17 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_no_longer_than_a_clock_can_count() {
+        assert_eq!(positive_duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(positive_duration("0s").is_err());
+        for endless in ["11y", "500000000000y"] {
+            assert!(duration(endless).is_err(), "{endless}");
+            assert!(positive_duration(endless).is_err(), "{endless}");
+        }
     }
 
     #[test]

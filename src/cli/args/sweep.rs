@@ -12,7 +12,7 @@ use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
-use super::{CHECKS, SCOPE, positive_duration, size};
+use super::{CHECKS, SCOPE, duration, positive_duration, size};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -70,7 +70,7 @@ pub(in crate::cli) struct SweepArgs {
     pub(in crate::cli) scrub_max_bytes: Option<u64>,
 
     /// Wait this long before what seems broken is looked at again
-    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = humantime::parse_duration, help_heading = CHECKS)]
+    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = duration, help_heading = CHECKS)]
     pub(in crate::cli) confirm_after: Duration,
 
     #[command(flatten)]

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::CHECKS;
 use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::expect::ExpectArgs;
 use super::report::ReportArgs;
+use super::{CHECKS, duration};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct VerifyArgs {
@@ -24,7 +24,7 @@ pub(in crate::cli) struct VerifyArgs {
     pub(in crate::cli) check: CheckArgs,
 
     /// Wait this long before what seems broken is looked at again
-    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "0s", value_parser = humantime::parse_duration, help_heading = CHECKS)]
+    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "0s", value_parser = duration, help_heading = CHECKS)]
     pub(in crate::cli) confirm_after: Duration,
 
     #[command(flatten)]

@@ -10,6 +10,7 @@ mod campaign;
 mod credentials;
 mod endings;
 mod failures;
+mod faults;
 mod images;
 mod listing;
 mod manifests;

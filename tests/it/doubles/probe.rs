@@ -12,6 +12,7 @@ use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Met
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Shard, Sweep,
 };
+use registry_probe::registry::Registry as Seam;
 use tokio_util::sync::CancellationToken;
 
 use super::manners;
@@ -185,8 +186,13 @@ impl<'a> Probe<'a> {
 
     /// Sweeps, and holds every request of the log against the manners that all requests must have.
     pub(super) async fn sweep(self) -> Sweep {
+        self.sweep_behind(|http| http).await
+    }
+
+    /// The same, with something between the walk and its HTTP side.
+    pub(super) async fn sweep_behind<R: Seam>(self, put: impl FnOnce(HttpRegistry) -> R) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
-        let sweep = crawl::sweep(&http, &self.policy, &self.cancel).await;
+        let sweep = crawl::sweep(&put(http), &self.policy, &self.cancel).await;
         manners::hold(self.registry);
         sweep
     }

@@ -128,6 +128,6 @@ async fn what_is_under_way_is_finished_and_what_hangs_is_not_waited_for() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_an_error() {
     let server = Server::start(None, Limits::default()).await;
-    let second = Listener::bind(server.address, None, Limits::default()).await;
+    let second = Listener::bind(server.address, None, Limits::default());
     assert!(second.is_err());
 }

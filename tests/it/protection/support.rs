@@ -96,9 +96,10 @@ impl Server {
     }
 
     /// Serves what the service does, and a handler that takes long.
+    #[expect(clippy::unused_async, reason = "it is only ever done in a runtime")]
     pub(super) async fn start(protection: Option<Protection>, limits: Limits) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listener::bind(any, protection, limits).await;
+        let listener = Listener::bind(any, protection, limits);
         let listener = listener.expect("an address that is free");
         let slow = async || {
             tokio::time::sleep(Duration::from_millis(500)).await;

@@ -23,6 +23,7 @@ pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod registry;
 pub(crate) mod report;
+pub(crate) mod running;
 pub(crate) mod service;
 pub(crate) mod signing;
 pub(crate) mod skopeo;

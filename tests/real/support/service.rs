@@ -36,14 +36,26 @@ impl Service {
 
     /// Starts it with these arguments, and waits until it listens.
     pub(crate) fn launch<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let mut by = Command::new("/usr/bin/env");
+        by.env_clear();
+        Self::launch_by(by, args)
+    }
+
+    /// Starts it by a command that becomes it: one that takes a program and its arguments, and is the
+    /// same process from then on.
+    pub(crate) fn launch_by<S: AsRef<OsStr>>(
+        mut command: Command,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
         command
-            .env_clear()
+            .arg(env!("CARGO_BIN_EXE_probe"))
             .env("HOME", home.path())
             .current_dir(home.path())
-            .args(["--listen", "127.0.0.1:0", "--interval", "1h"])
-            .args(["--confirm-after", "0s", "--log-format", "text"])
+            // What is given as an argument counts more.
+            .env("PROBE_LISTEN", "127.0.0.1:0")
+            .env("PROBE_INTERVAL", "1h")
+            .env("PROBE_CONFIRM_AFTER", "0s")
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -77,6 +89,11 @@ impl Service {
         });
         service.address = address.expect("it was awaited");
         service
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// `HOST:PORT` of its endpoints.
