@@ -7,6 +7,8 @@
 
 mod confirm;
 mod control;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod judge;
 mod ledger;
 mod nearby;

@@ -93,6 +93,18 @@ impl Endpoint {
         &self.name
     }
 
+    /// The registry as it has to be written before a repository, for docker and whoever reads names as
+    /// it does: a single word is a path of Docker Hub's there, unless a port follows
+    /// (distribution/reference, `splitDockerDomain`).
+    #[must_use]
+    pub fn in_images(&self) -> String {
+        let is_word = !self.name.contains(['.', ':']) && self.name != "localhost";
+        match self.base.port_or_known_default() {
+            Some(port) if is_word => format!("{}:{port}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -198,6 +210,22 @@ mod tests {
             (hub.name(), hub.base.as_str()),
             ("docker.io", "https://registry-1.docker.io/v2/")
         );
+    }
+
+    #[test]
+    fn a_single_word_needs_a_port_in_the_name_of_an_image() {
+        for (text, written) in [
+            ("registry", "registry:443"),
+            ("http://registry", "registry:80"),
+            ("registry:5000", "registry:5000"),
+            ("localhost:80", "localhost"),
+            ("registry.example:443", "registry.example"),
+            ("[::1]", "[::1]"),
+            ("docker.io", "docker.io"),
+        ] {
+            let endpoint = Endpoint::parse(text, false).expect("an address");
+            assert_eq!(endpoint.in_images(), written, "{text}");
+        }
     }
 
     #[test]

@@ -9,10 +9,13 @@ mod auth;
 mod certificate;
 mod challenge;
 mod classify;
+mod content_range;
 mod credentials;
 mod doctor;
 mod endpoint;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod link;
 mod listing;
 mod meter;
@@ -262,7 +265,7 @@ impl Registry for HttpRegistry {
     fn access(&self) -> Access {
         let is_encrypted = self.endpoint.is_https();
         Access {
-            host: self.endpoint.name().to_owned(),
+            host: self.endpoint.in_images(),
             api: self.endpoint.base().to_string(),
             is_verified: is_encrypted && !self.takes_any_certificate,
             is_encrypted,
