@@ -24,6 +24,7 @@ mod pace;
 mod reach;
 mod remarks;
 mod reply;
+mod resolve;
 mod secret;
 mod token;
 
@@ -49,6 +50,7 @@ use exchange::{Ask, Exchange};
 use pace::Pool;
 use remarks::Remarks;
 use reply::{Read, Reply};
+use resolve::Resolver;
 use token::TokenService;
 
 /// How to speak to a registry.
@@ -180,6 +182,7 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
         .retry(reqwest::retry::never())
         .referer(false)
         .tls_info(true)
+        .dns_resolver(Arc::new(Resolver::new(config.endpoint.base().clone())))
         .connect_timeout(config.timeout)
         .pool_max_idle_per_host(idle_connections)
         .tcp_nodelay(true);
