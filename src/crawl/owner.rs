@@ -13,6 +13,7 @@ use super::nearby::{self, Whereabouts};
 use super::progress::WaitReason;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
+use super::settle::Room;
 use super::visit::{Running, Seen, Visit};
 use super::walk::{Endpoint, Step, Walk};
 use crate::model::{
@@ -46,6 +47,7 @@ pub(super) struct Crawl<'a, R> {
     walks: Vec<Option<Walk>>,
     running: Running,
     ledger: Ledger,
+    room: Room,
     reading: Reading<'a>,
     controls: Controls,
     whereabouts: Whereabouts,
@@ -64,6 +66,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             policy,
             waiting: VecDeque::new(),
             walks: Vec::new(),
+            room: Room::default(),
             running: Running::new(&policy.progress),
             reading: Reading::new(policy),
             controls: Controls::default(),
@@ -290,7 +293,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
         if walk.is_done()
             && let Some(walk) = self.walks[number].take()
         {
-            self.ledger.walked(walk.finish(self.policy.depth, None));
+            let walked = walk.finish(self.policy.depth, None, &mut self.room);
+            self.ledger.walked(walked);
         }
         None
     }
@@ -339,8 +343,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
     pub(super) fn finish(mut self, cut_short: Option<Obstacle>) -> Sweep {
         if let Some(obstacle) = &cut_short {
             for walk in self.walks.into_iter().flatten() {
-                self.ledger
-                    .walked(walk.finish(self.policy.depth, Some(obstacle)));
+                let walked = walk.finish(self.policy.depth, Some(obstacle), &mut self.room);
+                self.ledger.walked(walked);
             }
             self.ledger.not_reached(self.waiting, obstacle);
         }

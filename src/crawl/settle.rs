@@ -72,11 +72,65 @@ struct Trail {
     tags: BTreeSet<TagId>,
     platforms: BTreeSet<Box<str>>,
     is_named: bool,
+    /// Whether there is more, and no room for it.
+    is_cut: bool,
+}
+
+/// Tags and platforms that the suspicions of a sweep name in all: as many as a repository may have tags.
+/// Where thousands of tags share thousands of broken objects, each of these would name each of those.
+const MOST_NAMED: usize = 250_000;
+/// Tags that a suspicion names where there is room for no more.
+const FEWEST_NAMED: usize = 10;
+
+/// How many tags the suspicions of a sweep may name yet.
+pub(super) struct Room {
+    left: usize,
+    /// Suspicions of one walk that do not name all their tags.
+    short: u64,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            left: MOST_NAMED,
+            short: 0,
+        }
+    }
+}
+
+impl Room {
+    fn most(&self) -> usize {
+        self.left.max(FEWEST_NAMED)
+    }
+
+    fn take(&mut self, trail: &Trail) {
+        let named = trail.tags.len() + trail.platforms.len();
+        self.left = self.left.saturating_sub(named);
+        self.short += u64::from(trail.is_cut);
+    }
+
+    /// What keeps a walk's suspicions from naming all their tags, if something does.
+    fn obstacle(&self) -> Option<Obstacle> {
+        let detail = || {
+            format!(
+                "{} broken objects are shared by more tags than there is room for: each is told with \
+                 {FEWEST_NAMED} or more of them",
+                self.short
+            )
+        };
+        (self.short > 0).then(|| Obstacle::new(ObstacleReason::TooLarge, detail()))
+    }
 }
 
 impl Walk {
     /// Ends the walk. `cut_short` says why it ended with things left to ask.
-    pub(super) fn finish(mut self, depth: Depth, cut_short: Option<&Obstacle>) -> Walked {
+    pub(super) fn finish(
+        mut self,
+        depth: Depth,
+        cut_short: Option<&Obstacle>,
+        room: &mut Room,
+    ) -> Walked {
+        room.short = 0;
         let mut suspicions = Vec::new();
         let mut unverified = Trail::default();
         self.note_unlisted(cut_short);
@@ -104,27 +158,31 @@ impl Walk {
             };
             match in_mode {
                 InMode::Broken(defect) => {
-                    suspicions.push(self.suspicion(id, &defect, |_| true, depth));
+                    suspicions.push(self.suspicion(id, &defect, |_| true, depth, room));
                 }
                 InMode::Absent(defect)
                     if self.mode == Mode::Mirror
                         && !parents(node).all(|parent| sparse.contains(&parent)) =>
                 {
-                    suspicions.push(self.suspicion(id, &defect, |_| true, depth));
+                    suspicions.push(self.suspicion(id, &defect, |_| true, depth, room));
                 }
                 InMode::Absent(_) => self.tally.absent += 1,
                 InMode::Unverified(obstacle) => {
                     self.obstacles.push(&obstacle);
                     unverified_nodes.push(id);
                 }
-                InMode::Settled => suspicions.extend(self.wrong_size(id, depth)),
+                InMode::Settled => suspicions.extend(self.wrong_size(id, depth, room)),
             }
         }
         unverified
             .tags
-            .append(&mut self.trail(unverified_nodes, |_| true).tags);
+            .append(&mut self.trail(unverified_nodes, |_| true, usize::MAX).tags);
         self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
-        self.add_siblings(&mut suspicions, &unverified.tags);
+        match room.obstacle() {
+            // Which tags are intact is not known then.
+            Some(obstacle) => self.obstacles.push(&obstacle),
+            None => self.add_siblings(&mut suspicions, &unverified.tags),
+        }
         Walked {
             images: self.images(cut_short),
             exposed: self.exposed(),
@@ -249,14 +307,14 @@ impl Walk {
     }
 
     /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
-    fn wrong_size(&self, id: NodeId, depth: Depth) -> Option<Suspicion> {
+    fn wrong_size(&self, id: NodeId, depth: Depth, room: &mut Room) -> Option<Suspicion> {
         let node = &self.nodes[id as usize];
         let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
         let defect = node
             .edges
             .iter()
             .find_map(|edge| judge::size(edge.size, node.length))?;
-        Some(self.suspicion(id, &defect, is_wrong, depth))
+        Some(self.suspicion(id, &defect, is_wrong, depth, room))
     }
 
     /// A suspicion against a node, on account of those of its promises that `is_broken` picks.
@@ -266,11 +324,13 @@ impl Walk {
         defect: &Defect,
         is_broken: impl Fn(&Edge) -> bool,
         depth: Depth,
+        room: &mut Room,
     ) -> Suspicion {
         let node = &self.nodes[id as usize];
         let broken = node.edges.iter().filter(|edge| is_broken(edge));
         let edge = broken.min_by_key(|edge| edge.rank());
-        let trail = self.trail(vec![id], is_broken);
+        let trail = self.trail(vec![id], is_broken, room.most());
+        room.take(&trail);
         let resolved = |id: &TagId| {
             let state = &self.tags[*id as usize];
             let digest = state
@@ -309,8 +369,8 @@ impl Walk {
     }
 
     /// Goes up from `nodes` to everything that leads to them, at first over the promises that
-    /// `is_broken` picks.
-    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool) -> Trail {
+    /// `is_broken` picks, and no further than to `most` tags.
+    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool, most: usize) -> Trail {
         let mut trail = Trail::default();
         let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
         let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
@@ -318,6 +378,10 @@ impl Walk {
             for edge in &self.nodes[id as usize].edges {
                 if is_first && !is_broken(edge) {
                     continue;
+                }
+                if trail.tags.len().max(trail.platforms.len()) >= most {
+                    trail.is_cut = true;
+                    return trail;
                 }
                 trail.platforms.extend(edge.platform.clone());
                 match edge.parent {

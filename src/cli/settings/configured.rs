@@ -484,9 +484,9 @@ fn what_has_changed_is_seen_by_the_next_load() {
 
 /// Text that YAML could take for something else, in any order.
 const ODD: &[&str] = &[
-    "a", "Z", "0", "1.10", "-", " ", "#", ": ", ":", "'", "\"", "\\", "\n", "\t", "*", "&", "!", "|", ">",
-    "%", "@", "`", "{", "}", "?", "~", "null", "true", "no", "=", "\u{1b}", "\u{7f}", "\u{85}", "\u{a0}",
-    "\u{2028}", "\u{feff}", "é", "😀", "$(x)", "://", "<<", "---", "...",
+    "a", "Z", "0", "1.10", "-", " ", "#", ": ", ":", "'", "\"", "\\", "\n", "\t", "*", "&", "!",
+    "|", ">", "%", "@", "`", "{", "}", "?", "~", "null", "true", "no", "=", "\u{1b}", "\u{7f}",
+    "\u{85}", "\u{a0}", "\u{2028}", "\u{feff}", "é", "😀", "$(x)", "://", "<<", "---", "...",
 ];
 
 /// The settings that a configuration shows, without where they come from.
@@ -509,15 +509,30 @@ fn what_is_printed_is_read_as_the_same_settings() {
             pieces.map(piece).collect()
         };
         let mut arguments = vec!["--once".to_owned(), "r.example".to_owned()];
-        for option in ["job", "instance", "repo", "exclude-tag", "textfile", "username"] {
+        for option in [
+            "job",
+            "instance",
+            "repo",
+            "exclude-tag",
+            "textfile",
+            "username",
+        ] {
             arguments.push(format!("--{option}={}", odd()));
         }
         let mut time = |option: &str| {
-            let unit = *random.choice(&["ms", "s", "m", "h", "days", "us"]).expect("some");
+            let unit = *random
+                .choice(&["ms", "s", "m", "h", "days", "us"])
+                .expect("some");
             let (whole, rest) = (random.u32(1..100_000), random.u32(1..60));
             arguments.push(format!("--{option}={whole}{unit} {rest}ns"));
         };
-        for option in ["confirm-after", "interval", "timeout", "deadline", "scrub-every"] {
+        for option in [
+            "confirm-after",
+            "interval",
+            "timeout",
+            "deadline",
+            "scrub-every",
+        ] {
             time(option);
         }
         let depth = *random.choice(&["head", "tail", "digest"]).expect("some");
