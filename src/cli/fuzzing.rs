@@ -18,7 +18,7 @@ pub(crate) fn image(input: &[u8]) {
         };
         let image = reference.in_repository(&repository);
         let name = format!("{}/{image}", endpoint.in_images());
-        assert_printable(&name, 1000);
+        assert_printable(&name, usize::MAX);
         let scheme = if endpoint.is_https() { "https" } else { "http" };
         let full = parse_image(&format!("{scheme}://{name}"), false).expect(&name);
         assert_eq!(
@@ -26,7 +26,10 @@ pub(crate) fn image(input: &[u8]) {
             (endpoint.clone(), repository.clone(), reference.clone())
         );
         let bare = parse_image(&name, plain_http).expect(&name);
-        assert_eq!(bare.0.name(), endpoint.name());
+        // Another scheme than a typed one would be guessed: then another port may be the usual one.
+        if bare.0.is_https() == endpoint.is_https() {
+            assert_eq!(bare.0.name(), endpoint.name());
+        }
         assert_eq!((bare.1, bare.2), (repository, reference));
     }
 }

@@ -36,22 +36,20 @@ pub(super) fn parse_image(
     };
     let (registry, path) = match scheme {
         // Nothing but a registry has a scheme, be its name a single word.
-        Some(_) => name
-            .split_once('/')
-            .map(|(registry, path)| (registry, full_path(registry, path)))
-            .ok_or_else(invalid)?,
+        Some(_) => name.split_once('/').ok_or_else(invalid)?,
         None => split_registry(name),
     };
     // A colon in the last component can only be a tag's, for the port went with the registry.
-    let (repository, tag) = match path.rsplit_once(':') {
-        Some((repository, tag)) => (repository.to_owned(), tag),
-        None => (path, "latest"),
-    };
+    let (repository, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
     let address = match scheme {
         Some(scheme) => format!("{scheme}://{registry}"),
         None => registry.to_owned(),
     };
     let endpoint = parse_endpoint(&address, plain_http)?;
+    // Docker Hub's official images are under `library/`.
+    let is_official = endpoint.name() == "docker.io" && !repository.contains('/');
+    let above = if is_official { "library/" } else { "" };
+    let repository = format!("{above}{repository}");
     let repository = repository.parse().map_err(|_| invalid())?;
     let tag = tag.parse().map_err(|_| invalid())?;
     let reference = match digest {
@@ -63,22 +61,10 @@ pub(super) fn parse_image(
 
 /// Splits off the registry by docker's rule (distribution/reference, `splitDockerDomain`): what stands
 /// before the first slash is one if it could not be a component of a path. Without one it is Docker Hub.
-fn split_registry(name: &str) -> (&str, String) {
+fn split_registry(name: &str) -> (&str, &str) {
     let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
     match name.split_once('/') {
-        Some((first, path)) if is_registry(first) => match first {
-            "index.docker.io" => ("docker.io", full_path("docker.io", path)),
-            _ => (first, full_path(first, path)),
-        },
-        _ => ("docker.io", full_path("docker.io", name)),
-    }
-}
-
-/// Docker Hub's official images are under `library/`.
-fn full_path(registry: &str, path: &str) -> String {
-    if registry == "docker.io" && !path.contains('/') {
-        format!("library/{path}")
-    } else {
-        path.to_owned()
+        Some((first, path)) if is_registry(first) => (first, path),
+        _ => ("docker.io", name),
     }
 }
