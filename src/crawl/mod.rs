@@ -16,6 +16,7 @@ mod obstacles;
 mod owner;
 mod progress;
 mod promises;
+mod room;
 mod scope;
 mod scrub;
 mod settle;

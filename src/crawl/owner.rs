@@ -11,9 +11,9 @@ use super::judge;
 use super::ledger::Ledger;
 use super::nearby::{self, Whereabouts};
 use super::progress::WaitReason;
+use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
-use super::settle::Room;
 use super::visit::{Running, Seen, Visit};
 use super::walk::{Endpoint, Step, Walk};
 use crate::model::{

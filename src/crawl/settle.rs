@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::judge;
 use super::nearby;
 use super::obstacles::Obstacles;
+use super::room::Room;
 use super::tally::Tally;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Walk};
 use crate::model::{
@@ -76,52 +77,6 @@ struct Trail {
     is_cut: bool,
 }
 
-/// Tags and platforms that the suspicions of a sweep name in all: as many as a repository may have tags.
-/// Where thousands of tags share thousands of broken objects, each of these would name each of those.
-const MOST_NAMED: usize = 250_000;
-/// Tags that a suspicion names where there is room for no more.
-const FEWEST_NAMED: usize = 10;
-
-/// How many tags the suspicions of a sweep may name yet.
-pub(super) struct Room {
-    left: usize,
-    /// Suspicions of one walk that do not name all their tags.
-    short: u64,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self {
-            left: MOST_NAMED,
-            short: 0,
-        }
-    }
-}
-
-impl Room {
-    fn most(&self) -> usize {
-        self.left.max(FEWEST_NAMED)
-    }
-
-    fn take(&mut self, trail: &Trail) {
-        let named = trail.tags.len() + trail.platforms.len();
-        self.left = self.left.saturating_sub(named);
-        self.short += u64::from(trail.is_cut);
-    }
-
-    /// What keeps a walk's suspicions from naming all their tags, if something does.
-    fn obstacle(&self) -> Option<Obstacle> {
-        let detail = || {
-            format!(
-                "{} broken objects are shared by more tags than there is room for: each is told with \
-                 {FEWEST_NAMED} or more of them",
-                self.short
-            )
-        };
-        (self.short > 0).then(|| Obstacle::new(ObstacleReason::TooLarge, detail()))
-    }
-}
-
 impl Walk {
     /// Ends the walk. `cut_short` says why it ended with things left to ask.
     pub(super) fn finish(
@@ -130,25 +85,10 @@ impl Walk {
         cut_short: Option<&Obstacle>,
         room: &mut Room,
     ) -> Walked {
-        room.short = 0;
+        room.begin();
         let mut suspicions = Vec::new();
-        let mut unverified = Trail::default();
         self.note_unlisted(cut_short);
-        for (id, state) in (0..).zip(&self.tags) {
-            let in_mode = match &state.resolved {
-                Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
-                Some(Ok(_)) => InMode::Settled,
-                None => InMode::left_over(cut_short),
-            };
-            match in_mode {
-                InMode::Broken(defect) => suspicions.push(self.dangling_tag(state, defect, depth)),
-                InMode::Unverified(obstacle) => {
-                    self.obstacles.push(&obstacle);
-                    unverified.tags.insert(id);
-                }
-                InMode::Absent(_) | InMode::Settled => {}
-            }
-        }
+        let mut unverified = self.settle_tags(depth, cut_short, &mut suspicions);
         let sparse = self.indexes_with_a_child();
         let mut unverified_nodes = Vec::new();
         for (id, node) in (0..).zip(&self.nodes) {
@@ -174,14 +114,13 @@ impl Walk {
                 InMode::Settled => suspicions.extend(self.wrong_size(id, depth, room)),
             }
         }
-        unverified
-            .tags
-            .append(&mut self.trail(unverified_nodes, |_| true, usize::MAX).tags);
-        self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
+        let above = self.trail(unverified_nodes, |_| true, usize::MAX);
+        unverified.extend(above.tags);
+        self.tally.tags_checked = (self.tags.len() - unverified.len()) as u64;
         match room.obstacle() {
             // Which tags are intact is not known then.
             Some(obstacle) => self.obstacles.push(&obstacle),
-            None => self.add_siblings(&mut suspicions, &unverified.tags),
+            None => self.add_siblings(&mut suspicions, &unverified),
         }
         Walked {
             images: self.images(cut_short),
@@ -191,6 +130,32 @@ impl Walk {
             obstacles: self.obstacles,
             tally: self.tally,
         }
+    }
+
+    /// Tags that lead nowhere are suspicions; gives those of which nothing is known.
+    fn settle_tags(
+        &mut self,
+        depth: Depth,
+        cut_short: Option<&Obstacle>,
+        suspicions: &mut Vec<Suspicion>,
+    ) -> BTreeSet<TagId> {
+        let mut unverified = BTreeSet::new();
+        for (id, state) in (0..).zip(&self.tags) {
+            let in_mode = match &state.resolved {
+                Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
+                Some(Ok(_)) => InMode::Settled,
+                None => InMode::left_over(cut_short),
+            };
+            match in_mode {
+                InMode::Broken(defect) => suspicions.push(self.dangling_tag(state, defect, depth)),
+                InMode::Unverified(obstacle) => {
+                    self.obstacles.push(&obstacle);
+                    unverified.insert(id);
+                }
+                InMode::Absent(_) | InMode::Settled => {}
+            }
+        }
+        unverified
     }
 
     /// Nothing to look at in a walk that has not ended: its list was still under way.
@@ -330,7 +295,7 @@ impl Walk {
         let broken = node.edges.iter().filter(|edge| is_broken(edge));
         let edge = broken.min_by_key(|edge| edge.rank());
         let trail = self.trail(vec![id], is_broken, room.most());
-        room.take(&trail);
+        room.take(trail.tags.len() + trail.platforms.len(), trail.is_cut);
         let resolved = |id: &TagId| {
             let state = &self.tags[*id as usize];
             let digest = state

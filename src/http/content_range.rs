@@ -1,4 +1,4 @@
-//! `Content-Range`: which part of a blob an answer holds, and how long the whole is.
+//! Reads `Content-Range`: which part of a blob an answer holds, and how long the whole is.
 
 /// A part of a whole, as far as it makes sense (RFC 9110, 14.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
