@@ -59,7 +59,7 @@ fn an_index_of_indexes_of_thousands_of_children() {
 #[test]
 fn hundreds_of_tags_that_share_thousands_of_missing_objects() {
     let body = wide(0, 9000);
-    let tags: Vec<_> = (0..500).map(|n| format!("\"t{n}\"")).collect();
+    let tags: Vec<_> = (0..800).map(|n| format!("\"t{n:0127}\"")).collect();
     let list = format!(r#"{{"name":"app","tags":[{}]}}"#, tags.join(","));
     let server = Server::start(move |_, target| {
         let reference = target.rsplit('/').next().unwrap_or_default();
