@@ -56,6 +56,14 @@ bench: ## Race the probe against the shell job that it replaces and against load
 campaign: ## 2,000 sweeps through a failing network (PROBE_CAMPAIGN_RUNS, PROBE_CAMPAIGN_SEED)
 	PROBE_CAMPAIGN_RUNS=$${PROBE_CAMPAIGN_RUNS:-2000} $(CARGO) test --release --test it campaign -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for 10 minutes (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_TARGETS="link image"); needs nightly
+	fuzz/run.sh
+
+.PHONY: deny
+deny: ## Check licences, sources and bans of what we depend on (cargo install cargo-deny)
+	$(CARGO) deny check bans licenses sources
+
 .PHONY: soak
 soak: ## 200 sweeps of a registry in full churn (PROBE_SOAK_SWEEPS to choose another number)
 	PROBE_SOAK_SWEEPS=$${PROBE_SOAK_SWEEPS:-200} $(CARGO) test --release --test real soak -- --nocapture

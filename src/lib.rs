@@ -14,6 +14,9 @@
 
 pub mod cli;
 pub mod crawl;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod model;
 pub mod registry;

@@ -1,6 +1,6 @@
 //! Names of images, read as docker reads them.
 
-use super::settings::{UsageError, parse_endpoint};
+use super::settings::{UsageError, parse_endpoint, without_login};
 use crate::http::Endpoint;
 use crate::model::{Reference, Repository};
 
@@ -11,9 +11,18 @@ pub(super) fn parse_image(
     plain_http: bool,
 ) -> Result<(Endpoint, Repository, Reference), UsageError> {
     let invalid = || {
+        // A digest has no slash: that is a login, and its password is not repeated.
+        let has_login = text
+            .split_once('@')
+            .is_some_and(|(_, after)| after.contains('/'));
+        let shown = if has_login {
+            without_login(text)
+        } else {
+            text.to_owned()
+        };
         UsageError(format!(
             "`{}` is not an image: expected HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST",
-            crate::model::shorten(text, 100)
+            crate::model::shorten(&shown, 100)
         ))
     };
     let (scheme, name) = match text.split_once("://") {
@@ -25,17 +34,22 @@ pub(super) fn parse_image(
         Some((name, digest)) => (name, Some(digest)),
         None => (name, None),
     };
-    let (registry, path) = split_registry(name);
-    // A colon in the last component can only be a tag's, for the port went with the registry.
-    let (repository, tag) = match path.rsplit_once(':') {
-        Some((repository, tag)) => (repository.to_owned(), tag),
-        None => (path, "latest"),
+    let (registry, path) = match scheme {
+        // Nothing but a registry has a scheme, be its name a single word.
+        Some(_) => name.split_once('/').ok_or_else(invalid)?,
+        None => split_registry(name),
     };
+    // A colon in the last component can only be a tag's, for the port went with the registry.
+    let (repository, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
     let address = match scheme {
         Some(scheme) => format!("{scheme}://{registry}"),
         None => registry.to_owned(),
     };
     let endpoint = parse_endpoint(&address, plain_http)?;
+    // Docker Hub's official images are under `library/`.
+    let is_official = endpoint.name() == "docker.io" && !repository.contains('/');
+    let above = if is_official { "library/" } else { "" };
+    let repository = format!("{above}{repository}");
     let repository = repository.parse().map_err(|_| invalid())?;
     let tag = tag.parse().map_err(|_| invalid())?;
     let reference = match digest {
@@ -46,17 +60,11 @@ pub(super) fn parse_image(
 }
 
 /// Splits off the registry by docker's rule (distribution/reference, `splitDockerDomain`): what stands
-/// before the first slash is one if it could not be a component of a path. Without one it is Docker
-/// Hub, whose official images are under `library/`.
-fn split_registry(name: &str) -> (&str, String) {
+/// before the first slash is one if it could not be a component of a path. Without one it is Docker Hub.
+fn split_registry(name: &str) -> (&str, &str) {
     let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
     match name.split_once('/') {
-        Some((hub @ ("docker.io" | "index.docker.io"), path)) if !path.contains('/') => {
-            (hub.trim_start_matches("index."), format!("library/{path}"))
-        }
-        Some(("index.docker.io", path)) => ("docker.io", path.to_owned()),
-        Some((first, path)) if is_registry(first) => (first, path.to_owned()),
-        Some(_) => ("docker.io", name.to_owned()),
-        None => ("docker.io", format!("library/{name}")),
+        Some((first, path)) if is_registry(first) => (first, path),
+        _ => ("docker.io", name),
     }
 }

@@ -5,6 +5,8 @@ mod args;
 mod doctor;
 mod exit;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generated;
 mod image;
 mod output;

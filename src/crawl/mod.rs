@@ -7,6 +7,8 @@
 
 mod confirm;
 mod control;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod judge;
 mod known;
 mod ledger;
@@ -15,6 +17,7 @@ mod obstacles;
 mod owner;
 mod progress;
 mod promises;
+mod room;
 mod scope;
 mod scrub;
 mod settle;

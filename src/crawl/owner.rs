@@ -11,6 +11,7 @@ use super::judge;
 use super::ledger::Ledger;
 use super::nearby::{self, Whereabouts};
 use super::progress::WaitReason;
+use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
 use super::visit::{Running, Seen, Visit};
@@ -46,6 +47,7 @@ pub(super) struct Crawl<'a, R> {
     walks: Vec<Option<Walk>>,
     running: Running,
     ledger: Ledger,
+    room: Room,
     reading: Reading<'a>,
     controls: Controls,
     whereabouts: Whereabouts,
@@ -65,6 +67,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             policy,
             waiting: VecDeque::new(),
             walks: Vec::new(),
+            room: Room::default(),
             running: Running::new(&policy.progress),
             reading: Reading::new(policy),
             controls: Controls::default(),
@@ -285,7 +288,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
         if walk.is_done()
             && let Some(walk) = self.walks[number].take()
         {
-            self.ledger.walked(walk.finish(self.policy.depth, None));
+            let walked = walk.finish(self.policy.depth, None, &mut self.room);
+            self.ledger.walked(walked);
         }
         None
     }
@@ -337,8 +341,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.ledger.listing_failed(obstacle.clone());
             }
             for walk in self.walks.into_iter().flatten() {
-                self.ledger
-                    .walked(walk.finish(self.policy.depth, Some(obstacle)));
+                let walked = walk.finish(self.policy.depth, Some(obstacle), &mut self.room);
+                self.ledger.walked(walked);
             }
             self.ledger.not_reached(self.waiting, obstacle);
         }

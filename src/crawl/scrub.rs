@@ -145,7 +145,9 @@ impl<'a> Reading<'a> {
         if depth != Depth::Digest || matches!(judged.outcome, Outcome::Unverified(_)) {
             return;
         }
-        self.bytes += judged.length.unwrap_or_default();
+        // A length is what the registry says it is.
+        let length = judged.length.unwrap_or_default();
+        self.bytes = self.bytes.saturating_add(length);
         if judged.outcome == Outcome::Intact {
             self.done.insert(digest.clone());
         }

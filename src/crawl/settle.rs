@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::judge;
 use super::nearby;
 use super::obstacles::Obstacles;
+use super::room::Room;
 use super::tally::Tally;
 use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Walk};
 use crate::model::{
@@ -72,14 +73,73 @@ struct Trail {
     tags: BTreeSet<TagId>,
     platforms: BTreeSet<Box<str>>,
     is_named: bool,
+    /// Whether there is more, and no room for it.
+    is_cut: bool,
 }
 
 impl Walk {
     /// Ends the walk. `cut_short` says why it ended with things left to ask.
-    pub(super) fn finish(mut self, depth: Depth, cut_short: Option<&Obstacle>) -> Walked {
+    pub(super) fn finish(
+        mut self,
+        depth: Depth,
+        cut_short: Option<&Obstacle>,
+        room: &mut Room,
+    ) -> Walked {
+        room.begin();
         let mut suspicions = Vec::new();
-        let mut unverified = Trail::default();
         self.note_unlisted(cut_short);
+        let mut unverified = self.settle_tags(depth, cut_short, &mut suspicions);
+        let sparse = self.indexes_with_a_child();
+        let mut unverified_nodes = Vec::new();
+        for (id, node) in (0..).zip(&self.nodes) {
+            let in_mode = match &node.outcome {
+                Some(outcome) => self.in_this_mode(outcome, node.kind()),
+                None => InMode::left_over(cut_short),
+            };
+            match in_mode {
+                InMode::Broken(defect) => {
+                    suspicions.push(self.suspicion(id, &defect, |_| true, depth, room));
+                }
+                InMode::Absent(defect)
+                    if self.mode == Mode::Mirror
+                        && !parents(node).all(|parent| sparse.contains(&parent)) =>
+                {
+                    suspicions.push(self.suspicion(id, &defect, |_| true, depth, room));
+                }
+                InMode::Absent(_) => self.tally.absent += 1,
+                InMode::Unverified(obstacle) => {
+                    self.obstacles.push(&obstacle);
+                    unverified_nodes.push(id);
+                }
+                InMode::Settled => suspicions.extend(self.wrong_size(id, depth, room)),
+            }
+        }
+        let above = self.trail(unverified_nodes, |_| true, usize::MAX);
+        unverified.extend(above.tags);
+        self.tally.tags_checked = (self.tags.len() - unverified.len()) as u64;
+        match room.obstacle() {
+            // Which tags are intact is not known then.
+            Some(obstacle) => self.obstacles.push(&obstacle),
+            None => self.add_siblings(&mut suspicions, &unverified),
+        }
+        Walked {
+            images: self.images(cut_short),
+            exposed: self.exposed(),
+            repository: self.repository,
+            suspicions,
+            obstacles: self.obstacles,
+            tally: self.tally,
+        }
+    }
+
+    /// Tags that lead nowhere are suspicions; gives those of which nothing is known.
+    fn settle_tags(
+        &mut self,
+        depth: Depth,
+        cut_short: Option<&Obstacle>,
+        suspicions: &mut Vec<Suspicion>,
+    ) -> BTreeSet<TagId> {
+        let mut unverified = BTreeSet::new();
         for (id, state) in (0..).zip(&self.tags) {
             let in_mode = match &state.resolved {
                 Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
@@ -90,49 +150,12 @@ impl Walk {
                 InMode::Broken(defect) => suspicions.push(self.dangling_tag(state, defect, depth)),
                 InMode::Unverified(obstacle) => {
                     self.obstacles.push(&obstacle);
-                    unverified.tags.insert(id);
+                    unverified.insert(id);
                 }
                 InMode::Absent(_) | InMode::Settled => {}
             }
         }
-        let sparse = self.indexes_with_a_child();
-        let mut unverified_nodes = Vec::new();
-        for (id, node) in (0..).zip(&self.nodes) {
-            let in_mode = match &node.outcome {
-                Some(outcome) => self.in_this_mode(outcome, node.kind()),
-                None => InMode::left_over(cut_short),
-            };
-            match in_mode {
-                InMode::Broken(defect) => {
-                    suspicions.push(self.suspicion(id, &defect, |_| true, depth));
-                }
-                InMode::Absent(defect)
-                    if self.mode == Mode::Mirror
-                        && !parents(node).all(|parent| sparse.contains(&parent)) =>
-                {
-                    suspicions.push(self.suspicion(id, &defect, |_| true, depth));
-                }
-                InMode::Absent(_) => self.tally.absent += 1,
-                InMode::Unverified(obstacle) => {
-                    self.obstacles.push(&obstacle);
-                    unverified_nodes.push(id);
-                }
-                InMode::Settled => suspicions.extend(self.wrong_size(id, depth)),
-            }
-        }
         unverified
-            .tags
-            .append(&mut self.trail(unverified_nodes, |_| true).tags);
-        self.tally.tags_checked = (self.tags.len() - unverified.tags.len()) as u64;
-        self.add_siblings(&mut suspicions, &unverified.tags);
-        Walked {
-            images: self.images(cut_short),
-            exposed: self.exposed(),
-            repository: self.repository,
-            suspicions,
-            obstacles: self.obstacles,
-            tally: self.tally,
-        }
     }
 
     /// Nothing to look at in a walk that has not ended: its list was still under way.
@@ -249,14 +272,14 @@ impl Walk {
     }
 
     /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
-    fn wrong_size(&self, id: NodeId, depth: Depth) -> Option<Suspicion> {
+    fn wrong_size(&self, id: NodeId, depth: Depth, room: &mut Room) -> Option<Suspicion> {
         let node = &self.nodes[id as usize];
         let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
         let defect = node
             .edges
             .iter()
             .find_map(|edge| judge::size(edge.size, node.length))?;
-        Some(self.suspicion(id, &defect, is_wrong, depth))
+        Some(self.suspicion(id, &defect, is_wrong, depth, room))
     }
 
     /// A suspicion against a node, on account of those of its promises that `is_broken` picks.
@@ -266,11 +289,13 @@ impl Walk {
         defect: &Defect,
         is_broken: impl Fn(&Edge) -> bool,
         depth: Depth,
+        room: &mut Room,
     ) -> Suspicion {
         let node = &self.nodes[id as usize];
         let broken = node.edges.iter().filter(|edge| is_broken(edge));
         let edge = broken.min_by_key(|edge| edge.rank());
-        let trail = self.trail(vec![id], is_broken);
+        let trail = self.trail(vec![id], is_broken, room.most());
+        room.take(trail.tags.len() + trail.platforms.len(), trail.is_cut);
         let resolved = |id: &TagId| {
             let state = &self.tags[*id as usize];
             let digest = state
@@ -309,8 +334,8 @@ impl Walk {
     }
 
     /// Goes up from `nodes` to everything that leads to them, at first over the promises that
-    /// `is_broken` picks.
-    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool) -> Trail {
+    /// `is_broken` picks, and no further than to `most` tags.
+    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool, most: usize) -> Trail {
         let mut trail = Trail::default();
         let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
         let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
@@ -318,6 +343,10 @@ impl Walk {
             for edge in &self.nodes[id as usize].edges {
                 if is_first && !is_broken(edge) {
                     continue;
+                }
+                if trail.tags.len().max(trail.platforms.len()) >= most {
+                    trail.is_cut = true;
+                    return trail;
                 }
                 trail.platforms.extend(edge.platform.clone());
                 match edge.parent {

@@ -15,7 +15,7 @@ pub(super) fn read(tls: &TlsInfo) -> Option<Certificate> {
     parse(tls.peer_certificate()?)
 }
 
-fn parse(der: &[u8]) -> Option<Certificate> {
+pub(super) fn parse(der: &[u8]) -> Option<Certificate> {
     let parsed = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
     let name = |name: &x509_cert::name::Name| shorten(&name.to_string(), LONGEST_NAME);
     let not_after = parsed.validity.not_after.to_unix_duration();

@@ -82,7 +82,7 @@ impl CredentialSource {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct DockerConfig {
+pub(super) struct DockerConfig {
     auths: HashMap<String, AuthEntry>,
     creds_store: Option<String>,
     cred_helpers: HashMap<String, String>,
@@ -90,7 +90,7 @@ struct DockerConfig {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct AuthEntry {
+pub(super) struct AuthEntry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
@@ -116,38 +116,14 @@ async fn from_file(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(path, &error.kind().to_string())),
     };
-    let config: DockerConfig = serde_json::from_slice(&bytes).map_err(|e| {
-        unusable(
-            path,
-            &format!(
-                "not a docker config, line {} column {}",
-                e.line(),
-                e.column()
-            ),
-        )
-    })?;
+    let config = parse(&bytes).map_err(|why| unusable(path, &why))?;
     for key in keys(registry, repository) {
-        let helper = config
-            .cred_helpers
-            .iter()
-            .find(|(written, _)| normal(written) == key)
-            .map(|(written, helper)| (written.as_str(), helper))
-            // A store knows registries, not paths in them (config.json of docker).
-            .or(config
-                .creds_store
-                .as_ref()
-                .filter(|_| key == registry)
-                .map(|helper| (registry, helper)));
-        if let Some((server, helper)) = helper
+        if let Some((server, helper)) = config.helper(&key, registry)
             && let Some(found) = from_helper(path, helper, server).await?
         {
             return Ok(Some(found));
         }
-        let entry = config
-            .auths
-            .iter()
-            .find(|(written, _)| normal(written) == key);
-        if let Some((_, entry)) = entry
+        if let Some(entry) = config.entry(&key)
             && let Some(found) = entry.credentials().map_err(|why| unusable(path, why))?
         {
             return Ok(Some(found));
@@ -156,9 +132,38 @@ async fn from_file(
     Ok(None)
 }
 
+/// Reads such a file, or says why it is none.
+pub(super) fn parse(bytes: &[u8]) -> Result<DockerConfig, String> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        let (line, column) = (e.line(), e.column());
+        format!("not a docker config, line {line} column {column}")
+    })
+}
+
+impl DockerConfig {
+    /// The helper that knows about `key`, and the name under which it does.
+    pub(super) fn helper<'a>(&'a self, key: &str, registry: &'a str) -> Option<(&'a str, &'a str)> {
+        let own = self
+            .cred_helpers
+            .iter()
+            .find(|(written, _)| normal(written) == key)
+            .map(|(written, helper)| (written.as_str(), helper.as_str()));
+        // A store knows registries, not paths in them (config.json of docker).
+        let store = self.creds_store.as_deref().filter(|_| key == registry);
+        own.or(store.map(|helper| (registry, helper)))
+    }
+
+    /// What the file itself says about `key`.
+    pub(super) fn entry(&self, key: &str) -> Option<&AuthEntry> {
+        let mut entries = self.auths.iter();
+        let found = entries.find(|(written, _)| normal(written) == key);
+        found.map(|(_, entry)| entry)
+    }
+}
+
 /// The keys under which credentials for a repository may stand, the most specific first
 /// (containers-auth.json(5)).
-fn keys(registry: &str, repository: Option<&Repository>) -> Vec<String> {
+pub(super) fn keys(registry: &str, repository: Option<&Repository>) -> Vec<String> {
     let path = repository.map_or("", Repository::as_str);
     let mut key = format!("{registry}/{path}");
     let mut keys = Vec::new();
@@ -190,7 +195,7 @@ fn normal(written: &str) -> &str {
 }
 
 impl AuthEntry {
-    fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
+    pub(super) fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = given(&self.identitytoken) {
             return Ok(Some(Credentials::IdentityToken(Secret::new(token))));
@@ -227,6 +232,14 @@ struct HelperAnswer {
     secret: String,
 }
 
+/// The program that a helper's name stands for; `None` for a name that would lead elsewhere.
+pub(super) fn program(helper: &str) -> Option<String> {
+    let is_plain = helper
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    (is_plain && !helper.is_empty()).then(|| format!("docker-credential-{helper}"))
+}
+
 /// Asks `docker-credential-HELPER get` (docker-credential-helpers' protocol: the server's address
 /// on standard input, JSON on standard output).
 async fn from_helper(
@@ -234,16 +247,8 @@ async fn from_helper(
     helper: &str,
     server: &str,
 ) -> Result<Option<Credentials>, Obstacle> {
-    let is_plain = helper
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if helper.is_empty() || !is_plain {
-        return Err(unusable(
-            path,
-            "a credential helper's name is not a plain word",
-        ));
-    }
-    let program = format!("docker-credential-{helper}");
+    let program = program(helper)
+        .ok_or_else(|| unusable(path, "a credential helper's name is not a plain word"))?;
     let failed = |why: &str| unusable(path, &format!("`{program}` {why}"));
     let mut child = tokio::process::Command::new(&program)
         .arg("get")

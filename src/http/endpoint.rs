@@ -43,6 +43,11 @@ impl Endpoint {
                 "not a registry's address ({why}): expected HOST[:PORT] or https://HOST[:PORT]"
             ))
         };
+        let text = text.trim();
+        // In a URL the one is a slash, and the others are passed over.
+        if text.contains(|c: char| c == '\\' || c.is_control()) {
+            return Err(invalid("it has a backslash or a control character"));
+        }
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
@@ -74,8 +79,9 @@ impl Endpoint {
                 let _ = base.set_port(Some(443));
             }
         }
-        let name = name_of(&base);
-        if name == "docker.io" {
+        let mut name = name_of(&base);
+        if matches!(name.as_str(), "docker.io" | "index.docker.io") {
+            "docker.io".clone_into(&mut name);
             let _ = base.set_host(Some("registry-1.docker.io"));
         }
         let prefix = base
@@ -91,6 +97,18 @@ impl Endpoint {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The registry as it has to be written before a repository, for docker and whoever reads names as
+    /// it does: a single word is a path of Docker Hub's there, unless a port follows
+    /// (distribution/reference, `splitDockerDomain`).
+    #[must_use]
+    pub fn in_images(&self) -> String {
+        let is_word = !self.name.contains(['.', ':']) && self.name != "localhost";
+        match self.base.port_or_known_default() {
+            Some(port) if is_word => format!("{}:{port}", self.name),
+            _ => self.name.clone(),
+        }
     }
 
     /// Whether the connection is encrypted.
@@ -193,11 +211,29 @@ mod tests {
 
     #[test]
     fn docker_hub_has_another_host_than_its_name() {
-        let hub = Endpoint::parse("docker.io", false).expect("an address");
-        assert_eq!(
-            (hub.name(), hub.base.as_str()),
-            ("docker.io", "https://registry-1.docker.io/v2/")
-        );
+        for text in ["docker.io", "https://index.docker.io:443"] {
+            let hub = Endpoint::parse(text, false).expect("an address");
+            assert_eq!(
+                (hub.name(), hub.base.as_str()),
+                ("docker.io", "https://registry-1.docker.io/v2/")
+            );
+        }
+    }
+
+    #[test]
+    fn a_single_word_needs_a_port_in_the_name_of_an_image() {
+        for (text, written) in [
+            ("registry", "registry:443"),
+            ("http://registry", "registry:80"),
+            ("registry:5000", "registry:5000"),
+            ("localhost:80", "localhost"),
+            ("registry.example:443", "registry.example"),
+            ("[::1]", "[::1]"),
+            ("docker.io", "docker.io"),
+        ] {
+            let endpoint = Endpoint::parse(text, false).expect("an address");
+            assert_eq!(endpoint.in_images(), written, "{text}");
+        }
     }
 
     #[test]
@@ -211,6 +247,8 @@ mod tests {
             "x#y",
             "a b",
             "file:///etc",
+            "host\\path",
+            "ho\tst",
         ] {
             let error = Endpoint::parse(text, false).expect_err(text).to_string();
             assert!(!error.contains("hunter2"), "{error}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -332,21 +332,25 @@ fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Fa
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let target = response
-        .headers()
+    target(response.url(), response.headers(), request).map(Some)
+}
+
+/// Where a redirect leads that `from` answers `request` with.
+pub(super) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<Url, Failure> {
+    let target = headers
         .get(LOCATION)
         .and_then(|location| location.to_str().ok())
-        .and_then(|location| response.url().join(location).ok())
+        .and_then(|location| from.join(location).ok())
         .filter(|target| matches!(target.scheme(), "http" | "https"));
     match target {
-        Some(target) if !reach::may_send_us_to(response.url(), &target) => Err(Failure::new(
+        Some(target) if !reach::may_send_us_to(from, &target) => Err(Failure::new(
             ObstacleReason::Protocol,
             format!(
                 "{request} is redirected to {}, an address of this machine or network",
                 target.host_str().unwrap_or_default()
             ),
         )),
-        Some(target) => Ok(Some(target)),
+        Some(target) => Ok(target),
         None => Err(Failure::new(
             ObstacleReason::Protocol,
             format!("{request} is redirected to no web address"),

@@ -25,7 +25,7 @@ pub(super) const LARGEST_PAGE: u64 = 32 << 20;
 const MOST_PAGES: usize = 10_000;
 /// Tags of a repository, and repositories, after which a list is called endless: as many as there is
 /// memory for, of which a repository takes more.
-const MOST_ENTRIES: usize = 250_000;
+pub(super) const MOST_ENTRIES: usize = 250_000;
 const MOST_REPOSITORIES: usize = 100_000;
 /// Empty pages in a row that may yet lead to a full one (the specification allows them).
 const MOST_EMPTY_PAGES: usize = 3;

@@ -9,10 +9,13 @@ mod auth;
 mod certificate;
 mod challenge;
 mod classify;
+mod content_range;
 mod credentials;
 mod doctor;
 mod endpoint;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod limit;
 mod link;
 mod listing;
@@ -22,6 +25,7 @@ mod pace;
 mod reach;
 mod remarks;
 mod reply;
+mod resolve;
 mod secret;
 mod token;
 
@@ -47,6 +51,7 @@ use exchange::{Ask, Exchange};
 use pace::{Bounds, Pool};
 use remarks::Remarks;
 use reply::{Read, Reply};
+use resolve::Resolver;
 use token::TokenService;
 
 /// How to speak to a registry.
@@ -181,6 +186,7 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
         .retry(reqwest::retry::never())
         .referer(false)
         .tls_info(true)
+        .dns_resolver(Arc::new(Resolver::new(config.endpoint.base().clone())))
         .connect_timeout(config.timeout)
         .pool_max_idle_per_host(idle_connections)
         .tcp_nodelay(true);
@@ -269,7 +275,7 @@ impl Registry for HttpRegistry {
     fn access(&self) -> Access {
         let is_encrypted = self.endpoint.is_https();
         Access {
-            host: self.endpoint.name().to_owned(),
+            host: self.endpoint.in_images(),
             api: self.endpoint.base().to_string(),
             is_verified: is_encrypted && !self.takes_any_certificate,
             is_encrypted,

@@ -6,6 +6,7 @@ use reqwest::{Method, StatusCode};
 use super::HttpRegistry;
 use super::auth::Scope;
 use super::classify::Failure;
+use super::content_range::ContentRange;
 use super::exchange::Ask;
 use super::reply::{Read, Reply};
 use crate::model::{Depth, Digest, MANIFEST_ACCEPT, Reference, Repository, Tag};
@@ -210,37 +211,37 @@ fn head_look(head: &Reply, size: Option<u64>) -> BlobLook {
 
 fn get_look(reply: &Reply, range: Option<(u64, u64)>, is_whole: bool) -> BlobLook {
     let body = &reply.body;
+    let content_range = reply.header(CONTENT_RANGE).map(ContentRange::parse);
+    let total = content_range.and_then(|content_range| content_range.total);
     let (length, wanted) = match (reply.status, range) {
-        (StatusCode::PARTIAL_CONTENT, Some((first, last))) => {
-            (range_total(reply), last - first + 1)
-        }
-        (StatusCode::RANGE_NOT_SATISFIABLE, _) => (range_total(reply), 0),
+        (StatusCode::PARTIAL_CONTENT, Some((first, last))) => (total, last - first + 1),
+        (StatusCode::RANGE_NOT_SATISFIABLE, _) => (total, 0),
         _ => (
             reply.content_length(),
             reply.content_length().unwrap_or(body.received),
         ),
     };
+    // RFC 9110, 14.2 and 15.3.7: a server may ignore a range, and may send another part than it was
+    // asked for if it says so. That part shows nothing of the one that was to be seen.
+    let is_other_part = reply.status == StatusCode::PARTIAL_CONTENT
+        && range
+            .zip(content_range)
+            .is_some_and(|(asked, sent)| sent.is_other_than(asked));
     // The digest says something only of a whole body.
     let is_all = is_whole && !body.was_cut;
-    let read = body.was_read.then(|| BlobRead {
+    let read = (body.was_read && !is_other_part).then(|| BlobRead {
         wanted,
         received: body.received,
         digest: body.digest.clone().filter(|_| is_all),
     });
+    let is_ignored = range.is_some() && reply.status == StatusCode::OK && read.is_none();
     BlobLook {
         request: reply.request.clone(),
         status: reply.status.as_u16(),
         length,
-        range_ignored: range.is_some() && reply.status == StatusCode::OK && read.is_none(),
+        range_ignored: is_ignored || is_other_part,
         read,
         is_html: reply.is_html(),
         is_from_cache: false,
     }
-}
-
-/// The total in `Content-Range`, as in `bytes 7-7/8` and `bytes */8`. Distribution writes
-/// `bytes 0--1/0` for an empty blob.
-fn range_total(reply: &Reply) -> Option<u64> {
-    let (_, total) = reply.header(CONTENT_RANGE)?.rsplit_once('/')?;
-    total.trim().parse().ok()
 }

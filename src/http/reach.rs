@@ -15,28 +15,36 @@ pub(super) fn may_send_us_to(from: &Url, to: &Url) -> bool {
     }
 }
 
+/// Where an address is, as far as it matters to whom it may be named by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Elsewhere,
     ThisMachine,
     ThisLink,
 }
 
 fn place(url: &Url) -> Place {
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => address.to_canonical(),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let is_local = name == "localhost" || name.ends_with(".localhost");
-            return match name.as_str() {
-                _ if is_local => Place::ThisMachine,
-                "metadata.google.internal" => Place::ThisLink,
-                _ => Place::Elsewhere,
-            };
-        }
-        None => return Place::Elsewhere,
-    };
+    match url.host() {
+        Some(Host::Ipv4(address)) => place_of(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => place_of(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => place_named(name),
+        None => Place::Elsewhere,
+    }
+}
+
+/// What a name says of itself; where it leads is known when it is resolved.
+pub(super) fn place_named(name: &str) -> Place {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    match name.as_str() {
+        _ if is_local => Place::ThisMachine,
+        "metadata.google.internal" => Place::ThisLink,
+        _ => Place::Elsewhere,
+    }
+}
+
+pub(super) fn place_of(address: IpAddr) -> Place {
+    let address = address.to_canonical();
     let is_link_local = match address {
         IpAddr::V4(address) => address.is_link_local() || address == ALIBABA_METADATA,
         // fd00:ec2::254 is the metadata service's address in IPv6.

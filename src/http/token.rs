@@ -25,7 +25,7 @@ const LARGEST_ANSWER: usize = 256 * 1024;
 /// How long a token lives whose service does not say (spec/auth/token.md).
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 /// No token is kept for longer, whatever its service claims.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const RETRIES: usize = 2;
 
 /// A client of token services.
@@ -62,7 +62,7 @@ impl TokenService {
         scope: &str,
         credentials: Option<&Credentials>,
     ) -> Result<Fetched, Obstacle> {
-        let realm = self.vet(&challenge.realm)?;
+        let realm = vet(&self.registry, &challenge.realm)?;
         let fetch = || self.attempt(&realm, challenge, scope, credentials);
         let retries = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
@@ -76,29 +76,6 @@ impl TokenService {
             })
             .await
             .map_err(|failure| failure.obstacle)
-    }
-
-    /// Refuses a realm that would carry credentials in the open, or that is no web address.
-    fn vet(&self, realm: &str) -> Result<Url, Obstacle> {
-        let refused = |why: &str| {
-            Obstacle::new(
-                ObstacleReason::Protocol,
-                format!(
-                    "the registry names a token service that {why}: {}",
-                    shorten(realm.split('?').next().unwrap_or_default(), 100)
-                ),
-            )
-        };
-        let url = Url::parse(realm).map_err(|_| refused("is not a URL"))?;
-        if !reach::may_send_us_to(&self.registry, &url) {
-            return Err(refused("is at an address of this machine or network"));
-        }
-        match url.scheme() {
-            "https" => Ok(url),
-            "http" if self.registry.scheme() != "https" => Ok(url),
-            "http" => Err(refused("is not encrypted, while the registry is")),
-            _ => Err(refused("is not on the web")),
-        }
     }
 
     async fn attempt(
@@ -227,7 +204,30 @@ impl TokenService {
     }
 }
 
-fn read(body: &[u8]) -> Option<Fetched> {
+/// Refuses a realm that would carry credentials in the open, or that is no web address.
+pub(super) fn vet(registry: &Url, realm: &str) -> Result<Url, Obstacle> {
+    let refused = |why: &str| {
+        Obstacle::new(
+            ObstacleReason::Protocol,
+            format!(
+                "the registry names a token service that {why}: {}",
+                shorten(realm.split('?').next().unwrap_or_default(), 100)
+            ),
+        )
+    };
+    let url = Url::parse(realm).map_err(|_| refused("is not a URL"))?;
+    if !reach::may_send_us_to(registry, &url) {
+        return Err(refused("is at an address of this machine or network"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if registry.scheme() != "https" => Ok(url),
+        "http" => Err(refused("is not encrypted, while the registry is")),
+        _ => Err(refused("is not on the web")),
+    }
+}
+
+pub(super) fn read(body: &[u8]) -> Option<Fetched> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     let not_empty = |token: &String| !token.is_empty();
     let token = answer
@@ -271,37 +271,15 @@ fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::pace::Bounds;
 
-    fn service(registry: &str) -> TokenService {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        TokenService {
-            client: reqwest::Client::new(),
-            timeout: Duration::from_secs(1),
-            registry: Url::parse(registry).expect("a URL"),
-            meter: Arc::default(),
-            pool: Pool::new(
-                Bounds {
-                    at_a_time: 1,
-                    a_second: None,
-                },
-                Arc::default(),
-            ),
-        }
+    fn vet(registry: &str, realm: &str) -> Result<Url, Obstacle> {
+        super::vet(&Url::parse(registry).expect("a URL"), realm)
     }
 
     #[test]
     fn an_encrypted_registry_gets_no_credentials_in_the_open() {
-        assert!(
-            service("https://registry.example/v2/")
-                .vet("https://auth.example/token")
-                .is_ok()
-        );
-        assert!(
-            service("http://127.0.0.1:5000/v2/")
-                .vet("http://127.0.0.1:5001/token")
-                .is_ok()
-        );
+        assert!(vet("https://registry.example/v2/", "https://auth.example/token").is_ok());
+        assert!(vet("http://127.0.0.1:5000/v2/", "http://127.0.0.1:5001/token").is_ok());
         for realm in [
             "http://auth.example/token",
             "file:///etc/passwd",
@@ -311,7 +289,7 @@ mod tests {
             "",
         ] {
             assert!(
-                service("https://registry.example/v2/").vet(realm).is_err(),
+                vet("https://registry.example/v2/", realm).is_err(),
                 "{realm}"
             );
         }

@@ -8,9 +8,9 @@ mod document;
 mod examination;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod image;
-#[cfg(test)]
-mod mutants;
 mod name;
 mod outcome;
 mod record;
@@ -31,8 +31,6 @@ pub use examination::{
     Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
 };
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
-#[cfg(test)]
-pub(crate) use mutants::mutants;
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,

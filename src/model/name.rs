@@ -166,30 +166,4 @@ mod tests {
             assert!(name.parse::<Tag>().is_err(), "{name}");
         }
     }
-
-    #[test]
-    fn a_name_that_is_taken_is_itself_and_safe_in_a_path() {
-        let corpus = [
-            "team/app",
-            "a.b_c__d---e/f",
-            "v1.2-rc_3",
-            "_",
-            "../x",
-            "a//b",
-            "A",
-        ];
-        crate::model::mutants(&corpus, |bytes| {
-            let text = String::from_utf8_lossy(bytes);
-            let is_safe = |text: &str| {
-                let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
-                text.bytes().all(is_plain) && !text.split('/').any(|part| part == "..")
-            };
-            if let Ok(repository) = text.parse::<Repository>() {
-                assert!(repository.as_str() == text && is_safe(&text), "{text:?}");
-            }
-            if let Ok(tag) = text.parse::<Tag>() {
-                assert!(tag.as_str() == text && is_safe(&text), "{text:?}");
-            }
-        });
-    }
 }

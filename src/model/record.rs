@@ -193,7 +193,9 @@ impl Record {
     #[must_use]
     pub fn failures(&self) -> u64 {
         let known = self.repositories.values();
-        known.filter_map(|known| known.failures).sum()
+        let failures = known.filter_map(|known| known.failures);
+        // Those that a gateway remembers may be any number.
+        failures.fold(0, u64::saturating_add)
     }
 
     /// Whether a repository that the sweep does not name is gone. An empty catalog is believed the

@@ -107,7 +107,11 @@ fn what_it_is(node: &Node) -> String {
     let sizes: Vec<_> = blobs.map(|blob| blob.size.unwrap_or_default()).collect();
     if !sizes.is_empty() {
         let count = many(length(sizes.len()), "blob", "blobs");
-        let _ = write!(text, " ({count}, {})", bytes(sizes.iter().sum()));
+        // Sizes are what a manifest says, be it 2^64 - 1 of everything.
+        let total = sizes
+            .iter()
+            .fold(0, |sum: u64, size| sum.saturating_add(*size));
+        let _ = write!(text, " ({count}, {})", bytes(total));
     }
     text
 }

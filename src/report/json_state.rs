@@ -51,8 +51,10 @@ fn text(state: &WireState) -> String {
 ///
 /// If it is not what [`render`] gave, or what a later version gave.
 pub fn parse(text: &str) -> Result<Vec<Record>, InvalidState> {
-    let wrong =
-        |error: serde_json::Error| InvalidState(format!("it is no state of this program: {error}"));
+    let wrong = |error: serde_json::Error| {
+        let error = crate::model::shorten(&error.to_string(), 200);
+        InvalidState(format!("it is no state of this program: {error}"))
+    };
     let head: WireHead = serde_json::from_str(text).map_err(wrong)?;
     if head.format != FORMAT {
         return Err(InvalidState("it is no state of this program".into()));

@@ -18,6 +18,8 @@ mod broken;
 mod exposed;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hint;
 mod json_repair;
 mod json_sample;

@@ -24,6 +24,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "model", "yaml", "registry", "http", "crawl", "report", "service",
         ],
     ),
+    // For fuzzers and tests: what must hold, floor by floor.
+    ("fuzzing", &["model", "http", "crawl", "report", "cli"]),
 ];
 
 /// Names that belong into one part of the program, and where that is. A part that is not there yet is

@@ -481,3 +481,66 @@ fn what_has_changed_is_seen_by_the_next_load() {
     configured.write("probe.yaml", "once: true\nregistries: [a, b]\n");
     assert_eq!(configured.targets(&[], &[]).len(), 2);
 }
+
+/// Text that YAML could take for something else, in any order.
+const ODD: &[&str] = &[
+    "a", "Z", "0", "1.10", "-", " ", "#", ": ", ":", "'", "\"", "\\", "\n", "\t", "*", "&", "!",
+    "|", ">", "%", "@", "`", "{", "}", "?", "~", "null", "true", "no", "=", "\u{1b}", "\u{7f}",
+    "\u{85}", "\u{a0}", "\u{2028}", "\u{feff}", "é", "😀", "$(x)", "://", "<<", "---", "...",
+];
+
+/// The settings that a configuration shows, without where they come from.
+fn values(printed: &str) -> Vec<&str> {
+    let lines = printed.lines();
+    lines
+        .map(|line| line.rsplit_once(" # ").map_or(line, |(value, _)| value))
+        .collect()
+}
+
+#[test]
+fn what_is_printed_is_read_as_the_same_settings() {
+    let nothing = Configured::by("");
+    let mut usable = 0;
+    for seed in 0..1500 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut odd = || -> String {
+            let pieces = 0..random.usize(1..5);
+            let piece = |_| *random.choice(ODD).expect("some");
+            pieces.map(piece).collect()
+        };
+        let mut arguments = vec!["--once".to_owned(), "r.example".to_owned()];
+        for option in ["job", "instance", "repo", "exclude-tag", "username"] {
+            arguments.push(format!("--{option}={}", odd()));
+        }
+        // Where a relative path leads depends on who names it.
+        arguments.push(format!("--textfile=/{}", odd()));
+        let mut time = |option: &str| {
+            let unit = *random
+                .choice(&["ms", "s", "m", "h", "days", "us"])
+                .expect("some");
+            let (whole, rest) = (random.u32(1..100_000), random.u32(1..60));
+            arguments.push(format!("--{option}={whole}{unit} {rest}ns"));
+        };
+        for option in [
+            "confirm-after",
+            "interval",
+            "timeout",
+            "deadline",
+            "scrub-every",
+        ] {
+            time(option);
+        }
+        let depth = *random.choice(&["head", "tail", "digest"]).expect("some");
+        arguments.push(format!("--depth={depth}"));
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let password = [("PROBE_PASSWORD", "p")];
+        let arguments = [&arguments[..], &["--print-config"]].concat();
+        let Ok(Job::Print(first)) = nothing.job(&arguments, &password) else {
+            continue;
+        };
+        usable += 1;
+        let second = Configured::by(&first).printed(&[], &password);
+        assert_eq!(values(&second), values(&first), "seed {seed}\n{first}");
+    }
+    assert!(usable > 150, "{usable}");
+}

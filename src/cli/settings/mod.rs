@@ -21,7 +21,7 @@ pub(super) use images::explained;
 pub(super) use scope::{is_plain, parse_repository};
 use sources::Origin;
 use sources::Resolved;
-pub(super) use sources::{Sources, Typed};
+pub(super) use sources::{Sources, Typed, without_login};
 
 use super::args::{CheckArgs, Command, FailOn, LogFormat, ReportArgs, ServiceArgs, SweepArgs};
 use super::doctor::Examinations;

@@ -372,7 +372,7 @@ fn explain(error: &clap::Error, given: &[Given]) -> UsageError {
 }
 
 /// A URL without the user and the password that may stand in it. The scheme may be missing.
-pub(super) fn without_login(text: &str) -> String {
+pub(in crate::cli) fn without_login(text: &str) -> String {
     let (scheme, rest) = match text.find("://") {
         Some(at) => text.split_at(at + 3),
         None => ("", text),

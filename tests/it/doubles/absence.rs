@@ -149,3 +149,34 @@ async fn a_page_in_place_of_an_object_is_an_obstacle() {
     assert_eq!(told(&sweep), ["unverified", "obstacle - protocol"]);
     assert!(details(&sweep).contains("web page"), "{}", details(&sweep));
 }
+
+/// Each would be told with each of the tags, which no memory holds where there are enough of both.
+#[tokio::test]
+async fn many_tags_that_share_many_missing_objects_are_not_all_told() {
+    let double = Double::start().await;
+    let layers: Vec<_> = (0..200).map(|n| format!("layer {n}")).collect();
+    let layers: Vec<_> = layers.iter().map(String::as_bytes).collect();
+    let image = double.image("app", Some("t0"), &layers);
+    for n in 1..600 {
+        double.tag("app", &format!("t{n}"), &image.digest);
+    }
+    for layer in &image.layers {
+        double.remove_layer_link("app", layer);
+    }
+    double.image("app", Some("neighbour"), &[b"another"]);
+    let sweep = Probe::of(&double).concurrency(16).sweep().await;
+    assert_eq!(sweep.findings.len(), 200);
+    let told = sweep.findings.iter().map(|finding| finding.tags.len());
+    let (all, some) = told.partition::<Vec<_>, _>(|&tags| tags == 600);
+    assert_eq!((all.len(), some.len()), (125, 75));
+    assert_eq!(some.iter().sum::<usize>(), 75 * 10);
+    // It is said, and nothing is called intact on account of it.
+    assert!(!sweep.is_complete());
+    assert!(details(&sweep).contains("75 broken objects are shared by more tags"));
+    assert!(
+        sweep
+            .findings
+            .iter()
+            .all(|finding| finding.nearby.sibling.is_none())
+    );
+}

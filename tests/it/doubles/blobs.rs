@@ -209,6 +209,23 @@ async fn an_ignored_range_is_told_and_the_rest_left_unread() {
 }
 
 #[tokio::test]
+async fn a_part_that_was_not_asked_for_proves_nothing() {
+    let (double, image) = healthy().await;
+    let last_byte = on::blob().header_with("range", "bytes=299999");
+    double
+        .when(last_byte)
+        .set_header("Content-Range", "bytes 0-0/300000");
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact", "skipped range_unsupported 1"]);
+
+    // The whole is another than was promised, whichever part of it that is.
+    double
+        .when(on::blob().reference(&image.layers[1]).get())
+        .set_header("Content-Range", "bytes 0-0/299999");
+    assert_eq!(told(&Probe::of(&double).sweep().await), SIZE);
+}
+
+#[tokio::test]
 async fn an_ignored_range_still_shows_the_length() {
     let (double, image) = with_image(presets::gitea().await);
     double.truncate_bytes(&image.layers[1], 1000);

@@ -5,6 +5,7 @@ mod absence;
 mod accidents;
 mod auth;
 mod blobs;
+mod breakdowns;
 mod caches;
 mod campaign;
 mod credentials;

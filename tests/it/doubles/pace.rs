@@ -108,6 +108,21 @@ async fn a_pause_longer_than_a_sweep_waits_ends_it() {
 }
 
 #[tokio::test]
+async fn a_pause_longer_than_clocks_go_ends_it_too() {
+    let double = busy().await;
+    let endless = limited("18446744073709551615");
+    double.when(on::manifest().after(4)).reply(endless);
+    let sweep = Probe::of(&double).sweep().await;
+    let told = told(&sweep);
+    assert_eq!(told[0], "unverified");
+    let all_alike = |line: &String| line.ends_with(" rate_limited");
+    assert!(
+        told.len() > 1 && told[1..].iter().all(all_alike),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_limit_is_waited_for_several_times() {
     let double = busy().await;
     double.when(on::manifest().first(3)).reply(limited("0"));

@@ -55,6 +55,24 @@ fn an_index_of_indexes_of_thousands_of_children() {
     assert_ne!(told.code, Some(0), "{:.2000}", told.output);
 }
 
+/// Each of hundreds of broken objects breaks each of hundreds of tags.
+#[test]
+fn hundreds_of_tags_that_share_thousands_of_missing_objects() {
+    let body = wide(0, 9000);
+    let tags: Vec<_> = (0..800).map(|n| format!("\"t{n:0127}\"")).collect();
+    let list = format!(r#"{{"name":"app","tags":[{}]}}"#, tags.join(","));
+    let server = Server::start(move |_, target| {
+        let reference = target.rsplit('/').next().unwrap_or_default();
+        if target.contains("/tags/list") {
+            return Some(Said::json(list.clone()));
+        }
+        let is_there = reference.starts_with('t') || reference == sha256(&body);
+        is_there.then(|| Said::index(body.clone()))
+    });
+    let told = sweep(&server);
+    assert_ne!(told.code, Some(0), "{:.2000}", told.output);
+}
+
 #[test]
 fn indexes_in_indexes_in_indexes() {
     let mut chain = vec![wide(0, 1)];

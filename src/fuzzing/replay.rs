@@ -1,0 +1,99 @@
+//! What fuzzers found interesting, and mutations of it, in the tests of every day: so what once was a
+//! crash stays none, and whoever has no fuzzer has some of what it does.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use super::mutants::mutants;
+use super::{TARGETS, check};
+
+/// Mutations that each target is given. They take a second or two.
+const MANY: u64 = 20_000;
+/// What the repository has room for, in bytes: the corpus is part of it.
+const LARGEST_CORPUS: usize = 1_000_000;
+
+fn below(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz")
+        .join(path)
+}
+
+/// The files of a folder, by name.
+fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = below(folder);
+    let listed = fs::read_dir(&folder);
+    let listed = listed.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = listed
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let content = fs::read(entry.path()).expect("a file");
+            (entry.file_name().to_string_lossy().into_owned(), content)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn replay(target: &str) {
+    let corpus = files(&format!("corpus/{target}"));
+    assert!(
+        corpus.len() >= 5,
+        "{target} has a corpus of {}",
+        corpus.len()
+    );
+    let panics = |input: &[u8]| catch_unwind(AssertUnwindSafe(|| check(target, input))).is_err();
+    for (name, input) in &corpus {
+        assert!(!panics(input), "fuzz/corpus/{target}/{name}");
+    }
+    let corpus: Vec<_> = corpus.into_iter().map(|(_, input)| input).collect();
+    for (seed, input) in mutants(&corpus, MANY) {
+        let text = String::from_utf8_lossy(&input);
+        assert!(!panics(&input), "{target}, seed {seed}: {text:?}");
+    }
+}
+
+/// A test for each target, so that they run side by side and say which of them failed.
+macro_rules! replayed {
+    ($($target:ident)*) => {
+        $(#[test]
+        fn $target() {
+            replay(stringify!($target));
+        })*
+
+        #[test]
+        fn every_target_is_replayed_and_has_a_program_and_a_corpus() {
+            let targets: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+            let replayed = [$(stringify!($target)),*].map(str::to_owned);
+            assert_eq!(targets, BTreeSet::from(replayed));
+            let programs = files("fuzz_targets").into_iter();
+            let programs = programs.map(|(name, text)| {
+                let name = name.trim_end_matches(".rs").to_owned();
+                let text = String::from_utf8(text).expect("a source");
+                assert!(text.contains(&format!("check(\"{name}\", ")), "{name}: {text}");
+                name
+            });
+            assert_eq!(targets, programs.collect());
+            let manifest = fs::read_to_string(below("Cargo.toml")).expect("a manifest");
+            let named = targets.iter().filter(|target| {
+                manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\""))
+            });
+            assert_eq!(named.count(), targets.len());
+        }
+    };
+}
+
+replayed! {
+    document challenge link docker_config image content_range envelope names redirect token
+    retry_after page certificate state gateway
+}
+
+#[test]
+fn the_corpus_is_small() {
+    let inputs = TARGETS
+        .iter()
+        .flat_map(|(name, _)| files(&format!("corpus/{name}")));
+    let size: usize = inputs.map(|(_, input)| input.len()).sum();
+    assert!(size < LARGEST_CORPUS, "{size} bytes");
+}
