@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::challenge::{Challenge, challenges};
 use super::content_range::ContentRange;
 use super::credentials::{self, Credentials};
-use super::pace::Pool;
+use super::pace::{Bounds, Pool};
 use super::reply::{Body, Reply};
 use super::secret::{Secret, basic_header, bearer_header};
 use super::{
@@ -255,10 +255,18 @@ pub(crate) fn retry_after(input: &[u8]) {
         return;
     };
     assert!(wait <= classify::LONGEST_WAIT);
-    let pool = Pool::new(1, Arc::default());
-    for _ in 0..3 {
-        pool.throttled(Some(wait));
-        pool.throttled(None);
+    let bounds = Bounds {
+        at_a_time: 1,
+        a_second: None,
+    };
+    let pool = Pool::new(bounds, Arc::default());
+    for status in [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ] {
+        pool.throttled(status, Some(wait));
+        pool.answered(&headers);
+        pool.throttled(status, None);
     }
     let seconds = wait.as_secs().to_string();
     let again = classify::retry_after(&fields(&RETRY_AFTER, seconds.as_bytes()));

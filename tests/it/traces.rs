@@ -98,6 +98,7 @@ fn sweep(double: &Double) -> String {
         ca_pem: None,
         skip_tls_verify: false,
         concurrency: some,
+        max_rps: None,
         timeout: Duration::from_secs(5),
         meter: Arc::default(),
     };
