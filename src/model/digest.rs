@@ -82,10 +82,13 @@ impl std::str::FromStr for Digest {
     /// must carry lower-case hex of their length, other algorithms any encoded part that the
     /// grammar allows.
     fn from_str(text: &str) -> Result<Self, MalformedDigest> {
+        // Nearly all are of this one, of which the grammar says no more than this.
+        if let Some(hex) = text.strip_prefix("sha256:") {
+            return from_hex(hex).map(Repr::Sha256).map(Self);
+        }
         let parsed: oci_spec::image::Digest = text.parse().map_err(|_| MalformedDigest)?;
         let (algorithm, encoded) = (parsed.algorithm().as_ref(), parsed.digest());
         Ok(Self(match algorithm {
-            "sha256" => Repr::Sha256(from_hex(encoded)?),
             "sha512" => Repr::Sha512(Box::new(from_hex(encoded)?)),
             // A longer text than any real digest is hostile, not an algorithm of the future.
             _ if text.len() > 256 => return Err(MalformedDigest),
@@ -93,6 +96,8 @@ impl std::str::FromStr for Digest {
         }))
     }
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], MalformedDigest> {
     let mut bytes = [0; N];
@@ -121,8 +126,16 @@ impl fmt::Display for Digest {
             Repr::Sha512(bytes) => ("sha512", bytes.as_slice()),
             Repr::Other(text) => return f.write_str(text),
         };
-        write!(f, "{algorithm}:")?;
-        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // In one piece, because there is one of these in each request.
+        let mut hex = [0; 128];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        let hex = std::str::from_utf8(&hex[..2 * bytes.len()]).map_err(|_| fmt::Error)?;
+        f.write_str(algorithm)?;
+        f.write_str(":")?;
+        f.write_str(hex)
     }
 }
 

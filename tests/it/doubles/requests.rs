@@ -8,7 +8,7 @@ use registry_probe::model::Depth;
 use super::probe::{Probe, told};
 
 /// Long enough to be read by its last byte only.
-const LONG: [u8; 20_000] = [7; 20_000];
+static LONG: [u8; 20_000] = [7; 20_000];
 
 /// What has to be asked of `app`: its tags by HEAD, its manifests by GET, its blobs by HEAD and (at
 /// `tail`) by a ranged GET, each once; and the lists before it.
