@@ -12,7 +12,7 @@ const MOST_MEMORY: u64 = 128 << 20;
 /// What the sweeps here may take, by their `--deadline`.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// What may come on top: starting, reading certificates, and the report, on a busy machine.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What came of a run.
 pub(super) struct Told {
