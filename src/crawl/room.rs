@@ -3,9 +3,9 @@
 use crate::model::{Obstacle, ObstacleReason};
 
 /// Tags and platforms that the suspicions of a sweep name in all. Where thousands of tags share thousands
-/// of broken objects, each of these would name each of those; and each name takes about a kilobyte until
+/// of broken objects, each of these would name each of those; and each name takes more than a kilobyte until
 /// it is in a report, if it is as long as names may be.
-const MOST_NAMED: usize = 75_000;
+const MOST_NAMED: usize = 50_000;
 /// Tags that a suspicion names where there is room for no more.
 const FEWEST_NAMED: usize = 10;
 

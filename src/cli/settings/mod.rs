@@ -382,6 +382,14 @@ mod tests {
             ("index.docker.io/nginx:1", "docker.io", "library/nginx", "1"),
             ("localhost/app", "localhost", "app", "latest"),
             (
+                "docker.io:443/nginx",
+                "docker.io",
+                "library/nginx",
+                "latest",
+            ),
+            ("http://registry/app:v1", "registry", "app", "v1"),
+            ("registry:443/app:v1", "registry", "app", "v1"),
+            (
                 "https://127.0.0.1:5000/app:v1",
                 "127.0.0.1:5000",
                 "app",
@@ -395,6 +403,16 @@ mod tests {
             };
             let seen = (images[0].0.to_string(), images[0].1.to_string());
             assert_eq!(seen, (repository.to_owned(), reference.to_owned()));
+        }
+        for image in [
+            "r.example\\a/b",
+            "https://u:hunter2@r.example/a",
+            "u:hunter2@r.example/a",
+        ] {
+            let Err(error) = resolve(&["verify", image], &[]) else {
+                panic!("{image}")
+            };
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
