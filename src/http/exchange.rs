@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -236,7 +236,7 @@ impl Exchange {
         let mut builder = self
             .client
             .request(ask.method.clone(), url.clone())
-            .header(ACCEPT, ask.accept);
+            .header(ACCEPT, HeaderValue::from_static(ask.accept));
         if let Some((first, last)) = ask.range {
             builder = builder.header(RANGE, format!("bytes={first}-{last}"));
         }
@@ -279,7 +279,7 @@ impl Exchange {
     ) -> Result<Reply, Failure> {
         let (version, tls) = (response.version(), response.extensions_mut().remove());
         let status = response.status();
-        let headers = response.headers().clone();
+        let headers = std::mem::take(response.headers_mut());
         let body = Body::read(
             response,
             &ask.read,
