@@ -95,6 +95,7 @@ async fn once(
         .iter()
         .filter_map(|record| record.last.clone())
         .collect();
+    let sweeps = Arc::new(sweeps);
     let handed_on = hand_on(settings.output, settings.publish, &sweeps, records, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,
@@ -110,13 +111,19 @@ async fn once(
 async fn hand_on(
     output: Output,
     publish: Publish,
-    sweeps: &[Sweep],
+    sweeps: &Arc<Vec<Sweep>>,
     records: Vec<Record>,
     color: bool,
 ) -> bool {
-    let (sweeps, known, all) = (sweeps.to_vec(), records.clone(), records.clone());
+    // Shared, for a registry of many names takes many megabytes.
+    let records = Arc::new(records);
+    let (sweeps, known, all) = (
+        Arc::clone(sweeps),
+        Arc::clone(&records),
+        Arc::clone(&records),
+    );
     let writing = tokio::task::spawn_blocking(move || output.write(&sweeps, &known, color));
-    let publishing = publish.publish(&records, move || all);
+    let publishing = publish.publish(&records, move || all.to_vec());
     let (is_written, errors) = tokio::join!(writing, publishing);
     is_written.unwrap_or(false) && errors.is_empty()
 }

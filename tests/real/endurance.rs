@@ -15,10 +15,12 @@ use crate::support::service::{Metrics, Service};
 
 /// How many sweeps there are unless the environment says otherwise.
 const FEW: u64 = 300;
-/// After these, everything has been seen once that is kept.
+/// After these, everything has been seen once that is kept, and every kind of fault has come once: the
+/// code for it counts as memory, too.
 const FIRST: u64 = 100;
-/// A fault comes so often.
-const FAULT_EVERY: u64 = 250;
+/// A fault comes so often in the first sweeps, and so often later.
+const FIRST_FAULTS: u64 = 15;
+const LATER_FAULTS: u64 = 250;
 /// How much more memory than after the first sweeps may be taken at the end.
 const GROWTH: f64 = 1.05;
 /// Connections under way when descriptors are counted.
@@ -157,13 +159,14 @@ fn sweeps(service: &Service) -> u64 {
     total
 }
 
-/// Waits until so many sweeps were made, and breaks the registry now and then.
-fn sweep_on(service: &Service, double: &Double, until: u64, struck: &mut u64) {
+/// Waits until so many sweeps were made, and breaks the registry once in every so many.
+fn sweep_on(service: &Service, double: &Double, until: u64, every: u64) {
     let (mut made, mut last) = (sweeps(service), std::time::Instant::now());
+    let mut struck = made / every;
     while made < until {
-        if made / FAULT_EVERY > *struck {
-            *struck += 1;
-            let fault = strike(double, *struck);
+        if made / every > struck {
+            struck += 1;
+            let fault = strike(double, struck);
             let taken = Taken::at_once(service.id());
             say(&format!(
                 "endurance: {made} sweeps, {taken:?}; now: {fault}"
@@ -217,13 +220,12 @@ fn sweep_after_sweep_takes_no_more_memory_and_no_more_descriptors() {
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let mut struck = 0;
-        sweep_on(&service, &double, FIRST, &mut struck);
+        sweep_on(&service, &double, FIRST, FIRST_FAULTS);
         let first = Taken::by(service.id());
-        sweep_on(&service, &double, wanted, &mut struck);
+        sweep_on(&service, &double, wanted, LATER_FAULTS);
         double.forget_rules();
         let made = sweeps(&service);
-        sweep_on(&service, &double, made + 20, &mut u64::MAX.clone());
+        sweep_on(&service, &double, made + 20, u64::MAX);
         let last = Taken::by(service.id());
         is_over.store(true, Ordering::Release);
         readers.join().expect("everything is answered");
