@@ -18,7 +18,7 @@ const FIRST_ALONE: u32 = 64;
 const LATER_ALONE: u32 = 1024;
 const ALONE: u32 = 8;
 /// How many times as long as alone answers may take before that is called too much.
-const PATIENCE: f64 = 1.75;
+const PATIENCE: f64 = 2.0;
 /// Single answers are late for any reason: none counts for more than this many times what is too much.
 const LATEST: f64 = 2.0;
 /// How much of what is known of a time alone each new one replaces.
