@@ -78,7 +78,7 @@ impl Limit {
             clippy::cast_sign_loss,
             reason = "between 1 and a number that was one of these"
         )]
-        let now = self.now as usize;
+        let now = self.now.round() as usize;
         if self.alone_left > 0 { 1 } else { now }
     }
 
