@@ -7,19 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use registry_double::{Background, Double, in_background};
 
+use crate::support::doubles::broken_and_intact;
 use crate::support::process::{tool, wait_until};
 use crate::support::service::Service;
-
-/// A registry in which one image is broken and one is not.
-fn registry() -> Background<Double> {
-    in_background(async {
-        let double = Double::start().await;
-        let broken = double.image("broken", Some("v1"), &[b"a layer"]);
-        double.remove_layer_link("broken", &broken.layers[0]);
-        double.image("intact", Some("v1"), &[b"another layer"]);
-        double
-    })
-}
 
 /// A registry in which all is well.
 fn intact() -> Background<Double> {
@@ -58,7 +48,7 @@ const SMALL_DISK: &str = "mount -t tmpfs -o size=512k none \"$DISK\"";
 
 #[test]
 fn a_full_disk_keeps_the_old_files_and_is_told() {
-    let double = registry();
+    let double = broken_and_intact();
     let disk = tempfile::tempdir().expect("a temporary directory");
     // All in one shell, whose file system nobody else sees.
     let script = format!(
@@ -139,7 +129,7 @@ fn seen_by(service: &Service, folder: &Path) -> PathBuf {
 
 #[test]
 fn a_service_outlives_a_full_disk() {
-    let double = registry();
+    let double = broken_and_intact();
     let disk = tempfile::tempdir().expect("a temporary directory");
     let script = format!("{SMALL_DISK}; exec \"$0\" \"$@\"");
     let mut before = tool("unshare");
@@ -195,7 +185,7 @@ fn a_service_outlives_a_full_disk() {
 
 #[test]
 fn a_report_that_is_lost_is_told() {
-    let (broken, intact) = (registry(), intact());
+    let (broken, intact) = (broken_and_intact(), intact());
     for (double, verdict) in [(&broken, 1), (&intact, 0)] {
         let url = double.url();
         let run = |redirection: &str| {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use registry_double::{Background, Double, in_background, on};
+use registry_double::{Double, in_background, on};
 
+use crate::support::doubles::broken_and_intact;
 use crate::support::nginx::Nginx;
 use crate::support::process::{tool, wait_until};
 use crate::support::registry::Registry;
@@ -16,17 +17,6 @@ use crate::support::running::Running;
 use crate::support::service::{Metrics, Service};
 
 const DAY: i64 = 24 * 3600;
-
-/// A registry in which one image is broken and one is not.
-fn registry() -> Background<Double> {
-    in_background(async {
-        let double = Double::start().await;
-        let broken = double.image("broken", Some("v1"), &[b"a layer"]);
-        double.remove_layer_link("broken", &broken.layers[0]);
-        double.image("intact", Some("v1"), &[b"another layer"]);
-        double
-    })
-}
 
 /// Seconds since 1970, by a clock that is right.
 fn now() -> f64 {
@@ -63,7 +53,7 @@ fn sweeps(metrics: &Metrics, registry: &str) -> f64 {
 #[test]
 fn a_clock_that_is_set_neither_spins_nor_stalls_nor_hides_an_age() {
     const INTERVAL: f64 = 0.3;
-    let double = registry();
+    let double = broken_and_intact();
     let real = Registry::start();
     let nginx = Nginx::tls(&real);
     let folder = tempfile::tempdir().expect("a temporary directory");
@@ -151,7 +141,7 @@ fn processor_time(id: u32) -> f64 {
 
 #[test]
 fn without_descriptors_it_waits_and_calls_nothing_broken() {
-    let double = registry();
+    let double = broken_and_intact();
     let mut by = tool("prlimit");
     by.env_clear().args(["--nofile=48:48"]);
     let folder = tempfile::tempdir().expect("a temporary directory");
@@ -252,7 +242,7 @@ fn with_names(hosts: &Path, resolver: &Path) -> std::process::Command {
 
 #[test]
 fn a_name_that_is_gone_is_an_obstacle_until_it_is_back() {
-    let double = registry();
+    let double = broken_and_intact();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let [hosts, resolver] = ["hosts", "resolver"].map(|name| folder.path().join(name));
     // Nobody listens there: the answer is no, and at once.

@@ -6,14 +6,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::Stdio;
 
 use registry_probe::model::Digest;
 use tempfile::TempDir;
 
-use super::process::{Server, free_port, tool, wait_until};
+use super::nginx::{self, BEGINNING};
+use super::process::Server;
 use super::report::Report;
 
 /// Longer than what the probe reads whole at any depth.
@@ -117,7 +116,7 @@ impl Static {
             let list = format!("{{\"name\":\"{name}\",\"tags\":[{}]}}", quoted(&tags));
             fs::write(root.join("tags").join(name), list).expect("a file");
         }
-        let (server, port) = serve(root);
+        let (server, port) = nginx::serve(root, |port| configuration(root, port));
         Self {
             _server: server,
             _directory: directory,
@@ -150,7 +149,7 @@ impl Static {
         fs::write(root.join("tags").join("large"), tags).expect("a file");
         fs::write(blobs.join(config_digest.to_string()), config).expect("a file");
         std::os::unix::fs::symlink(layer, blobs.join(digest)).expect("a link");
-        let (server, port) = serve(root);
+        let (server, port) = nginx::serve(root, |port| configuration(root, port));
         Self {
             _server: server,
             _directory: directory,
@@ -217,49 +216,10 @@ fn manifest(blobs: &[String]) -> String {
     text
 }
 
-fn serve(root: &Path) -> (Server, u16) {
-    for _ in 0..5 {
-        let port = free_port();
-        fs::write(root.join("nginx.conf"), configuration(root, port)).expect("a file");
-        let mut server = Server::spawn(
-            tool("nginx")
-                .arg("-p")
-                .arg(root)
-                .args(["-e", "error.log", "-c", "nginx.conf"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
-        let mut ended = false;
-        wait_until("nginx listens", || {
-            ended = server.exited().is_some();
-            ended || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-        });
-        if !ended {
-            return (server, port);
-        }
-    }
-    panic!(
-        "nginx does not start: {:?}",
-        fs::read_to_string(root.join("error.log"))
-    );
-}
-
 fn configuration(root: &Path, port: u16) -> String {
     let root = root.display();
     format!(
-        r#"daemon off;
-master_process off;
-pid nginx.pid;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  sendfile on;
+        r#"{BEGINNING}  sendfile on;
   keepalive_requests 1000000;
   types {{ }}
   server {{

@@ -8,6 +8,7 @@ pub(crate) mod bulk;
 pub(crate) mod certificates;
 pub(crate) mod churn;
 pub(crate) mod configured;
+pub(crate) mod doubles;
 pub(crate) mod files;
 pub(crate) mod hand;
 pub(crate) mod http;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -62,22 +62,17 @@ impl Nginx {
         certificates: Option<Certificates>,
         locations: &str,
     ) -> Self {
-        for _ in 0..5 {
-            let port = free_port();
+        let backend = registry.host();
+        let (server, port) = serve(directory.path(), |port| {
             let listen = listen(port, certificates.as_ref());
-            let text = configuration(&registry.host(), &listen, locations);
-            fs::write(directory.path().join("nginx.conf"), text).expect("configuration is written");
-            if let Some(server) = launch(&directory, port) {
-                return Self {
-                    _server: server,
-                    directory,
-                    port,
-                    certificates,
-                };
-            }
+            configuration(&backend, &listen, locations)
+        });
+        Self {
+            _server: server,
+            directory,
+            port,
+            certificates,
         }
-        let errors = fs::read_to_string(directory.path().join("error.log")).unwrap_or_default();
-        panic!("nginx does not start:\n{errors}");
     }
 }
 
@@ -92,12 +87,25 @@ impl Drop for Nginx {
     }
 }
 
+/// Starts one below a folder, on a free port and by the configuration for it, and waits until it listens.
+pub(super) fn serve(root: &Path, configuration: impl Fn(u16) -> String) -> (Server, u16) {
+    for _ in 0..5 {
+        let port = free_port();
+        fs::write(root.join("nginx.conf"), configuration(port)).expect("configuration is written");
+        if let Some(server) = launch(root, port) {
+            return (server, port);
+        }
+    }
+    let errors = fs::read_to_string(root.join("error.log")).unwrap_or_default();
+    panic!("nginx does not start:\n{errors}");
+}
+
 /// Starts it, and waits until it listens; none if it went away.
-fn launch(directory: &TempDir, port: u16) -> Option<Server> {
+fn launch(root: &Path, port: u16) -> Option<Server> {
     let mut server = Server::spawn(
         tool("nginx")
             .arg("-p")
-            .arg(directory.path())
+            .arg(root)
             .args(["-e", "error.log", "-c", "nginx.conf"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -124,21 +132,24 @@ fn listen(port: u16, certificates: Option<&Certificates>) -> String {
     }
 }
 
-/// One process, so that killing the child leaves nobody behind, and every file below the prefix.
-fn configuration(backend: &str, listen: &str, locations: &str) -> String {
-    format!(
-        "daemon off;
+/// What every configuration begins with, up to the first lines within `http`: one process, so that killing
+/// the child leaves nobody behind, and every file below the prefix.
+pub(super) const BEGINNING: &str = "daemon off;
 master_process off;
 pid nginx.pid;
-events {{ worker_connections 512; }}
-http {{
+events { worker_connections 512; }
+http {
   access_log off;
   client_body_temp_path body;
   proxy_temp_path proxy;
   fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
-  client_max_body_size 0;
+";
+
+fn configuration(backend: &str, listen: &str, locations: &str) -> String {
+    format!(
+        "{BEGINNING}  client_max_body_size 0;
   limit_req_zone $server_port zone=hundred:64k rate=100r/s;
   server {{
     {listen}
