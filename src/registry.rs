@@ -98,6 +98,8 @@ pub struct Refusal {
     pub code: Option<String>,
     /// Whether it was the target of a redirect that said so, and not the registry.
     pub redirected: bool,
+    /// Whether the body is a web page, as of something in between or of a storage that serves websites.
+    pub is_page: bool,
 }
 
 /// Where a tag points to.
@@ -171,11 +173,20 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// Entries that are not valid names, and so cannot be asked for.
     pub invalid: u64,
-    /// The registry's 404 for the list itself: it does not know the repository, or offers no
-    /// catalog.
-    pub absent: Option<Refusal>,
-    /// What ended the listing before its end.
-    pub obstacle: Option<Obstacle>,
+    /// How the listing ended.
+    pub end: ListEnd,
+}
+
+/// How a listing ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListEnd {
+    /// After the last page: the entries are all that there are.
+    Whole,
+    /// The registry does not know the repository, and says so (404 `NAME_UNKNOWN`), or offers no
+    /// catalog (404).
+    Absent(Refusal),
+    /// Before its end, by what was in the way. The entries are some of those that there are.
+    Failed(Obstacle),
 }
 
 /// What has been sent and received.

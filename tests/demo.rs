@@ -17,7 +17,7 @@ use std::time::Duration;
 use registry_double::{DescriptorCache, Double, media_type, sha256};
 use registry_probe::crawl::{Filter, Policy, Scope, Source, sweep};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
-use registry_probe::model::{Depth, Mode, Sweep};
+use registry_probe::model::{Depth, Mode, Record, Sweep};
 use registry_probe::report;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -142,6 +142,8 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         depth: Depth::Tail,
         scrub: None,
         mode: Mode::Private,
+        detect_cache: true,
+        allow_empty: false,
         concurrency,
         confirm_after: CONFIRM_AFTER,
         deadline: None,
@@ -157,7 +159,13 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         timeout: Duration::from_secs(10),
         meter: std::sync::Arc::default(),
     })?;
-    Ok(sweep(&registry, &policy, &CancellationToken::new()).await)
+    Ok(sweep(
+        &registry,
+        &policy,
+        &Record::new(policy.registry.clone()),
+        &CancellationToken::new(),
+    )
+    .await)
 }
 
 fn uses_color() -> bool {

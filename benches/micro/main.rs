@@ -52,7 +52,8 @@ fn walk_and_judge_1000_images(bencher: Bencher) {
         .counter(ItemsCount::new(100 + 1_000 + 1_000 + 10_000_usize))
         .bench_local(|| {
             let cancel = CancellationToken::new();
-            let sweep = runtime.block_on(crawl::sweep(&memory, &policy, &cancel));
+            let known = Record::new(policy.registry.clone());
+            let sweep = runtime.block_on(crawl::sweep(&memory, &policy, &known, &cancel));
             assert_eq!(sweep.verdict(), Verdict::Intact);
             assert_eq!(sweep.counts.blobs, 10_000);
         });
@@ -116,6 +117,8 @@ fn policy() -> Policy {
         depth: Depth::Head,
         scrub: None,
         mode: Mode::Private,
+        detect_cache: true,
+        allow_empty: false,
         concurrency: NonZeroUsize::new(8).expect("some at a time"),
         confirm_after: Duration::ZERO,
         deadline: None,

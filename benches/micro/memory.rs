@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use registry_probe::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
 use registry_probe::registry::{
-    Answer, BlobLook, Listing, ManifestBody, Refusal, Registry, Resolved, Traffic,
+    Answer, BlobLook, ListEnd, Listing, ManifestBody, Refusal, Registry, Resolved, Traffic,
 };
 
 const BLOB: u64 = 20_000;
@@ -76,8 +76,7 @@ fn whole<T>(items: Vec<T>) -> Listing<T> {
     Listing {
         items,
         invalid: 0,
-        absent: None,
-        obstacle: None,
+        end: ListEnd::Whole,
     }
 }
 
@@ -87,6 +86,7 @@ fn absent() -> Refusal {
         status: 404,
         code: None,
         redirected: false,
+        is_page: false,
     }
 }
 

@@ -9,6 +9,7 @@ use super::progress::Screen;
 use super::settings::{Sources, UsageError, explained};
 use super::signals::Signals;
 use crate::http::HttpRegistry;
+use crate::model::Record;
 use crate::service::Target;
 use crate::{crawl, report};
 
@@ -39,7 +40,8 @@ impl Explanation {
             Ok(registry) => registry,
             Err(error) => return super::usage_error(&format!("{}: {error}", policy.registry)),
         };
-        let look = crawl::sweep(&registry, &policy, &cancel);
+        let known = Record::new(policy.registry.clone());
+        let look = crawl::sweep(&registry, &policy, &known, &cancel);
         let mut sweep = screen.during(&policy.progress, look).await;
         for image in &mut sweep.images {
             // It is for the reader only: what keeps it from us is no verdict on the image.

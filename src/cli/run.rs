@@ -77,15 +77,21 @@ async fn once(
         }
     }
     let expectations = settings.expectations.as_ref();
+    let known = &settings.known;
     let sweeps = registries.iter().map(|(registry, policy)| async move {
+        let known = known.iter().find(|known| known.registry == policy.registry);
+        let known = known
+            .cloned()
+            .unwrap_or_else(|| Record::new(policy.registry.clone()));
         match expectations {
-            Some(expectations) => crawl::verify(registry, policy, expectations, cancel).await,
-            None => crawl::sweep(registry, policy, cancel).await,
+            Some(expectations) => {
+                crawl::verify(registry, policy, &known, expectations, cancel).await
+            }
+            None => crawl::sweep(registry, policy, &known, cancel).await,
         }
     });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
-    let known = &settings.known;
     let records: Vec<_> = sweeps
         .into_iter()
         .map(|sweep| record(sweep, known))

@@ -17,7 +17,7 @@ use crate::model::{
     Defect, Depth, Digest, Finding, Obstacle, ObstacleReason, Outcome, Reason, Reference,
     Repository, Tag,
 };
-use crate::registry::{Registry, Resolved};
+use crate::registry::{ListEnd, Registry, Resolved};
 
 /// Further looks at what was broken in the first and intact in the second. One of two replicas that
 /// disagree shows itself in them but for one time in sixty-four.
@@ -149,9 +149,10 @@ impl Present {
         });
         let listed = lists.into_iter().map(|repository| async move {
             let listing = registry.tags(&repository).await;
-            let tags = listing
-                .obstacle
-                .map_or(Ok(listing.items.into_iter().collect()), Err);
+            let tags = match listing.end {
+                ListEnd::Failed(obstacle) => Err(obstacle),
+                ListEnd::Whole | ListEnd::Absent(_) => Ok(listing.items.into_iter().collect()),
+            };
             (repository, tags)
         });
         Self {

@@ -314,6 +314,7 @@ mod tests {
             status,
             code: None,
             redirected,
+            is_page: false,
         }
     }
 

@@ -41,7 +41,7 @@ pub use scope::{Filter, Scope, Source};
 pub use scrub::{Scrub, Turn};
 pub use verify::{Expectations, platform, verify};
 
-use crate::model::{Depth, Mode, Obstacle, ObstacleReason, Sweep};
+use crate::model::{Depth, Mode, Obstacle, ObstacleReason, Record, Sweep};
 use crate::registry::Registry;
 use owner::Crawl;
 
@@ -58,6 +58,11 @@ pub struct Policy {
     pub scrub: Option<Turn>,
     /// What kind of registry it is.
     pub mode: Mode,
+    /// Whether to stop where the registry turns out to be a pull-through cache: unless somebody said
+    /// what it is.
+    pub detect_cache: bool,
+    /// Whether nothing to check is an answer, and not the sign of a store that is away.
+    pub allow_empty: bool,
     /// Visits at a time.
     pub concurrency: NonZeroUsize,
     /// How long to wait before a negative is looked at again.
@@ -68,13 +73,15 @@ pub struct Policy {
     pub progress: Arc<Progress>,
 }
 
-/// Sweeps a registry. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline, an
+/// Sweeps a registry of which this much is `known` from before. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline, an
 /// outage or a fault of this program, is partial and says so.
 pub async fn sweep<R: Registry>(
     registry: &R,
     policy: &Policy,
+    known: &Record,
     cancel: &CancellationToken,
 ) -> Sweep {
+    let _ = known;
     let mut crawl = Crawl::new(registry.clone(), policy);
     let deadline = policy.deadline.map(|deadline| Instant::now() + deadline);
     let timer = async {

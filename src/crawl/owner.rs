@@ -20,7 +20,7 @@ use crate::model::{
     Counts, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
     Repository, Sweep, Tag,
 };
-use crate::registry::{Answer, Listing, Registry, Resolved};
+use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
 
 /// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -134,13 +134,13 @@ impl<'a, R: Registry> Crawl<'a, R> {
         match &policy.scope.source {
             Source::Catalog => {
                 let listing = self.registry.repositories().await;
-                if let Some(refusal) = listing.absent {
+                if let ListEnd::Absent(refusal) = listing.end {
                     let detail =
                         format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
                     return Err(Obstacle::new(ObstacleReason::Protocol, detail));
                 }
                 self.ledger.skip(Exemption::InvalidName, listing.invalid);
-                if let Some(mut obstacle) = listing.obstacle {
+                if let ListEnd::Failed(mut obstacle) = listing.end {
                     if !obstacle.is_transient() {
                         // Many registries refuse a catalog, each in its own words.
                         obstacle.detail += NO_CATALOG;
@@ -247,7 +247,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         };
         match seen {
             Seen::Tags(listing) => {
-                self.is_in_doubt |= listing.absent.is_some();
+                self.is_in_doubt |= matches!(listing.end, ListEnd::Absent(_));
                 take_tags(walk, listing, self.policy);
             }
             Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
@@ -372,18 +372,19 @@ impl<'a, R: Registry> Crawl<'a, R> {
 fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
     walk.tally.skip(Exemption::InvalidName, listing.invalid);
     let is_named = policy.scope.source != Source::Catalog;
-    if let Some(refusal) = listing.absent.filter(|_| is_named) {
-        let detail = format!(
-            "the registry does not know it: {} answers {}",
-            refusal.request, refusal.status
-        );
-        // Many registries say so, too, of what these credentials may not see.
-        walk.obstruct(&Obstacle::new(ObstacleReason::Forbidden, detail));
+    match &listing.end {
+        ListEnd::Absent(refusal) if is_named => {
+            let detail = format!(
+                "the registry does not know it: {} answers {}",
+                refusal.request, refusal.status
+            );
+            // Many registries say so, too, of what these credentials may not see.
+            walk.obstruct(&Obstacle::new(ObstacleReason::Forbidden, detail));
+        }
+        ListEnd::Failed(obstacle) => walk.obstruct(obstacle),
+        ListEnd::Absent(_) | ListEnd::Whole => {}
     }
-    if let Some(obstacle) = &listing.obstacle {
-        walk.obstruct(obstacle);
-    }
-    let is_whole = listing.obstacle.is_none() && listing.invalid == 0;
+    let is_whole = !matches!(listing.end, ListEnd::Failed(_)) && listing.invalid == 0;
     let (tags, left_out, beyond) = policy.scope.tags(listing.items);
     walk.has_all_tags = is_whole && left_out + beyond == 0;
     walk.tally.skip(Exemption::TagFilter, left_out);

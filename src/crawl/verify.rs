@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::Policy;
 use super::progress::WaitReason;
 use crate::model::{
-    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, Platform, Reason, State, Sweep,
-    Unmet, Unverified, printable,
+    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, Platform, Reason, Record, State,
+    Sweep, Unmet, Unverified, printable,
 };
 use crate::registry::{Answer, Registry};
 
@@ -35,12 +35,13 @@ pub struct Expectations {
 pub async fn verify<R: Registry>(
     registry: &R,
     policy: &Policy,
+    known: &Record,
     expectations: &Expectations,
     cancel: &CancellationToken,
 ) -> Sweep {
     let start = Instant::now();
     let sweep = loop {
-        let sweep = look(registry, policy, expectations, cancel).await;
+        let sweep = look(registry, policy, known, expectations, cancel).await;
         let left = expectations.wait.saturating_sub(start.elapsed());
         if left.is_zero() || cancel.is_cancelled() || !may_settle(&sweep) {
             break sweep;
@@ -51,7 +52,7 @@ pub async fn verify<R: Registry>(
     match expectations.recheck_after {
         Some(after) if is_intact => {
             pause(policy, WaitReason::Recheck, after, cancel).await;
-            look(&registry.reconnected(), policy, expectations, cancel).await
+            look(&registry.reconnected(), policy, known, expectations, cancel).await
         }
         _ => sweep,
     }
@@ -70,10 +71,11 @@ async fn pause(policy: &Policy, why: WaitReason, time: Duration, cancel: &Cancel
 async fn look<R: Registry>(
     registry: &R,
     policy: &Policy,
+    known: &Record,
     expectations: &Expectations,
     cancel: &CancellationToken,
 ) -> Sweep {
-    let mut sweep = super::sweep(registry, policy, cancel).await;
+    let mut sweep = super::sweep(registry, policy, known, cancel).await;
     unmet(registry, &mut sweep, expectations).await;
     if sweep.unmet.is_empty() {
         return sweep;
@@ -82,7 +84,7 @@ async fn look<R: Registry>(
     let fresh = registry.reconnected();
     let wait = policy.confirm_after;
     pause(policy, WaitReason::SecondLook, wait, cancel).await;
-    let mut second = super::sweep(&fresh, policy, cancel).await;
+    let mut second = super::sweep(&fresh, policy, known, cancel).await;
     unmet(&fresh, &mut second, expectations).await;
     second
 }

@@ -12,7 +12,7 @@ use super::walk::{NodeId, Step, TagId};
 use crate::model::{
     Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
 };
-use crate::registry::{Answer, Listing, Registry, Resolved};
+use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
 
 /// A question.
 pub(super) enum Visit {
@@ -80,10 +80,7 @@ impl Seen {
     pub(super) fn is_trouble(&self) -> bool {
         let outcome = match self {
             Self::Tags(listing) => {
-                return listing
-                    .obstacle
-                    .as_ref()
-                    .is_some_and(Obstacle::is_transient);
+                return matches!(&listing.end, ListEnd::Failed(obstacle) if obstacle.is_transient());
             }
             Self::Resolved(_, Ok(_)) | Self::CachedBlob | Self::Lost(_) => return false,
             Self::Resolved(_, Err(outcome)) => outcome,

@@ -288,6 +288,7 @@ mod tests {
             status,
             code: None,
             redirected: false,
+            is_page: false,
         };
         for (status, reason, by_object) in [
             (401, ObstacleReason::Unauthorized, false),

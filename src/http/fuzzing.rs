@@ -215,6 +215,7 @@ pub(crate) fn envelope(input: &[u8]) {
             status,
             code: code.clone(),
             redirected: false,
+            is_page: false,
         };
         let failure = classify::refused(&refusal);
         assert_printable(&failure.obstacle.detail, LONGEST_DETAIL);

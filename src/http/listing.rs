@@ -15,7 +15,7 @@ use super::exchange::{Ask, Exchange};
 use super::link;
 use super::reply::{Read, Reply};
 use crate::model::{Capped, ObstacleReason, Repository, Tag};
-use crate::registry::Listing;
+use crate::registry::{ListEnd, Listing};
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
 pub(super) const PAGE: usize = 1000;
@@ -81,22 +81,20 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
     }
 
     async fn list(mut self) -> Listing<T> {
-        let (mut absent, mut obstacle) = (None, None);
-        match self.walk().await {
-            Ok(()) => {}
+        let end = match self.walk().await {
+            Ok(()) => ListEnd::Whole,
             Err(failure) => match failure.refusal.filter(|refusal| refusal.status == 404) {
-                Some(refusal) => absent = Some(refusal),
-                None => obstacle = Some(failure.obstacle),
+                Some(refusal) => ListEnd::Absent(refusal),
+                None => ListEnd::Failed(failure.obstacle),
             },
-        }
+        };
         // Some registries repeat entries over pages, and some do not sort them.
         self.items.sort_unstable();
         self.items.dedup();
         Listing {
             items: self.items,
             invalid: self.invalid,
-            absent,
-            obstacle,
+            end,
         }
     }
 

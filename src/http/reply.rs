@@ -103,6 +103,7 @@ impl Reply {
             status: self.status.as_u16(),
             code: self.code(),
             redirected: self.redirected(),
+            is_page: self.is_html(),
         }
     }
 

@@ -106,6 +106,13 @@ impl Board {
         Some(record)
     }
 
+    /// What is known of one registry.
+    pub(crate) fn record(&self, registry: &str) -> Record {
+        let registries = self.lock();
+        let watch = registries.get(registry);
+        watch.map_or_else(|| Record::new(registry), |watch| watch.record.clone())
+    }
+
     /// What is known of all registries.
     pub(crate) fn records(&self) -> Vec<Record> {
         self.lock()

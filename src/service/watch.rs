@@ -35,14 +35,13 @@ pub(super) async fn watch(
     loop {
         board.begin(&name);
         let now = SystemTime::now();
+        let known = board.record(&name);
         target.policy.scrub = target.scrub.as_ref().map(|scrub| {
-            let records = board.records();
-            let record = records.iter().find(|record| record.registry == name);
-            let suspects = record.map(Record::seen_in_full).unwrap_or_default();
+            let suspects = known.seen_in_full();
             scrub.turn(now, scrubbed, suspects)
         });
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
-        let sweep = AssertUnwindSafe(sweep(target.clone(), &cancel))
+        let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()
             .await;
         // What was whole before it was cancelled is a result.
@@ -89,10 +88,11 @@ pub(super) async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
 /// With a new client each time: credentials, certificates and addresses may have changed.
 async fn sweep(
     target: Target,
+    known: &Record,
     cancel: &CancellationToken,
 ) -> Result<Sweep, crate::http::ClientError> {
     let registry = HttpRegistry::new(target.http)?;
-    Ok(crawl::sweep(&registry, &target.policy, cancel).await)
+    Ok(crawl::sweep(&registry, &target.policy, known, cancel).await)
 }
 
 fn log(sweep: &Sweep) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use registry_double::{Basic, Bearer, Double};
 use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
-use registry_probe::model::{Depth, Mode, Verdict};
+use registry_probe::model::{Depth, Mode, Record, Verdict};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -114,6 +114,8 @@ fn sweep(double: &Double) -> String {
         depth: Depth::Digest,
         scrub: None,
         mode: Mode::Private,
+        detect_cache: true,
+        allow_empty: false,
         concurrency: some,
         confirm_after: Duration::ZERO,
         deadline: None,
@@ -126,7 +128,8 @@ fn sweep(double: &Double) -> String {
         .build();
     let sweep = runtime.expect("a runtime").block_on(async {
         let registry = HttpRegistry::new(config).expect("a client");
-        crawl::sweep(&registry, &policy, &CancellationToken::new()).await
+        let known = Record::new(policy.registry.clone());
+        crawl::sweep(&registry, &policy, &known, &CancellationToken::new()).await
     });
     LISTENER.set(None);
     assert_eq!(sweep.verdict(), Verdict::Broken, "{sweep:?}");

@@ -255,6 +255,8 @@ fn policy(
         depth: check.depth.into(),
         scrub: None,
         mode: check.mode.into(),
+        detect_cache: true,
+        allow_empty: false,
         concurrency: http.concurrency,
         confirm_after,
         deadline: check.deadline,

@@ -10,7 +10,7 @@ use registry_double::Registry;
 use registry_probe::crawl::{self, Filter, Policy, Scope, Source, Turn};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
 use registry_probe::model::{
-    Depth, Digest, Exemption, Finding, Mode, Reference, Repository, Shard, Sweep,
+    Depth, Digest, Exemption, Finding, Mode, Record, Reference, Repository, Shard, Sweep,
 };
 use registry_probe::registry::Registry as Seam;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ pub(super) struct Probe<'a> {
     registry: &'a Registry,
     config: Config,
     policy: Policy,
+    known: Record,
     cancel: CancellationToken,
 }
 
@@ -51,6 +52,8 @@ impl<'a> Probe<'a> {
             depth: Depth::Tail,
             scrub: None,
             mode: Mode::Private,
+            detect_cache: true,
+            allow_empty: false,
             concurrency: at_a_time(4),
             confirm_after: Duration::ZERO,
             deadline: None,
@@ -69,6 +72,7 @@ impl<'a> Probe<'a> {
         Self {
             registry,
             config,
+            known: Record::new(policy.registry.clone()),
             policy,
             cancel: CancellationToken::new(),
         }
@@ -192,7 +196,7 @@ impl<'a> Probe<'a> {
     /// The same, with something between the walk and its HTTP side.
     pub(super) async fn sweep_behind<R: Seam>(self, put: impl FnOnce(HttpRegistry) -> R) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
-        let sweep = crawl::sweep(&put(http), &self.policy, &self.cancel).await;
+        let sweep = crawl::sweep(&put(http), &self.policy, &self.known, &self.cancel).await;
         manners::hold(self.registry);
         sweep
     }
