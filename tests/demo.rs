@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use registry_double::{DescriptorCache, Double, media_type, sha256};
-use registry_probe::crawl::{Filter, Policy, Scope, Source, sweep};
+use registry_probe::crawl::{Empty, Filter, Policy, Scope, Source, sweep};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
 use registry_probe::model::{Depth, Mode, Record, Sweep};
 use registry_probe::report;
@@ -142,8 +142,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         depth: Depth::Tail,
         scrub: None,
         mode: Mode::Private,
-        detect_cache: true,
-        allow_empty: false,
+        empty: Empty::Unverified,
         concurrency,
         confirm_after: CONFIRM_AFTER,
         deadline: None,
@@ -154,6 +153,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         credentials: CredentialSource::None,
         ca_pem: None,
         skip_tls_verify: false,
+        detect_cache: true,
         concurrency,
         max_rps: None,
         timeout: Duration::from_secs(10),

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use divan::{Bencher, counter::ItemsCount};
 use memory::Memory;
-use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
+use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
 use registry_probe::model::{
     Access, Bracket, Counts, Defect, Depth, Digest, Document, Evidence, Finding, Kind, Listed,
@@ -71,6 +71,7 @@ fn ask_for_an_absent_manifest(bencher: Bencher) {
         credentials: CredentialSource::None,
         ca_pem: None,
         skip_tls_verify: false,
+        detect_cache: true,
         concurrency: NonZeroUsize::MIN,
         max_rps: None,
         timeout: Duration::from_secs(5),
@@ -117,8 +118,7 @@ fn policy() -> Policy {
         depth: Depth::Head,
         scrub: None,
         mode: Mode::Private,
-        detect_cache: true,
-        allow_empty: false,
+        empty: Empty::Unverified,
         concurrency: NonZeroUsize::new(8).expect("some at a time"),
         confirm_after: Duration::ZERO,
         deadline: None,
@@ -157,6 +157,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         name: repository(number),
         broken: (findings / repositories) as u64,
         unverified: 0,
+        tags: 1,
     };
     Sweep {
         registry: "r.example".into(),
@@ -168,6 +169,8 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         listed: Listed::Catalog,
         counts: Counts::default(),
         repositories: (0..repositories).map(result).collect(),
+        missing: Vec::new(),
+        out_of_scope: Vec::new(),
         findings: (0..findings).map(finding).collect(),
         remembered: Vec::new(),
         images: Vec::new(),

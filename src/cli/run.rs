@@ -66,11 +66,7 @@ async fn once(
         } = target;
         policy.progress = Arc::clone(&progress);
         let name = policy.registry.clone();
-        policy.scrub = scrub.map(|scrub| {
-            let record = settings.known.iter().find(|record| record.registry == name);
-            let suspects = record.map(Record::seen_in_full).unwrap_or_default();
-            scrub.turn(SystemTime::now(), None, suspects)
-        });
+        policy.scrub = scrub.map(|scrub| scrub.turn(SystemTime::now(), None));
         match HttpRegistry::new(http) {
             Ok(registry) => registries.push((registry, policy)),
             Err(error) => return super::usage_error(&format!("{name}: {error}")),

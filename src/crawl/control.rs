@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::walk::Endpoint;
+use super::graph::Endpoint;
 use crate::model::{Depth, Digest, Obstacle, ObstacleReason, Reference, Repository};
 use crate::registry::{Answer, Registry};
 
@@ -40,15 +40,25 @@ impl Controls {
         self.blob = Some((repository.clone(), digest, length));
     }
 
+    /// The manifest that was seen intact last.
+    pub(super) fn manifest(&self) -> Option<&(Repository, Digest)> {
+        self.manifests.front()
+    }
+
+    /// The blob that was seen intact last.
+    pub(super) fn blob(&self) -> Option<&(Repository, Digest, Option<u64>)> {
+        self.blob.as_ref()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.manifests.is_empty()
     }
 
     /// Whether something of the same kind was ever readable.
-    pub(super) fn has_kind_of(&self, endpoint: Option<Endpoint>) -> bool {
+    pub(super) fn has_kind_of(&self, endpoint: Endpoint) -> bool {
         match endpoint {
-            Some(Endpoint::Blobs) => self.blob.is_some(),
-            Some(Endpoint::Manifests) | None => !self.manifests.is_empty(),
+            Endpoint::Blobs => self.blob.is_some(),
+            Endpoint::Manifests => !self.manifests.is_empty(),
         }
     }
 }

@@ -290,7 +290,10 @@ fn refused(reason: Reason, refusal: &Refusal, promised: &str) -> Outcome {
         ""
     };
     let observed = format!("{}{code}{who}", refusal.status);
-    let evidence = evidence(promised, observed, &refusal.request, refusal.status);
+    let evidence = Evidence {
+        sign: refusal.is_page.then_some(Sign::WebPage),
+        ..evidence(promised, observed, &refusal.request, refusal.status)
+    };
     Outcome::Broken(Defect { reason, evidence })
 }
 

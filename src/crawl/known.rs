@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
 
-use super::walk::{Endpoint, Node, NodeId};
+use super::graph::{Endpoint, Node, NodeId};
 use crate::model::Digest;
 
 /// The positions of nodes, found by where they are asked for and their digest.

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Policy;
-use super::confirm::Confirmed;
+use super::coverage::Need;
+use super::graph::Endpoint;
+use super::history::Past;
+use super::look::Walked;
 use super::obstacles::Obstacles;
 use super::progress::Progress;
-use super::settle::{Suspicion, Walked};
+use super::suspicion::Suspicion;
 use super::tally::Tally;
 use super::tree;
 use crate::model::{
     Access, Counts, Coverage, Exemption, Exposed, Finding, Image, Listed, Obstacle, ObstacleReason,
-    Repository, RepositoryResult, Sweep, Unverified,
+    Presence, Reason, Record, Repository, RepositoryResult, Sweep, Unverified,
 };
 use crate::registry::Traffic;
 
@@ -22,41 +25,55 @@ pub(super) struct Ledger {
     registry: String,
     started_at: SystemTime,
     depth: crate::model::Depth,
-    mode: crate::model::Mode,
+    pub(super) mode: crate::model::Mode,
     before: Traffic,
+    pub(super) coverage: Need,
     listed: Listed,
-    repositories_listed: u64,
-    tally: Tally,
-    reached: BTreeSet<Repository>,
-    /// `None` once it is confirmed, dropped or given up.
-    suspicions: Vec<Option<Suspicion>>,
-    findings: Vec<Finding>,
+    pub(super) repositories_listed: u64,
+    pub(super) repositories_of_other_shards: usize,
+    pub(super) tally: Tally,
+    /// The repositories that were reached, and the number of tags in their lists.
+    reached: BTreeMap<Repository, u64>,
+    pub(super) missing: BTreeMap<Repository, Presence>,
+    out_of_scope: Vec<Repository>,
+    /// Whether any manifest, or any blob, was there when it was asked for.
+    pub(super) is_there: BTreeSet<Endpoint>,
+    pub(super) findings: Vec<Finding>,
     images: Vec<Image>,
     exposed: Vec<Exposed>,
     progress: Arc<Progress>,
-    warnings: Vec<String>,
-    unverified: BTreeMap<Option<Repository>, Obstacles>,
+    pub(super) warnings: Vec<String>,
+    pub(super) unverified: BTreeMap<Option<Repository>, Obstacles>,
+    /// Objects without a verdict by repository, where that is told for the registry as a whole.
+    pub(super) unverified_together: BTreeMap<Repository, u64>,
 }
 
 impl Ledger {
-    pub(super) fn new(policy: &Policy, before: Traffic) -> Self {
+    pub(super) fn new(policy: &Policy, known: &Record, before: Traffic) -> Self {
+        let takes = |name: &&Repository| policy.scope.takes(name);
+        let out_of_scope = known.repositories.keys().filter(|name| !takes(name));
         Self {
             registry: policy.registry.clone(),
             started_at: SystemTime::now(),
             depth: policy.depth,
             mode: policy.mode,
             before,
+            coverage: Need::of(policy, known),
             listed: Listed::Catalog,
             repositories_listed: 0,
+            repositories_of_other_shards: 0,
             tally: Tally::default(),
-            reached: BTreeSet::new(),
-            suspicions: Vec::new(),
+            reached: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            out_of_scope: out_of_scope.cloned().collect(),
+            is_there: BTreeSet::new(),
             findings: Vec::new(),
             images: Vec::new(),
             exposed: Vec::new(),
             progress: Arc::clone(&policy.progress),
             warnings: Vec::new(),
             unverified: BTreeMap::new(),
+            unverified_together: BTreeMap::new(),
         }
     }
 
@@ -78,13 +95,18 @@ impl Ledger {
         self.progress.list(count as u64);
     }
 
+    /// Repositories that are another shard's to look at.
+    pub(super) fn repositories_of_other_shards(&mut self, count: usize) {
+        self.repositories_of_other_shards += count;
+    }
+
     pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
         self.tally.skip(exemption, count);
     }
 
-    fn obstruct(&mut self, repository: Option<Repository>, obstacle: &Obstacle) {
+    pub(super) fn obstruct(&mut self, repository: Option<Repository>, obstacle: &Obstacle) {
         if let Some(repository) = &repository {
-            self.reached.insert(repository.clone());
+            self.reached.entry(repository.clone()).or_default();
         }
         self.unverified
             .entry(repository)
@@ -92,76 +114,121 @@ impl Ledger {
             .push(obstacle);
     }
 
-    /// Takes up a walk that has ended.
-    pub(super) fn walked(&mut self, walked: Walked) {
-        self.reached.insert(walked.repository.clone());
-        if !walked.obstacles.is_empty() {
+    /// Notes that a look at a repository has ended, be it the last one or not.
+    pub(super) fn looked(&mut self, walked: &Walked, is_first: bool) {
+        self.is_there.extend(&walked.is_there);
+        if is_first {
+            self.progress.finish(walked.suspicions.len() as u64);
+        }
+    }
+
+    /// Takes up a repository after the last look at it.
+    pub(super) fn walked(&mut self, mut walked: Walked) {
+        let repository = walked.repository.clone();
+        for suspicion in std::mem::take(&mut walked.suspicions) {
+            let Suspicion {
+                object,
+                mut finding,
+                agrees,
+            } = suspicion;
+            let past = walked.history.past(&object);
+            let times = past.map_or(0, |past| past.times_broken);
+            if agrees || finding.defect.reason == Reason::Inconsistent {
+                finding.confirmations = times.max(1);
+                self.findings.push(finding);
+            } else {
+                let evidence = &finding.defect.evidence;
+                let detail = format!(
+                    "{} answers {} in one look, and otherwise in another",
+                    evidence.request, evidence.observed
+                );
+                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                walked.obstacles.push(&obstacle);
+            }
+        }
+        for object in &walked.intact_again {
+            let past = walked.history.past(object);
+            let is_known = |past: &Past| past.is_known && past.times_broken > 0;
+            if past.is_some_and(is_known) {
+                let detail =
+                    format!("{object} was broken before, seemed so at first, and is intact now");
+                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                walked.obstacles.push(&obstacle);
+            }
+        }
+        if walked.presence != Presence::There {
+            self.missing.insert(repository.clone(), walked.presence);
+        }
+        self.take(walked);
+    }
+
+    /// Takes up a repository of which a look was cut short, or never begun.
+    pub(super) fn cut_short(&mut self, mut walked: Walked, why: &Obstacle) {
+        for suspicion in std::mem::take(&mut walked.suspicions) {
+            let detail = format!(
+                "{}; {} seems broken ({}) and was not looked at again",
+                why.detail, suspicion.object, suspicion.finding.defect.reason
+            );
+            walked.obstacles.push(&Obstacle::new(why.reason, detail));
+        }
+        if walked.obstacles.is_empty() && !walked.doubtful.is_empty() {
+            walked.obstacles.push(why);
+        }
+        self.take(walked);
+    }
+
+    fn take(&mut self, walked: Walked) {
+        // What was known and is gone is neither reached nor missed.
+        let is_gone = walked.presence == Presence::Gone && walked.obstacles.is_empty();
+        if !is_gone {
+            self.reached
+                .insert(walked.repository.clone(), walked.tags_known);
+        }
+        let mut obstacles = walked.obstacles;
+        obstacles.add_missing(walked.limits);
+        if !obstacles.is_empty() {
             let unverified = self.unverified.entry(Some(walked.repository)).or_default();
-            for (obstacle, count) in walked.obstacles.into_iter() {
+            for (obstacle, count) in obstacles.into_iter() {
                 unverified.add(&obstacle, count);
             }
         }
         self.images.extend(walked.images);
         self.exposed.extend(walked.exposed);
-        self.progress.finish(walked.suspicions.len() as u64);
-        self.suspicions
-            .extend(walked.suspicions.into_iter().map(Some));
-        let (sum, part) = (&mut self.tally, walked.tally);
-        sum.tags_listed += part.tags_listed;
-        sum.tags_checked += part.tags_checked;
-        sum.indexes += part.indexes;
-        sum.manifests += part.manifests;
-        sum.blobs += part.blobs;
-        sum.absent += part.absent;
-        part.skipped
-            .into_iter()
-            .for_each(|(exemption, count)| sum.skip(exemption, count));
+        let mut tally = walked.tally;
+        tally.tags_checked = tally.tags_listed.saturating_sub(walked.unverified_tags);
+        self.tally.add(tally);
     }
 
-    /// Notes repositories that were never begun.
-    pub(super) fn not_reached(
-        &mut self,
-        repositories: impl IntoIterator<Item = Repository>,
-        why: &Obstacle,
-    ) {
-        for repository in repositories {
-            self.obstruct(Some(repository), why);
-        }
-    }
-
-    pub(super) fn suspicions(&self) -> Vec<Suspicion> {
-        self.suspicions.iter().flatten().cloned().collect()
+    /// Notes a repository that was never begun.
+    pub(super) fn not_reached(&mut self, repository: Repository, why: &Obstacle) {
+        self.obstruct(Some(repository), why);
     }
 
     pub(super) fn findings(&mut self) -> &mut [Finding] {
         &mut self.findings
     }
 
-    /// Notes what became of the suspicion at `position` of [`Self::suspicions`].
-    pub(super) fn confirmed(&mut self, position: usize, confirmed: Confirmed) {
-        if self.suspicions[position].take().is_none() {
-            return;
-        }
-        match confirmed {
-            Confirmed::Broken(finding) => self.findings.push(*finding),
-            Confirmed::Unverified(repository, obstacle) => {
-                self.obstruct(Some(repository), &obstacle);
+    /// Takes back the findings for which there is an obstacle instead.
+    pub(super) fn take_back(&mut self, obstacle: impl Fn(&Finding) -> Option<Obstacle>) {
+        for finding in std::mem::take(&mut self.findings) {
+            match obstacle(&finding) {
+                Some(obstacle) => self.obstruct(Some(finding.repository), &obstacle),
+                None => self.findings.push(finding),
             }
-            Confirmed::Dropped => {}
         }
     }
 
     /// Adds up.
     pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
-        self.give_up(cut_short);
+        if self.reached.is_empty()
+            && self.unverified.is_empty()
+            && let Some(obstacle) = cut_short
+        {
+            self.listing_failed(obstacle);
+        }
+        self.settle_coverage();
         let repositories = self.repositories();
         let counts = self.counts(&repositories, after);
-        let is_found_empty = self.findings.is_empty() && self.unverified.is_empty();
-        // A cache's tags are left alone.
-        let is_cache = self.tally.skipped.contains_key(&Exemption::PullThrough);
-        if is_found_empty && !is_cache {
-            self.warnings.extend(nothing_to_check(&counts));
-        }
         self.findings.sort_by_cached_key(|finding| {
             let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
             (finding.repository.clone(), finding.kind, digest, tags)
@@ -182,6 +249,8 @@ impl Ledger {
             listed: self.listed,
             counts,
             repositories,
+            missing: self.missing.into_iter().collect(),
+            out_of_scope: self.out_of_scope,
             findings: self.findings,
             images: self.images,
             unmet: Vec::new(),
@@ -195,33 +264,23 @@ impl Ledger {
         }
     }
 
-    /// What had no second look before the end has no verdict.
-    fn give_up(&mut self, cut_short: Option<Obstacle>) {
-        for suspicion in std::mem::take(&mut self.suspicions).into_iter().flatten() {
-            let obstacle = cut_short.clone().unwrap_or_else(|| {
-                Obstacle::new(ObstacleReason::Cancelled, "there was no second look")
-            });
-            self.obstruct(Some(suspicion.finding.repository), &obstacle);
-        }
-        if self.reached.is_empty()
-            && self.unverified.is_empty()
-            && let Some(obstacle) = cut_short
-        {
-            self.listing_failed(obstacle);
-        }
-    }
-
     fn repositories(&self) -> Vec<RepositoryResult> {
         let mut broken = BTreeMap::<_, u64>::new();
         for finding in &self.findings {
             *broken.entry(&finding.repository).or_default() += 1;
         }
-        let result = |name: &Repository| {
+        let result = |(name, tags): (&Repository, &u64)| {
             let obstacles = self.unverified.get(&Some(name.clone()));
             RepositoryResult {
                 name: name.clone(),
                 broken: broken.get(name).copied().unwrap_or_default(),
-                unverified: obstacles.map_or(0, Obstacles::count),
+                unverified: obstacles.map_or(0, Obstacles::count)
+                    + self
+                        .unverified_together
+                        .get(name)
+                        .copied()
+                        .unwrap_or_default(),
+                tags: *tags,
             }
         };
         self.reached.iter().map(result).collect()
@@ -260,16 +319,4 @@ fn groups(unverified: BTreeMap<Option<Repository>, Obstacles>) -> Vec<Unverified
         obstacles.into_iter().map(group)
     });
     groups.collect()
-}
-
-/// What a reader should know about a sweep that found nothing.
-fn nothing_to_check(counts: &Counts) -> Option<String> {
-    let why = if counts.repositories.listed == 0 {
-        "the registry lists no repository (or none to these credentials, or none that the filters take)"
-    } else if counts.tags.listed + counts.manifests + counts.indexes == 0 {
-        "no repository in scope has a tag"
-    } else {
-        return None;
-    };
-    Some(format!("there was nothing to check: {why}"))
 }

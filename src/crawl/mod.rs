@@ -5,22 +5,29 @@
 //! running visits, and the ledger of what was found. A visit is one question to the registry and the
 //! judgement of its answer; it knows nothing of the others.
 
-mod confirm;
 mod control;
+mod coverage;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod graph;
+mod history;
 mod judge;
 mod known;
 mod ledger;
+mod look;
 mod nearby;
 mod obstacles;
 mod owner;
 mod progress;
 mod promises;
+mod recheck;
 mod room;
 mod scope;
 mod scrub;
+mod seed;
 mod settle;
+mod suspicion;
+mod tag_list;
 mod tally;
 mod tree;
 mod verify;
@@ -58,11 +65,8 @@ pub struct Policy {
     pub scrub: Option<Turn>,
     /// What kind of registry it is.
     pub mode: Mode,
-    /// Whether to stop where the registry turns out to be a pull-through cache: unless somebody said
-    /// what it is.
-    pub detect_cache: bool,
-    /// Whether nothing to check is an answer, and not the sign of a store that is away.
-    pub allow_empty: bool,
+    /// What nothing to check comes to.
+    pub empty: Empty,
     /// Visits at a time.
     pub concurrency: NonZeroUsize,
     /// How long to wait before a negative is looked at again.
@@ -73,6 +77,17 @@ pub struct Policy {
     pub progress: Arc<Progress>,
 }
 
+/// What a sweep comes to that finds nothing to check: an empty registry answers as one that lost its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// It is intact.
+    Allowed,
+    /// It is intact if nothing was ever known of the registry.
+    AllowedIfAlwaysSo,
+    /// It is unverified.
+    Unverified,
+}
+
 /// Sweeps a registry of which this much is `known` from before. Always gives a [`Sweep`]: one that is cancelled, or runs into its deadline, an
 /// outage or a fault of this program, is partial and says so.
 pub async fn sweep<R: Registry>(
@@ -81,8 +96,7 @@ pub async fn sweep<R: Registry>(
     known: &Record,
     cancel: &CancellationToken,
 ) -> Sweep {
-    let _ = known;
-    let mut crawl = Crawl::new(registry.clone(), policy);
+    let mut crawl = Crawl::new(registry.clone(), policy, known);
     let deadline = policy.deadline.map(|deadline| Instant::now() + deadline);
     let timer = async {
         match deadline {

@@ -7,8 +7,8 @@ use std::hash::{Hash as _, Hasher as _};
 
 use futures::StreamExt as _;
 
+use super::graph::Endpoint;
 use super::judge;
-use super::walk::Endpoint;
 use crate::model::{Depth, Digest, Finding, Outcome, Reason, Reference, Repository, Tag};
 use crate::registry::{Registry, Resolved};
 

@@ -27,6 +27,19 @@ impl Obstacles {
         }
     }
 
+    /// Takes up those of reasons that are not among these.
+    pub(super) fn add_missing(&mut self, others: Self) {
+        for (obstacle, count) in others.0 {
+            if self
+                .0
+                .iter()
+                .all(|(known, _)| known.reason != obstacle.reason)
+            {
+                self.add(&obstacle, count);
+            }
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

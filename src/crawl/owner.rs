@@ -1,26 +1,29 @@
 //! The one task that owns a sweep: what is waiting, what is being walked, and what is under way.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Policy;
-use super::confirm::{self, Confirmed};
 use super::control::{self, Controls};
+use super::graph::Endpoint;
+use super::history::History;
 use super::judge;
 use super::ledger::Ledger;
-use super::nearby::{self, Whereabouts};
-use super::progress::WaitReason;
+use super::look::Walked;
+use super::nearby::Whereabouts;
 use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
+use super::tag_list::TagListEnd;
 use super::visit::{Running, Seen, Visit};
-use super::walk::{Endpoint, Walk};
+use super::walk::Walk;
 use crate::model::{
-    Counts, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
+    Counts, Digest, Exemption, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,
     Repository, Sweep, Tag,
 };
-use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
+use crate::registry::{Answer, Listing, Registry, Resolved};
 
 /// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -30,28 +33,46 @@ const SUSPICIOUS_ROW: u32 = 16;
 const BLOBS_ON_PROBATION: usize = 3;
 const PROBATION: u32 = 200;
 
+/// Between the second look and the third, at most: a push or a clean-up that is under way goes on meanwhile.
+const BEFORE_LAST_LOOK: Duration = Duration::from_secs(2);
+
 const LOOKS_LIKE_A_CACHE: &str = "this looks like a pull-through cache, which downloads every blob that \
      it is asked for; the sweep has stopped: say --mode pull-through";
 
-/// What helps where there is no catalog, or none for us.
-const NO_CATALOG: &str =
-    "; if this registry offers no catalog, name its repositories with --repo or --repos-file";
+/// A repository that is to be walked.
+pub(super) struct Task {
+    pub(super) repository: Repository,
+    /// Whether the list of repositories names it, or the caller does.
+    pub(super) is_listed: bool,
+    /// What the look before came to, if this is another one.
+    pub(super) before: Option<Walked>,
+}
+
+/// A repository that is being walked.
+struct Open {
+    walk: Walk,
+    /// What the look before came to, of which the walk has the history.
+    before: Option<Walked>,
+}
 
 /// The state of a sweep.
 pub(super) struct Crawl<'a, R> {
-    registry: R,
-    policy: &'a Policy,
+    pub(super) registry: R,
+    pub(super) policy: &'a Policy,
+    pub(super) known: &'a Record,
     /// Repositories not begun yet.
-    waiting: VecDeque<Repository>,
+    pub(super) waiting: VecDeque<Task>,
     /// Repositories being walked, by the number that their visits carry.
-    walks: Vec<Option<Walk>>,
+    walks: Vec<Option<Open>>,
+    /// Repositories that need another look.
+    pub(super) doubtful: Vec<Walked>,
     running: Running,
-    ledger: Ledger,
-    room: Room,
+    pub(super) ledger: Ledger,
+    pub(super) room: Room,
     reading: Reading<'a>,
-    controls: Controls,
-    whereabouts: Whereabouts,
-    troubles_in_a_row: u32,
+    pub(super) controls: Controls,
+    pub(super) whereabouts: Whereabouts,
+    pub(super) troubles_in_a_row: u32,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
     /// Whether the list of what there is is in doubt: something that was listed, or seen broken, was not
@@ -60,13 +81,15 @@ pub(super) struct Crawl<'a, R> {
 }
 
 impl<'a, R: Registry> Crawl<'a, R> {
-    pub(super) fn new(registry: R, policy: &'a Policy) -> Self {
+    pub(super) fn new(registry: R, policy: &'a Policy, known: &'a Record) -> Self {
         Self {
-            ledger: Ledger::new(policy, registry.traffic()),
+            ledger: Ledger::new(policy, known, registry.traffic()),
             registry,
             policy,
+            known,
             waiting: VecDeque::new(),
             walks: Vec::new(),
+            doubtful: Vec::new(),
             room: Room::default(),
             running: Running::new(&policy.progress),
             reading: Reading::new(policy),
@@ -84,6 +107,25 @@ impl<'a, R: Registry> Crawl<'a, R> {
             self.ledger.listing_failed(obstacle);
             return None;
         }
+        if let Some(obstacle) = self.walk_all().await {
+            return Some(obstacle);
+        }
+        let mut wait = self.policy.confirm_after;
+        while !self.doubtful.is_empty() {
+            if let Err(obstacle) = self.prepare_another_look(wait, deadline).await {
+                return Some(obstacle);
+            }
+            if let Some(obstacle) = self.walk_all().await {
+                return Some(obstacle);
+            }
+            wait = wait.min(BEFORE_LAST_LOOK);
+        }
+        self.conclude().await;
+        None
+    }
+
+    /// Walks everything that is waiting.
+    async fn walk_all(&mut self) -> Option<Obstacle> {
         loop {
             while self.running.len() < self.policy.concurrency.get() {
                 let Some((walk, visit)) = self.next() else {
@@ -91,9 +133,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 };
                 self.running.start(&self.registry, walk, visit);
             }
-            let Some((walk, seen)) = self.running.next().await else {
-                break;
-            };
+            let (walk, seen) = self.running.next().await?;
             if let Some(obstacle) = self.absorb(walk, seen) {
                 return Some(obstacle);
             }
@@ -104,108 +144,45 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.troubles_in_a_row = 0;
             }
         }
-        self.confirm(deadline).await;
-        if self.is_in_doubt
-            && let Err(obstacle) = self.is_still_there().await
-        {
-            self.ledger.listing_failed(obstacle);
-        }
-        None
     }
 
-    /// Asks whether the registry still is the one that was listed. A store that is unmounted or
-    /// emptied under it answers 404 to everything, which is what a registry without tags does.
-    async fn is_still_there(&self) -> Result<(), Obstacle> {
-        control::answers(&self.registry, &self.controls).await?;
-        if self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
-            let listing = self.registry.repositories().await;
-            if listing.items.is_empty() {
-                let detail = "the catalog is empty now, and was not a moment ago";
-                return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds out where to begin.
-    async fn seed(&mut self) -> Result<(), Obstacle> {
-        self.registry.ping().await?;
-        let policy = self.policy;
-        match &policy.scope.source {
-            Source::Catalog => {
-                let listing = self.registry.repositories().await;
-                if let ListEnd::Absent(refusal) = listing.end {
-                    let detail =
-                        format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
-                    return Err(Obstacle::new(ObstacleReason::Protocol, detail));
-                }
-                self.ledger.skip(Exemption::InvalidName, listing.invalid);
-                if let ListEnd::Failed(mut obstacle) = listing.end {
-                    if !obstacle.is_transient() {
-                        // Many registries refuse a catalog, each in its own words.
-                        obstacle.detail += NO_CATALOG;
-                    }
-                    // What was listed before it is swept all the same.
-                    self.ledger.listing_failed(obstacle);
-                }
-                self.wait_for(listing.items);
-            }
-            Source::Repositories(named) => {
-                self.ledger.listed(Listed::Named);
-                self.wait_for(named.clone());
-            }
-            Source::Images(images) => {
-                let names = images
-                    .iter()
-                    .map(|(name, reference)| reference.in_repository(name));
-                let names = names.collect();
-                self.ledger.listed(Listed::Images(names));
-                self.begin_images(images);
-            }
-        }
-        Ok(())
-    }
-
-    fn wait_for(&mut self, repositories: Vec<Repository>) {
-        let (repositories, left_out) = self.policy.scope.repositories(repositories);
-        self.ledger.skip(Exemption::RepositoryFilter, left_out);
-        self.ledger.repositories_listed(repositories.len());
-        self.waiting.extend(repositories);
-    }
-
-    fn begin_images(&mut self, images: &[(Repository, Reference)]) {
-        let mut by_repository = BTreeMap::<_, Vec<_>>::new();
-        for (repository, reference) in images {
-            by_repository
-                .entry(repository.clone())
-                .or_default()
-                .push(reference);
-        }
-        self.ledger.repositories_listed(by_repository.len());
-        for (repository, references) in by_repository {
-            let mut walk = Walk::new(repository, self.policy.mode);
+    pub(super) fn new_walk(&self, repository: Repository, history: History) -> Walk {
+        let mut walk = Walk::new(repository, self.policy.mode, history);
+        if matches!(self.policy.scope.source, Source::Images(_)) {
             walk.documents = Some(BTreeMap::new());
-            for reference in references {
-                match reference {
-                    Reference::Tag(tag) => walk.add_tags(vec![tag.clone()]),
-                    Reference::Digest(digest) => walk.add_named(digest.clone()),
-                }
-            }
-            self.walks.push(Some(walk));
         }
+        walk
+    }
+
+    /// Adds a walk to those that are open. Gives its number.
+    pub(super) fn open(&mut self, walk: Walk, before: Option<Walked>) -> usize {
+        let free = self.walks.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            self.walks.push(None);
+            self.walks.len() - 1
+        });
+        self.walks[number] = Some(Open { walk, before });
+        number
     }
 
     /// The next question. A repository that is slow leaves half of the places to the others.
     fn next(&mut self) -> Option<(usize, Visit)> {
         let share = self.policy.concurrency.get().div_ceil(2);
-        let next = self.go_on(share).or_else(|| self.begin());
-        next.or_else(|| self.go_on(usize::MAX))
+        loop {
+            if let Some(next) = self.go_on(share) {
+                return Some(next);
+            }
+            if !self.begin() {
+                return self.go_on(usize::MAX);
+            }
+        }
     }
 
     /// Of a repository that is open and has fewer than `most` questions under way.
     fn go_on(&mut self, most: usize) -> Option<(usize, Visit)> {
         let walks = self.walks.iter_mut().enumerate();
-        for (number, walk) in walks.filter_map(|(number, walk)| Some((number, walk.as_mut()?))) {
+        for (number, open) in walks.filter_map(|(number, open)| Some((number, open.as_mut()?))) {
+            let walk = &mut open.walk;
             if walk.under_way >= most {
                 continue;
             }
@@ -215,30 +192,47 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 continue;
             };
             walk.under_way += 1;
-            let repository = walk.repository.clone();
-            let visit = Visit::of(step, repository, &mut self.reading);
-            return Some((number, visit));
+            return Some((number, Visit::of(step, walk, &mut self.reading)));
         }
         None
     }
 
-    /// The tags of a repository that is waiting.
-    fn begin(&mut self) -> Option<(usize, Visit)> {
-        let repository = self.waiting.pop_front()?;
-        let mut walk = Walk::new(repository.clone(), self.policy.mode);
-        walk.under_way = 1;
-        let free = self.walks.iter().position(Option::is_none);
-        let number = free.unwrap_or_else(|| {
-            self.walks.push(None);
-            self.walks.len() - 1
-        });
-        self.walks[number] = Some(walk);
-        Some((number, Visit::Tags { repository }))
+    /// Opens a repository that is waiting, if there is one.
+    fn begin(&mut self) -> bool {
+        let Some(Task {
+            repository,
+            is_listed,
+            mut before,
+        }) = self.waiting.pop_front()
+        else {
+            return false;
+        };
+        let scope = &self.policy.scope;
+        let history = match &mut before {
+            Some(before) => std::mem::take(&mut before.history),
+            // A cache is not asked for what it may not have.
+            None if self.policy.mode == Mode::PullThrough => History::default(),
+            None => {
+                let known = self.known.repositories.get(&repository);
+                History::of(known, |tag| scope.tags.takes(tag.as_str()))
+            }
+        };
+        let mut walk = self.new_walk(repository, history);
+        walk.list.is_unlisted = !is_listed;
+        if !matches!(scope.source, Source::Images(_)) {
+            walk.read_list();
+        }
+        if let Some(before) = &mut before {
+            before.suspicions = Vec::new();
+            walk.begin_again(std::mem::take(&mut before.doubtful));
+        }
+        self.open(walk, before);
+        true
     }
 
     /// Takes in what a visit saw. What it gives is a reason to end the sweep at once.
     fn absorb(&mut self, number: usize, seen: Seen) -> Option<Obstacle> {
-        let walk = self.walks[number].as_mut()?;
+        let walk = &mut self.walks[number].as_mut()?.walk;
         walk.under_way -= 1;
         self.troubles_in_a_row = if seen.is_trouble() {
             self.troubles_in_a_row + 1
@@ -246,10 +240,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             0
         };
         match seen {
-            Seen::Tags(listing) => {
-                self.is_in_doubt |= matches!(listing.end, ListEnd::Absent(_));
-                take_tags(walk, listing, self.policy);
-            }
+            Seen::Tags(listing) => take_tags(walk, listing, self.policy),
+            Seen::IsKnown(is_known) => walk.is_known(is_known),
             Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
             Seen::Resolved(id, Ok(Resolved::Manifest(body))) => {
                 let node = walk.tag_seen(id, Ok(Digest::sha256(&body.bytes)));
@@ -286,52 +278,31 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Lost(obstacle) => walk.obstruct(&obstacle),
         }
         if walk.is_done()
-            && let Some(walk) = self.walks[number].take()
+            && let Some(open) = self.walks[number].take()
         {
-            let walked = walk.finish(self.policy.depth, None, &mut self.room);
-            self.ledger.walked(walked);
+            let walked = self.end(open, None);
+            if walked.needs_another_look() {
+                self.doubtful.push(walked);
+            } else {
+                self.ledger.walked(walked);
+            }
         }
         None
     }
 
-    /// Waits, and looks again at everything that seems broken.
-    async fn confirm(&mut self, deadline: Option<Instant>) {
-        let suspicions = self.ledger.suspicions();
-        if suspicions.is_empty() {
-            return;
-        }
-        // Rather an early second look than none before the deadline.
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let wait = left.map_or(self.policy.confirm_after, |left| {
-            self.policy.confirm_after.min(left / 2)
-        });
-        tracing::warn!(
-            suspicions = suspicions.len(),
-            ?wait,
-            "looking again at what seems broken"
-        );
-        let progress = &self.policy.progress;
-        progress.sleep(WaitReason::SecondLook, wait).await;
-        let registry = self.registry.reconnected();
-        let are_listed = !matches!(self.policy.scope.source, Source::Images(_));
-        let concurrency = self.policy.concurrency.get();
-        let ledger = &mut self.ledger;
-        let is_in_doubt = &mut self.is_in_doubt;
-        let done = |position, confirmed: Confirmed| {
-            *is_in_doubt |= matches!(confirmed, Confirmed::Dropped);
-            ledger.confirmed(position, confirmed);
+    /// What a walk comes to, with what the looks before it saw. `cut_short` says why it ended early.
+    fn end(&mut self, open: Open, cut_short: Option<&Obstacle>) -> Walked {
+        let walked = open
+            .walk
+            .finish(self.policy.depth, cut_short, &mut self.room);
+        let is_first = open.before.is_none();
+        let walked = match open.before {
+            Some(before) => walked.after(before),
+            None => walked,
         };
-        confirm::confirm(
-            &registry,
-            &suspicions,
-            &self.controls,
-            are_listed,
-            concurrency,
-            done,
-        )
-        .await;
-        let findings = self.ledger.findings();
-        nearby::look(&registry, &self.whereabouts, findings, concurrency).await;
+        self.is_in_doubt |= walked.has_deletions || walked.presence == Presence::Gone;
+        self.ledger.looked(&walked, is_first);
+        walked
     }
 
     /// Ends the sweep, with what is left to ask put down to `cut_short`.
@@ -340,11 +311,19 @@ impl<'a, R: Registry> Crawl<'a, R> {
             if self.is_in_doubt {
                 self.ledger.listing_failed(obstacle.clone());
             }
-            for walk in self.walks.into_iter().flatten() {
-                let walked = walk.finish(self.policy.depth, Some(obstacle), &mut self.room);
-                self.ledger.walked(walked);
+            for open in std::mem::take(&mut self.walks).into_iter().flatten() {
+                let walked = self.end(open, Some(obstacle));
+                self.ledger.cut_short(walked, obstacle);
             }
-            self.ledger.not_reached(self.waiting, obstacle);
+            for walked in std::mem::take(&mut self.doubtful) {
+                self.ledger.cut_short(walked, obstacle);
+            }
+            for task in std::mem::take(&mut self.waiting) {
+                match task.before {
+                    Some(before) => self.ledger.cut_short(before, obstacle),
+                    None => self.ledger.not_reached(task.repository, obstacle),
+                }
+            }
         }
         for notice in self.registry.notices() {
             self.ledger.warn(&format!("the registry says: {notice}"));
@@ -368,31 +347,27 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 }
 
-/// Adds what is in scope of a repository's tags.
+/// Takes in the list of a repository's tags: adds what is in scope of them in the first look, and in later
+/// ones what no look has seen yet, if the list was in doubt.
 fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
-    walk.tally.skip(Exemption::InvalidName, listing.invalid);
-    let is_named = policy.scope.source != Source::Catalog;
-    match &listing.end {
-        ListEnd::Absent(refusal) if is_named => {
-            let detail = format!(
-                "the registry does not know it: {} answers {}",
-                refusal.request, refusal.status
-            );
-            // Many registries say so, too, of what these credentials may not see.
-            walk.obstruct(&Obstacle::new(ObstacleReason::Forbidden, detail));
-        }
-        ListEnd::Failed(obstacle) => walk.obstruct(obstacle),
-        ListEnd::Absent(_) | ListEnd::Whole => {}
+    let is_first = walk.history.looks == 0;
+    let has_invalid = listing.invalid > 0;
+    if is_first {
+        walk.tally.skip(Exemption::InvalidName, listing.invalid);
     }
-    let is_whole = !matches!(listing.end, ListEnd::Failed(_)) && listing.invalid == 0;
+    let is_catalog = policy.scope.source == Source::Catalog;
+    walk.list_seen(&listing.items, listing.end, is_catalog);
     let (tags, left_out, beyond) = policy.scope.tags(listing.items);
-    walk.has_all_tags = is_whole && left_out + beyond == 0;
-    walk.tally.skip(Exemption::TagFilter, left_out);
-    walk.tally.skip(Exemption::TagsPerRepo, beyond);
+    if is_first {
+        let is_whole = !matches!(walk.list.end, TagListEnd::Failed(_)) && !has_invalid;
+        walk.has_all_tags = is_whole && left_out + beyond == 0;
+        walk.tally.skip(Exemption::TagFilter, left_out);
+        walk.tally.skip(Exemption::TagsPerRepo, beyond);
+    }
     if policy.mode == Mode::PullThrough {
         // To ask a cache for a tag is to have it stored.
         walk.tally.skip(Exemption::PullThrough, tags.len() as u64);
     } else {
-        walk.add_tags(tags);
+        walk.add_listed(tags);
     }
 }

@@ -84,6 +84,17 @@ impl Scope {
         (listed, left_out as u64)
     }
 
+    /// Whether a repository is in scope, should the registry list it.
+    pub(super) fn takes(&self, repository: &Repository) -> bool {
+        let is_named = match &self.source {
+            Source::Catalog => true,
+            Source::Repositories(named) => named.contains(repository),
+            Source::Images(images) => images.iter().any(|(name, _)| name == repository),
+        };
+        let is_own = self.shard.is_none_or(|shard| shard.holds(repository));
+        is_named && is_own && self.repositories.takes(repository.as_str())
+    }
+
     /// The tags to look at, the number of those that the filter leaves out, and the number of those
     /// beyond the limit.
     pub(super) fn tags(&self, mut listed: Vec<Tag>) -> (Vec<Tag>, u64, u64) {

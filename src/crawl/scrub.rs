@@ -4,7 +4,7 @@
 //! Time is cut into slots as long as the interval between sweeps, and a blob's digest says in which
 //! slot of a period it is due. Nothing has to be remembered, and probes that share a registry agree.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use super::Policy;
@@ -28,7 +28,6 @@ pub struct Turn {
     count: u64,
     period: Duration,
     most_bytes: Option<u64>,
-    suspects: BTreeSet<Digest>,
 }
 
 impl Scrub {
@@ -53,10 +52,9 @@ impl Scrub {
 
     /// What a sweep that begins at `now` reads: the blobs of its own slot, and of those after `since`,
     /// the last one that is known to be done, so that a late sweep leaves none out and an early one
-    /// reads none twice. And `suspects`, of which an earlier full read showed that they are broken: a
-    /// short look would take them for whole.
+    /// reads none twice.
     #[must_use]
-    pub fn turn(&self, now: SystemTime, since: Option<u64>, suspects: BTreeSet<Digest>) -> Turn {
+    pub fn turn(&self, now: SystemTime, since: Option<u64>) -> Turn {
         let slots = whole(self.every, self.interval).max(1);
         let slot = self.slot(now);
         // What is done in the future was done by a clock that was set back since.
@@ -68,7 +66,6 @@ impl Scrub {
             count,
             period: self.interval * u32::try_from(slots).unwrap_or(u32::MAX),
             most_bytes: self.most_bytes,
-            suspects,
         }
     }
 }
@@ -125,9 +122,6 @@ impl<'a> Reading<'a> {
         let Some(turn) = turn else {
             return self.depth;
         };
-        if turn.suspects.contains(digest) {
-            return Depth::Digest;
-        }
         if !turn.is_due(digest) {
             return shallow;
         }
@@ -209,7 +203,7 @@ mod tests {
         let blobs = blobs(count);
         let mut reads = vec![0; blobs.len()];
         for moment in moments {
-            let turn = scrub.turn(at(moment), None, BTreeSet::new());
+            let turn = scrub.turn(at(moment), None);
             for number in due(&turn, &blobs) {
                 reads[number] += 1;
             }
@@ -260,10 +254,7 @@ mod tests {
             let day = |day: u32| {
                 let end = (start + DAY * (day + 1)).saturating_sub(interval);
                 let before = scrub.slot(at(start + DAY * day)) - 1;
-                bytes(due(
-                    &scrub.turn(at(end), Some(before), BTreeSet::new()),
-                    &blobs,
-                ))
+                bytes(due(&scrub.turn(at(end), Some(before)), &blobs))
             };
             let days: Vec<u64> = (0..7).map(day).collect();
             let all: u64 = blobs.iter().map(|(_, size)| size).sum();
@@ -283,18 +274,14 @@ mod tests {
         let mut now = 20_000 * DAY;
         let mut random = fastrand::Rng::with_seed(3);
         while now < 20_007 * DAY {
-            let turn = scrub.turn(at(now), since, BTreeSet::new());
+            let turn = scrub.turn(at(now), since);
             for number in due(&turn, &blobs) {
                 reads[number] += 1;
             }
             since = Some(scrub.slot(at(now)));
             now += HOUR.mul_f64(random.f64());
         }
-        let last = scrub.turn(
-            at((20_007 * DAY).saturating_sub(HOUR / 8)),
-            since,
-            BTreeSet::new(),
-        );
+        let last = scrub.turn(at((20_007 * DAY).saturating_sub(HOUR / 8)), since);
         for number in due(&last, &blobs) {
             reads[number] += 1;
         }
@@ -306,9 +293,9 @@ mod tests {
         let scrub = Scrub::new(DAY, HOUR, None);
         let now = at(20_000 * DAY);
         let ahead = scrub.slot(at(20_400 * DAY));
-        let turn = scrub.turn(now, Some(ahead), BTreeSet::new());
+        let turn = scrub.turn(now, Some(ahead));
         assert_eq!((turn.first, turn.count), (scrub.slot(now), 1));
-        let again = scrub.turn(now, Some(scrub.slot(now)), BTreeSet::new());
+        let again = scrub.turn(now, Some(scrub.slot(now)));
         assert_eq!(again.count, 0, "what is done is not read twice");
     }
 
@@ -316,7 +303,7 @@ mod tests {
     fn after_a_long_pause_all_of_them_are_due_once() {
         let scrub = Scrub::new(DAY, HOUR, None);
         let blobs = blobs(500);
-        let turn = scrub.turn(at(20_000 * DAY), Some(0), BTreeSet::new());
+        let turn = scrub.turn(at(20_000 * DAY), Some(0));
         assert_eq!(due(&turn, &blobs).len(), blobs.len());
     }
 }

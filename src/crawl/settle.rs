@@ -1,42 +1,17 @@
-//! The end of a walk: from what was seen to what it means, and from a broken object up the graph to
-//! every tag that it breaks.
+//! The end of a walk: from what was seen to what it means.
 
 use std::collections::BTreeSet;
 
-use super::judge;
-use super::nearby;
+use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
+use super::history::Object;
+use super::look::{Doubtful, Walked};
 use super::obstacles::Obstacles;
 use super::room::Room;
-use super::tally::Tally;
-use super::walk::{Edge, Endpoint, Node, NodeId, Parent, TagId, TagState, Walk};
+use super::suspicion::Suspicion;
+use super::walk::{TagState, Walk};
 use crate::model::{
-    Bracket, Defect, Depth, Digest, Exposed, Finding, Image, Kind, Mode, Nearby, Obstacle,
-    ObstacleReason, Outcome, Reason, Repository, Tag,
+    Defect, Depth, Exposed, Kind, Mode, Obstacle, ObstacleReason, Outcome, Presence, Reason, Sign,
 };
-
-/// A finding that one look suggests, and what is needed for the second.
-#[derive(Clone)]
-pub(super) struct Suspicion {
-    pub(super) finding: Finding,
-    /// Where the object is asked for; `None` for a tag that leads nowhere.
-    pub(super) endpoint: Option<Endpoint>,
-    /// The digest that each of the finding's tags pointed to, in the order of the tags.
-    pub(super) pointed_to: Vec<Option<Digest>>,
-    /// Whether the caller named the object, or one above it, by digest: then no tag must hold.
-    pub(super) is_named: bool,
-}
-
-/// A walk that has ended.
-pub(super) struct Walked {
-    pub(super) repository: Repository,
-    pub(super) suspicions: Vec<Suspicion>,
-    /// The images that the caller named.
-    pub(super) images: Vec<Image>,
-    /// What garbage collection would break; `None` if nothing, or if that is not known.
-    pub(super) exposed: Option<Exposed>,
-    pub(super) obstacles: Obstacles,
-    pub(super) tally: Tally,
-}
 
 /// What an outcome comes to.
 pub(super) enum InMode {
@@ -67,14 +42,21 @@ fn parents(node: &Node) -> impl Iterator<Item = NodeId> {
     })
 }
 
-/// What leads to an object: found by going up the graph.
+/// What a look comes to, in the making.
 #[derive(Default)]
-struct Trail {
-    tags: BTreeSet<TagId>,
-    platforms: BTreeSet<Box<str>>,
-    is_named: bool,
-    /// Whether there is more, and no room for it.
-    is_cut: bool,
+pub(super) struct Look {
+    pub(super) suspicions: Vec<Suspicion>,
+    intact_again: Vec<Object>,
+    pub(super) obstacles: Obstacles,
+    /// Nodes and tags that are not plainly intact.
+    doubtful_nodes: Vec<NodeId>,
+    doubtful_tags: BTreeSet<TagId>,
+    unverified_nodes: Vec<NodeId>,
+    pub(super) unverified_tags: BTreeSet<TagId>,
+    pub(super) is_list_doubtful: bool,
+    pub(super) is_contested: bool,
+    pub(super) has_deletions: bool,
+    pub(super) presence: Presence,
 }
 
 impl Walk {
@@ -86,11 +68,99 @@ impl Walk {
         room: &mut Room,
     ) -> Walked {
         room.begin();
-        let mut suspicions = Vec::new();
-        self.note_unlisted(cut_short);
-        let mut unverified = self.settle_tags(depth, cut_short, &mut suspicions);
+        self.history.looks += 1;
+        let mut look = Look::default();
+        self.note_unlisted(&mut look, cut_short);
+        self.settle_list(&mut look);
+        self.settle_tags(&mut look, depth, cut_short);
+        self.settle_nodes(&mut look, depth, cut_short, room);
+        let unverified = std::mem::take(&mut look.unverified_nodes);
+        look.unverified_tags
+            .extend(self.trail(unverified, |_| true, usize::MAX).tags);
+        match room.obstacle() {
+            // Which tags are intact is not known then.
+            Some(obstacle) => look.obstacles.push(&obstacle),
+            None => self.add_siblings(&mut look),
+        }
+        let doubtful = self.doubtful(&mut look);
+        let is_first = self.history.looks == 1;
+        let mut walked = Walked {
+            images: self.images(cut_short),
+            exposed: if is_first { self.exposed() } else { None },
+            is_there: self.is_there(),
+            tags_known: self.tags_in_list(),
+            unverified_tags: look.unverified_tags.len() as u64,
+            repository: self.repository,
+            suspicions: look.suspicions,
+            intact_again: look.intact_again,
+            doubtful,
+            presence: look.presence,
+            has_deletions: look.has_deletions,
+            is_contested: look.is_contested,
+            obstacles: look.obstacles,
+            limits: self.obstacles,
+            tally: self.tally,
+            history: self.history,
+        };
+        if walked.needs_another_look() {
+            walked.remember(&self.nodes, &self.tags);
+        }
+        walked
+    }
+
+    /// Tags that lead nowhere are suspicions, unless they are gone from the list as well.
+    fn settle_tags(&self, look: &mut Look, depth: Depth, cut_short: Option<&Obstacle>) {
+        for (id, state) in (0..).zip(&self.tags) {
+            let in_mode = match &state.resolved {
+                Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
+                Some(Ok(_)) => InMode::Settled,
+                None => InMode::left_over(cut_short),
+            };
+            let object = || Object::Tag(state.tag.clone());
+            match in_mode {
+                InMode::Broken(defect) => match self.is_deleted(&state.tag, &defect) {
+                    Ok(true) => look.has_deletions = true,
+                    Ok(false) => {
+                        look.doubtful_tags.insert(id);
+                        let agrees = self.was_broken_last(&object());
+                        let finding = self.dangling_tag(state, defect, depth);
+                        look.suspicions.push(Suspicion {
+                            object: object(),
+                            finding,
+                            agrees,
+                        });
+                    }
+                    Err(obstacle) => {
+                        look.doubtful_tags.insert(id);
+                        look.obstacles.push(&obstacle);
+                        look.unverified_tags.insert(id);
+                    }
+                },
+                InMode::Unverified(obstacle) => {
+                    if obstacle.may_change() {
+                        look.doubtful_tags.insert(id);
+                    }
+                    look.obstacles.push(&obstacle);
+                    look.unverified_tags.insert(id);
+                }
+                InMode::Settled if self.history.past(&object()).is_some() => {
+                    look.doubtful_tags.insert(id);
+                    look.intact_again.push(object());
+                }
+                InMode::Absent(_) | InMode::Settled => {}
+            }
+        }
+    }
+
+    fn settle_nodes(
+        &mut self,
+        look: &mut Look,
+        depth: Depth,
+        cut_short: Option<&Obstacle>,
+        room: &mut Room,
+    ) {
         let sparse = self.indexes_with_a_child();
-        let mut unverified_nodes = Vec::new();
+        let mut absent = Vec::new();
         for (id, node) in (0..).zip(&self.nodes) {
             let in_mode = match &node.outcome {
                 Some(outcome) => self.in_this_mode(outcome, node.kind()),
@@ -98,73 +168,100 @@ impl Walk {
             };
             match in_mode {
                 InMode::Broken(defect) => {
-                    suspicions.push(self.suspicion(id, &defect, |_| true, depth, room));
+                    look.doubtful_nodes.push(id);
+                    let suspicion = self.suspicion(id, &defect, |_| true, depth, room);
+                    look.suspicions.push(suspicion);
                 }
                 InMode::Absent(defect)
                     if self.mode == Mode::Mirror
                         && !parents(node).all(|parent| sparse.contains(&parent)) =>
                 {
-                    suspicions.push(self.suspicion(id, &defect, |_| true, depth, room));
+                    look.doubtful_nodes.push(id);
+                    let suspicion = self.suspicion(id, &defect, |_| true, depth, room);
+                    look.suspicions.push(suspicion);
                 }
-                InMode::Absent(_) => self.tally.absent += 1,
+                InMode::Absent(_) => absent.push(id),
                 InMode::Unverified(obstacle) => {
-                    self.obstacles.push(&obstacle);
-                    unverified_nodes.push(id);
+                    if obstacle.may_change() {
+                        look.doubtful_nodes.push(id);
+                    }
+                    look.obstacles.push(&obstacle);
+                    look.unverified_nodes.push(id);
                 }
-                InMode::Settled => suspicions.extend(self.wrong_size(id, depth, room)),
+                InMode::Settled => {
+                    if let Some(suspicion) = self.wrong_size(id, depth, room) {
+                        look.doubtful_nodes.push(id);
+                        look.suspicions.push(suspicion);
+                    } else if self.past(id).is_some() {
+                        look.doubtful_nodes.push(id);
+                        look.intact_again
+                            .push(Object::Content(node.endpoint, node.digest.clone()));
+                    }
+                }
             }
         }
-        let above = self.trail(unverified_nodes, |_| true, usize::MAX);
-        unverified.extend(above.tags);
-        self.tally.tags_checked = (self.tags.len() - unverified.len()) as u64;
-        match room.obstacle() {
-            // Which tags are intact is not known then.
-            Some(obstacle) => self.obstacles.push(&obstacle),
-            None => self.add_siblings(&mut suspicions, &unverified),
-        }
-        Walked {
-            images: self.images(cut_short),
-            exposed: self.exposed(),
-            repository: self.repository,
-            suspicions,
-            obstacles: self.obstacles,
-            tally: self.tally,
+        for id in absent {
+            let node = &self.nodes[id as usize];
+            let was_counted = self.history.seen(node.endpoint, &node.digest).is_some();
+            self.tally.absent += u64::from(!was_counted);
         }
     }
 
-    /// Tags that lead nowhere are suspicions; gives those of which nothing is known.
-    fn settle_tags(
-        &mut self,
-        depth: Depth,
-        cut_short: Option<&Obstacle>,
-        suspicions: &mut Vec<Suspicion>,
-    ) -> BTreeSet<TagId> {
-        let mut unverified = BTreeSet::new();
-        for (id, state) in (0..).zip(&self.tags) {
-            let in_mode = match &state.resolved {
-                Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
-                Some(Ok(_)) => InMode::Settled,
-                None => InMode::left_over(cut_short),
-            };
-            match in_mode {
-                InMode::Broken(defect) => suspicions.push(self.dangling_tag(state, defect, depth)),
-                InMode::Unverified(obstacle) => {
-                    self.obstacles.push(&obstacle);
-                    unverified.insert(id);
-                }
-                InMode::Absent(_) | InMode::Settled => {}
-            }
+    /// Where another look has to begin.
+    fn doubtful(&self, look: &mut Look) -> Doubtful {
+        let trail = self.trail(
+            std::mem::take(&mut look.doubtful_nodes),
+            |_| true,
+            usize::MAX,
+        );
+        look.doubtful_tags.extend(&trail.tags);
+        let tag = |id: &TagId| self.tags[*id as usize].tag.clone();
+        let named = |id: &NodeId| self.nodes[*id as usize].digest.clone();
+        let mut tags: BTreeSet<_> = look.doubtful_tags.iter().map(tag).collect();
+        let broken: BTreeSet<_> = look.suspicions.iter().map(|new| &new.object).collect();
+        let is_broken = |object: &Object| broken.contains(object);
+        // What an earlier sweep found broken is not cleared by one look, nor by a list that lacks it.
+        if self.history.looks == 1 && !self.history.known_objects().all(is_broken) {
+            let listed: BTreeSet<_> = self.tags.iter().map(|state| &state.tag).collect();
+            let known = self.history.known_tags().iter();
+            let known = known.filter(|tag| listed.contains(tag) || self.lacks(tag));
+            tags.extend(known.cloned());
         }
-        unverified
+        Doubtful {
+            tags,
+            named: trail.named.iter().map(named).collect(),
+            list: look.is_list_doubtful,
+        }
+    }
+
+    /// Of which kinds anything was there.
+    fn is_there(&self) -> BTreeSet<Endpoint> {
+        let is_there = |node: &&Node| match &node.outcome {
+            Some(Outcome::Broken(defect)) => !matches!(
+                defect.reason,
+                Reason::NotFound | Reason::StorageMissing | Reason::Unreadable
+            ),
+            outcome => matches!(outcome, Some(Outcome::Intact | Outcome::Skipped(_))),
+        };
+        self.nodes
+            .iter()
+            .filter(is_there)
+            .map(|node| node.endpoint)
+            .collect()
+    }
+
+    pub(super) fn was_broken_last(&self, object: &Object) -> bool {
+        let past = self.history.past(object);
+        past.is_some_and(|past| past.was_broken_last)
     }
 
     /// Nothing to look at in a walk that has not ended: its list was still under way.
-    fn note_unlisted(&mut self, cut_short: Option<&Obstacle>) {
+    fn note_unlisted(&self, look: &mut Look, cut_short: Option<&Obstacle>) {
         if let Some(obstacle) = cut_short
             && self.tags.is_empty()
             && self.nodes.is_empty()
         {
-            self.obstacles.push(obstacle);
+            look.obstacles.push(obstacle);
         }
     }
 
@@ -175,7 +272,12 @@ impl Walk {
             Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),
             Outcome::Intact | Outcome::Skipped(_) => return InMode::Settled,
         };
+        let is_page = defect.evidence.sign == Some(Sign::WebPage);
         match (self.mode, kind, defect.reason) {
+            // A page is that of something in between until it is shown to be the storage's own.
+            (Mode::Mirror | Mode::PullThrough, _, Reason::NotFound) if is_page => {
+                InMode::Unverified(page(defect))
+            }
             // Sparse copies leave children out on purpose.
             (Mode::Mirror | Mode::PullThrough, Kind::Child, Reason::NotFound) => {
                 InMode::Absent(defect.clone())
@@ -200,24 +302,6 @@ impl Walk {
         let is_gone = |node: &&Node| matches!(&node.outcome, Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
         let there = self.nodes.iter().filter(|node| !is_gone(node));
         there.flat_map(parents).collect()
-    }
-
-    /// Notes with each suspicion the nearest tag under which everything is as promised.
-    fn add_siblings(&self, suspicions: &mut [Suspicion], unverified: &BTreeSet<TagId>) {
-        if suspicions.is_empty() {
-            return;
-        }
-        let affected = suspicions.iter().map(|suspicion| &suspicion.finding.tags);
-        let affected: BTreeSet<Tag> = affected.flatten().cloned().collect();
-        let intact = |(id, state): (TagId, &TagState)| {
-            let digest = state.resolved.as_ref()?.as_ref().ok()?;
-            let is_intact = !unverified.contains(&id) && !affected.contains(&state.tag);
-            is_intact.then(|| (state.tag.clone(), digest.clone()))
-        };
-        let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
-        for Suspicion { finding, .. } in suspicions {
-            finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
-        }
     }
 
     /// The manifests that are there, that an index names and that no tag does.
@@ -247,116 +331,16 @@ impl Walk {
             digests,
         })
     }
+}
 
-    fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Suspicion {
-        Suspicion {
-            finding: Finding {
-                repository: self.repository.clone(),
-                kind: Kind::Tag,
-                digest: None,
-                media_type: None,
-                size: None,
-                tags: vec![state.tag.clone()],
-                platforms: Vec::new(),
-                parent: None,
-                defect,
-                depth,
-                confirmations: 0,
-                nearby: Nearby::default(),
-                bracket: Bracket::default(),
-            },
-            endpoint: None,
-            pointed_to: vec![None],
-            is_named: false,
-        }
-    }
-
-    /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
-    fn wrong_size(&self, id: NodeId, depth: Depth, room: &mut Room) -> Option<Suspicion> {
-        let node = &self.nodes[id as usize];
-        let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
-        let defect = node
-            .edges
-            .iter()
-            .find_map(|edge| judge::size(edge.size, node.length))?;
-        Some(self.suspicion(id, &defect, is_wrong, depth, room))
-    }
-
-    /// A suspicion against a node, on account of those of its promises that `is_broken` picks.
-    fn suspicion(
-        &self,
-        id: NodeId,
-        defect: &Defect,
-        is_broken: impl Fn(&Edge) -> bool,
-        depth: Depth,
-        room: &mut Room,
-    ) -> Suspicion {
-        let node = &self.nodes[id as usize];
-        let broken = node.edges.iter().filter(|edge| is_broken(edge));
-        let edge = broken.min_by_key(|edge| edge.rank());
-        let trail = self.trail(vec![id], is_broken, room.most());
-        room.take(trail.tags.len() + trail.platforms.len(), trail.is_cut);
-        let resolved = |id: &TagId| {
-            let state = &self.tags[*id as usize];
-            let digest = state
-                .resolved
-                .as_ref()
-                .and_then(|resolved| resolved.as_ref().ok())
-                .cloned();
-            (state.tag.clone(), digest)
-        };
-        let (tags, pointed_to) = trail.tags.iter().map(resolved).unzip();
-        let parent = edge.and_then(|edge| match edge.parent {
-            Parent::Node(parent) => Some(self.nodes[parent as usize].digest.clone()),
-            _ => None,
-        });
-        let media_type = edge.map(|edge| crate::model::shorten(&edge.media_type, 128));
-        Suspicion {
-            finding: Finding {
-                repository: self.repository.clone(),
-                kind: edge.map_or(Kind::Manifest, |edge| edge.kind),
-                digest: Some(node.digest.clone()),
-                media_type: media_type.filter(|media_type| !media_type.is_empty()),
-                size: edge.and_then(|edge| edge.size),
-                tags,
-                platforms: trail.platforms.into_iter().map(String::from).collect(),
-                parent,
-                defect: defect.clone(),
-                depth: node.depth.unwrap_or(depth),
-                confirmations: 0,
-                nearby: Nearby::default(),
-                bracket: Bracket::default(),
-            },
-            endpoint: Some(node.endpoint),
-            pointed_to,
-            is_named: trail.is_named,
-        }
-    }
-
-    /// Goes up from `nodes` to everything that leads to them, at first over the promises that
-    /// `is_broken` picks, and no further than to `most` tags.
-    fn trail(&self, nodes: Vec<NodeId>, is_broken: impl Fn(&Edge) -> bool, most: usize) -> Trail {
-        let mut trail = Trail::default();
-        let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
-        let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
-        while let Some((id, is_first)) = above.pop() {
-            for edge in &self.nodes[id as usize].edges {
-                if is_first && !is_broken(edge) {
-                    continue;
-                }
-                if trail.tags.len().max(trail.platforms.len()) >= most {
-                    trail.is_cut = true;
-                    return trail;
-                }
-                trail.platforms.extend(edge.platform.clone());
-                match edge.parent {
-                    Parent::Tag(tag) => _ = trail.tags.insert(tag),
-                    Parent::Caller => trail.is_named = true,
-                    Parent::Node(parent) if seen.insert(parent) => above.push((parent, false)),
-                    Parent::Node(_) => {}
-                }
-            }
-        }
-        trail
-    }
+/// Why a 404 that is a web page tells nothing of the object.
+pub(super) fn page(defect: &Defect) -> Obstacle {
+    let evidence = &defect.evidence;
+    Obstacle::new(
+        ObstacleReason::Protocol,
+        format!(
+            "{} answers {} with a web page: a proxy or login page may stand in the way",
+            evidence.request, evidence.observed
+        ),
+    )
 }

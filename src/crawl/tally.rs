@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::Exemption;
 
 /// What a walk adds to the sweep's counts.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tally {
     pub(super) tags_listed: u64,
     pub(super) tags_checked: u64,
@@ -21,5 +21,17 @@ impl Tally {
         if count > 0 {
             *self.skipped.entry(exemption).or_default() += count;
         }
+    }
+
+    /// Adds what another walk counted.
+    pub(super) fn add(&mut self, other: Self) {
+        self.tags_listed += other.tags_listed;
+        self.tags_checked += other.tags_checked;
+        self.indexes += other.indexes;
+        self.manifests += other.manifests;
+        self.blobs += other.blobs;
+        self.absent += other.absent;
+        let skipped = other.skipped.into_iter();
+        skipped.for_each(|(exemption, count)| self.skip(exemption, count));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::graph::{Edge, Endpoint, NodeId, Parent};
 use super::settle::InMode;
-use super::walk::{Edge, Endpoint, NodeId, Parent, Walk, child_endpoint};
+use super::walk::{Walk, child_endpoint};
 use crate::model::{
     Descriptor, Digest, Document, Exemption, Finding, Image, Kind, Mode, Node, Obstacle,
     ObstacleReason, Outcome, Reference, State, is_foreign_layer, shorten,

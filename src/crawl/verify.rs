@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::Policy;
 use super::progress::WaitReason;
 use crate::model::{
-    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, Platform, Reason, Record, State,
-    Sweep, Unmet, Unverified, printable,
+    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, ObstacleReason, Platform, Record,
+    State, Sweep, Unmet, Unverified, printable,
 };
 use crate::registry::{Answer, Registry};
 
@@ -30,8 +30,8 @@ pub struct Expectations {
     pub recheck_after: Option<Duration>,
 }
 
-/// Sweeps the images that a policy names, as often as the expectations ask for it, and gives the last
-/// of these sweeps with what was not as expected.
+/// Sweeps the images that a policy names, from the top each time and as often as the expectations ask for
+/// it. Gives the last of these sweeps with what was not as expected, and says how a wait ended.
 pub async fn verify<R: Registry>(
     registry: &R,
     policy: &Policy,
@@ -39,70 +39,99 @@ pub async fn verify<R: Registry>(
     expectations: &Expectations,
     cancel: &CancellationToken,
 ) -> Sweep {
+    let verify = Verify {
+        policy,
+        known,
+        expectations,
+        cancel,
+    };
     let start = Instant::now();
-    let sweep = loop {
-        let sweep = look(registry, policy, known, expectations, cancel).await;
+    let mut sweep = verify.look(registry).await;
+    loop {
         let left = expectations.wait.saturating_sub(start.elapsed());
         if left.is_zero() || cancel.is_cancelled() || !may_settle(&sweep) {
-            break sweep;
+            break;
         }
-        pause(policy, WaitReason::Push, PAUSE.min(left), cancel).await;
-    };
-    let is_intact = sweep.is_complete() && sweep.findings.is_empty() && sweep.unmet.is_empty();
-    match expectations.recheck_after {
-        Some(after) if is_intact => {
-            pause(policy, WaitReason::Recheck, after, cancel).await;
-            look(&registry.reconnected(), policy, known, expectations, cancel).await
+        verify.pause(WaitReason::Push, PAUSE.min(left)).await;
+        sweep = verify.look(&registry.reconnected()).await;
+    }
+    if let Some(after) = expectations.recheck_after
+        && is_whole(&sweep)
+    {
+        verify.pause(WaitReason::Recheck, after).await;
+        sweep = verify.look(&registry.reconnected()).await;
+    }
+    if !expectations.wait.is_zero() && !is_whole(&sweep) && !cancel.is_cancelled() {
+        let waited = humantime::format_duration(expectations.wait);
+        let last = Duration::from_secs(start.elapsed().as_secs());
+        let last = humantime::format_duration(last);
+        sweep.warnings.push(if may_settle(&sweep) {
+            format!("the {waited} of --wait were up: not whole after {last}")
+        } else {
+            format!("not waited for any longer after {last}: waiting does not help")
+        });
+    }
+    sweep
+}
+
+/// Whether everything is as promised and as expected.
+fn is_whole(sweep: &Sweep) -> bool {
+    sweep.findings.is_empty() && sweep.unmet.is_empty() && sweep.is_complete()
+}
+
+/// What every look at the named images goes by.
+struct Verify<'a> {
+    policy: &'a Policy,
+    known: &'a Record,
+    expectations: &'a Expectations,
+    cancel: &'a CancellationToken,
+}
+
+impl Verify<'_> {
+    async fn pause(&self, why: WaitReason, time: Duration) {
+        tokio::select! {
+            () = self.policy.progress.sleep(why, time) => {}
+            // A sweep that is cancelled before it begins says so.
+            () = self.cancel.cancelled() => {}
         }
-        _ => sweep,
+    }
+
+    /// A sweep, and what was expected of it and not so. As nothing is called broken on one look, nothing is
+    /// called unmet on one: it is looked at again, and two seconds later once more.
+    async fn look<R: Registry>(&self, registry: &R) -> Sweep {
+        let mut sweep = self.sweep(registry).await;
+        for wait in [
+            self.policy.confirm_after,
+            self.policy.confirm_after.min(PAUSE),
+        ] {
+            if sweep.unmet.is_empty() {
+                break;
+            }
+            // Where it is cancelled meanwhile, the next look says so, and there is no verdict on one.
+            self.pause(WaitReason::SecondLook, wait).await;
+            sweep = self.sweep(&registry.reconnected()).await;
+        }
+        sweep
+    }
+
+    async fn sweep<R: Registry>(&self, registry: &R) -> Sweep {
+        let mut sweep = super::sweep(registry, self.policy, self.known, self.cancel).await;
+        unmet(registry, &mut sweep, self.expectations).await;
+        sweep
     }
 }
 
-async fn pause(policy: &Policy, why: WaitReason, time: Duration, cancel: &CancellationToken) {
-    tokio::select! {
-        () = policy.progress.sleep(why, time) => {}
-        // A sweep that is cancelled before it begins says so.
-        () = cancel.cancelled() => {}
-    }
-}
-
-/// One sweep, and what was expected of it and not so. As nothing is called broken on one look, nothing
-/// is called unmet on one.
-async fn look<R: Registry>(
-    registry: &R,
-    policy: &Policy,
-    known: &Record,
-    expectations: &Expectations,
-    cancel: &CancellationToken,
-) -> Sweep {
-    let mut sweep = super::sweep(registry, policy, known, cancel).await;
-    unmet(registry, &mut sweep, expectations).await;
-    if sweep.unmet.is_empty() {
-        return sweep;
-    }
-    // Where it is cancelled meanwhile, that look says so, and there is no verdict on one.
-    let fresh = registry.reconnected();
-    let wait = policy.confirm_after;
-    pause(policy, WaitReason::SecondLook, wait, cancel).await;
-    let mut second = super::sweep(&fresh, policy, known, cancel).await;
-    unmet(&fresh, &mut second, expectations).await;
-    second
-}
-
-/// Whether what a sweep missed may still come: all of it is absence, another image, or an obstacle
-/// that passes.
+/// Whether what is not as it should be may yet become so: everything but what a person has to change first.
 fn may_settle(sweep: &Sweep) -> bool {
-    let is_absence = |reason| matches!(reason, Reason::NotFound | Reason::StorageMissing);
-    let all_absent = sweep
-        .findings
-        .iter()
-        .all(|finding| is_absence(finding.defect.reason));
-    let all_pass = sweep
-        .unverified
-        .iter()
-        .all(|group| group.obstacle.is_transient());
-    let is_intact = sweep.findings.is_empty() && sweep.unmet.is_empty() && sweep.is_complete();
-    !is_intact && all_absent && all_pass
+    let is_lasting = |reason| {
+        use ObstacleReason as R;
+        matches!(
+            reason,
+            R::Unauthorized | R::Forbidden | R::Tls | R::Deadline | R::Cancelled
+        )
+    };
+    let mut reasons = sweep.unverified.iter().map(|group| group.obstacle.reason);
+    !is_whole(sweep) && !reasons.any(is_lasting)
 }
 
 /// Holds the images of a sweep against what is expected of them. What could not be seen is neither met

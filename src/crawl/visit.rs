@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
 
+use super::graph::{NodeId, TagId};
+use super::history::Object;
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::scrub::Reading;
-use super::walk::{NodeId, Step, TagId};
+use super::walk::{Step, Walk};
 use crate::model::{
-    Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
+    Defect, Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference,
+    Repository, Tag,
 };
 use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
 
@@ -19,15 +22,21 @@ pub(super) enum Visit {
     Tags {
         repository: Repository,
     },
+    /// Whether the registry knows a repository whose list of tags it does not give.
+    IsKnown {
+        repository: Repository,
+    },
     Resolve {
         repository: Repository,
         id: TagId,
         tag: Tag,
+        times: u32,
     },
     Manifest {
         repository: Repository,
         id: NodeId,
         digest: Digest,
+        times: u32,
     },
     Blob {
         repository: Repository,
@@ -35,37 +44,70 @@ pub(super) enum Visit {
         digest: Digest,
         size: Option<u64>,
         depth: Depth,
+        times: u32,
     },
 }
 
 impl Visit {
     /// The question that a walk has next.
-    pub(super) fn of(step: Step, repository: Repository, reading: &mut Reading) -> Self {
+    pub(super) fn of(step: Step, walk: &Walk, reading: &mut Reading) -> Self {
+        let repository = walk.repository.clone();
+        let history = &walk.history;
         match step {
-            Step::Resolve(id, tag) => Self::Resolve {
-                repository,
-                id,
-                tag,
-            },
+            Step::List => Self::Tags { repository },
+            Step::IsKnown => Self::IsKnown { repository },
+            Step::Resolve(id, tag) => {
+                let times = if history.has_past() {
+                    history.times(history.past(&Object::Tag(tag.clone())))
+                } else {
+                    1
+                };
+                Self::Resolve {
+                    repository,
+                    id,
+                    tag,
+                    times,
+                }
+            }
             Step::Manifest(id, digest) => Self::Manifest {
                 repository,
                 id,
+                times: history.times(walk.past(id)),
                 digest,
             },
-            Step::Blob(id, digest, size) => Self::Blob {
-                repository,
-                id,
-                depth: reading.depth(&digest, size),
-                digest,
-                size,
-            },
+            Step::Blob(id, digest, size) => {
+                let before = walk.past(id).and_then(|past| past.depth);
+                let depth = reading.depth(&digest, size);
+                let depth = before.map_or(depth, |before| before.max(depth));
+                let times = match depth {
+                    Depth::Digest => 1,
+                    Depth::Head | Depth::Tail => history.times(walk.past(id)),
+                };
+                Self::Blob {
+                    repository,
+                    id,
+                    depth,
+                    digest,
+                    size,
+                    times,
+                }
+            }
         }
     }
+}
+
+/// A digest that no bytes are known to have: what a registry answers for it, it answers for what it does
+/// not have.
+pub(super) fn nothing() -> Digest {
+    let text = format!("sha256:{}", "0".repeat(64));
+    text.parse().expect("64 hexadecimal digits")
 }
 
 /// What a visit saw.
 pub(super) enum Seen {
     Tags(Listing<Tag>),
+    /// Whether the registry knows the repository.
+    IsKnown(bool),
     Resolved(TagId, Result<Resolved, Outcome>),
     Manifest(NodeId, Digest, Judged, Option<Document>),
     Blob(NodeId, Digest, Depth, Judged),
@@ -82,7 +124,9 @@ impl Seen {
             Self::Tags(listing) => {
                 return matches!(&listing.end, ListEnd::Failed(obstacle) if obstacle.is_transient());
             }
-            Self::Resolved(_, Ok(_)) | Self::CachedBlob | Self::Lost(_) => return false,
+            Self::IsKnown(_) | Self::Resolved(_, Ok(_)) | Self::CachedBlob | Self::Lost(_) => {
+                return false;
+            }
             Self::Resolved(_, Err(outcome)) => outcome,
             Self::Manifest(_, _, judged, _) | Self::Blob(_, _, _, judged) => &judged.outcome,
         };
@@ -98,20 +142,40 @@ impl Visit {
     async fn run<R: Registry>(self, registry: R) -> Seen {
         match self {
             Self::Tags { repository } => Seen::Tags(registry.tags(&repository).await),
+            Self::IsKnown { repository } => Seen::IsKnown(is_known(&registry, &repository).await),
             Self::Resolve {
                 repository,
                 id,
                 tag,
-            } => Seen::Resolved(id, judge::tag(registry.resolve(&repository, &tag).await)),
+                times,
+            } => {
+                let mut repeated = Repeated::new(times);
+                loop {
+                    let seen = judge::tag(registry.resolve(&repository, &tag).await);
+                    let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
+                    match repeated.take(&outcome) {
+                        None => {}
+                        Some(Outcome::Intact) => return Seen::Resolved(id, seen),
+                        Some(outcome) => return Seen::Resolved(id, Err(outcome)),
+                    }
+                }
+            }
             Self::Manifest {
                 repository,
                 id,
                 digest,
+                times,
             } => {
                 let reference = Reference::Digest(digest.clone());
-                let answer = registry.manifest(&repository, &reference).await;
-                let (judged, document) = judge::manifest(Some(&digest), answer);
-                Seen::Manifest(id, digest, judged, document)
+                let mut repeated = Repeated::new(times);
+                loop {
+                    let answer = registry.manifest(&repository, &reference).await;
+                    let (judged, document) = judge::manifest(Some(&digest), answer);
+                    if let Some(outcome) = repeated.take(&judged.outcome) {
+                        let judged = Judged { outcome, ..judged };
+                        return Seen::Manifest(id, digest, judged, document);
+                    }
+                }
             }
             Self::Blob {
                 repository,
@@ -119,16 +183,77 @@ impl Visit {
                 digest,
                 size,
                 depth,
+                times,
             } => {
-                let answer = registry.blob(&repository, &digest, size, depth).await;
-                if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
-                    return Seen::CachedBlob;
+                let mut repeated = Repeated::new(times);
+                loop {
+                    let answer = registry.blob(&repository, &digest, size, depth).await;
+                    if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
+                        return Seen::CachedBlob;
+                    }
+                    let judged = judge::blob(&digest, size, answer);
+                    if let Some(outcome) = repeated.take(&judged.outcome) {
+                        return Seen::Blob(id, digest, depth, Judged { outcome, ..judged });
+                    }
                 }
-                let judged = judge::blob(&digest, size, answer);
-                Seen::Blob(id, digest, depth, judged)
             }
         }
     }
+}
+
+/// Whether a registry answers for a manifest as for one of a repository that it knows.
+async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> bool {
+    let reference = Reference::Digest(nothing());
+    match registry.manifest(repository, &reference).await {
+        Answer::Absent(refusal) => refusal.code.as_deref() == Some("MANIFEST_UNKNOWN"),
+        Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => false,
+    }
+}
+
+/// What several looks at one object in a row come to. What changes once was pushed or deleted meanwhile;
+/// what changes and changes back is answered by replicas that disagree.
+struct Repeated {
+    left: u32,
+    changes: u32,
+    was_broken: Option<bool>,
+    defect: Option<Defect>,
+}
+
+impl Repeated {
+    fn new(times: u32) -> Self {
+        Self {
+            left: times,
+            changes: 0,
+            was_broken: None,
+            defect: None,
+        }
+    }
+
+    /// Takes in one look. Gives what all of them come to once there were enough.
+    fn take(&mut self, outcome: &Outcome) -> Option<Outcome> {
+        self.left = self.left.saturating_sub(1);
+        let defect = match outcome {
+            Outcome::Broken(defect) => Some(defect),
+            // Nothing is learned by asking on what cannot be asked.
+            Outcome::Unverified(_) => return Some(outcome.clone()),
+            Outcome::Intact | Outcome::Skipped(_) => None,
+        };
+        let is_broken = defect.is_some();
+        let changes = self.was_broken.replace(is_broken) == Some(!is_broken);
+        self.changes += u32::from(changes);
+        self.defect = defect.cloned().or(self.defect.take());
+        if self.left > 0 {
+            return None;
+        }
+        let defect = self.defect.take().filter(|_| self.changes > 1);
+        Some(defect.map_or_else(|| outcome.clone(), inconsistent))
+    }
+}
+
+fn inconsistent(mut defect: Defect) -> Outcome {
+    defect.reason = Reason::Inconsistent;
+    defect.evidence.observed += " in some looks, and what was promised in others";
+    Outcome::Broken(defect)
 }
 
 /// The visits that are under way, each with the number of its walk. Dropping it ends them.

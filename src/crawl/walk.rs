@@ -4,97 +4,21 @@
 
 use std::collections::BTreeMap;
 
+use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
+use super::history::{History, Past};
 use super::judge::{self, Judged};
 use super::known::Known;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
+use super::tag_list::TagList;
 use super::tally::Tally;
 use crate::model::{
-    Defect, Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
-    ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
+    Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
+    ObstacleReason, Outcome, Repository, Tag, is_foreign_layer,
 };
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
 const DEEPEST_NESTING: u8 = 8;
-
-/// The two places of a repository where content is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Endpoint {
-    Manifests,
-    Blobs,
-}
-
-/// A position in [`Walk::nodes`].
-pub(super) type NodeId = u32;
-/// A position in [`Walk::tags`].
-pub(super) type TagId = u32;
-
-/// Who promises a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parent {
-    Tag(TagId),
-    Node(NodeId),
-    /// The caller, by digest.
-    Caller,
-}
-
-/// A promise: an edge of the graph, kept with its end.
-pub(super) struct Edge {
-    pub(super) parent: Parent,
-    pub(super) kind: Kind,
-    pub(super) size: Option<u64>,
-    pub(super) media_type: Box<str>,
-    pub(super) platform: Option<Box<str>>,
-}
-
-/// An object of the repository, asked for once however many promise it.
-pub(super) struct Node {
-    pub(super) digest: Digest,
-    pub(super) endpoint: Endpoint,
-    nesting: u8,
-    pub(super) edges: Vec<Edge>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) length: Option<u64>,
-    /// The size that it was looked at by.
-    asked: Option<u64>,
-    /// How closely it was looked at, if it is a blob.
-    pub(super) depth: Option<Depth>,
-}
-
-impl Node {
-    /// The size to look at it by: of several that are promised, the one that it turned out to have.
-    fn size(&self) -> Option<u64> {
-        let sizes = || self.edges.iter().filter_map(|edge| edge.size);
-        sizes()
-            .find(|size| Some(*size) == self.length)
-            .or_else(|| sizes().next())
-    }
-
-    /// Whether it was looked at by a wrong size, while another promise has the right one.
-    fn was_misjudged(&self) -> bool {
-        let is_size = |defect: &Defect| defect.reason == Reason::SizeMismatch;
-        let is_wrong = matches!(&self.outcome, Some(Outcome::Broken(defect)) if is_size(defect));
-        is_wrong && self.length.is_some() && self.asked != self.length && self.size() == self.length
-    }
-
-    /// What was promised: by the most direct of the promises, a tag's before a parent's.
-    pub(super) fn kind(&self) -> Kind {
-        self.edges
-            .iter()
-            .min_by_key(|edge| edge.rank())
-            .map_or(Kind::Manifest, |edge| edge.kind)
-    }
-}
-
-impl Edge {
-    pub(super) fn rank(&self) -> u8 {
-        match self.parent {
-            Parent::Tag(_) => 0,
-            Parent::Caller => 1,
-            Parent::Node(_) => 2,
-        }
-    }
-}
 
 /// A tag and what is known of it.
 pub(super) struct TagState {
@@ -107,6 +31,10 @@ pub(super) struct TagState {
 pub(super) struct Walk {
     pub(super) repository: Repository,
     pub(super) mode: Mode,
+    /// What was seen of it before.
+    pub(super) history: History,
+    /// Its list of tags, as far as that is read.
+    pub(super) list: TagList,
     pub(super) tags: Vec<TagState>,
     /// Whether these are all the tags that the repository has.
     pub(super) has_all_tags: bool,
@@ -127,16 +55,20 @@ pub(super) struct Walk {
 
 /// The next thing to ask of a repository.
 pub(super) enum Step {
+    List,
+    IsKnown,
     Resolve(TagId, Tag),
     Manifest(NodeId, Digest),
     Blob(NodeId, Digest, Option<u64>),
 }
 
 impl Walk {
-    pub(super) fn new(repository: Repository, mode: Mode) -> Self {
+    pub(super) fn new(repository: Repository, mode: Mode, history: History) -> Self {
         Self {
             repository,
             mode,
+            history,
+            list: TagList::default(),
             tags: Vec::new(),
             has_all_tags: false,
             next_tag: 0,
@@ -152,8 +84,7 @@ impl Walk {
     }
 
     /// Adds the tags to walk from.
-    pub(super) fn add_tags(&mut self, tags: Vec<Tag>) {
-        self.tally.tags_listed += tags.len() as u64;
+    pub(super) fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
         self.tags.extend(tags.into_iter().map(|tag| TagState {
             tag,
             resolved: None,
@@ -180,6 +111,9 @@ impl Walk {
     /// What to ask next, children before further tags so that little is held open. `None` while
     /// everything known is asked, or only blobs are left and they have to wait.
     pub(super) fn next(&mut self, blobs_may_go: bool) -> Option<Step> {
+        if let Some(step) = self.list.ask.take() {
+            return Some(step);
+        }
         let may_go =
             |id: &NodeId| blobs_may_go || self.nodes[*id as usize].endpoint == Endpoint::Manifests;
         if let Some(position) = self.to_visit.iter().rposition(may_go) {
@@ -192,6 +126,9 @@ impl Walk {
                 Endpoint::Blobs => Step::Blob(id, digest, node.asked),
             });
         }
+        if self.list.is_awaited {
+            return None;
+        }
         let state = self.tags.get(self.next_tag as usize)?;
         self.next_tag += 1;
         Some(Step::Resolve(self.next_tag - 1, state.tag.clone()))
@@ -199,7 +136,8 @@ impl Walk {
 
     /// Whether there is nothing left to ask and nothing under way.
     pub(super) fn is_done(&self) -> bool {
-        self.under_way == 0 && self.to_visit.is_empty() && self.next_tag as usize == self.tags.len()
+        let has_all = self.list.ask.is_none() && self.next_tag as usize == self.tags.len();
+        self.under_way == 0 && self.to_visit.is_empty() && has_all
     }
 
     /// Notes where a tag points to. The manifest there is asked for unless it came along.
@@ -229,6 +167,12 @@ impl Walk {
 
     /// Notes what a manifest turned out to be, and what it promises in turn.
     pub(super) fn manifest_seen(&mut self, id: NodeId, judged: Judged, document: Option<Document>) {
+        let node = &self.nodes[id as usize];
+        let was_counted = self
+            .history
+            .seen(Endpoint::Manifests, &node.digest)
+            .is_some();
+        let before = was_counted.then(|| self.tally.clone());
         match document.as_ref().map(|document| document.kind) {
             Some(MediaKind::Index) => self.tally.indexes += 1,
             Some(_) => self.tally.manifests += 1,
@@ -241,16 +185,23 @@ impl Walk {
             }
             self.expand(id, document);
         }
+        if let Some(before) = before {
+            self.tally = before;
+        }
     }
 
     /// Notes what a blob turned out to be.
     pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
         self.nodes[id as usize].depth = Some(depth);
-        if !matches!(judged.outcome, Outcome::Unverified(_)) {
+        let past = self.past(id).map(|past| past.times_broken);
+        if !matches!(judged.outcome, Outcome::Unverified(_)) && past.unwrap_or_default() == 0 {
             self.tally.blobs += 1;
         }
         self.node_seen(id, judged);
         self.look_again_if_misjudged(id);
+        if past.is_some() {
+            return;
+        }
         let node = &mut self.nodes[id as usize];
         // Nobody will ask who promised what is there, and there are many of these.
         let is_whole = |edge: &Edge| judge::size(edge.size, node.length).is_none();
@@ -259,12 +210,18 @@ impl Walk {
         }
     }
 
+    /// What was seen of a node before, if it was broken.
+    pub(super) fn past(&self, id: NodeId) -> Option<&Past> {
+        let node = &self.nodes[id as usize];
+        self.history.past_of(node.endpoint, &node.digest)
+    }
+
     /// A blob that is not as long as one manifest says may be just as long as another one does.
     fn look_again_if_misjudged(&mut self, id: NodeId) {
         let node = &mut self.nodes[id as usize];
         if node.was_misjudged() {
             node.outcome = None;
-            self.tally.blobs -= 1;
+            self.tally.blobs = self.tally.blobs.saturating_sub(1);
             self.to_visit.push(id);
         }
     }
@@ -349,8 +306,10 @@ impl Walk {
     /// Adds a promise. The object is put on the list of what is to be asked unless it is known.
     fn promise(&mut self, endpoint: Endpoint, digest: Digest, nesting: u8, edge: Edge) -> NodeId {
         if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
+            let has_past = self.past(id).is_some();
             let node = &mut self.nodes[id as usize];
             let is_settled = endpoint == Endpoint::Blobs
+                && !has_past
                 && node.outcome == Some(Outcome::Intact)
                 && judge::size(edge.size, node.length).is_none();
             if !is_settled {
@@ -360,18 +319,24 @@ impl Walk {
             return id;
         }
         let id = NodeId::try_from(self.nodes.len()).expect("fewer objects than memory could hold");
+        // A blob that an earlier look saw intact is not read again.
+        let seen = Some(endpoint).filter(|endpoint| *endpoint == Endpoint::Blobs);
+        let seen = seen.filter(|_| self.history.past_of(endpoint, &digest).is_none());
+        let seen = seen.and_then(|endpoint| self.history.seen(endpoint, &digest));
         self.nodes.push(Node {
             digest,
             endpoint,
             nesting,
             edges: vec![edge],
-            outcome: None,
-            length: None,
+            outcome: seen.map(|_| Outcome::Intact),
+            length: seen.flatten(),
             asked: None,
             depth: None,
         });
         self.known.add(&self.nodes, id);
-        self.to_visit.push(id);
+        if seen.is_none() {
+            self.to_visit.push(id);
+        }
         id
     }
 }

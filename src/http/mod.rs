@@ -65,6 +65,8 @@ pub struct Config {
     pub ca_pem: Option<Vec<u8>>,
     /// Whether to take any certificate. For trying things out.
     pub skip_tls_verify: bool,
+    /// Whether to recognise a pull-through cache by its answers, which is then not asked for more.
+    pub detect_cache: bool,
     /// Requests at a time at most; how many there really are, the registry's answers decide.
     pub concurrency: NonZeroUsize,
     /// Requests a second to each host, of the registry and of its storage.
@@ -95,6 +97,7 @@ pub struct HttpRegistry {
     /// The same, on a new connection each time.
     fresh: Arc<Exchange>,
     takes_any_certificate: bool,
+    detect_cache: bool,
 }
 
 impl HttpRegistry {
@@ -143,6 +146,7 @@ impl HttpRegistry {
             exchange,
             fresh,
             takes_any_certificate: config.skip_tls_verify,
+            detect_cache: config.detect_cache,
         })
     }
 

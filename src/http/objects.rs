@@ -88,7 +88,7 @@ impl HttpRegistry {
     async fn read_document(&self, ask: Ask<'_>) -> Answer<ManifestBody> {
         match self.ask_again_if_cut(&ask).await {
             Err(failure) => failure.answer(),
-            Ok(reply) if reply.is_absence() => Answer::Absent(reply.refusal()),
+            Ok(reply) if reply.status == StatusCode::NOT_FOUND => Answer::Absent(reply.refusal()),
             Ok(reply) if !reply.status.is_success() || reply.is_html() => reply.failure().answer(),
             Ok(reply) => Answer::Found(ManifestBody {
                 request: reply.request.clone(),
@@ -136,7 +136,10 @@ impl HttpRegistry {
         let is_there = head.status.is_success() && !head.is_html();
         let is_as_promised = is_there && size.is_none_or(|size| stated.unwrap_or_default() == size);
         match size.or(stated) {
-            _ if is_from_cache(&head) => Answer::Found(head_look(&head, size)),
+            _ if self.detect_cache && is_from_cache(&head) => Answer::Found(BlobLook {
+                is_from_cache: true,
+                ..head_look(&head, size)
+            }),
             // No end to read, or none that is known.
             Some(0) | None if is_there => Answer::Found(head_look(&head, size)),
             _ if is_as_promised && depth == Depth::Head => Answer::Found(head_look(&head, size)),
@@ -171,7 +174,7 @@ impl HttpRegistry {
         };
         match self.ask_again_if_cut(&ask).await {
             Err(failure) => failure.answer(),
-            Ok(reply) if reply.is_absence() => Answer::Absent(reply.refusal()),
+            Ok(reply) if reply.status == StatusCode::NOT_FOUND => Answer::Absent(reply.refusal()),
             Ok(reply)
                 if reply.status.is_success()
                     || reply.status == StatusCode::RANGE_NOT_SATISFIABLE =>
@@ -205,7 +208,7 @@ fn head_look(head: &Reply, size: Option<u64>) -> BlobLook {
         read: None,
         range_ignored: false,
         is_html: head.is_html(),
-        is_from_cache: is_from_cache(head),
+        is_from_cache: false,
     }
 }
 

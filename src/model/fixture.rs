@@ -24,6 +24,8 @@ pub(super) fn sweep() -> Sweep {
         images: Vec::new(),
         unmet: Vec::new(),
         remembered: Vec::new(),
+        missing: Vec::new(),
+        out_of_scope: Vec::new(),
         exposed: Vec::new(),
         unverified: Vec::new(),
         skipped: BTreeMap::new(),

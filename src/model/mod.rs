@@ -43,7 +43,7 @@ pub use sample::{
 };
 pub use shard::Shard;
 pub use sweep::{
-    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified,
-    Verdict,
+    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, Presence, RepositoryResult, Sweep,
+    Unverified, Verdict,
 };
 pub use text::{printable, shorten};

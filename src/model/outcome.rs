@@ -145,6 +145,10 @@ words! {
         Cancelled = "cancelled",
         /// The answer is larger than any that this program is willing to read.
         TooLarge = "too_large",
+        /// Many objects of several repositories were asked for, and not one was there.
+        StorageUnavailable = "storage_unavailable",
+        /// There was nothing to check, which is also what a registry answers that lost its store.
+        NothingListed = "nothing_listed",
     }
 }
 
@@ -181,8 +185,17 @@ impl Obstacle {
             | R::Protocol
             | R::Deadline
             | R::Cancelled
-            | R::TooLarge => false,
+            | R::TooLarge
+            | R::StorageUnavailable
+            | R::NothingListed => false,
         }
+    }
+
+    /// Whether another look may come to something else.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        use ObstacleReason as R;
+        !matches!(self.reason, R::TooLarge | R::Deadline | R::Cancelled)
     }
 
     /// Whether the registry answered, and refuses this to us.
@@ -217,6 +230,14 @@ impl Obstacle {
             R::Deadline => "raise --deadline, or sweep fewer repositories at a time",
             R::Cancelled => "let the next sweep run to its end",
             R::TooLarge => "look at who pushed this: no image needs it",
+            R::StorageUnavailable => {
+                "check that the registry's storage is mounted and is the one it had; no image is lost if it is \
+                 not"
+            }
+            R::NothingListed => {
+                "check the filters, the credentials and the registry's storage; say --allow-empty if there is \
+                 nothing to check"
+            }
         }
     }
 }

@@ -1,13 +1,18 @@
 //! What is known of one registry across sweeps: each sweep is absorbed, and what it could not
 //! re-verify stays as it was known.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use super::digest::Digest;
 use super::name::Repository;
-use super::outcome::Depth;
-use super::sweep::{Bracket, Finding, Listed, Sweep, Verdict};
+use super::sweep::{Bracket, Finding, Listed, Presence, Sweep, Verdict};
+
+/// Sweeps in a row that have to find a repository gone before it is forgotten: from the catalog, and its own
+/// list of tags with it.
+const ABSENCES: u32 = 2;
+/// Sweeps in a row that have to be refused a repository's list of tags before it is forgotten: GHCR, Quay and
+/// GitLab refuse what is not there.
+const REFUSALS: u32 = 3;
 
 /// Sweeps of which a [`Glance`] is kept: a day of them at the default interval.
 const MOST_GLANCES: usize = 96;
@@ -25,8 +30,6 @@ pub struct Record {
     pub last_complete: Option<SystemTime>,
     /// The last sweeps in brief, the oldest first.
     pub glances: VecDeque<Glance>,
-    /// Whether the last sweep found an empty catalog where there had been repositories.
-    pub is_suddenly_empty: bool,
 }
 
 /// What is known of one repository.
@@ -41,6 +44,12 @@ pub struct Known {
     pub last_success: Option<SystemTime>,
     /// When everything in it was last verified, whatever came of it.
     pub last_verified: Option<SystemTime>,
+    /// Tags in its list, whatever the filters.
+    pub tags: u64,
+    /// Sweeps in a row that found it gone.
+    pub absences: u32,
+    /// Sweeps in a row in which its list of tags was refused, while others were answered.
+    pub refusals: u32,
     /// Whether the last sweep verified all of it, so that nothing here is older than that sweep.
     pub is_current: bool,
 }
@@ -72,23 +81,17 @@ impl Record {
             last: None,
             last_complete: None,
             glances: VecDeque::new(),
-            is_suddenly_empty: false,
         }
     }
 
     /// Takes in the next sweep. What it verified replaces what was known; a repository that it could
-    /// not verify to the end keeps its known failures; one that the registry no longer lists is
-    /// forgotten.
+    /// not verify to the end keeps its known failures; one that is out of scope is forgotten at once, and
+    /// one that is gone when sweeps have said so often enough.
     ///
     /// The findings of the last sweep, as they are kept, say since when each is broken.
     pub fn absorb(&mut self, mut sweep: Sweep) {
-        if self.knows_all_names(&sweep) {
-            let listed: BTreeSet<_> = sweep
-                .repositories
-                .iter()
-                .map(|result| &result.name)
-                .collect();
-            self.repositories.retain(|name, _| listed.contains(name));
+        for name in &sweep.out_of_scope {
+            self.repositories.remove(name);
         }
         self.repositories
             .values_mut()
@@ -109,10 +112,12 @@ impl Record {
             let known = self.repositories.entry(result.name.clone()).or_default();
             if result.unverified == 0 {
                 known.replace(findings, sweep.finished_at);
+                known.tags = result.tags;
             } else {
                 known.merge(findings);
             }
         }
+        self.count_missing(&sweep);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
         }
@@ -177,18 +182,6 @@ impl Record {
         self.repositories.values().flat_map(|known| &known.findings)
     }
 
-    /// The broken blobs that only a full read shows to be broken: whoever looks less closely the next
-    /// time takes them for whole.
-    #[must_use]
-    pub fn seen_in_full(&self) -> BTreeSet<Digest> {
-        let in_full = self
-            .findings()
-            .filter(|finding| finding.depth == Depth::Digest);
-        in_full
-            .filter_map(|finding| finding.digest.clone())
-            .collect()
-    }
-
     /// The number of broken objects that are known.
     #[must_use]
     pub fn failures(&self) -> u64 {
@@ -198,16 +191,42 @@ impl Record {
         failures.fold(0, u64::saturating_add)
     }
 
-    /// Whether a repository that the sweep does not name is gone. An empty catalog is believed the
-    /// second time only: a store that is not mounted answers just so.
-    fn knows_all_names(&mut self, sweep: &Sweep) -> bool {
-        if matches!(sweep.listed, Listed::Failed(_)) {
-            return false;
+    /// Counts the sweeps in a row that missed a repository, and forgets it when they are enough.
+    fn count_missing(&mut self, sweep: &Sweep) {
+        for result in &sweep.repositories {
+            let is_missing = |(name, _): &(Repository, Presence)| *name == result.name;
+            if let Some(known) = self.repositories.get_mut(&result.name)
+                && !sweep.missing.iter().any(is_missing)
+            {
+                (known.absences, known.refusals) = (0, 0);
+            }
         }
-        let is_empty = sweep.repositories.is_empty() && !self.repositories.is_empty();
-        let is_believed = !is_empty || self.is_suddenly_empty;
-        self.is_suddenly_empty = is_empty && !is_believed;
-        is_believed
+        let are_others_answered = sweep
+            .repositories
+            .iter()
+            .any(|result| result.unverified == 0);
+        for (name, presence) in &sweep.missing {
+            let Some(known) = self.repositories.get_mut(name) else {
+                continue;
+            };
+            // A repository that the catalog still names, or that the caller does, was listed by mistake or is
+            // damaged: it takes longer to believe that it is gone.
+            let is_contested = sweep.repositories.iter().any(|result| result.name == *name);
+            let is_forgotten = match presence {
+                Presence::There => false,
+                Presence::Gone => {
+                    known.absences += 1;
+                    known.absences >= if is_contested { REFUSALS } else { ABSENCES }
+                }
+                Presence::Refused => {
+                    known.refusals += u32::from(are_others_answered);
+                    known.refusals >= REFUSALS
+                }
+            };
+            if is_forgotten {
+                self.repositories.remove(name);
+            }
+        }
     }
 }
 
@@ -305,6 +324,7 @@ mod tests {
                 name: name(repository),
                 broken: broken.len() as u64,
                 unverified,
+                tags: 1,
             });
             if unverified > 0 {
                 sweep.unverified.push(Unverified {
@@ -406,16 +426,44 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten_and_an_empty_catalog_is_believed_the_second_time() {
+    fn what_is_gone_is_forgotten_when_sweeps_have_said_so_often_enough() {
         let all = sweep(1, &[("a", &["x"], 0), ("b", &[], 0)]);
-        let one = record(vec![all.clone(), sweep(2, &[("b", &[], 0)])]);
-        assert_eq!(failures(&one, "a"), None);
-        let none = record(vec![all.clone(), sweep(2, &[])]);
-        assert_eq!(failures(&none, "a"), Some(1));
-        let still_none = record(vec![all.clone(), sweep(2, &[]), sweep(3, &[])]);
-        assert_eq!(failures(&still_none, "a"), None);
-        let there_again = record(vec![all.clone(), sweep(2, &[]), all, sweep(3, &[])]);
-        assert_eq!(failures(&there_again, "a"), Some(1));
+        let missing = |at, presence| Sweep {
+            missing: vec![(name("a"), presence)],
+            ..sweep(at, &[("b", &[], 0)])
+        };
+        // A catalog that leaves it out says nothing of its list.
+        let unlisted = record(vec![all.clone(), sweep(2, &[("b", &[], 0)])]);
+        assert_eq!(failures(&unlisted, "a"), Some(1));
+        let (gone, refused) = (Presence::Gone, Presence::Refused);
+        for (sweeps, expected) in [
+            (vec![missing(2, gone)], Some(1)),
+            (vec![missing(2, gone), missing(3, gone)], None),
+            (
+                vec![missing(2, gone), all.clone(), missing(4, gone)],
+                Some(1),
+            ),
+            (vec![missing(2, refused), missing(3, refused)], Some(1)),
+            (
+                vec![
+                    missing(2, refused),
+                    missing(3, refused),
+                    missing(4, refused),
+                ],
+                None,
+            ),
+            // Nothing else was answered either.
+            (vec![blind(2), blind(3), blind(4)], Some(1)),
+        ] {
+            let sweeps = std::iter::once(all.clone()).chain(sweeps);
+            let record = record(sweeps.collect());
+            assert_eq!(failures(&record, "a"), expected);
+        }
+        let left_out = Sweep {
+            out_of_scope: vec![name("a")],
+            ..sweep(2, &[("b", &[], 0)])
+        };
+        assert_eq!(failures(&record(vec![all, left_out]), "a"), None);
     }
 
     #[test]

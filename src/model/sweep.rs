@@ -47,6 +47,18 @@ pub enum Listed {
     Failed(Obstacle),
 }
 
+/// Whether a repository is there, by what the registry says of its list of tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there, or nothing says that it is not.
+    #[default]
+    There,
+    /// The registry does not know it: its list of tags is 404, or empty and the catalog leaves it out.
+    Gone,
+    /// Its list of tags is refused (401, 403), which is how some registries hide what is not there.
+    Refused,
+}
+
 /// How many there are, and how many of them were looked at to the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -156,6 +168,8 @@ pub struct RepositoryResult {
     pub broken: u64,
     /// Objects in it without a verdict. Only at 0 is `broken` the whole truth.
     pub unverified: u64,
+    /// Tags in its list, whatever the filters.
+    pub tags: u64,
 }
 
 /// One sweep of one registry, whole or partial, and honest about which.
@@ -179,6 +193,10 @@ pub struct Sweep {
     pub counts: Counts,
     /// Every repository in scope that was reached, by name.
     pub repositories: Vec<RepositoryResult>,
+    /// Repositories that seem not to be there any more, and how that shows.
+    pub missing: Vec<(Repository, Presence)>,
+    /// Repositories that were known and that the filters leave out now.
+    pub out_of_scope: Vec<Repository>,
     /// What is broken, by repository.
     pub findings: Vec<Finding>,
     /// What was found broken by an earlier sweep, in a repository that this one could not verify to
@@ -220,6 +238,15 @@ impl Sweep {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.unverified.is_empty() && !matches!(self.listed, Listed::Failed(_))
+    }
+
+    /// Whether the registry's storage seems to be away.
+    #[must_use]
+    pub fn is_storage_unavailable(&self) -> bool {
+        let is_it = |reason| reason == ObstacleReason::StorageUnavailable;
+        self.unverified
+            .iter()
+            .any(|group| is_it(group.obstacle.reason))
     }
 
     /// The number of objects without a verdict.

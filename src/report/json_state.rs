@@ -15,8 +15,8 @@ use crate::model::{
 };
 
 const FORMAT: &str = "registry-probe state";
-/// Grows with every change that older versions could not read.
-const VERSION: u32 = 1;
+/// Grows with every change that older versions could not read. Those from 1 on are read.
+const VERSION: u32 = 2;
 
 /// Why a text is no state that could be gone on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn parse(text: &str) -> Result<Vec<Record>, InvalidState> {
     if head.format != FORMAT {
         return Err(InvalidState("it is no state of this program".into()));
     }
-    if head.version != VERSION {
+    if !(1..=VERSION).contains(&head.version) {
         let detail = format!(
             "it is of version {}, and this program reads {VERSION}",
             head.version
@@ -91,7 +91,6 @@ struct WireState {
 struct WireRecord {
     registry: String,
     last_complete: Option<String>,
-    is_suddenly_empty: bool,
     repositories: Vec<WireKnown>,
     glances: Vec<WireGlance>,
 }
@@ -102,6 +101,12 @@ struct WireKnown {
     failures: Option<u64>,
     last_success: Option<String>,
     last_verified: Option<String>,
+    #[serde(default)]
+    tags: u64,
+    #[serde(default)]
+    absences: u32,
+    #[serde(default)]
+    refusals: u32,
     findings: Vec<WireFinding>,
 }
 
@@ -179,6 +184,9 @@ impl WireRecord {
             failures: known.failures,
             last_success: known.last_success.map(time),
             last_verified: known.last_verified.map(time),
+            tags: known.tags,
+            absences: known.absences,
+            refusals: known.refusals,
             findings: known.findings.iter().map(WireFinding::of).collect(),
         });
         let glances = record.glances.iter().map(|glance| WireGlance {
@@ -192,7 +200,6 @@ impl WireRecord {
         Self {
             registry: record.registry.clone(),
             last_complete: record.last_complete.map(time),
-            is_suddenly_empty: record.is_suddenly_empty,
             repositories: known.collect(),
             glances: glances.collect(),
         }
@@ -201,7 +208,6 @@ impl WireRecord {
     fn record(self) -> Result<Record, InvalidState> {
         let mut record = Record::new(self.registry);
         record.last_complete = read_times(self.last_complete)?;
-        record.is_suddenly_empty = self.is_suddenly_empty;
         for glance in self.glances {
             record.glances.push_back(Glance {
                 finished_at: read_time(&glance.finished_at)?,
@@ -221,6 +227,9 @@ impl WireRecord {
                 findings: findings.collect::<Result<_, _>>()?,
                 last_success: read_times(known.last_success)?,
                 last_verified: read_times(known.last_verified)?,
+                tags: known.tags,
+                absences: known.absences,
+                refusals: known.refusals,
                 is_current: false,
             };
             record.repositories.insert(name, known);
@@ -332,7 +341,7 @@ mod tests {
             ("{}".into(), "no state of this program"),
             ("[1]".into(), "no state of this program"),
             (good.replace(FORMAT, "another"), "no state of this program"),
-            (good.replace("\"version\":1", "\"version\":2"), "version 2"),
+            (good.replace("\"version\":2", "\"version\":3"), "version 3"),
             (good[..good.len() / 2].into(), "no state of this program"),
             (good.replace("team/app", "../../etc"), "the repository"),
             (good.replace("not_found", "lost"), "the word `lost`"),

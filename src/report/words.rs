@@ -60,6 +60,8 @@ pub(super) fn obstacle(reason: ObstacleReason) -> &'static str {
         ObstacleReason::Deadline => "the time was up",
         ObstacleReason::Cancelled => "the sweep was stopped",
         ObstacleReason::TooLarge => "the answer is too large to read",
+        ObstacleReason::StorageUnavailable => "the registry's storage is away",
+        ObstacleReason::NothingListed => "there was nothing to check",
     }
 }
 

@@ -29,17 +29,15 @@ pub(super) async fn watch(
 ) {
     let name = target.policy.registry.clone();
     let first = Instant::now();
-    // The last slot of the scrub of which all blobs are known to be done.
+    // The last slot of the scrub that was read.
     let mut scrubbed = None;
     let mut target = target;
     loop {
         board.begin(&name);
         let now = SystemTime::now();
         let known = board.record(&name);
-        target.policy.scrub = target.scrub.as_ref().map(|scrub| {
-            let suspects = known.seen_in_full();
-            scrub.turn(now, scrubbed, suspects)
-        });
+        let scrub = target.scrub.as_ref();
+        target.policy.scrub = scrub.map(|scrub| scrub.turn(now, scrubbed));
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
         let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()
@@ -53,9 +51,9 @@ pub(super) async fn watch(
         match sweep {
             Ok(Ok(sweep)) => {
                 log(&sweep);
-                if sweep.is_complete() {
-                    scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
-                }
+                // What it could not reach comes again with its slot in the next period; to wait for a
+                // complete sweep would leave out the slots that go by while others run.
+                scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
                 if let Some(record) = board.end(&name, sweep) {
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use registry_double::{Basic, Bearer, Double};
-use registry_probe::crawl::{self, Filter, Policy, Scope, Source};
+use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
 use registry_probe::model::{Depth, Mode, Record, Verdict};
 use tokio_util::sync::CancellationToken;
@@ -97,6 +97,7 @@ fn sweep(double: &Double) -> String {
         },
         ca_pem: None,
         skip_tls_verify: false,
+        detect_cache: true,
         concurrency: some,
         max_rps: None,
         timeout: Duration::from_secs(5),
@@ -114,8 +115,7 @@ fn sweep(double: &Double) -> String {
         depth: Depth::Digest,
         scrub: None,
         mode: Mode::Private,
-        detect_cache: true,
-        allow_empty: false,
+        empty: Empty::Unverified,
         concurrency: some,
         confirm_after: Duration::ZERO,
         deadline: None,

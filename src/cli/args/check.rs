@@ -14,9 +14,10 @@ pub(in crate::cli) struct CheckArgs {
     #[arg(long, value_enum, env = "PROBE_DEPTH", default_value = "tail")]
     pub(in crate::cli) depth: DepthArg,
 
-    /// What kind of registry it is, which decides what an absence means
-    #[arg(long, value_enum, env = "PROBE_MODE", default_value = "private")]
-    pub(in crate::cli) mode: ModeArg,
+    /// What kind of registry it is, which decides what an absence means [default: private, and the sweep
+    /// stops where it answers as a pull-through cache does]
+    #[arg(long, value_enum, env = "PROBE_MODE")]
+    pub(in crate::cli) mode: Option<ModeArg>,
 
     /// End after this long, with a partial report [default: none]
     #[arg(long, value_name = "TIME", env = "PROBE_DEADLINE", value_parser = positive_duration)]

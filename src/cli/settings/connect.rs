@@ -32,12 +32,14 @@ impl<'a> Connect<'a> {
         })
     }
 
+    /// To this endpoint, where a cache is to be recognised unless somebody said what it is.
     pub(in crate::cli) fn config(&self, endpoint: Endpoint) -> Config {
         Config {
             endpoint,
             credentials: self.credentials.clone(),
             ca_pem: self.ca_pem.clone(),
             skip_tls_verify: self.args.insecure_skip_tls_verify,
+            detect_cache: true,
             concurrency: self.args.concurrency,
             max_rps: self.args.max_rps,
             timeout: self.args.timeout,

@@ -77,7 +77,8 @@ impl Look<'_> {
             }
             named.push((repository, reference));
         }
-        let http = Connect::new(self.connection, sources.around)?.config(endpoint);
+        let mut http = Connect::new(self.connection, sources.around)?.config(endpoint);
+        http.detect_cache = self.check.mode.is_none();
         let scope = Scope {
             source: Source::Images(named),
             repositories: Filter::default(),

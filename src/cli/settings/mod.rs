@@ -28,9 +28,9 @@ use super::doctor::Examinations;
 use super::explain::Explanation;
 use super::output::Output;
 use super::suggest;
-use crate::crawl::{Expectations, Policy, Scope, Scrub};
+use crate::crawl::{Empty, Expectations, Policy, Scope, Scrub};
 use crate::http::{Config, Endpoint};
-use crate::model::{Record, Shard};
+use crate::model::{Mode, Record, Shard};
 use crate::service::{Gateway, Publish, Target, state};
 
 /// What there is to do.
@@ -181,9 +181,11 @@ fn output(args: &ReportArgs, around: &Surroundings) -> Output {
 
 fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, UsageError> {
     let connect = Connect::new(&args.connection, sources.around)?;
-    let http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
+    let mut http = connect.config(sources.endpoint(address, args.connection.plain_http)?);
+    http.detect_cache = args.check.mode.is_none();
     let scope = scope::resolve(args, sources.around)?;
     let mut policy = policy(&http, &args.check, scope, args.confirm_after);
+    policy.empty = empty(args);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut policy.registry);
     }
@@ -195,6 +197,23 @@ fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, 
         policy,
         scrub,
     })
+}
+
+/// What nothing to check comes to: a service whose registry was always empty waits for the first push.
+fn empty(args: &SweepArgs) -> Empty {
+    let patterns = [
+        &args.repos,
+        &args.exclude_repos,
+        &args.tags,
+        &args.exclude_tags,
+    ];
+    let has_filter =
+        patterns.iter().any(|patterns| !patterns.is_empty()) || args.repos_file.is_some();
+    match (args.allow_empty, args.once || has_filter) {
+        (true, _) => Empty::Allowed,
+        (false, true) => Empty::Unverified,
+        (false, false) => Empty::AllowedIfAlwaysSo,
+    }
 }
 
 /// Two registries of one name could not be told apart in metrics.
@@ -254,9 +273,8 @@ fn policy(
         scope,
         depth: check.depth.into(),
         scrub: None,
-        mode: check.mode.into(),
-        detect_cache: true,
-        allow_empty: false,
+        mode: check.mode.map_or(Mode::Private, Into::into),
+        empty: Empty::Unverified,
         concurrency: http.concurrency,
         confirm_after,
         deadline: check.deadline,

@@ -60,6 +60,7 @@ fn families(records: &[&Record]) -> Vec<Family> {
     families.extend(repositories(&swept, &mut dropped));
     families.extend(reasons(&swept));
     families.push(images::broken(&swept, &mut dropped));
+    families.push(storage(&swept));
     families.push(exposed(&swept));
     families.extend(times(&swept));
     families.extend(counts(&swept));
@@ -103,6 +104,19 @@ fn repositories(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> [Family; 2
         }
     }
     [failures, successes]
+}
+
+/// Whether there is anything in the registry's storage.
+fn storage(swept: &[(&Record, &Sweep)]) -> Family {
+    let mut family = Family::gauge(
+        "registry_manifest_integrity_storage_unavailable",
+        "Whether many objects of several repositories were asked for and not one was there.",
+    );
+    for (record, sweep) in swept {
+        let labels = [("registry", record.registry.as_str())];
+        family.count(&labels, u64::from(sweep.is_storage_unavailable()));
+    }
+    family
 }
 
 /// What the next clean-up would break, where it would break anything.

@@ -240,6 +240,7 @@ mod tests {
                 name: format!("crowd/{index}").parse().expect("a name"),
                 broken: 1,
                 unverified: 0,
+                tags: 1,
             })
             .collect();
         sweep

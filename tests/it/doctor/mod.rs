@@ -30,6 +30,7 @@ async fn examine_as(
         credentials,
         ca_pem: None,
         skip_tls_verify: false,
+        detect_cache: true,
         concurrency: NonZeroUsize::MIN,
         max_rps: None,
         timeout: Duration::from_secs(5),

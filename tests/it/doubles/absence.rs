@@ -87,7 +87,8 @@ async fn a_limit_that_does_not_end_means_that_we_cannot_see() {
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app rate_limited"]);
     let asked = on::blob().reference(&image.layers[0]);
-    assert!(double.count(&asked) <= 6, "{}", double.count(&asked));
+    // In each of two looks.
+    assert!(double.count(&asked) <= 2 * 6, "{}", double.count(&asked));
 }
 
 #[tokio::test]

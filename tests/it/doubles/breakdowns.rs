@@ -54,8 +54,7 @@ async fn what_a_manifest_leads_to_that_came_altered_at_first() {
     let altered = double.when(first);
     altered.edit(|_, reply| reply.with_body("{\"altered\": true}"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app registry_error"]);
-    assert!(details(&sweep).contains("what it leads to was not looked at"));
+    assert_eq!(told(&sweep), ["broken", "finding app layer not_found: v1"]);
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ impl Truth {
         assert!(sweep.is_complete(), "{}", details(&sweep));
         assert_eq!(sweep.findings.is_empty(), !is_damaged);
         let requests = double.requests().len();
-        assert!(requests < 3 * LAST_POINT, "{requests} requests");
+        assert!(requests < 5 * LAST_POINT, "{requests} requests");
         let repositories = sweep.repositories.iter();
         Self {
             findings: sweep

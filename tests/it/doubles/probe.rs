@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use registry_double::Registry;
-use registry_probe::crawl::{self, Filter, Policy, Scope, Source, Turn};
+use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source, Turn};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Record, Reference, Repository, Shard, Sweep,
@@ -52,8 +52,7 @@ impl<'a> Probe<'a> {
             depth: Depth::Tail,
             scrub: None,
             mode: Mode::Private,
-            detect_cache: true,
-            allow_empty: false,
+            empty: Empty::Unverified,
             concurrency: at_a_time(4),
             confirm_after: Duration::ZERO,
             deadline: None,
@@ -64,6 +63,7 @@ impl<'a> Probe<'a> {
             credentials: CredentialSource::None,
             ca_pem: None,
             skip_tls_verify: false,
+            detect_cache: true,
             concurrency: at_a_time(4),
             max_rps: None,
             timeout: Duration::from_secs(5),
@@ -86,6 +86,12 @@ impl<'a> Probe<'a> {
 
     pub(super) fn depth(mut self, depth: Depth) -> Self {
         self.policy.depth = depth;
+        self
+    }
+
+    /// With what is known from before.
+    pub(super) fn knowing(mut self, record: &Record) -> Self {
+        self.known = record.clone();
         self
     }
 

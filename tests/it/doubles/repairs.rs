@@ -46,8 +46,8 @@ async fn an_intact_sibling_costs_one_head_and_nothing_where_all_is_well() {
     double.remove_manifest_link("app", &shared.digest);
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(sibling(only(&sweep)), Some("v3"));
-    // Each tag in the walk, the two broken ones in the second look, and then the sibling.
-    assert_eq!(tags(&double), 3 + 2 + 1);
+    // Each tag in the first look, the two broken ones in two more, and then the sibling.
+    assert_eq!(tags(&double), 3 + 2 * 2 + 1);
     assert_eq!(double.count(&on::manifest().head().reference("v3")), 2);
 }
 

@@ -1,12 +1,11 @@
 //! Full reads that are spread over time: what a short look takes for whole is found in its turn, and
 //! stays found.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Image, on};
 use registry_probe::crawl::{Scrub, Turn};
-use registry_probe::model::{Depth, Digest, Record, Sweep};
+use registry_probe::model::{Depth, Record, Sweep};
 
 use super::probe::{Probe, told};
 
@@ -21,8 +20,8 @@ fn moment(slot: u32) -> SystemTime {
     SystemTime::UNIX_EPOCH + HOUR * (480_000 + slot) + HOUR / 2
 }
 
-fn turn(slot: u32, most_bytes: Option<u64>, suspects: BTreeSet<Digest>) -> Turn {
-    Scrub::new(HOUR * SLOTS, HOUR, most_bytes).turn(moment(slot), None, suspects)
+fn turn(slot: u32, most_bytes: Option<u64>) -> Turn {
+    Scrub::new(HOUR * SLOTS, HOUR, most_bytes).turn(moment(slot), None)
 }
 
 async fn registry() -> (Double, Image) {
@@ -41,7 +40,7 @@ async fn in_one_period_every_blob_is_read_in_full_once() {
     let mut bytes = 0;
     let mut most = 0;
     for slot in 0..SLOTS {
-        let turn = turn(slot, None, BTreeSet::new());
+        let turn = turn(slot, None);
         let sweep = Probe::of(&double).scrub(turn).sweep().await;
         assert_eq!(told(&sweep), ["intact"]);
         assert_eq!(sweep.scrub_period, Some(HOUR * SLOTS));
@@ -63,10 +62,7 @@ async fn in_one_period_every_blob_is_read_in_full_once() {
 /// The slot in which the altered layer of this registry is due, and the sweep that finds it.
 async fn found(double: &Double) -> (u32, Sweep) {
     for slot in 0..SLOTS {
-        let sweep = Probe::of(double)
-            .scrub(turn(slot, None, BTreeSet::new()))
-            .sweep()
-            .await;
+        let sweep = Probe::of(double).scrub(turn(slot, None)).sweep().await;
         if !sweep.findings.is_empty() {
             return (slot, sweep);
         }
@@ -87,9 +83,12 @@ async fn altered_bytes_are_found_in_their_turn_and_stay_found() {
     assert_eq!(sweep.findings[0].depth, Depth::Digest);
     let mut record = Record::new(sweep.registry.clone());
     record.absorb(sweep);
-    assert_eq!(record.seen_in_full().len(), 1);
-    let next = turn(slot + 1, None, record.seen_in_full());
-    let sweep = Probe::of(&double).scrub(next).sweep().await;
+    let next = turn(slot + 1, None);
+    let sweep = Probe::of(&double)
+        .scrub(next)
+        .knowing(&record)
+        .sweep()
+        .await;
     assert_eq!(
         told(&sweep),
         ["broken", "finding app layer digest_mismatch: v1"]
@@ -113,7 +112,7 @@ async fn a_limit_of_bytes_is_kept_and_told() {
     let (double, _) = registry().await;
     let mut told = 0;
     for slot in 0..SLOTS {
-        let limited = turn(slot, Some(LAYER as u64), BTreeSet::new());
+        let limited = turn(slot, Some(LAYER as u64));
         let sweep = Probe::of(&double).scrub(limited).sweep().await;
         assert!(sweep.counts.scrubbed_bytes <= LAYER as u64, "{slot}");
         told += sweep

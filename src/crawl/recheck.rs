@@ -1,0 +1,237 @@
+//! Looking again, and what only the end of a sweep shows of its findings: whether the registry, and what stands
+//! in front of it, still answers as it did; whether a page is how a storage says "absent".
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::control::{Controls, answers};
+use super::graph::Endpoint;
+use super::judge;
+use super::ledger::Ledger;
+use super::nearby;
+use super::owner::{Crawl, Task};
+use super::progress::WaitReason;
+use super::room::Room;
+use super::scope::Source;
+use super::settle::page;
+use super::visit::nothing;
+use crate::model::{
+    Depth, Finding, Obstacle, ObstacleReason, Outcome, Presence, Reason, Reference, Repository,
+    Sign,
+};
+use crate::registry::{Answer, ListEnd, Refusal, Registry};
+
+impl<R: Registry> Crawl<'_, R> {
+    /// Waits, and puts whatever was not plainly intact on the list again, over new connections.
+    pub(super) async fn prepare_another_look(
+        &mut self,
+        wait: Duration,
+        deadline: Option<Instant>,
+    ) -> Result<(), Obstacle> {
+        // Rather an early look than none before the deadline.
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(wait, |left| wait.min(left / 3));
+        tracing::warn!(
+            repositories = self.doubtful.len(),
+            ?wait,
+            "looking again at what is not plainly intact"
+        );
+        let progress = &self.policy.progress;
+        progress.sleep(WaitReason::SecondLook, wait).await;
+        self.registry = self.registry.reconnected();
+        answers(&self.registry, &self.controls).await?;
+        let unlisted = self.unlisted_now().await;
+        self.room = Room::default();
+        self.troubles_in_a_row = 0;
+        // Names in their order, so that a sweep asks the same in the same order each time.
+        self.doubtful
+            .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
+        for before in self.doubtful.drain(..) {
+            self.waiting.push_back(Task {
+                repository: before.repository.clone(),
+                is_listed: !unlisted.contains(&before.repository),
+                before: Some(before),
+            });
+        }
+        Ok(())
+    }
+
+    /// The repositories whose list of tags was not there and that the catalog, read again, does not name
+    /// either.
+    async fn unlisted_now(&self) -> BTreeSet<Repository> {
+        let gone = |walked: &&super::look::Walked| walked.presence == Presence::Gone;
+        let gone = self.doubtful.iter().filter(gone);
+        let mut gone: BTreeSet<_> = gone.map(|walked| walked.repository.clone()).collect();
+        if gone.is_empty() || self.policy.scope.source != Source::Catalog {
+            return BTreeSet::new();
+        }
+        let catalog = self.registry.repositories().await;
+        if catalog.end != ListEnd::Whole || catalog.items.is_empty() {
+            return BTreeSet::new();
+        }
+        for listed in &catalog.items {
+            gone.remove(listed);
+        }
+        gone
+    }
+
+    /// Settles what only the end of a sweep shows.
+    pub(super) async fn conclude(&mut self) {
+        let concurrency = self.policy.concurrency.get();
+        take_back_what_is_no_fault(&self.registry, &self.controls, &mut self.ledger).await;
+        let findings = self.ledger.findings();
+        nearby::look(&self.registry, &self.whereabouts, findings, concurrency).await;
+        if self.is_in_doubt
+            && let Err(obstacle) = self.is_still_there().await
+        {
+            self.ledger.listing_failed(obstacle);
+        }
+    }
+
+    /// Asks whether the registry still is the one that was listed. A store that is unmounted or
+    /// emptied under it answers 404 to everything, which is what a registry without tags does.
+    async fn is_still_there(&self) -> Result<(), Obstacle> {
+        answers(&self.registry, &self.controls).await?;
+        if self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
+            let listing = self.registry.repositories().await;
+            if listing.items.is_empty() {
+                let detail = "the catalog is empty now, and was not a moment ago";
+                return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes back the findings that are not the objects' fault.
+async fn take_back_what_is_no_fault<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+    ledger: &mut Ledger,
+) {
+    ledger.take_back(|finding| unreadable(finding, controls));
+    vet_pages(registry, controls, ledger).await;
+    // A network that broke down in the meantime fails on the broken and on the intact alike.
+    if ledger.findings().iter().any(is_like_an_outage)
+        && let Err(outage) = answers(registry, controls).await
+    {
+        ledger.take_back(|finding| is_like_an_outage(finding).then(|| outage.clone()));
+    }
+    ledger.settle_storage();
+}
+
+/// Where nothing of its kind was ever readable, it may not be the object's fault.
+fn unreadable(finding: &Finding, controls: &Controls) -> Option<Obstacle> {
+    let is_it = finding.defect.reason == Reason::Unreadable;
+    if !is_it || controls.has_kind_of(endpoint(finding)) {
+        return None;
+    }
+    let evidence = &finding.defect.evidence;
+    let detail = format!(
+        "{} answers {}, and nothing else was found to answer better",
+        evidence.request, evidence.observed
+    );
+    Some(Obstacle::new(ObstacleReason::RegistryError, detail))
+}
+
+/// Whether a network or a registry in trouble could have made such a finding.
+fn is_like_an_outage(finding: &Finding) -> bool {
+    matches!(
+        finding.defect.reason,
+        Reason::ShortRead | Reason::Unreadable | Reason::Inconsistent
+    )
+}
+
+fn endpoint(finding: &Finding) -> Endpoint {
+    if finding.kind.is_blob() {
+        Endpoint::Blobs
+    } else {
+        Endpoint::Manifests
+    }
+}
+
+/// A 404 that is a web page is that of something in between, unless what answers gives the same for what
+/// nobody has, and delivers what is intact before and after (Swift, and S3 as a website, do).
+async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut Ledger) {
+    let mut vetted: Vec<(Repository, Endpoint, bool)> = Vec::new();
+    for finding in ledger.findings().iter().filter(|finding| is_page(finding)) {
+        let (repository, endpoint) = (&finding.repository, endpoint(finding));
+        let is_known = |(name, place, _): &(Repository, Endpoint, bool)| {
+            name == repository && *place == endpoint
+        };
+        if !vetted.iter().any(is_known) {
+            let is_own = is_own_page(registry, controls, finding, endpoint).await;
+            vetted.push((repository.clone(), endpoint, is_own));
+        }
+    }
+    ledger.take_back(|finding| {
+        let place = endpoint(finding);
+        let is_it = |(name, endpoint, _): &&(Repository, Endpoint, bool)| {
+            *name == finding.repository && *endpoint == place
+        };
+        let is_own = vetted.iter().find(is_it).is_some_and(|(_, _, own)| *own);
+        (is_page(finding) && !is_own).then(|| page(&finding.defect))
+    });
+}
+
+fn is_page(finding: &Finding) -> bool {
+    let is_absence = matches!(
+        finding.defect.reason,
+        Reason::NotFound | Reason::StorageMissing
+    );
+    is_absence && finding.defect.evidence.sign == Some(Sign::WebPage)
+}
+
+async fn is_own_page<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+    finding: &Finding,
+    endpoint: Endpoint,
+) -> bool {
+    let is_redirected = finding.defect.reason == Reason::StorageMissing;
+    let repository = &finding.repository;
+    let digest = nothing();
+    let nobody_has = async || match endpoint {
+        Endpoint::Manifests => {
+            let reference = Reference::Digest(digest.clone());
+            refusal(registry.manifest(repository, &reference).await)
+        }
+        Endpoint::Blobs => refusal(registry.blob(repository, &digest, None, Depth::Head).await),
+    };
+    let is_same = |refusal: Refusal| refusal.is_page && refusal.redirected == is_redirected;
+    controls.delivers(registry, endpoint).await
+        && nobody_has().await.is_some_and(is_same)
+        && controls.delivers(registry, endpoint).await
+}
+
+fn refusal<T>(answer: Answer<T>) -> Option<Refusal> {
+    match answer {
+        Answer::Absent(refusal) => Some(refusal),
+        Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => None,
+    }
+}
+
+impl Controls {
+    /// Whether an object of this kind that was intact a moment ago is delivered.
+    async fn delivers<R: Registry>(&self, registry: &R, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Manifests => {
+                let Some((repository, digest)) = self.manifest() else {
+                    return false;
+                };
+                let reference = Reference::Digest(digest.clone());
+                let answer = registry.manifest(repository, &reference).await;
+                judge::manifest(Some(digest), answer).0.outcome == Outcome::Intact
+            }
+            Endpoint::Blobs => {
+                let Some((repository, digest, size)) = self.blob() else {
+                    return false;
+                };
+                let answer = registry.blob(repository, digest, *size, Depth::Tail).await;
+                judge::blob(digest, *size, answer).outcome == Outcome::Intact
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What a repository's list of tags comes to, and what it says of tags that are not there.
+
+use std::collections::BTreeSet;
+
+use super::look::Doubtful;
+use super::settle::Look;
+use super::walk::{Step, Walk};
+use crate::model::{Defect, Obstacle, ObstacleReason, Presence, Reason, Tag};
+use crate::registry::{ListEnd, Refusal};
+
+/// The list of a repository's tags.
+#[derive(Default)]
+pub(super) struct TagList {
+    /// Whether the repository stands in no list of repositories, and is looked at because it was known.
+    pub(super) is_unlisted: bool,
+    /// What is to be asked before any tag.
+    pub(super) ask: Option<Step>,
+    /// Whether the list, or what settles that it is not there, is still to come.
+    pub(super) is_awaited: bool,
+    /// Whether tags are to be looked at that no look before has seen.
+    takes_new_tags: bool,
+    /// Tags that the list is to be searched for.
+    sought: BTreeSet<Tag>,
+    pub(super) end: TagListEnd,
+}
+
+/// What a list of tags turned out to be.
+#[derive(Default)]
+pub(super) enum TagListEnd {
+    /// It is not asked for, or was not answered yet.
+    #[default]
+    Unread,
+    /// It was read to its end.
+    Whole {
+        /// How many tags are in it, whatever the filters.
+        tags: u64,
+        /// Of the tags that were looked for, those that are not in it.
+        lacks: BTreeSet<Tag>,
+        /// Whether it has fewer tags than the last sweep saw.
+        is_shorter: bool,
+    },
+    /// The registry says that it does not know the repository.
+    Absent {
+        /// What it said.
+        refusal: Refusal,
+        /// Whether it answers for a manifest as for one of a repository that it knows; `None` if it was
+        /// not asked.
+        is_known: Option<bool>,
+    },
+    /// It could not be read, or not to its end.
+    Failed(Obstacle),
+}
+
+impl Walk {
+    /// Has the list of tags asked for, before anything else.
+    pub(super) fn read_list(&mut self) {
+        self.list.ask = Some(Step::List);
+        self.list.is_awaited = true;
+        self.list.sought.clone_from(self.history.known_tags());
+    }
+
+    /// Begins another look with what was not plainly intact in the one before.
+    pub(super) fn begin_again(&mut self, doubtful: Doubtful) {
+        self.list.takes_new_tags = doubtful.list;
+        self.list.sought.extend(doubtful.tags.iter().cloned());
+        self.add_tags(doubtful.tags);
+        for digest in doubtful.named {
+            self.add_named(digest);
+        }
+    }
+
+    /// Notes how the list of tags ended. A list that is not there is settled by one request for a manifest.
+    pub(super) fn list_seen(&mut self, tags: &[Tag], end: ListEnd, is_catalog: bool) {
+        self.list.is_awaited = false;
+        self.list.end = match end {
+            ListEnd::Whole => {
+                let mut lacks = std::mem::take(&mut self.list.sought);
+                if !lacks.is_empty() {
+                    for tag in tags {
+                        lacks.remove(tag);
+                    }
+                }
+                let count = tags.len() as u64;
+                TagListEnd::Whole {
+                    tags: count,
+                    lacks,
+                    is_shorter: count < self.history.tags_known,
+                }
+            }
+            ListEnd::Absent(refusal) => {
+                if !self.list.is_unlisted && is_catalog {
+                    self.list.ask = Some(Step::IsKnown);
+                    self.list.is_awaited = true;
+                }
+                TagListEnd::Absent {
+                    refusal,
+                    is_known: None,
+                }
+            }
+            ListEnd::Failed(obstacle) => TagListEnd::Failed(obstacle),
+        };
+    }
+
+    /// Notes whether the registry knows the repository though it has no list of its tags.
+    pub(super) fn is_known(&mut self, answer: bool) {
+        self.list.is_awaited = false;
+        if let TagListEnd::Absent { is_known, .. } = &mut self.list.end {
+            *is_known = Some(answer);
+        }
+    }
+
+    /// Adds the tags in scope that the list has, as far as this look is to take them.
+    pub(super) fn add_listed(&mut self, mut tags: Vec<Tag>) {
+        if self.history.looks > 0 {
+            if !self.list.takes_new_tags {
+                return;
+            }
+            let begun: BTreeSet<_> = self.tags.iter().map(|state| &state.tag).collect();
+            tags.retain(|tag| !begun.contains(tag) && !self.history.is_intact_tag(tag));
+        }
+        self.tally.tags_listed += tags.len() as u64;
+        self.add_tags(tags);
+    }
+
+    /// What the list of tags comes to.
+    pub(super) fn settle_list(&self, look: &mut Look) {
+        match &self.list.end {
+            TagListEnd::Unread => {}
+            TagListEnd::Whole { tags: 0, .. } | TagListEnd::Absent { .. }
+                if self.list.is_unlisted =>
+            {
+                look.presence = Presence::Gone;
+            }
+            TagListEnd::Whole { is_shorter, .. } => {
+                look.is_list_doubtful = *is_shorter && self.history.looks == 1;
+            }
+            TagListEnd::Failed(obstacle) => {
+                look.obstacles.push(obstacle);
+                look.is_list_doubtful = obstacle.may_change();
+                if obstacle.is_refusal() {
+                    look.presence = Presence::Refused;
+                }
+            }
+            // Distribution says so of a repository that has lost its last tag.
+            TagListEnd::Absent {
+                is_known: Some(true),
+                ..
+            } if self.history.tags_known == 0 && self.tags.is_empty() => {}
+            TagListEnd::Absent { refusal, is_known } => {
+                look.presence = Presence::Gone;
+                look.is_list_doubtful = true;
+                look.is_contested = true;
+                look.obstacles.push(&unlisted(refusal, *is_known));
+            }
+        }
+    }
+
+    /// Whether a tag that is not there was deleted: a list that was read to its end lacks it. In the first
+    /// look it stood in the list.
+    pub(super) fn is_deleted(&self, tag: &Tag, defect: &Defect) -> Result<bool, Obstacle> {
+        if self.history.looks == 1 || defect.reason != Reason::NotFound {
+            return Ok(false);
+        }
+        match &self.list.end {
+            TagListEnd::Unread => Ok(false),
+            TagListEnd::Whole { lacks, .. } => Ok(lacks.contains(tag)),
+            TagListEnd::Absent { .. } => Ok(true),
+            TagListEnd::Failed(obstacle) => Err(obstacle.clone()),
+        }
+    }
+
+    /// Whether the list of tags lacks a tag that was looked for.
+    pub(super) fn lacks(&self, tag: &Tag) -> bool {
+        match &self.list.end {
+            TagListEnd::Whole { lacks, .. } => lacks.contains(tag),
+            TagListEnd::Unread => false,
+            TagListEnd::Absent { .. } | TagListEnd::Failed(_) => true,
+        }
+    }
+
+    pub(super) fn tags_in_list(&self) -> u64 {
+        match &self.list.end {
+            TagListEnd::Whole { tags, .. } => *tags,
+            TagListEnd::Unread | TagListEnd::Absent { .. } | TagListEnd::Failed(_) => 0,
+        }
+    }
+}
+
+/// Why nothing can be said of a repository that is listed and whose list of tags is not there.
+fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Obstacle {
+    let Refusal {
+        request,
+        status,
+        code,
+        ..
+    } = refusal;
+    let code = code.as_deref().unwrap_or_default();
+    match is_known {
+        // Many registries say so, too, of what these credentials may not see.
+        None => Obstacle::new(
+            ObstacleReason::Forbidden,
+            format!("the registry does not know it: {request} answers {status}"),
+        ),
+        Some(true) => Obstacle::new(
+            ObstacleReason::RegistryError,
+            format!("it had tags, and now {request} answers {status} {code}"),
+        ),
+        Some(false) => Obstacle::new(
+            ObstacleReason::RegistryError,
+            format!("the catalog lists it, and {request} answers {status} {code}"),
+        ),
+    }
+}
