@@ -1,58 +1,55 @@
 //! Whether a sweep saw enough for a verdict: something that it looked at, and a storage that has anything.
 
-use std::collections::BTreeSet;
-
 use super::graph::Endpoint;
 use super::ledger::Ledger;
 use super::{Empty, Policy};
-use crate::model::{Finding, Mode, Obstacle, ObstacleReason, Reason, Record};
+use crate::model::{Finding, Mode, Obstacle, ObstacleReason, Record};
 
 /// Objects that are not there, of at least this many and in at least so many repositories, while nothing
 /// is: then the storage is away. One image, or a registry of one tag, may be plainly broken.
-const MANY_OBJECTS: usize = 8;
+const MANY_OBJECTS: u64 = 8;
 const MANY_REPOSITORIES: usize = 3;
 
-/// What a sweep that looked at nothing comes to.
-pub(super) enum Need {
-    /// It says so.
-    Nothing,
-    /// It is no verdict.
-    Something,
-    /// It is no verdict: this many tags in so many repositories were known.
-    Known { repositories: usize, tags: u64 },
+/// What a sweep that looks at nothing is held against.
+pub(super) struct Need {
+    empty: Empty,
+    /// Repositories in scope that were known, how many of them had tags, and how many tags.
+    repositories: usize,
+    tagged: usize,
+    tags: u64,
 }
 
 impl Need {
     pub(super) fn of(policy: &Policy, known: &Record) -> Self {
         let in_scope = known.repositories.iter();
         let in_scope = in_scope.filter(|(name, _)| policy.scope.takes(name));
-        let tags = in_scope.clone().map(|(_, known)| known.tags).sum();
-        let repositories = in_scope.count();
-        match policy.empty {
-            Empty::Allowed => Self::Nothing,
-            _ if repositories > 0 => Self::Known { repositories, tags },
-            Empty::AllowedIfAlwaysSo => Self::Nothing,
-            Empty::Unverified => Self::Something,
+        let tagged = in_scope.clone().filter(|(_, known)| known.tags > 0);
+        Self {
+            empty: policy.empty,
+            tags: tagged.clone().map(|(_, known)| known.tags).sum(),
+            tagged: tagged.count(),
+            repositories: in_scope.count(),
         }
     }
 
-    fn judge(&self, what: &str) -> Option<Obstacle> {
-        let (reason, detail) = match self {
-            Self::Nothing => return None,
-            Self::Something => (ObstacleReason::NothingListed, what.to_owned()),
-            Self::Known { repositories, tags } => {
-                let is_much = *repositories >= MANY_REPOSITORIES && *tags >= MANY_OBJECTS as u64;
-                let reason = if is_much {
-                    ObstacleReason::StorageUnavailable
-                } else {
-                    ObstacleReason::NothingListed
-                };
-                let known = format!("{repositories} repositories with {tags} tags were known");
-                (
-                    reason,
-                    format!("{what}, and {known}; if that is right, say --allow-empty"),
-                )
-            }
+    /// What keeps a sweep that looked at nothing from a verdict. `has_repositories` says whether any was
+    /// listed: lists of tags that are all empty are an answer, unless many tags were known.
+    fn judge(&self, what: &str, has_repositories: bool) -> Option<Obstacle> {
+        let is_much = self.tagged >= MANY_REPOSITORIES && self.tags >= MANY_OBJECTS;
+        let reason = match self.empty {
+            Empty::Allowed => return None,
+            _ if is_much => ObstacleReason::StorageUnavailable,
+            Empty::Unverified => ObstacleReason::NothingListed,
+            Empty::AllowedIfAlwaysSo if has_repositories || self.repositories == 0 => return None,
+            Empty::AllowedIfAlwaysSo => ObstacleReason::NothingListed,
+        };
+        let detail = if self.repositories > 0 {
+            format!(
+                "{what}, and {} repositories with {} tags were known; if that is right, say --allow-empty",
+                self.repositories, self.tags
+            )
+        } else {
+            what.to_owned()
         };
         Some(Obstacle::new(reason, detail))
     }
@@ -62,15 +59,11 @@ impl Ledger {
     /// Where many objects of several repositories were asked for and not one was there, the storage is away:
     /// said once, of the registry, and of no object.
     pub(super) fn settle_storage(&mut self) {
-        for place in [Endpoint::Manifests, Endpoint::Blobs] {
+        for (place, (objects, repositories)) in std::mem::take(&mut self.absent) {
             let is_absent = |finding: &Finding| {
                 let is_here = finding.kind.is_blob() == (place == Endpoint::Blobs);
-                let reason = finding.defect.reason;
-                is_here && matches!(reason, Reason::NotFound | Reason::StorageMissing)
+                is_here && finding.defect.is_absence()
             };
-            let absent = self.findings.iter().filter(|finding| is_absent(finding));
-            let repositories: BTreeSet<_> = absent.clone().map(|f| &f.repository).collect();
-            let (objects, repositories) = (absent.count(), repositories.len());
             if self.is_there.contains(&place)
                 || objects < MANY_OBJECTS
                 || repositories < MANY_REPOSITORIES
@@ -91,7 +84,7 @@ impl Ledger {
                 .partition::<Vec<_>, _>(is_absent);
             self.findings = others;
             let told = self.unverified.entry(None).or_default();
-            told.add(&obstacle, objects as u64);
+            told.add(&obstacle, objects);
             for finding in absent {
                 *self
                     .unverified_together
@@ -122,10 +115,12 @@ impl Ledger {
             "the registry lists no repository (or none to these credentials, or none that the filters take)"
         };
         let what = format!("there was nothing to check: {what}");
-        match self.coverage.judge(&what) {
+        match self.need.judge(&what, has_repositories) {
             Some(obstacle) => {
-                // A list that lost everything does not say what is gone.
+                // Lists that lost everything do not say what is gone, and clear nothing.
                 self.missing.clear();
+                self.unverified_together
+                    .extend(self.reached.keys().map(|name| (name.clone(), 1)));
                 self.obstruct(None, &obstacle);
             }
             None => self.warnings.push(what),

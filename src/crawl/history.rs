@@ -11,10 +11,6 @@ use crate::model::{Depth, Digest, Finding, Known, Tag};
 /// Looks at a repository in one sweep, at most.
 pub(super) const MOST_LOOKS: u32 = 3;
 
-/// Times that the last look asks for what an earlier one saw otherwise. One of two replicas that take
-/// turns shows itself in them but for one time in some hundred.
-const TIMES: u32 = 12;
-
 /// What is asked for in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Object {
@@ -131,13 +127,9 @@ impl History {
         !self.past.is_empty()
     }
 
-    /// How often to ask for an object in this look.
-    pub(super) fn times(&self, past: Option<&Past>) -> u32 {
-        if past.is_some() && self.looks + 1 == MOST_LOOKS {
-            TIMES
-        } else {
-            1
-        }
+    /// Whether the next look is the last one.
+    pub(super) fn is_last_next(&self) -> bool {
+        self.looks + 1 == MOST_LOOKS
     }
 
     /// Notes that this look found an object broken.

@@ -27,17 +27,19 @@ pub(super) struct Ledger {
     depth: crate::model::Depth,
     pub(super) mode: crate::model::Mode,
     before: Traffic,
-    pub(super) coverage: Need,
+    pub(super) need: Need,
     listed: Listed,
     pub(super) repositories_listed: u64,
     pub(super) repositories_of_other_shards: usize,
     pub(super) tally: Tally,
     /// The repositories that were reached, and the number of tags in their lists.
-    reached: BTreeMap<Repository, u64>,
+    pub(super) reached: BTreeMap<Repository, u64>,
     pub(super) missing: BTreeMap<Repository, Presence>,
     out_of_scope: Vec<Repository>,
     /// Whether any manifest, or any blob, was there when it was asked for.
     pub(super) is_there: BTreeSet<Endpoint>,
+    /// How many were not, in how many repositories.
+    pub(super) absent: BTreeMap<Endpoint, (u64, usize)>,
     pub(super) findings: Vec<Finding>,
     images: Vec<Image>,
     exposed: Vec<Exposed>,
@@ -58,7 +60,7 @@ impl Ledger {
             depth: policy.depth,
             mode: policy.mode,
             before,
-            coverage: Need::of(policy, known),
+            need: Need::of(policy, known),
             listed: Listed::Catalog,
             repositories_listed: 0,
             repositories_of_other_shards: 0,
@@ -67,6 +69,7 @@ impl Ledger {
             missing: BTreeMap::new(),
             out_of_scope: out_of_scope.cloned().collect(),
             is_there: BTreeSet::new(),
+            absent: BTreeMap::new(),
             findings: Vec::new(),
             images: Vec::new(),
             exposed: Vec::new(),
@@ -184,6 +187,11 @@ impl Ledger {
             self.reached
                 .insert(walked.repository.clone(), walked.tags_known);
         }
+        for (endpoint, count) in walked.absent {
+            let (objects, repositories) = self.absent.entry(endpoint).or_default();
+            *objects += count;
+            *repositories += 1;
+        }
         let mut obstacles = walked.obstacles;
         obstacles.add_missing(walked.limits);
         if !obstacles.is_empty() {
@@ -226,6 +234,7 @@ impl Ledger {
         {
             self.listing_failed(obstacle);
         }
+        self.settle_storage();
         self.settle_coverage();
         let repositories = self.repositories();
         let counts = self.counts(&repositories, after);

@@ -1,6 +1,6 @@
 //! A look at a repository that has ended: what it saw, whether it takes another one, and where that begins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::{Endpoint, Node};
 use super::history::{History, MOST_LOOKS, Object};
@@ -37,6 +37,8 @@ pub(super) struct Walked {
     pub(super) limits: Obstacles,
     /// Whether any manifest, or any blob, was there when it was asked for.
     pub(super) is_there: BTreeSet<Endpoint>,
+    /// How many manifests and tags, and how many blobs, were not.
+    pub(super) absent: BTreeMap<Endpoint, u64>,
     /// Tags in the list, whatever the filters.
     pub(super) tags_known: u64,
     /// Tags without a verdict.
@@ -91,6 +93,11 @@ impl Walked {
         self.limits.add_missing(before.limits);
         self.tally.add(before.tally);
         self.has_deletions |= before.has_deletions;
+        self.tags_known = self.tags_known.max(before.tags_known);
+        // A list that was there in one look of this sweep does not show that the repository is gone.
+        if self.is_contested && before.presence != Presence::Gone {
+            self.presence = Presence::There;
+        }
         self
     }
 }
@@ -107,7 +114,10 @@ impl Walked {
             }
         }
         if self.doubtful.list {
-            let intact = |state: &&TagState| !self.doubtful.tags.contains(&state.tag);
+            let intact = |state: &&TagState| {
+                let is_resolved = matches!(state.resolved, Some(Ok(_)));
+                is_resolved && !self.doubtful.tags.contains(&state.tag)
+            };
             for state in tags.iter().filter(intact) {
                 history.note_intact_tag(&state.tag);
             }

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::Policy;
 use super::control::{self, Controls};
-use super::graph::Endpoint;
+use super::graph::{Endpoint, NodeId};
 use super::history::History;
-use super::judge;
+use super::judge::{self, Judged};
 use super::ledger::Ledger;
 use super::look::Walked;
 use super::nearby::Whereabouts;
@@ -17,10 +17,10 @@ use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
 use super::tag_list::TagListEnd;
-use super::visit::{Running, Seen, Visit};
+use super::visit::{Repeats, Running, Seen, Visit};
 use super::walk::Walk;
 use crate::model::{
-    Counts, Digest, Exemption, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,
+    Counts, Digest, Document, Exemption, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,
     Repository, Sweep, Tag,
 };
 use crate::registry::{Answer, Listing, Registry, Resolved};
@@ -70,6 +70,7 @@ pub(super) struct Crawl<'a, R> {
     pub(super) ledger: Ledger,
     pub(super) room: Room,
     reading: Reading<'a>,
+    repeats: Repeats,
     pub(super) controls: Controls,
     pub(super) whereabouts: Whereabouts,
     pub(super) troubles_in_a_row: u32,
@@ -93,6 +94,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             room: Room::default(),
             running: Running::new(&policy.progress),
             reading: Reading::new(policy),
+            repeats: Repeats::default(),
             controls: Controls::default(),
             whereabouts: Whereabouts::default(),
             troubles_in_a_row: 0,
@@ -192,7 +194,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 continue;
             };
             walk.under_way += 1;
-            return Some((number, Visit::of(step, walk, &mut self.reading)));
+            return Some((
+                number,
+                Visit::of(step, walk, &mut self.reading, &mut self.repeats),
+            ));
         }
         None
     }
@@ -246,19 +251,14 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Resolved(id, Ok(Resolved::Manifest(body))) => {
                 let node = walk.tag_seen(id, Ok(Digest::sha256(&body.bytes)));
                 if let Some(node) = node.filter(|node| walk.came_along(*node)) {
+                    let digest = Digest::sha256(&body.bytes);
                     let (judged, document) = judge::manifest(None, Answer::Found(body));
-                    walk.manifest_seen(node, judged, document);
+                    self.manifest_seen(number, node, digest, judged, document);
                 }
             }
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
-                if judged.outcome == Outcome::Intact {
-                    let repository = &walk.repository;
-                    self.whereabouts
-                        .seen(Endpoint::Manifests, &digest, repository);
-                    self.controls.manifest_is_intact(repository, digest);
-                }
-                walk.manifest_seen(id, judged, document);
+                self.manifest_seen(number, id, digest, judged, document);
             }
             Seen::Blob(id, digest, depth, judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
@@ -277,9 +277,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             Seen::Lost(obstacle) => walk.obstruct(&obstacle),
         }
-        if walk.is_done()
-            && let Some(open) = self.walks[number].take()
-        {
+        let is_done = |open: &mut Open| open.walk.is_done();
+        if let Some(open) = self.walks[number].take_if(is_done) {
             let walked = self.end(open, None);
             if walked.needs_another_look() {
                 self.doubtful.push(walked);
@@ -288,6 +287,26 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
         }
         None
+    }
+
+    fn manifest_seen(
+        &mut self,
+        number: usize,
+        id: NodeId,
+        digest: Digest,
+        judged: Judged,
+        document: Option<Document>,
+    ) {
+        let Some(Open { walk, .. }) = &mut self.walks[number] else {
+            return;
+        };
+        if judged.outcome == Outcome::Intact {
+            let repository = &walk.repository;
+            self.whereabouts
+                .seen(Endpoint::Manifests, &digest, repository);
+            self.controls.manifest_is_intact(repository, digest);
+        }
+        walk.manifest_seen(id, judged, document);
     }
 
     /// What a walk comes to, with what the looks before it saw. `cut_short` says why it ended early.

@@ -119,7 +119,6 @@ async fn take_back_what_is_no_fault<R: Registry>(
     {
         ledger.take_back(|finding| is_like_an_outage(finding).then(|| outage.clone()));
     }
-    ledger.settle_storage();
 }
 
 /// Where nothing of its kind was ever readable, it may not be the object's fault.

@@ -1,6 +1,6 @@
 //! The end of a walk: from what was seen to what it means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
 use super::history::Object;
@@ -11,6 +11,7 @@ use super::suspicion::Suspicion;
 use super::walk::{TagState, Walk};
 use crate::model::{
     Defect, Depth, Exposed, Kind, Mode, Obstacle, ObstacleReason, Outcome, Presence, Reason, Sign,
+    Tag,
 };
 
 /// What an outcome comes to.
@@ -53,10 +54,20 @@ pub(super) struct Look {
     doubtful_tags: BTreeSet<TagId>,
     unverified_nodes: Vec<NodeId>,
     pub(super) unverified_tags: BTreeSet<TagId>,
+    absent: BTreeMap<Endpoint, u64>,
     pub(super) is_list_doubtful: bool,
     pub(super) is_contested: bool,
     pub(super) has_deletions: bool,
     pub(super) presence: Presence,
+}
+
+impl Look {
+    /// Counts what is not there.
+    fn count_absence(&mut self, endpoint: Endpoint, defect: &Defect) {
+        if defect.is_absence() {
+            *self.absent.entry(endpoint).or_default() += 1;
+        }
+    }
 }
 
 impl Walk {
@@ -88,6 +99,7 @@ impl Walk {
             images: self.images(cut_short),
             exposed: if is_first { self.exposed() } else { None },
             is_there: self.is_there(),
+            absent: look.absent,
             tags_known: self.tags_in_list(),
             unverified_tags: look.unverified_tags.len() as u64,
             repository: self.repository,
@@ -119,8 +131,16 @@ impl Walk {
             let object = || Object::Tag(state.tag.clone());
             match in_mode {
                 InMode::Broken(defect) => match self.is_deleted(&state.tag, &defect) {
-                    Ok(true) => look.has_deletions = true,
+                    Ok(true) => {
+                        look.has_deletions = true;
+                        // Where the list is contested, its tags are with it.
+                        if look.is_contested {
+                            look.count_absence(Endpoint::Manifests, &defect);
+                            look.doubtful_tags.insert(id);
+                        }
+                    }
                     Ok(false) => {
+                        look.count_absence(Endpoint::Manifests, &defect);
                         look.doubtful_tags.insert(id);
                         let agrees = self.was_broken_last(&object());
                         let finding = self.dangling_tag(state, defect, depth);
@@ -131,6 +151,7 @@ impl Walk {
                         });
                     }
                     Err(obstacle) => {
+                        look.count_absence(Endpoint::Manifests, &defect);
                         look.doubtful_tags.insert(id);
                         look.obstacles.push(&obstacle);
                         look.unverified_tags.insert(id);
@@ -168,6 +189,7 @@ impl Walk {
             };
             match in_mode {
                 InMode::Broken(defect) => {
+                    look.count_absence(node.endpoint, &defect);
                     look.doubtful_nodes.push(id);
                     let suspicion = self.suspicion(id, &defect, |_| true, depth, room);
                     look.suspicions.push(suspicion);
@@ -221,10 +243,12 @@ impl Walk {
         let broken: BTreeSet<_> = look.suspicions.iter().map(|new| &new.object).collect();
         let is_broken = |object: &Object| broken.contains(object);
         // What an earlier sweep found broken is not cleared by one look, nor by a list that lacks it.
-        if self.history.looks == 1 && !self.history.known_objects().all(is_broken) {
+        if self.history.looks == 1 {
+            let are_all_broken = self.history.known_objects().all(is_broken);
             let listed: BTreeSet<_> = self.tags.iter().map(|state| &state.tag).collect();
-            let known = self.history.known_tags().iter();
-            let known = known.filter(|tag| listed.contains(tag) || self.lacks(tag));
+            let is_doubtful =
+                |tag: &&Tag| self.lacks(tag) || !are_all_broken && listed.contains(*tag);
+            let known = self.history.known_tags().iter().filter(is_doubtful);
             tags.extend(known.cloned());
         }
         Doubtful {

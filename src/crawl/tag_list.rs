@@ -130,9 +130,11 @@ impl Walk {
                 if self.list.is_unlisted =>
             {
                 look.presence = Presence::Gone;
+                // What is known to be broken is looked for all the same, and then all there is.
+                look.is_list_doubtful = self.history.has_past();
             }
             TagListEnd::Whole { is_shorter, .. } => {
-                look.is_list_doubtful = *is_shorter && self.history.looks == 1;
+                look.is_list_doubtful = *is_shorter;
             }
             TagListEnd::Failed(obstacle) => {
                 look.obstacles.push(obstacle);
@@ -145,7 +147,7 @@ impl Walk {
             TagListEnd::Absent {
                 is_known: Some(true),
                 ..
-            } if self.history.tags_known == 0 && self.tags.is_empty() => {}
+            } if self.has_no_tags_known() => {}
             TagListEnd::Absent { refusal, is_known } => {
                 look.presence = Presence::Gone;
                 look.is_list_doubtful = true;
@@ -153,6 +155,11 @@ impl Walk {
                 look.obstacles.push(&unlisted(refusal, *is_known));
             }
         }
+    }
+
+    /// Whether no look, and no sweep before this one, knows of any tag.
+    fn has_no_tags_known(&self) -> bool {
+        self.history.tags_known == 0 && !self.history.has_past() && self.tags.is_empty()
     }
 
     /// Whether a tag that is not there was deleted: a list that was read to its end lacks it. In the first

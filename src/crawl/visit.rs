@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
 
-use super::graph::{NodeId, TagId};
-use super::history::Object;
+use super::graph::{Endpoint, NodeId, TagId};
+use super::history::{History, Object};
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::scrub::Reading;
@@ -30,13 +30,13 @@ pub(super) enum Visit {
         repository: Repository,
         id: TagId,
         tag: Tag,
-        times: u32,
+        repeated: Repeated,
     },
     Manifest {
         repository: Repository,
         id: NodeId,
         digest: Digest,
-        times: u32,
+        repeated: Repeated,
     },
     Blob {
         repository: Repository,
@@ -44,52 +44,61 @@ pub(super) enum Visit {
         digest: Digest,
         size: Option<u64>,
         depth: Depth,
-        times: u32,
+        repeated: Repeated,
     },
 }
 
 impl Visit {
     /// The question that a walk has next.
-    pub(super) fn of(step: Step, walk: &Walk, reading: &mut Reading) -> Self {
+    pub(super) fn of(
+        step: Step,
+        walk: &Walk,
+        reading: &mut Reading,
+        repeats: &mut Repeats,
+    ) -> Self {
         let repository = walk.repository.clone();
         let history = &walk.history;
+        // Most repositories have no past, and most objects are asked about.
+        let has_past = history.has_past();
         match step {
             Step::List => Self::Tags { repository },
             Step::IsKnown => Self::IsKnown { repository },
             Step::Resolve(id, tag) => {
-                let times = if history.has_past() {
-                    history.times(history.past(&Object::Tag(tag.clone())))
-                } else {
-                    1
-                };
+                let object = has_past.then(|| Object::Tag(tag.clone()));
                 Self::Resolve {
                     repository,
                     id,
+                    repeated: repeats.of(history, object.as_ref()),
                     tag,
-                    times,
                 }
             }
-            Step::Manifest(id, digest) => Self::Manifest {
-                repository,
-                id,
-                times: history.times(walk.past(id)),
-                digest,
-            },
+            Step::Manifest(id, digest) => {
+                let object = has_past.then(|| Object::Content(Endpoint::Manifests, digest.clone()));
+                Self::Manifest {
+                    repository,
+                    id,
+                    repeated: repeats.of(history, object.as_ref()),
+                    digest,
+                }
+            }
             Step::Blob(id, digest, size) => {
-                let before = walk.past(id).and_then(|past| past.depth);
+                let object = has_past.then(|| Object::Content(Endpoint::Blobs, digest.clone()));
+                let past = object.as_ref().and_then(|object| history.past(object));
+                let before = past.and_then(|past| past.depth);
                 let depth = reading.depth(&digest, size);
                 let depth = before.map_or(depth, |before| before.max(depth));
-                let times = match depth {
-                    Depth::Digest => 1,
-                    Depth::Head | Depth::Tail => history.times(walk.past(id)),
-                };
+                let mut repeated = repeats.of(history, object.as_ref());
+                if depth == Depth::Digest {
+                    // To read gigabytes a dozen times costs more than it tells.
+                    repeated.left = 1;
+                }
                 Self::Blob {
                     repository,
                     id,
                     depth,
                     digest,
                     size,
-                    times,
+                    repeated,
                 }
             }
         }
@@ -147,27 +156,23 @@ impl Visit {
                 repository,
                 id,
                 tag,
-                times,
-            } => {
-                let mut repeated = Repeated::new(times);
-                loop {
-                    let seen = judge::tag(registry.resolve(&repository, &tag).await);
-                    let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
-                    match repeated.take(&outcome) {
-                        None => {}
-                        Some(Outcome::Intact) => return Seen::Resolved(id, seen),
-                        Some(outcome) => return Seen::Resolved(id, Err(outcome)),
-                    }
+                mut repeated,
+            } => loop {
+                let seen = judge::tag(registry.resolve(&repository, &tag).await);
+                let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
+                match repeated.take(&outcome) {
+                    None => {}
+                    Some(Outcome::Intact) => return Seen::Resolved(id, seen),
+                    Some(outcome) => return Seen::Resolved(id, Err(outcome)),
                 }
-            }
+            },
             Self::Manifest {
                 repository,
                 id,
                 digest,
-                times,
+                mut repeated,
             } => {
                 let reference = Reference::Digest(digest.clone());
-                let mut repeated = Repeated::new(times);
                 loop {
                     let answer = registry.manifest(&repository, &reference).await;
                     let (judged, document) = judge::manifest(Some(&digest), answer);
@@ -183,20 +188,17 @@ impl Visit {
                 digest,
                 size,
                 depth,
-                times,
-            } => {
-                let mut repeated = Repeated::new(times);
-                loop {
-                    let answer = registry.blob(&repository, &digest, size, depth).await;
-                    if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
-                        return Seen::CachedBlob;
-                    }
-                    let judged = judge::blob(&digest, size, answer);
-                    if let Some(outcome) = repeated.take(&judged.outcome) {
-                        return Seen::Blob(id, digest, depth, Judged { outcome, ..judged });
-                    }
+                mut repeated,
+            } => loop {
+                let answer = registry.blob(&repository, &digest, size, depth).await;
+                if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
+                    return Seen::CachedBlob;
                 }
-            }
+                let judged = judge::blob(&digest, size, answer);
+                if let Some(outcome) = repeated.take(&judged.outcome) {
+                    return Seen::Blob(id, digest, depth, Judged { outcome, ..judged });
+                }
+            },
         }
     }
 }
@@ -210,29 +212,55 @@ async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> bool {
     }
 }
 
+/// Times that the last look asks for what an earlier one saw otherwise. One of two replicas that take
+/// turns shows itself in them but for one time in some hundred.
+const TIMES: u32 = 12;
+/// Objects that a sweep asks for so often: what replicas disagree about shows in these.
+const MOST_REPEATED: u32 = 8;
+
+/// What of a sweep is asked for many times.
+#[derive(Default)]
+pub(super) struct Repeats {
+    objects: u32,
+}
+
+impl Repeats {
+    /// How often to ask for an object of a repository with this history; `object` is `None` where nothing
+    /// was seen broken there.
+    fn of(&mut self, history: &History, object: Option<&Object>) -> Repeated {
+        let past = object.and_then(|object| history.past(object));
+        let is_repeated = past.is_some() && history.is_last_next() && self.objects < MOST_REPEATED;
+        self.objects += u32::from(is_repeated);
+        Repeated {
+            left: if is_repeated { TIMES } else { 1 },
+            is_expected_broken: past.is_some_and(|past| past.was_broken_last),
+            changes: 0,
+            was_broken: None,
+            defect: None,
+        }
+    }
+}
+
 /// What several looks at one object in a row come to. What changes once was pushed or deleted meanwhile;
 /// what changes and changes back is answered by replicas that disagree.
-struct Repeated {
+#[derive(Clone)]
+pub(super) struct Repeated {
     left: u32,
+    /// Whether one look is enough that finds it broken, as the look before did.
+    is_expected_broken: bool,
     changes: u32,
     was_broken: Option<bool>,
     defect: Option<Defect>,
 }
 
 impl Repeated {
-    fn new(times: u32) -> Self {
-        Self {
-            left: times,
-            changes: 0,
-            was_broken: None,
-            defect: None,
-        }
-    }
-
     /// Takes in one look. Gives what all of them come to once there were enough.
     fn take(&mut self, outcome: &Outcome) -> Option<Outcome> {
         self.left = self.left.saturating_sub(1);
         let defect = match outcome {
+            Outcome::Broken(_) if self.is_expected_broken && self.was_broken.is_none() => {
+                return Some(outcome.clone());
+            }
             Outcome::Broken(defect) => Some(defect),
             // Nothing is learned by asking on what cannot be asked.
             Outcome::Unverified(_) => return Some(outcome.clone()),

@@ -103,6 +103,14 @@ pub struct Defect {
     pub evidence: Evidence,
 }
 
+impl Defect {
+    /// Whether the object is not there, as opposed to damaged.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self.reason, Reason::NotFound | Reason::StorageMissing)
+    }
+}
+
 /// Who promised what, and what came back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Evidence {

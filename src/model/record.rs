@@ -115,6 +115,7 @@ impl Record {
                 known.tags = result.tags;
             } else {
                 known.merge(findings);
+                known.tags = known.tags.max(result.tags);
             }
         }
         self.count_missing(&sweep);
@@ -209,14 +210,14 @@ impl Record {
             let Some(known) = self.repositories.get_mut(name) else {
                 continue;
             };
-            // A repository that the catalog still names, or that the caller does, was listed by mistake or is
-            // damaged: it takes longer to believe that it is gone.
+            // What a catalog or the caller still names is damaged, and not gone.
             let is_contested = sweep.repositories.iter().any(|result| result.name == *name);
             let is_forgotten = match presence {
                 Presence::There => false,
+                Presence::Gone if is_contested => false,
                 Presence::Gone => {
                     known.absences += 1;
-                    known.absences >= if is_contested { REFUSALS } else { ABSENCES }
+                    known.absences >= ABSENCES
                 }
                 Presence::Refused => {
                     known.refusals += u32::from(are_others_answered);
