@@ -74,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) confirm: Ms,
     pub(crate) concurrency: usize,
+    /// Whether the repositories are named to the probe, which asks for no catalog then.
+    pub(crate) is_named: bool,
     /// Requests of one sweep, were everything there that ever will be.
     pub(crate) requests: u64,
     /// What changes in truth, by the name under which it is counted.
@@ -174,6 +176,7 @@ impl Plan {
             confirm: times.confirm,
             concurrency: times.concurrency,
             requests,
+            is_named: builder.random.u8(..8) == 0,
             events: std::mem::take(&mut builder.events),
             world: builder.world(seed, &times, lags, windows),
         }

@@ -77,6 +77,7 @@ struct Run {
     shared: Arc<Shared>,
     steps: Vec<Step>,
     concurrency: NonZeroUsize,
+    is_named: bool,
     /// Requests that one sweep may send.
     most: u64,
     header: Option<String>,
@@ -104,6 +105,7 @@ impl Run {
         Self {
             steps: plan.steps,
             concurrency: NonZeroUsize::new(plan.concurrency).expect("some at a time"),
+            is_named: plan.is_named,
             most: 4 * plan.requests + 64,
             shared: Shared::new(plan.world),
             header,
@@ -212,6 +214,10 @@ impl Run {
     fn policy(&self, step: &Step) -> Policy {
         let world = &self.shared.world;
         let source = match &step.what {
+            What::Sweep if self.is_named => {
+                let names = world.repos.iter().map(|repo| repo.name.clone());
+                Source::Repositories(names.collect())
+            }
             What::Sweep | What::Nothing => Source::Catalog,
             What::Verify(wish) => Source::Images(
                 wish.images

@@ -17,7 +17,7 @@ const MOST_REQUESTS: usize = 40;
 pub(crate) fn plan(plan: &Plan) -> String {
     let world = &plan.world;
     let mut text = format!(
-        "seed {}: {:?}, second look after {} ms, {} at a time, latency {} ms, lags {:?} {:?}{}{}\n",
+        "seed {}: {:?}, second look after {} ms, {} at a time, latency {} ms, lags {:?} {:?}{}{}{}\n",
         world.seed,
         plan.story,
         plan.confirm,
@@ -25,6 +25,11 @@ pub(crate) fn plan(plan: &Plan) -> String {
         world.latency,
         world.lags,
         world.choice,
+        if plan.is_named {
+            ", repositories named"
+        } else {
+            ""
+        },
         if world.states_no_digest {
             ", states no digest"
         } else {
