@@ -56,6 +56,11 @@ bench: ## Race the probe against the shell job that it replaces and against load
 campaign: ## 2,000 sweeps through a failing network (PROBE_CAMPAIGN_RUNS, PROBE_CAMPAIGN_SEED)
 	PROBE_CAMPAIGN_RUNS=$${PROBE_CAMPAIGN_RUNS:-2000} $(CARGO) test --release --test it campaign -- --nocapture
 
+.PHONY: simulate
+simulate: ## Simulated sweeps of registries that flap, against an oracle: RUNS=1000000, or SEED=7 RUNS=1 to replay
+	PROBE_SIMULATION_SWEEPS=$(or $(RUNS),1000000) PROBE_SIMULATION_SEED=$(or $(SEED),0) \
+		$(CARGO) test --release --test simulation no_lie -- --nocapture
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for 10 minutes (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_TARGETS="link image"); needs nightly
 	fuzz/run.sh

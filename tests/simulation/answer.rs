@@ -1,0 +1,115 @@
+//! What the simulated registry answers, in the words of the probe's seam.
+
+use bytes::Bytes;
+use registry_probe::model::{Depth, Digest, Obstacle, ObstacleReason};
+use registry_probe::registry::{Answer, BlobLook, BlobRead, ManifestBody, Refusal};
+
+use super::content::Object;
+use super::world::{Code, Reply};
+
+/// What was asked for, which the codes of a registry tell apart.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Manifest,
+    Blob,
+    List,
+}
+
+pub(crate) fn obstacle(reason: ObstacleReason, request: &str) -> Obstacle {
+    Obstacle::new(reason, format!("{request}: simulated"))
+}
+
+pub(crate) fn refusal(status: u16, code: Code, request: String, place: Place) -> Refusal {
+    let name = match place {
+        Place::Manifest => "MANIFEST_UNKNOWN",
+        Place::Blob => "BLOB_UNKNOWN",
+        Place::List => "NAME_UNKNOWN",
+    };
+    Refusal {
+        request,
+        status,
+        code: (code == Code::Coded).then(|| name.to_owned()),
+        redirected: false,
+        is_page: code == Code::Page,
+    }
+}
+
+/// An answer that is not the object.
+pub(crate) fn negative<T>(reply: Reply, request: String, place: Place) -> Answer<T> {
+    match reply {
+        Reply::Gone(code) => Answer::Absent(refusal(404, code, request, place)),
+        Reply::Failing => Answer::Failing(refusal(500, Code::Bare, request, place)),
+        Reply::Unknown(reason) => Answer::Unknown(obstacle(reason, &request)),
+        _ => Answer::Unknown(obstacle(ObstacleReason::Protocol, &request)),
+    }
+}
+
+/// As many bytes, the middle one of them changed inside a digest or a word.
+fn altered(bytes: &Bytes) -> Bytes {
+    let mut altered = bytes.to_vec();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    altered.into()
+}
+
+/// A manifest's or a config's bytes.
+pub(crate) fn body(object: Option<&Object>, reply: Reply, request: String) -> Answer<ManifestBody> {
+    let Some(object) = object else {
+        return negative(reply, request, Place::Manifest);
+    };
+    let whole = &object.bytes;
+    let (bytes, cut_from) = match reply {
+        Reply::Whole => (whole.clone(), None),
+        Reply::Altered => (altered(whole), None),
+        Reply::Shorter => (whole.slice(..whole.len() / 2), Some(object.size)),
+        Reply::Hollow => (Bytes::new(), Some(object.size)),
+        reply => return negative(reply, request, Place::Manifest),
+    };
+    Answer::Found(ManifestBody {
+        request,
+        media_type: Some(object.nature.media_type().to_owned()),
+        bytes,
+        cut_from,
+    })
+}
+
+/// What a look at a blob shows.
+pub(crate) fn blob(
+    object: Option<&Object>,
+    reply: Reply,
+    depth: Depth,
+    request: String,
+) -> Answer<BlobLook> {
+    let Some(object) = object else {
+        return negative(reply, request, Place::Blob);
+    };
+    let wanted = match depth {
+        Depth::Head => None,
+        Depth::Tail => Some(1),
+        Depth::Digest => Some(object.size),
+    };
+    let read = |received: u64, digest: &Digest| {
+        let wanted = wanted?;
+        Some(BlobRead {
+            wanted,
+            received: received.min(wanted),
+            digest: (depth == Depth::Digest && received == wanted).then(|| digest.clone()),
+        })
+    };
+    let (length, read) = match reply {
+        Reply::Whole => (object.size, read(object.size, &object.digest)),
+        Reply::Altered => (object.size, read(object.size, &Digest::sha256(b"others"))),
+        Reply::Hollow => (object.size, read(0, &object.digest)),
+        Reply::Shorter => (object.size - 1, None),
+        reply => return negative(reply, request, Place::Blob),
+    };
+    Answer::Found(BlobLook {
+        request,
+        status: 200,
+        length: Some(length),
+        read,
+        range_ignored: false,
+        is_html: false,
+        is_from_cache: false,
+    })
+}
