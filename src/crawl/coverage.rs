@@ -33,14 +33,18 @@ impl Need {
     }
 
     /// What keeps a sweep that looked at nothing from a verdict. `has_repositories` says whether any was
-    /// listed: lists of tags that are all empty are an answer, unless many tags were known.
+    /// listed: repositories that never had a tag are an answer.
     fn judge(&self, what: &str, has_repositories: bool) -> Option<Obstacle> {
         let is_much = self.tagged >= MANY_REPOSITORIES && self.tags >= MANY_OBJECTS;
         let reason = match self.empty {
             Empty::Allowed => return None,
             _ if is_much => ObstacleReason::StorageUnavailable,
             Empty::Unverified => ObstacleReason::NothingListed,
-            Empty::AllowedIfAlwaysSo if has_repositories || self.repositories == 0 => return None,
+            Empty::AllowedIfAlwaysSo
+                if self.tagged == 0 && (has_repositories || self.repositories == 0) =>
+            {
+                return None;
+            }
             Empty::AllowedIfAlwaysSo => ObstacleReason::NothingListed,
         };
         let detail = if self.repositories > 0 {

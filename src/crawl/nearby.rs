@@ -163,7 +163,7 @@ async fn copies<R: Registry>(
         let repository = whereabouts.of(endpoint, &digest)?.clone();
         Some(((endpoint, digest), (repository, finding.size)))
     };
-    let guesses: HashMap<_, _> = findings.iter().filter_map(guess).collect();
+    let guesses: BTreeMap<_, _> = findings.iter().filter_map(guess).collect();
     let looks = guesses.into_iter().take(LOOKS);
     let looks = looks.map(|((endpoint, digest), (repository, size))| async move {
         let judged = match endpoint {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::look::Doubtful;
 use super::settle::Look;
-use super::walk::{Step, Walk};
+use super::walk::{Step, TagState, Walk};
 use crate::model::{Defect, Obstacle, ObstacleReason, Presence, Reason, Tag};
 use crate::registry::{ListEnd, Refusal};
 
@@ -139,7 +139,9 @@ impl Walk {
             TagListEnd::Failed(obstacle) => {
                 look.obstacles.push(obstacle);
                 look.is_list_doubtful = obstacle.may_change();
-                if obstacle.is_refusal() {
+                // Who answers for a tag of it does not hide it.
+                let is_resolved = |state: &TagState| matches!(state.resolved, Some(Ok(_)));
+                if obstacle.is_refusal() && !self.tags.iter().any(is_resolved) {
                     look.presence = Presence::Refused;
                 }
             }

@@ -196,6 +196,8 @@ async fn platforms<R: Registry>(
             stated(&root.children, &mut there);
             Ok(Some(there))
         }
+        // Its config says so, if that was there.
+        Some(_) if config(image).is_none() => Ok(None),
         Some(_) => {
             let platform = platform(registry, image).await?;
             Ok(Some(platform.into_iter().collect()))
@@ -217,6 +219,12 @@ fn stated(children: &[Node], there: &mut Vec<String>) {
     }
 }
 
+/// The config of an image that is no index, if it was there and whole.
+fn config(image: &Image) -> Option<&Node> {
+    let mut children = image.root.children.iter();
+    children.find(|child| child.kind == Kind::Config && child.state == State::Intact)
+}
+
 /// The platform of an image that is no index, as its config states it; `None` if it states none, or is
 /// an index, or was not there to be read.
 ///
@@ -227,10 +235,7 @@ pub async fn platform<R: Registry>(
     registry: &R,
     image: &Image,
 ) -> Result<Option<String>, Obstacle> {
-    let config = image.root.children.iter();
-    let mut config =
-        config.filter(|child| child.kind == Kind::Config && child.state == State::Intact);
-    let Some(digest) = config.next().and_then(|config| config.digest.as_ref()) else {
+    let Some(digest) = config(image).and_then(|config| config.digest.as_ref()) else {
         return Ok(None);
     };
     match registry.config(&image.repository, digest).await {

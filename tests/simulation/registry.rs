@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Place, negative, obstacle, refusal};
 use super::content::Object;
-use super::world::{Choice, Ms, Question, Reply, World};
+use super::world::{Choice, Code, Ms, Question, Reply, World};
 
 /// A request that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,7 +227,11 @@ impl Simulated {
         let (set, end) = match reply {
             Reply::List(set, None) => (set, ListEnd::Whole),
             Reply::List(set, Some(reason)) => (set, ListEnd::Failed(obstacle(reason, &request))),
-            Reply::Gone(code) => (0, ListEnd::Absent(refusal(404, code, request, Place::List))),
+            // Any other 404 is an error of the way there.
+            Reply::Gone(Code::Coded) => (
+                0,
+                ListEnd::Absent(refusal(404, Code::Coded, request, Place::List)),
+            ),
             _ => {
                 let reason = ObstacleReason::Protocol;
                 (0, ListEnd::Failed(obstacle(reason, &request)))

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use registry_probe::crawl::{self, Expectations, Filter, Policy, Scope, Source};
+use registry_probe::crawl::{self, Empty, Expectations, Filter, Policy, Scope, Source};
 use registry_probe::model::{Depth, Mode, Record, Reference, Repository, Sweep, Verdict};
 use registry_probe::report::{json_state, metrics};
 use tokio_util::sync::CancellationToken;
@@ -230,6 +230,7 @@ impl Run {
         if matches!(step.what, What::Nothing) {
             let none = Filter::new(&["no-such-team/*".to_owned()], &[]);
             policy.scope.repositories = none.expect("a pattern");
+            policy.empty = Empty::Unverified;
         }
         policy.depth = step.depth;
         policy.concurrency = self.concurrency;
@@ -335,8 +336,7 @@ fn policy(source: Source) -> Policy {
         depth: Depth::Tail,
         scrub: None,
         mode: Mode::Private,
-        detect_cache: true,
-        allow_empty: false,
+        empty: Empty::AllowedIfAlwaysSo,
         concurrency: NonZeroUsize::MIN,
         confirm_after: Duration::from_secs(1),
         deadline: None,
