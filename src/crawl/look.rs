@@ -94,6 +94,10 @@ impl Walked {
         self.tally.add(before.tally);
         self.has_deletions |= before.has_deletions;
         self.tags_known = self.tags_known.max(before.tags_known);
+        for (endpoint, count) in before.absent {
+            let absent = self.absent.entry(endpoint).or_default();
+            *absent = count.max(*absent);
+        }
         // A list that was there in one look of this sweep does not show that the repository is gone.
         if self.is_contested && before.presence != Presence::Gone {
             self.presence = Presence::There;

@@ -141,7 +141,8 @@ impl Walk {
                 look.is_list_doubtful = obstacle.may_change();
                 // Who answers for a tag of it does not hide it.
                 let is_resolved = |state: &TagState| matches!(state.resolved, Some(Ok(_)));
-                if obstacle.is_refusal() && !self.tags.iter().any(is_resolved) {
+                let is_hidden = obstacle.is_refusal() && !self.tags.iter().any(is_resolved);
+                if is_hidden && self.list.is_unlisted {
                     look.presence = Presence::Refused;
                 }
             }
@@ -190,7 +191,10 @@ impl Walk {
     pub(super) fn tags_in_list(&self) -> u64 {
         match &self.list.end {
             TagListEnd::Whole { tags, .. } => *tags,
-            TagListEnd::Unread | TagListEnd::Absent { .. } | TagListEnd::Failed(_) => 0,
+            // Those that came before it ended.
+            TagListEnd::Unread | TagListEnd::Absent { .. } | TagListEnd::Failed(_) => {
+                self.tags.len() as u64
+            }
         }
     }
 }

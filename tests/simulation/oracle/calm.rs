@@ -35,6 +35,18 @@ impl Case<'_> {
             return None;
         }
         let truth = self.truth()?;
+        // That there is nothing any more where something was known is for a person to say.
+        let is_emptied = self.sweep.unverified.iter().all(|group| {
+            let reason = group.obstacle.reason;
+            let empty = [
+                ObstacleReason::NothingListed,
+                ObstacleReason::StorageUnavailable,
+            ];
+            empty.contains(&reason)
+        });
+        if truth.is_empty() && is_emptied && self.sweep.counts.tags.listed == 0 {
+            return None;
+        }
         if !self.sweep.is_complete() {
             let text = format!("nothing disturbed it, and it is not complete: {truth:?}");
             return Some(Lie::new(Class::BlindInCalm, text, Vec::new()));
