@@ -22,6 +22,7 @@ mod listing;
 mod meter;
 mod objects;
 mod pace;
+mod page;
 mod reach;
 mod remarks;
 mod reply;

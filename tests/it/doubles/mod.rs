@@ -12,6 +12,7 @@ mod credentials;
 mod endings;
 mod failures;
 mod faults;
+mod forms;
 mod images;
 mod listing;
 mod manifests;
