@@ -17,6 +17,7 @@ mod images;
 mod listing;
 mod manifests;
 mod manners;
+mod offers;
 mod pace;
 mod probe;
 mod products;
