@@ -59,8 +59,8 @@ pub trait Registry: Clone + Send + Sync + 'static {
     #[must_use]
     fn reconnected(&self) -> Self;
 
-    /// What the registry wants its clients to know (`Warning: 299`, distribution-spec, "Warnings"),
-    /// each once. For people to read, not to act upon.
+    /// What is to be known of how the registry was asked, and what it wants its clients to know
+    /// (`Warning: 299`, distribution-spec, "Warnings"), each once. For people to read, not to act upon.
     fn notices(&self) -> Vec<String>;
 
     /// When the registry's TLS certificate expires, if one was seen.

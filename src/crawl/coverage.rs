@@ -69,6 +69,7 @@ impl Ledger {
                 is_here && finding.defect.is_absence()
             };
             if self.is_there.contains(&place)
+                || !self.findings.iter().any(is_absent)
                 || objects < MANY_OBJECTS
                 || repositories < MANY_REPOSITORIES
             {

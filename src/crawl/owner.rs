@@ -345,7 +345,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
         }
         for notice in self.registry.notices() {
-            self.ledger.warn(&format!("the registry says: {notice}"));
+            self.ledger.warn(&notice);
         }
         if let Some(warning) = self.reading.warning() {
             self.ledger.warn(&warning);

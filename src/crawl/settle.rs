@@ -133,9 +133,9 @@ impl Walk {
                 InMode::Broken(defect) => match self.is_deleted(&state.tag, &defect) {
                     Ok(true) => {
                         look.has_deletions = true;
+                        look.count_absence(Endpoint::Manifests, &defect);
                         // Where the list is contested, its tags are with it.
                         if look.is_contested {
-                            look.count_absence(Endpoint::Manifests, &defect);
                             look.doubtful_tags.insert(id);
                         }
                     }

@@ -216,7 +216,7 @@ async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> bool {
 /// turns shows itself in them but for one time in some hundred.
 const TIMES: u32 = 12;
 /// Objects that a sweep asks for so often: what replicas disagree about shows in these.
-const MOST_REPEATED: u32 = 8;
+const MOST_REPEATED: u32 = 4;
 
 /// What of a sweep is asked for many times.
 #[derive(Default)]

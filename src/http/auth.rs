@@ -4,14 +4,13 @@
 //! elsewhere, and never unencrypted when the registry itself is encrypted.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use reqwest::header::HeaderValue;
-use tokio::time::Instant;
-
+use super::authorization::{Authorization, AuthorizationKind, Kept};
 use super::challenge::{BearerChallenge, Challenge};
-use super::credentials::{CredentialSource, Credentials};
+use super::credentials::Credentials;
+use super::login::{self, Login};
 use super::secret::{basic_header, bearer_header};
 use super::token::{Fetched, TokenService};
 use crate::model::{Authentication, Obstacle, ObstacleReason, Repository};
@@ -28,7 +27,7 @@ pub(super) enum Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn repository(&self) -> Option<&Repository> {
+    pub(super) fn repository(&self) -> Option<&Repository> {
         match self {
             Self::Pull(repository) => Some(repository),
             Self::None | Self::Catalog => None,
@@ -46,23 +45,6 @@ impl Scope<'_> {
     }
 }
 
-/// An `Authorization` header and how it came about.
-#[derive(Clone)]
-pub(super) struct Authorization {
-    pub(super) header: HeaderValue,
-    pub(super) kind: AuthorizationKind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum AuthorizationKind {
-    /// A user's password.
-    Basic,
-    /// A token that was issued to a user.
-    Token,
-    /// A token that was issued to nobody in particular.
-    AnonymousToken,
-}
-
 /// What the registry was last seen to want.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -72,58 +54,31 @@ pub(super) enum Scheme {
     Bearer(BearerChallenge),
 }
 
-#[derive(Clone)]
-struct Token {
-    authorization: Authorization,
-    renew_at: Instant,
-}
-
-impl Token {
-    fn issued(fetched: &Fetched, kind: AuthorizationKind) -> Result<Self, Obstacle> {
-        let header = bearer_header(&fetched.token)?;
-        Ok(Self {
-            authorization: Authorization { header, kind },
-            // Renewed at three quarters of its life, by our own clock: services' clocks differ.
-            renew_at: Instant::now() + fetched.lifetime.mul_f64(0.75),
-        })
-    }
-
-    fn is_usable(&self, refused: Option<&Authorization>) -> bool {
-        let was_refused = refused.is_some_and(|r| r.header == self.authorization.header);
-        self.renew_at > Instant::now() && !was_refused
-    }
-}
-
 /// One token (or password), fetched by one task at a time.
-type TokenSlot = Arc<tokio::sync::Mutex<Option<Token>>>;
+type TokenSlot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
 /// The state of authentication with one registry.
 pub(super) struct Auth {
-    registry: String,
-    source: CredentialSource,
+    pub(super) login: Login,
     service: TokenService,
     scheme: Mutex<Scheme>,
+    /// Whether it refused anybody who did not say who they are. If not, its challenges are an offer.
+    insists: AtomicBool,
     tokens: Mutex<HashMap<String, TokenSlot>>,
-    /// The login that a token service refused, and how: to try it for every repository may lock an
-    /// account.
-    refused_login: Mutex<Option<(Credentials, Obstacle)>>,
 }
 
 /// Slots kept before those that nobody waits for are dropped: a sweep of many thousands of
 /// repositories needs each token for a short while only.
 const MANY_TOKENS: usize = 256;
-/// How long a password from a file or helper is used before it is read again.
-const PASSWORD_LIFETIME: Duration = Duration::from_secs(600);
 
 impl Auth {
-    pub(super) fn new(registry: String, source: CredentialSource, service: TokenService) -> Self {
+    pub(super) fn new(login: Login, service: TokenService) -> Self {
         Self {
-            registry,
-            source,
+            login,
             service,
             scheme: Mutex::new(Scheme::Open),
+            insists: AtomicBool::default(),
             tokens: Mutex::default(),
-            refused_login: Mutex::default(),
         }
     }
 
@@ -132,18 +87,43 @@ impl Auth {
         &self,
         scope: &Scope<'_>,
     ) -> Result<Option<Authorization>, Obstacle> {
-        match self.scheme() {
+        let scheme = self.scheme();
+        // What everybody may have is asked for as somebody only where there is a login for it.
+        let is_offer = scheme != Scheme::Open && !self.insists();
+        if is_offer && !self.login.is_there(scope.repository()).await? {
+            return Ok(None);
+        }
+        match scheme {
             Scheme::Open => Ok(None),
             Scheme::Basic => self.basic(scope, None).await,
             Scheme::Bearer(challenge) => match token_scope(&challenge, scope) {
                 Some(named) => self.bearer(&challenge, &named, scope, None).await.map(Some),
-                None => Ok(None),
+                // Nothing is asked for, but what is there may be sent.
+                None => Ok(self.at_hand("").await),
             },
         }
     }
 
-    /// Learns what the registry wants from the answer to a ping, without fetching a token.
-    pub(super) fn learn(&self, challenges: &[Challenge]) {
+    /// Whether the registry has shown a challenge, and there is a login for it.
+    pub(super) async fn offers_login(&self, scope: &Scope<'_>) -> Result<bool, Obstacle> {
+        Ok(self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await?)
+    }
+
+    /// Takes note where the registry refuses those who do not say who they are.
+    pub(super) fn note_refusal(&self, is_refused: bool) {
+        self.insists.fetch_or(is_refused, Ordering::Relaxed);
+    }
+
+    fn insists(&self) -> bool {
+        self.insists.load(Ordering::Relaxed)
+    }
+
+    /// Learns what the registry wants, without fetching a token. What it only offers, beside an answer,
+    /// takes the place of nothing that is known.
+    pub(super) fn learn(&self, challenges: &[Challenge], is_refused: bool) {
+        if !is_refused && self.scheme() != Scheme::Open {
+            return;
+        }
         match preferred(challenges) {
             Some(Challenge::Bearer(challenge)) => self.adopt(challenge, &Scope::None),
             Some(Challenge::Basic) => self.set_scheme(Scheme::Basic),
@@ -169,11 +149,7 @@ impl Auth {
                 if self.scheme() == Scheme::Open {
                     self.set_scheme(Scheme::Basic);
                 }
-                let again = self.basic(scope, refused).await?;
-                return match (again, refused) {
-                    (None, None) => Err(self.no_credentials()),
-                    (again, _) => Ok(again),
-                };
+                return self.basic(scope, refused).await;
             }
             // Refused without a challenge, as ECR does with what has expired.
             None => match self.scheme() {
@@ -183,9 +159,10 @@ impl Auth {
             },
         };
         let named = token_scope(&challenge, scope).unwrap_or_default();
-        self.bearer(&challenge, &named, scope, refused)
-            .await
-            .map(Some)
+        let again = self.bearer(&challenge, &named, scope, refused).await?;
+        // A token that was given to us as it is cannot be had anew.
+        let is_same = refused.is_some_and(|refused| refused.header == again.header);
+        Ok((!is_same).then_some(again))
     }
 
     /// An anonymous token for another registry, which the registry redirects to. `None` if its
@@ -205,30 +182,18 @@ impl Auth {
             return Ok(Some(token.authorization.clone()));
         }
         let fetched = self.service.fetch(challenge, scope, None).await?;
-        let fetched = Token::issued(&fetched, AuthorizationKind::AnonymousToken)?;
+        let fetched = Kept::issued(&fetched, AuthorizationKind::AnonymousToken)?;
         Ok(Some(token.insert(fetched).authorization.clone()))
     }
 
     /// What the registry was last seen to want, for commands.
     pub(super) fn wanted(&self) -> Authentication {
         match self.scheme() {
+            _ if !self.insists() && !self.login.was_sent() => Authentication::Open,
             Scheme::Open => Authentication::Open,
             Scheme::Basic => Authentication::Password,
             Scheme::Bearer(challenge) => challenge.into(),
         }
-    }
-
-    pub(super) fn source(&self) -> &CredentialSource {
-        &self.source
-    }
-
-    /// Whether there are credentials for a repository, or for the registry as a whole.
-    pub(super) async fn has_credentials(
-        &self,
-        repository: Option<&Repository>,
-    ) -> Result<bool, Obstacle> {
-        let found = self.source.load(&self.registry, repository).await?;
-        Ok(found.is_some())
     }
 
     /// Shows the credentials to the token service for a token that is good for nothing in
@@ -238,7 +203,7 @@ impl Auth {
         &self,
         repository: Option<&Repository>,
     ) -> Result<Option<()>, Obstacle> {
-        let credentials = self.source.load(&self.registry, repository).await?;
+        let credentials = self.login.load(repository).await?;
         let (Scheme::Bearer(challenge), Some(credentials)) = (self.scheme(), credentials) else {
             return Ok(None);
         };
@@ -248,11 +213,6 @@ impl Auth {
         let scope = challenge.scope.as_deref().unwrap_or_default();
         let fetched = self.service.fetch(&challenge, scope, Some(&credentials));
         fetched.await.map(|_| Some(()))
-    }
-
-    fn no_credentials(&self) -> Obstacle {
-        let detail = format!("{} wants a login, and there is none for it", self.registry);
-        Obstacle::new(ObstacleReason::Unauthorized, detail)
     }
 
     /// Keeps the challenge for the requests to come. A scope that names one repository or the
@@ -286,23 +246,22 @@ impl Auth {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_usable(refused)) {
             return Ok(Some(kept.authorization.clone()));
         }
-        let authorization = match self.source.load(&self.registry, scope.repository()).await? {
-            Some(Credentials::Password { username, password }) => Authorization {
-                header: basic_header(&username, &password)?,
-                kind: AuthorizationKind::Basic,
-            },
-            Some(Credentials::RegistryToken(token)) => Authorization {
-                header: bearer_header(&token)?,
-                kind: AuthorizationKind::Token,
-            },
+        let (header, kind) = match self.login.load(scope.repository()).await? {
+            Some(Credentials::Password { username, password }) => (
+                basic_header(&username, &password)?,
+                AuthorizationKind::Basic,
+            ),
+            Some(Credentials::RegistryToken(token)) => {
+                (bearer_header(&token)?, AuthorizationKind::Token)
+            }
             Some(Credentials::IdentityToken(_)) | None => return Ok(None),
         };
-        let renew_at = Instant::now() + PASSWORD_LIFETIME;
-        let kept = kept.insert(Token {
-            authorization,
-            renew_at,
-        });
-        Ok(kept.is_usable(refused).then(|| kept.authorization.clone()))
+        if refused.is_some_and(|refused| refused.header == header) {
+            return Ok(None);
+        }
+        let authorization = Authorization::new(header, kind);
+        *kept = Some(Kept::of(authorization.clone(), login::LIFETIME));
+        Ok(Some(authorization))
     }
 
     /// The token for a scope: the one at hand, or a new one where there is none, where it is about
@@ -320,12 +279,12 @@ impl Auth {
         if let Some(token) = token.as_ref().filter(|token| token.is_usable(refused)) {
             return Ok(token.authorization.clone());
         }
-        let credentials = self.source.load(&self.registry, scope.repository()).await?;
+        let credentials = self.login.load(scope.repository()).await?;
         if let Some(Credentials::RegistryToken(token)) = &credentials {
-            return Ok(Authorization {
-                header: bearer_header(token)?,
-                kind: AuthorizationKind::Token,
-            });
+            return Ok(Authorization::new(
+                bearer_header(token)?,
+                AuthorizationKind::Token,
+            ));
         }
         let fetched = self
             .fetch(challenge, token_scope, credentials.as_ref())
@@ -335,7 +294,7 @@ impl Auth {
         } else {
             AuthorizationKind::Token
         };
-        let fetched = Token::issued(&fetched, kind)?;
+        let fetched = Kept::issued(&fetched, kind)?;
         Ok(token.insert(fetched).authorization.clone())
     }
 
@@ -346,15 +305,8 @@ impl Auth {
         token_scope: &str,
         credentials: Option<&Credentials>,
     ) -> Result<Fetched, Obstacle> {
-        let refused = || {
-            self.refused_login
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some((login, obstacle)) = refused().as_ref()
-            && Some(login) == credentials
-        {
-            return Err(obstacle.clone());
+        if let Some(obstacle) = self.login.refusal_of(credentials) {
+            return Err(obstacle);
         }
         let fetched = self
             .service
@@ -363,9 +315,17 @@ impl Auth {
         if let (Err(obstacle), Some(login)) = (&fetched, credentials)
             && obstacle.reason == ObstacleReason::Unauthorized
         {
-            *refused() = Some((login.clone(), obstacle.clone()));
+            self.login.note_refusal(login, obstacle);
         }
         fetched
+    }
+
+    /// The token that was fetched for a scope, as long as it can be used.
+    async fn at_hand(&self, token_scope: &str) -> Option<Authorization> {
+        let slot = self.slot(token_scope);
+        let kept = slot.lock().await;
+        let kept = kept.as_ref().filter(|kept| kept.is_usable(None))?;
+        Some(kept.authorization.clone())
     }
 
     fn slot(&self, token_scope: &str) -> TokenSlot {

@@ -1,4 +1,4 @@
-//! What a 401 asks for: `WWW-Authenticate`, in every form that registries send it.
+//! What a registry asks for: `WWW-Authenticate`, in every form that registries send it.
 
 use http_auth::ChallengeRef;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
@@ -35,10 +35,36 @@ pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
         .get_all(WWW_AUTHENTICATE)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .filter_map(|text| http_auth::parse_challenges(text).ok())
-        .flatten()
-        .filter_map(|challenge| read(&challenge))
+        .flat_map(|text| match http_auth::parse_challenges(text) {
+            Ok(challenges) => challenges.iter().filter_map(read).collect(),
+            Err(_) => unquoted(text).into_iter().collect::<Vec<_>>(),
+        })
         .collect()
+}
+
+/// A challenge without the quotes that it needs: zot writes `basic realm=`, and `bearer
+/// realm=https://…`, beside the 200 that it gives to everybody.
+fn unquoted(text: &str) -> Option<Challenge> {
+    let (scheme, parameters) = text.trim_start().split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("basic") {
+        return Some(Challenge::Basic);
+    }
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let parameter = |wanted: &str| {
+        let mut pairs = parameters
+            .split(',')
+            .filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+        let value = value.trim().trim_matches('"');
+        Some(value.to_owned()).filter(|value| !value.is_empty())
+    };
+    Some(Challenge::Bearer(BearerChallenge {
+        realm: parameter("realm")?,
+        service: parameter("service"),
+        scope: parameter("scope"),
+    }))
 }
 
 fn read(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
@@ -104,6 +130,24 @@ mod tests {
         assert_eq!(
             parse(&[r#"bearer Realm="https://x", BASIC realm="x""#]),
             expected
+        );
+    }
+
+    #[test]
+    fn without_the_quotes() {
+        assert_eq!(parse(&["basic realm="]), [Challenge::Basic]);
+        assert_eq!(parse(&["basic realm=My zot, at home"]), [Challenge::Basic]);
+        let zot = bearer("https://auth.example/token?x=1", None, None);
+        assert_eq!(
+            parse(&["bearer realm=https://auth.example/token?x=1"]),
+            std::slice::from_ref(&zot)
+        );
+        let served = bearer("https://auth/", Some("zot"), None);
+        let line = "Bearer realm=https://auth/, service=\"zot\",scope=";
+        assert_eq!(parse(&[line]), [served]);
+        assert_eq!(
+            parse(&["bearer realm=", "digest realm=a b", "basic", "x"]),
+            [Challenge::Basic]
         );
     }
 

@@ -78,6 +78,20 @@ impl CredentialSource {
             }
         }
     }
+
+    /// Whether it says anything of the registry, or of a path in it. Asks no helper.
+    pub(super) async fn names(&self, registry: &str) -> bool {
+        let Self::Files(paths) = self else {
+            return matches!(self, Self::Given { .. });
+        };
+        for path in paths {
+            let bytes = tokio::fs::read(path).await.unwrap_or_default();
+            if parse(&bytes).is_ok_and(|config| config.names(registry)) {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -151,6 +165,16 @@ impl DockerConfig {
         // A store knows registries, not paths in them (config.json of docker).
         let store = self.creds_store.as_deref().filter(|_| key == registry);
         own.or(store.map(|helper| (registry, helper)))
+    }
+
+    /// Whether there is a key of the registry, or of a path in it. Docker writes empty entries for what
+    /// a store keeps.
+    fn names(&self, registry: &str) -> bool {
+        let mut keys = self.auths.keys().chain(self.cred_helpers.keys());
+        keys.any(|written| {
+            let rest = normal(written).strip_prefix(registry);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     /// What the file itself says about `key`.

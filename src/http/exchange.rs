@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{Auth, Authorization, AuthorizationKind, Scope};
-use super::challenge::{self, Challenge};
+use super::auth::{Auth, Scope};
+use super::authorization::Authorization;
+use super::challenge;
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
 use super::pace::{LONGEST_PAUSE, Permit, Pool};
@@ -110,47 +111,8 @@ impl Exchange {
         self.redirected(ask, None).await
     }
 
-    /// One attempt, for which an authorization is made or renewed at most once (and once more
-    /// where the registry then asks for another kind).
-    pub(super) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
-        // A token service is asked again by those who ask it.
-        let current = self.auth.current(&ask.scope).await;
-        let mut sent = current.map_err(Failure::last_word)?;
-        let (mut is_fresh, mut held_token) = (false, false);
-        loop {
-            let reply = self.redirected(ask, sent.as_ref()).await?;
-            if !may_be_expired(&reply, sent.as_ref(), is_fresh) {
-                return self.settle(reply);
-            }
-            let challenges = challenge::challenges(&reply.headers);
-            let wants_token = challenges.iter().any(|c| matches!(c, Challenge::Bearer(_)));
-            if matches!(ask.scope, Scope::None) && wants_token {
-                // A ping is there to learn this; the token is for what comes next.
-                self.auth.learn(&challenges);
-                return Ok(reply);
-            }
-            let kind = sent.as_ref().map(|sent| sent.kind);
-            held_token |= kind == Some(AuthorizationKind::Token);
-            let wants_password = !wants_token && challenges.contains(&Challenge::Basic);
-            let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));
-            let renewed = if may_renew {
-                self.auth
-                    .renew(&challenges, &ask.scope, sent.as_ref())
-                    .await
-                    .map_err(Failure::last_word)?
-            } else {
-                None
-            };
-            let Some(renewed) = renewed else {
-                return Err(denied(&reply, held_token));
-            };
-            sent = Some(renewed);
-            is_fresh = true;
-        }
-    }
-
     /// Turns the statuses that say nothing about what was asked for into failures.
-    fn settle(&self, reply: Reply) -> Result<Reply, Failure> {
+    pub(super) fn settle(&self, reply: Reply) -> Result<Reply, Failure> {
         let pool = if reply.redirected() {
             &self.storage_pool
         } else {
@@ -175,7 +137,7 @@ impl Exchange {
 
     /// Sends, and follows redirects with the same method and range. The authorization stays with
     /// the registry's own origin (distribution-spec, "Redirects").
-    async fn redirected(
+    pub(super) async fn redirected(
         &self,
         ask: &Ask<'_>,
         sent: Option<&Authorization>,
@@ -298,34 +260,6 @@ impl Exchange {
             body,
         })
     }
-}
-
-/// Whether the refusal may be of the authorization that was sent: a 401 always, and a 400 or 403
-/// that names no better reason, for an authorization that is not fresh (ECR, ECR Public).
-fn may_be_expired(reply: &Reply, sent: Option<&Authorization>, is_fresh: bool) -> bool {
-    if reply.redirected() {
-        return false;
-    }
-    match reply.status {
-        StatusCode::UNAUTHORIZED => true,
-        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
-            let code = reply.code();
-            sent.is_some()
-                && !is_fresh
-                && matches!(code.as_deref(), None | Some("DENIED" | "UNAUTHORIZED"))
-        }
-        _ => false,
-    }
-}
-
-/// A refusal that stands. Refusing a token that was issued to known credentials is about rights;
-/// refusing a password or an anonymous client is about who we are.
-fn denied(reply: &Reply, held_token: bool) -> Failure {
-    let mut failure = reply.failure();
-    if reply.status == StatusCode::UNAUTHORIZED && held_token {
-        failure.obstacle.reason = ObstacleReason::Forbidden;
-    }
-    failure
 }
 
 fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Failure> {

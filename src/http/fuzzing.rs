@@ -11,6 +11,7 @@ use reqwest::{StatusCode, Version};
 use serde_json::json;
 use url::{Host, Url};
 
+use super::auth::Scope;
 use super::challenge::{Challenge, challenges};
 use super::content_range::ContentRange;
 use super::credentials::{self, Credentials};
@@ -18,11 +19,11 @@ use super::pace::{Bounds, Pool};
 use super::reply::{Body, Reply};
 use super::secret::{Secret, basic_header, bearer_header};
 use super::{
-    Endpoint, certificate as certificates, classify, exchange, link as links, listing,
+    Endpoint, certificate as certificates, classify, exchange, link as links, page as pages,
     token as tokens,
 };
 use crate::model::fuzzing::assert_printable;
-use crate::model::{Reference, Repository, Tag};
+use crate::model::{Reference, Repository};
 use crate::registry::Refusal;
 
 /// Registries that send us elsewhere, and whether they are on this machine.
@@ -274,9 +275,8 @@ pub(crate) fn retry_after(input: &[u8]) {
     assert_eq!(again.map(|wait| wait.as_secs()), Some(wait.as_secs()));
 }
 
-/// A page of a list: names that lead nowhere else than to what they name.
-pub(crate) fn page(input: &[u8]) {
-    let reply = Reply {
+fn page_of(bytes: Vec<u8>) -> Reply {
+    Reply {
         request: "GET /v2/_catalog".to_owned(),
         status: StatusCode::OK,
         headers: HeaderMap::new(),
@@ -284,39 +284,54 @@ pub(crate) fn page(input: &[u8]) {
         version: Version::HTTP_11,
         tls: None,
         body: Body {
-            bytes: input.to_vec(),
-            received: input.len() as u64,
+            received: bytes.len() as u64,
+            bytes,
             ..Body::default()
         },
-    };
-    let entries = match listing::read_page(&reply) {
-        Ok(entries) => entries,
-        Err(failure) => return assert_printable(&failure.obstacle.detail, LONGEST_DETAIL),
-    };
-    assert!(entries.len() <= listing::MOST_ENTRIES);
-    let endpoint = Endpoint::parse("https://registry.example/prefix", false).expect("an address");
-    for text in entries.iter().filter_map(|entry| entry.as_str()) {
-        let repository = text.parse().ok();
-        let tag = text.parse::<Tag>().ok();
-        if let Some(repository) = &repository {
-            let path = endpoint.tags(repository).path().to_owned();
-            assert_eq!(path, format!("/prefix/v2/{text}/tags/list"));
-        }
-        let app: Repository = "app".parse().expect("a name");
-        if let Some(tag) = tag {
-            let target = endpoint.manifest(&app, &Reference::Tag(tag));
-            assert_eq!(target.path(), format!("/prefix/v2/app/manifests/{text}"));
-        }
     }
-    let written = json!({ "tags": entries }).to_string();
-    let again = Reply {
-        body: Body {
-            bytes: written.into_bytes(),
-            ..Body::default()
-        },
-        ..reply
-    };
-    assert!(listing::read_page(&again).is_ok_and(|again| again == entries));
+}
+
+/// A page of a list: an object with the list's own key and no error, and names that lead nowhere else
+/// than to what they name.
+pub(crate) fn page(input: &[u8]) {
+    let app: Repository = "app".parse().expect("a name");
+    let reply = page_of(input.to_vec());
+    for (key, scope) in [
+        ("repositories", Scope::Catalog),
+        ("tags", Scope::Pull(&app)),
+    ] {
+        let entries = match pages::read_page(&reply, &scope) {
+            Ok(entries) => entries,
+            Err(failure) => {
+                assert_printable(&failure.obstacle.detail, LONGEST_DETAIL);
+                continue;
+            }
+        };
+        assert!(entries.len() <= pages::MOST_ENTRIES);
+        assert_eq!(classify::error_code(input), None);
+        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(input) {
+            let list = value.as_object().and_then(|object| object.get(key));
+            assert!(list.is_some_and(|list| list.is_null() || list.is_array()));
+        }
+        entries
+            .iter()
+            .flatten()
+            .for_each(|text| check_name(text, &app));
+        let written = page_of(json!({ key: entries }).to_string().into_bytes());
+        assert!(pages::read_page(&written, &scope).is_ok_and(|again| again == entries));
+    }
+}
+
+fn check_name(text: &str, app: &Repository) {
+    let endpoint = Endpoint::parse("https://registry.example/prefix", false).expect("an address");
+    if let Ok(repository) = text.parse() {
+        let path = endpoint.tags(&repository).path().to_owned();
+        assert_eq!(path, format!("/prefix/v2/{text}/tags/list"));
+    }
+    if let Ok(tag) = text.parse() {
+        let target = endpoint.manifest(app, &Reference::Tag(tag));
+        assert_eq!(target.path(), format!("/prefix/v2/app/manifests/{text}"));
+    }
 }
 
 /// A certificate: what is told of it is short and printable.

@@ -23,6 +23,11 @@ pub(super) fn next(headers: &HeaderMap) -> Option<&str> {
 
 /// The target of the first link in a header line whose relation is `next`.
 fn next_target(line: &str) -> Option<&str> {
+    if !line.contains(['<', '>']) {
+        // Quay left the brackets out for years (docker-registry-client#11).
+        let (target, parameters) = line.split_once(';')?;
+        return parameters.split(';').any(is_next).then(|| target.trim());
+    }
     let mut rest = line;
     loop {
         let (_, after) = rest.split_once('<')?;
@@ -80,6 +85,10 @@ mod tests {
             ),
             ("<file:///etc/passwd?n=1>; rel=next", "n=1"),
             ("</v2/x>; rel=next", ""),
+            (
+                "/v2/a/tags/list?n=50&next_page=x; rel=\"next\"",
+                "n=50&next_page=x",
+            ),
         ] {
             assert_eq!(next(&[line]).as_deref(), Some(query), "{line}");
         }
@@ -96,6 +105,8 @@ mod tests {
             "rel=next",
             "</v2/?x>; rel=\"prev\"",
             "</v2/?x>",
+            "/v2/?x",
+            "/v2/?x; rel=\"prev\"",
             "<",
             "<>; rel",
         ] {

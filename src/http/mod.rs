@@ -1,11 +1,13 @@
 //! A registry over HTTP: the OCI Distribution API as real registries speak it.
 //!
 //! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
-//! (`pace`), authorization (`auth`, `token`, `credentials`) and redirects to a plain `reply`;
+//! (`pace`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
 //! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
 //! transport errors. `doctor` asks a few questions more, about the registry itself.
 
+mod attempt;
 mod auth;
+mod authorization;
 mod certificate;
 mod challenge;
 mod classify;
@@ -19,9 +21,11 @@ pub(crate) mod fuzzing;
 mod limit;
 mod link;
 mod listing;
+mod login;
 mod meter;
 mod objects;
 mod pace;
+mod page;
 mod reach;
 mod remarks;
 mod reply;
@@ -48,6 +52,7 @@ use crate::model::{Access, Depth, Digest, Obstacle, ObstacleReason, Reference, R
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
+use login::Login;
 use pace::{Bounds, Pool};
 use remarks::Remarks;
 use reply::{Read, Reply};
@@ -122,7 +127,8 @@ impl HttpRegistry {
             pool: pool(),
         };
         let name = config.endpoint.name().to_owned();
-        let auth = Arc::new(Auth::new(name, config.credentials.clone(), service));
+        let login = Login::new(name, config.credentials.clone());
+        let auth = Arc::new(Auth::new(login, service));
         let concurrency = config.concurrency.get();
         let (registry_pool, storage_pool) = (Arc::new(pool().shown()), Arc::new(pool()));
         let remarks = Arc::new(Remarks::default());
@@ -222,7 +228,9 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 impl Registry for HttpRegistry {
     async fn ping(&self) -> Result<(), Obstacle> {
         let reply = self.ask_again_if_cut(&self.ping_ask()).await;
-        vet_ping(&reply.map_err(|failure| failure.obstacle)?)
+        vet_ping(&reply.map_err(|failure| failure.obstacle)?)?;
+        self.exchange.auth.login.look_for_any().await;
+        Ok(())
     }
 
     async fn repositories(&self) -> Listing<Repository> {
@@ -269,7 +277,10 @@ impl Registry for HttpRegistry {
     }
 
     fn notices(&self) -> Vec<String> {
-        self.exchange.remarks.notices()
+        let of_login = self.exchange.auth.login.notice();
+        let said = self.exchange.remarks.notices().into_iter();
+        let said = said.map(|notice| format!("the registry says: {notice}"));
+        said.chain(of_login).collect()
     }
 
     fn certificate_end(&self) -> Option<SystemTime> {

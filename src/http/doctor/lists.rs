@@ -3,14 +3,14 @@
 use std::str::FromStr;
 
 use reqwest::Method;
-use serde_json::Value;
 use url::Url;
 
 use super::super::auth::Scope;
 use super::super::classify::{self, Failure};
 use super::super::exchange::Ask;
 use super::super::link;
-use super::super::listing::{LARGEST_PAGE, PAGE, read_page};
+use super::super::listing::{LARGEST_PAGE, PAGE};
+use super::super::page::read_page;
 use super::super::reply::{Read, Reply};
 use super::{Doctor, LONGEST_HEADER, host_of};
 use crate::model::{NextPage, Obstacle, Page, PageSize, Repository, Tag, shorten};
@@ -54,14 +54,14 @@ impl Doctor<'_> {
         if !reply.status.is_success() {
             return Err(reply.failure());
         }
-        let entries = read_page(&reply)?;
+        let entries = read_page(&reply, &ask.scope)?;
         let page = Page {
             entries: entries.len() as u64,
             asked: PAGE as u64,
             size,
             next: next_page(&reply, &list),
         };
-        let names = entries.iter().filter_map(Value::as_str);
+        let names = entries.iter().flatten();
         Ok((page, names.filter_map(|name| name.parse().ok()).collect()))
     }
 }

@@ -136,13 +136,18 @@ impl Doctor<'_> {
             }
         };
         self.note_limits(&reply);
-        let challenges = challenge::challenges(&reply.headers);
-        self.registry.exchange.auth.learn(&challenges);
+        let auth = &self.registry.exchange.auth;
+        let wants_login = reply.status.as_u16() == 401;
+        // Whom the registry redirects to has no say in who we are.
+        if !reply.redirected() {
+            auth.note_refusal(wants_login);
+            auth.learn(&challenge::challenges(&reply.headers), wants_login);
+        }
         let contact = match vet_ping(&reply) {
             Ok(()) => Contact::Answered(self.greeting(&reply)),
             Err(obstacle) => Contact::Stranger(self.greeting(&reply), obstacle),
         };
-        (contact, reply.status.as_u16() == 401)
+        (contact, wants_login)
     }
 
     fn greeting(&self, reply: &Reply) -> Greeting {
@@ -191,8 +196,8 @@ impl Doctor<'_> {
     }
 
     async fn identity(&self, repository: Option<&Repository>) -> Identity {
-        let auth = &self.registry.exchange.auth;
-        match (auth.source(), auth.has_credentials(repository).await) {
+        let login = &self.registry.exchange.auth.login;
+        match (login.source(), login.is_there(repository).await) {
             (_, Ok(false)) | (CredentialSource::None, _) => Identity::Nobody,
             (CredentialSource::Given { username, .. }, _) => Identity::Given(username.clone()),
             (CredentialSource::Files(_), _) => Identity::Stored,
@@ -212,13 +217,7 @@ impl Doctor<'_> {
 
     /// Tells the registry who we are, where it asked in answer to the greeting.
     async fn log_in(&mut self, repository: Option<&Repository>) -> Login {
-        match self
-            .registry
-            .exchange
-            .auth
-            .has_credentials(repository)
-            .await
-        {
+        match self.registry.exchange.auth.login.is_there(repository).await {
             Err(obstacle) => return Login::Untried(obstacle.detail),
             Ok(false) => return Login::Missing,
             Ok(true) => {}
@@ -254,7 +253,7 @@ impl Doctor<'_> {
         named: Option<&Repository>,
     ) -> Login {
         match (
-            self.registry.exchange.auth.has_credentials(named).await,
+            self.registry.exchange.auth.login.is_there(named).await,
             catalog,
         ) {
             (Err(obstacle), _) => Login::Untried(obstacle.detail),

@@ -79,6 +79,13 @@ impl Registry {
         self.common.gate.require(auth.into());
     }
 
+    /// Lets everybody ping, see these repositories without a login, and list them in the catalog, which
+    /// has the others for users only: zot with a policy for anonymous clients. After
+    /// [`require`](Self::require). It shows no challenge with it; a rule may.
+    pub fn open_to_everybody(&self, repositories: &[&str]) {
+        self.common.gate.open_to_everybody(repositories);
+    }
+
     /// Makes it a pull-through cache of its own content: nothing is cached yet, everything is
     /// upstream.
     pub fn pull_through(&self, proxy: PullThrough) {

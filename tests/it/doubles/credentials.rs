@@ -292,6 +292,41 @@ async fn keys_with_a_path_are_for_what_is_under_it() {
 }
 
 #[tokio::test]
+async fn a_login_that_an_open_registry_does_not_ask_for_is_a_warning_and_no_helper_is_started() {
+    let double = Double::start().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    double.image("team/other", Some("v1"), &[b"another"]);
+    let home = Home::new();
+    home.helper("test", FOUND);
+    // As docker writes it for what a store keeps.
+    let config = json!({"credsStore": "test", "auths": {double.address(): {}}});
+    home.write(".docker/config.json", &config);
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    assert_eq!(sweep.0.status.code(), Some(0));
+    let warnings = sweep.report()["warnings"].to_string();
+    assert!(warnings.contains("never asked for"), "{warnings}");
+    assert!(home.asked("test").is_empty());
+
+    // Of a store that nobody spoke of for this registry, there is nothing to say.
+    home.write(".docker/config.json", &json!({"credsStore": "test"}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.report()["warnings"], json!([]));
+    assert!(home.asked("test").is_empty());
+
+    // Where a login is offered and there is none, the helper is asked once for each repository.
+    home.helper("test", NONE);
+    double
+        .when(on::any())
+        .set_header("WWW-Authenticate", "Basic realm=\"x\"");
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    assert!(double.count(&on::any().header("authorization")) == 0);
+    let asked = home.asked("test").len();
+    assert!((1..=3).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
 async fn another_registrys_login_is_not_ours_to_use() {
     let double = locked().await;
     let home = Home::new();

@@ -1,7 +1,10 @@
 //! Lists: pages, their links, and what of a list is to be believed.
 
-use registry_double::{Double, LinkWhen, Next, OverMax, Registry, Reply, on, presets};
-use registry_probe::model::{Coverage, Listed, Verdict};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use registry_double::{Double, LinkWhen, Next, OverMax, Registry, Reply, Request, on, presets};
+use registry_probe::model::{Coverage, Listed, ObstacleReason, Verdict};
+use registry_probe::registry::{ListEnd, Registry as _};
 use serde_json::json;
 
 use super::probe::{Probe, details, told};
@@ -15,7 +18,7 @@ fn tagged(registry: &Registry, tags: usize) {
 }
 
 /// Lists in pages of two, whatever is asked for.
-fn by_twos(registry: &Registry) {
+pub(super) fn by_twos(registry: &Registry) {
     registry.quirks(|quirks| {
         for listing in [&mut quirks.catalog, &mut quirks.tags] {
             listing.honours_n = true;
@@ -81,25 +84,113 @@ async fn a_link_on_every_page_is_no_endless_list() {
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
     assert_eq!(sweep.counts.tags.listed, 5);
-    assert!(double.count(&on::tags()) <= 6);
+    let pages = double.seen(&on::tags());
+    let pages = pages.iter().filter(|seen| seen.status == 200).count();
+    assert_eq!(pages, 4, "three pages and an empty one");
+
+    // A list of one page, as most are, costs the empty one and nothing more.
+    double.quirks(|quirks| quirks.tags.max = None);
+    assert_eq!(tags_of_app(&double).await, (ListEnd::Whole, 5, 2));
+}
+
+/// The end of a list of `app`'s tags, how many there are, and how many requests it took.
+async fn tags_of_app(double: &Double) -> (ListEnd, usize, usize) {
+    double.forget_requests();
+    let app = "app".parse().expect("a name");
+    let listing = Probe::of(double).http().tags(&app).await;
+    // Some say first who may ask.
+    let seen = double.seen(&on::tags());
+    let asked = seen.iter().filter(|seen| seen.status != 401).count();
+    (listing.end, listing.items.len(), asked)
+}
+
+/// That a list is not whole, and what is said of it.
+fn assert_failed(end: &ListEnd, words: &str) {
+    let ListEnd::Failed(obstacle) = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(obstacle.reason, ObstacleReason::Protocol, "{obstacle}");
+    assert!(obstacle.detail.contains(words), "{obstacle}");
 }
 
 #[tokio::test]
-async fn a_link_to_where_we_were_is_the_end() {
+async fn a_link_to_where_we_were_is_not_the_end() {
     for target in ["last=v0000", "n=1000", ""] {
         let double = Double::start().await;
         tagged(&double, 3);
         let link = format!("</v2/app/tags/list?{target}>; rel=\"next\"");
         double.when(on::tags()).set_header("Link", &link);
+        let (end, count, asked) = tags_of_app(&double).await;
+        assert_failed(&end, "leads back");
+        assert_eq!((count, asked), (3, 2), "{target}");
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["intact"], "{target}");
-        assert_eq!(sweep.counts.tags.listed, 3);
-        assert!(double.count(&on::tags()) <= 3, "{target}");
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "obstacle app protocol"],
+            "{target}"
+        );
+        assert_eq!(sweep.counts.tags.checked, 3, "{target}");
     }
 }
 
 #[tokio::test]
-async fn empty_pages_that_lead_on_and_on_have_an_end() {
+async fn a_list_whose_pages_are_all_the_first_is_not_whole() {
+    // Something in between drops `last`, or takes it from the first of two queries.
+    let double = Double::start().await;
+    by_twos(&double);
+    tagged(&double, 6);
+    for name in ["b", "c", "d"] {
+        double.image(name, Some("v1"), &[b"a layer"]);
+    }
+    let first_page = |names: &[&str], key: &str, path: &str| {
+        let link = format!("<{path}?n=2&last={}>; rel=\"next\"", names[1]);
+        Reply::json(200, &json!({ key: names })).with_header("Link", &link)
+    };
+    let goes_on = |request: &Request| request.param("last").is_some();
+    let tags = first_page(&["v0000", "v0001"], "tags", "/v2/app/tags/list");
+    double.when(on::tags().matching(goes_on)).reply(tags);
+    let (end, count, asked) = tags_of_app(&double).await;
+    assert_failed(&end, "leads back");
+    assert_eq!((count, asked), (2, 2));
+
+    let catalog = first_page(&["app", "b"], "repositories", "/v2/_catalog");
+    double.when(on::catalog().matching(goes_on)).reply(catalog);
+    let listing = Probe::of(&double).http().repositories().await;
+    assert_failed(&listing.end, "leads back");
+    assert_eq!(listing.items.len(), 2);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sweep.verdict(), Verdict::Unverified);
+    assert!(matches!(sweep.listed, Listed::Failed(_)));
+}
+
+#[tokio::test]
+async fn a_last_page_that_links_to_itself_is_the_end() {
+    let double = Double::start().await;
+    by_twos(&double);
+    tagged(&double, 3);
+    let link = "</v2/app/tags/list?last=v0001&n=2>; rel=\"next\"";
+    double.when(on::tags()).set_header("Link", link);
+    assert_eq!(tags_of_app(&double).await, (ListEnd::Whole, 3, 2));
+
+    // A full one proves nothing.
+    double.tag(
+        "app",
+        "v0003",
+        &double.digest_of("app", "v0000").expect("it is there"),
+    );
+    let (end, count, _) = tags_of_app(&double).await;
+    assert_failed(&end, "leads back");
+    assert_eq!(count, 4);
+
+    // An empty one has nothing to lead to.
+    double
+        .when(on::tags().matching(|request| request.param("last").is_some()))
+        .reply(Reply::json(200, &json!({"name": "app", "tags": []})).with_header("Link", link));
+    assert_eq!(tags_of_app(&double).await, (ListEnd::Whole, 2, 3));
+}
+
+#[tokio::test]
+async fn empty_pages_that_lead_on_and_on_are_not_the_end() {
     let double = Double::start().await;
     tagged(&double, 1);
     double.when(on::tags()).answer(|_, request| {
@@ -110,13 +201,9 @@ async fn empty_pages_that_lead_on_and_on_have_an_end() {
         let link = format!("<{}?page={}>; rel=\"next\"", request.path, page + 1);
         Reply::json(200, &json!({"name": "app", "tags": []})).with_header("Link", &link)
     });
-    let sweep = Probe::of(&double).sweep().await;
-    assert!(sweep.findings.is_empty());
-    assert!(
-        double.count(&on::tags()) <= 10,
-        "{}",
-        double.count(&on::tags())
-    );
+    let (end, _, asked) = tags_of_app(&double).await;
+    assert_failed(&end, "lead on and on");
+    assert!(asked <= 5, "{asked}");
 }
 
 #[tokio::test]
@@ -145,7 +232,11 @@ async fn a_last_page_that_is_exactly_full() {
         let sweep = Probe::of(&double).sweep().await;
         assert_eq!(told(&sweep), ["intact"]);
         assert_eq!(sweep.counts.tags.checked, 5);
-        assert!(double.count(&on::tags()) <= 5);
+        // Where the last page is empty, one more shows that nothing vanished before it.
+        assert!(double.count(&on::catalog()) <= 3);
+        let (end, count, asked) = tags_of_app(&double).await;
+        assert_eq!((end, count), (ListEnd::Whole, 4));
+        assert!(asked <= 4, "{asked}");
     }
 }
 
@@ -258,16 +349,100 @@ async fn a_list_whose_place_is_deleted_for_ever_has_an_end() {
     double.when(goes_on).reply(Reply::status(404));
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
-    assert!(double.count(&on::tags()) <= 2 * 10);
+    let (end, _, asked) = tags_of_app(&double).await;
+    assert_failed(&end, "404");
+    assert_eq!(asked, 8, "begun four times");
+}
+
+/// zot with as many repositories, in pages of two.
+async fn zot_with(repositories: usize) -> Double {
+    let double = presets::zot().await;
+    by_twos(&double);
+    for n in 0..repositories {
+        double.image(&format!("r{n:02}"), Some("v1"), &[b"a layer"]);
+    }
+    double
+}
+
+fn delete(registry: &Registry, repository: &str) {
+    registry.remove_manifests_directory(repository);
+    registry.remove_layers_directory(repository);
+}
+
+#[tokio::test]
+async fn a_catalog_whose_place_was_deleted_is_begun_again() {
+    // zot answers an empty page to a `last` that is not there any more.
+    let double = zot_with(5).await;
+    double
+        .when(on::catalog().first(1))
+        .then(|registry, _| delete(registry, "r01"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert_eq!(sweep.counts.repositories.checked, 4);
+    // The first page, the empty one, the look back, and the three of the second reading.
+    assert!(double.count(&on::catalog()) <= 6);
+
+    // One that is empty then is not the list that was begun: a store has gone.
+    let double = zot_with(5).await;
+    double.when(on::catalog().first(1)).then(|registry, _| {
+        (0..5).for_each(|n| delete(registry, &format!("r{n:02}")));
+    });
+    let listing = Probe::of(&double).http().repositories().await;
+    assert_failed(&listing.end, "changes while it is read");
+
+    // Nor is one that ends in its middle each time.
+    let double = zot_with(20).await;
+    let number = AtomicUsize::new(1);
+    double
+        .when(on::catalog().matching(|request| request.param("last").is_none()))
+        .then(move |registry, _| {
+            // Each time, the one that the first page has just ended with.
+            let next = number.fetch_add(1, Ordering::Relaxed);
+            delete(registry, &format!("r{next:02}"));
+        });
+    let listing = Probe::of(&double).http().repositories().await;
+    assert_failed(&listing.end, "changes while it is read");
+    assert!(double.requests().len() <= 12, "{}", double.requests().len());
+}
+
+#[tokio::test]
+async fn a_guess_that_comes_to_nothing_is_looked_into() {
+    // Pages that are full and have no link, of which the last entry goes.
+    let double = presets::zot().await;
+    double.quirks(|quirks| {
+        quirks.catalog.link_when = LinkWhen::Never;
+        quirks.tags.link_when = LinkWhen::Never;
+    });
+    tagged(&double, 1200);
+    double
+        .when(on::tags().first(1))
+        .then(|registry, _| registry.remove_tag("app", "v0999"));
+    let app = "app".parse().expect("a name");
+    let listing = Probe::of(&double).http().tags(&app).await;
+    assert_eq!((listing.end, listing.items.len()), (ListEnd::Whole, 1199));
+
+    for refusal in [
+        Reply::status(404),
+        Reply::status(400),
+        Reply::error(405, "UNSUPPORTED", "no"),
+    ] {
+        let double = Double::start().await;
+        tagged(&double, 1000);
+        double
+            .when(on::tags().matching(|request| request.param("last").is_some()))
+            .reply(refusal);
+        // The whole list, the guess, and whether its place is still there.
+        assert_eq!(tags_of_app(&double).await, (ListEnd::Whole, 1000, 3));
+    }
 }
 
 #[tokio::test]
 async fn entries_that_nobody_can_pull_by_are_counted_and_repeated_ones_taken_once() {
     let double = Double::start().await;
-    tagged(&double, 2);
+    tagged(&double, 3);
     let digest = registry_double::sha256("x");
     let first = json!({"name": "app", "tags": ["v0000", null, "", "a/b", digest, "v0001", 7]});
-    let second = json!({"name": "app", "tags": ["v0001", "v0000"]});
+    let second = json!({"name": "app", "tags": ["v0001", "v0002", "v0000", "v0002"]});
     let link = "</v2/app/tags/list?last=v0001>; rel=\"next\"";
     double
         .when(on::tags().first(1))
@@ -277,8 +452,8 @@ async fn entries_that_nobody_can_pull_by_are_counted_and_repeated_ones_taken_onc
         .reply(Reply::json(200, &second));
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact", "skipped invalid_name 5"]);
-    assert_eq!(sweep.counts.tags.listed, 2);
-    assert_eq!(double.count(&on::manifest().head()), 2);
+    assert_eq!(sweep.counts.tags.listed, 3);
+    assert_eq!(double.count(&on::manifest().head()), 3);
 }
 
 #[tokio::test]
@@ -354,8 +529,13 @@ async fn an_endless_list_has_an_end() {
         let page = request.param("page").unwrap_or_default();
         let page: usize = page.parse().unwrap_or_default();
         let link = format!("<{}?page={}>; rel=\"next\"", request.path, page + 1);
-        Reply::json(200, &json!({"name": "app", "tags": ["v0000"]})).with_header("Link", &link)
+        let list = json!({"name": "app", "tags": [format!("v{page}")]});
+        Reply::json(200, &list).with_header("Link", &link)
     });
-    let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app too_large"]);
+    let (end, count, asked) = tags_of_app(&double).await;
+    let ListEnd::Failed(obstacle) = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(obstacle.reason, ObstacleReason::TooLarge);
+    assert_eq!((count, asked), (10_000, 10_000));
 }

@@ -194,6 +194,11 @@ impl<'a> Probe<'a> {
         self
     }
 
+    /// The HTTP side alone.
+    pub(super) fn http(self) -> HttpRegistry {
+        HttpRegistry::new(self.config).expect("a client can be made")
+    }
+
     /// Sweeps, and holds every request of the log against the manners that all requests must have.
     pub(super) async fn sweep(self) -> Sweep {
         self.sweep_behind(|http| http).await

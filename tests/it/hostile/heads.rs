@@ -66,7 +66,7 @@ fn a_link_to_another_host_is_followed_to_none() {
         let headers =
             format!("Link: <http://{address}/v2/app/tags/list?last=v1>; rel=\"next\"\r\n");
         let is_first = target.contains("/tags/list") && !target.contains("last=");
-        is_first.then(|| Said::new("200 OK", &headers, r#"{"tags":["v1"]}"#))
+        is_first.then(|| Said::new("200 OK", &headers, r#"{"tags":["v0"]}"#))
     });
     let told = sweep(&server);
     assert_eq!(told.code, Some(1), "{:.2000}", told.output);

@@ -92,7 +92,10 @@ impl Case<'_> {
             .any(|reply| matches!(reply, Reply::List(_, None)));
         let has_tags = (0..self.view.world.repos[repo].tags.len())
             .any(|tag| self.view.was_there_throughout(repo, tag));
-        if is_had || !has_tags {
+        // Nobody named it: it was forgotten when catalogs had left it out often enough.
+        let name = &self.view.world.repos[repo].name;
+        let is_named = !self.is_left_out(repo) || self.before.repositories.contains_key(name);
+        if is_had || !has_tags || !is_named {
             return None;
         }
         let is_settled = self.past[repo].tags == 0

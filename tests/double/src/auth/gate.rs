@@ -1,6 +1,6 @@
 //! The gate before the registry: who passes, and with what challenge the others are sent away.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(crate) struct Gate {
 struct State {
     auth: Auth,
     since: Option<Instant>,
+    /// What everybody may see without a login; nothing at all where there is no such policy.
+    public: Option<BTreeSet<String>>,
     grants: HashMap<String, Grant>,
     issued: u64,
 }
@@ -43,6 +45,19 @@ impl Gate {
             since: Some(Instant::now()),
             ..State::default()
         };
+    }
+
+    pub(crate) fn open_to_everybody(&self, repositories: &[&str]) {
+        let names = repositories.iter().map(|name| (*name).to_owned());
+        locked(&self.state).public = Some(names.collect());
+    }
+
+    /// Whether whoever asks may see a repository in the catalog.
+    pub(crate) fn shows(&self, request: &Request, repository: &str) -> bool {
+        let is_somebody = request.header("authorization").is_some();
+        let state = locked(&self.state);
+        let public = state.public.as_ref().filter(|_| !is_somebody);
+        public.is_none_or(|public| public.contains(repository))
     }
 
     pub(crate) fn token_path(&self) -> Option<String> {
@@ -81,6 +96,9 @@ impl Gate {
             return None;
         }
         let state = locked(&self.state);
+        if state.is_public(request) {
+            return None;
+        }
         let refusal = match &state.auth {
             Auth::Open => None,
             Auth::Basic(basic) => state.refuse_basic(basic, request),
@@ -91,6 +109,16 @@ impl Gate {
 }
 
 impl State {
+    /// Whether a request without a login is for what everybody may see.
+    fn is_public(&self, request: &Request) -> bool {
+        let is_anonymous = request.header("authorization").is_none();
+        let public = self.public.as_ref().filter(|_| is_anonymous);
+        public.is_some_and(|public| match request.endpoint {
+            Endpoint::Ping | Endpoint::Catalog => true,
+            _ => public.contains(request.repository()),
+        })
+    }
+
     fn refuse_basic(&self, basic: &Basic, request: &Request) -> Option<Reply> {
         let known = password(request)
             .is_some_and(|(user, password)| basic.users.get(&user) == Some(&password));

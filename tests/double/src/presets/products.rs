@@ -367,7 +367,7 @@ pub async fn gitlab() -> Double {
 }
 
 /// zot (row 24). `Accept` makes no difference, lists are whole unless `n` is given, and a `last`
-/// that has gone is a bare 404.
+/// that has gone is a bare 404 of a tag list, and an empty page of the catalog.
 pub async fn zot() -> Double {
     let double = Double::start().await;
     lists(
@@ -385,5 +385,7 @@ pub async fn zot() -> Double {
             ..Listing::default()
         },
     );
+    let empty = Reply::json(200, &json!({"repositories": []}));
+    double.quirks(|quirks| quirks.catalog.unknown_last = Some(empty));
     double
 }

@@ -28,7 +28,9 @@ pub(super) fn catalog(registry: &Registry, request: &Request) -> Reply {
         } else {
             repository.has_layers
         };
-        has_directory && cached.as_ref().is_none_or(|cached| cached.contains(name))
+        has_directory
+            && registry.gate().shows(request, name)
+            && cached.as_ref().is_none_or(|cached| cached.contains(name))
     });
     let names = listed.map(|(name, _)| name).collect();
     // The order of a walk through directories: a component ends before a longer one goes on.
