@@ -99,17 +99,23 @@ impl Prometheus {
 /// A running Pushgateway.
 #[derive(Debug)]
 pub(crate) struct Pushgateway {
+    // Goes first, so that nobody writes to the directory while it is removed.
     _server: Server,
+    _directory: TempDir,
     address: String,
     client: Client,
 }
 
 impl Pushgateway {
     pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("pushgateway.data");
         let address = format!("127.0.0.1:{}", free_port());
         let server = Server::spawn(
             tool("prometheus-pushgateway")
                 .arg(format!("--web.listen-address={address}"))
+                // Debian's would share a file with all others of the machine.
+                .arg(format!("--persistence.file={}", file.display()))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
@@ -118,6 +124,7 @@ impl Pushgateway {
         wait_until("the Pushgateway is ready", || client.answers("/-/ready"));
         Self {
             _server: server,
+            _directory: directory,
             address,
             client,
         }
