@@ -45,8 +45,8 @@ impl Prometheus {
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", at("data").display()))
                 .arg(format!("--web.listen-address={listen}"))
-                // Three intervals between scrapes: what is missing is gone as soon as in production.
-                .arg("--query.lookback-delta=3s")
+                // What a target does not show any more is gone at once. This is for Prometheus' own delays.
+                .arg("--query.lookback-delta=30s")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
@@ -77,6 +77,16 @@ impl Prometheus {
         series
             .map(|series| (series["metric"].clone(), value(series)))
             .collect()
+    }
+
+    /// Waits until an expression gives one series, and gives its labels and value.
+    pub(crate) fn one(&self, expression: &str) -> (Value, f64) {
+        let mut last = Vec::new();
+        wait_until(&format!("{expression} is one series"), || {
+            last = self.query(expression);
+            last.len() == 1
+        });
+        last.remove(0)
     }
 
     /// Waits until an expression gives one series with this value.
