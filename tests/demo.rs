@@ -156,7 +156,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         detect_cache: true,
         concurrency,
         max_rps: None,
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
         meter: std::sync::Arc::default(),
     })?;
     Ok(sweep(

@@ -12,3 +12,8 @@ mod screens;
 mod secrets;
 mod tidy;
 mod traces;
+
+use std::time::Duration;
+
+/// Longer than anything takes on a slow machine: only a test that has failed waits for so long.
+const PATIENCE: Duration = Duration::from_secs(120);

@@ -14,6 +14,7 @@ use registry_probe::model::{Depth, Mode, Record, Verdict};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::PATIENCE;
 use crate::secrets::{PASSWORD, USER, broken, leaks, secrets};
 
 /// Everything that was logged by this thread.
@@ -100,7 +101,7 @@ fn sweep(double: &Double) -> String {
         detect_cache: true,
         concurrency: some,
         max_rps: None,
-        timeout: Duration::from_secs(5),
+        timeout: PATIENCE,
         meter: Arc::default(),
     };
     let policy = Policy {

@@ -12,7 +12,7 @@ use crate::support::files::{at, names, text};
 use crate::support::images::{Content, Image, Layer, sha256};
 use crate::support::nginx::Nginx;
 use crate::support::probe::Probe;
-use crate::support::process::{run, tool};
+use crate::support::process::{at_home, run, tool};
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
@@ -82,10 +82,9 @@ impl Terminal {
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("PATH", format!("{}:{path}", self.bin().display()))
-            .env("HOME", self.home.path())
-            .env("TMPDIR", self.home.path())
             .env("PROBE_CONFIRM_AFTER", "0s")
             .current_dir(self.home.path());
+        let shell = at_home(&mut shell, self.home.path());
         shell.output().expect("it can be started")
     }
 
@@ -319,11 +318,12 @@ fn kubectl_creates(line: &str) {
     } else {
         format!("{command} --dry-run=client --output=yaml")
     };
-    let said = run(Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-eu", "-c", &command])
-        .env("HOME", home.path())
         .env("KUBECONFIG", home.path().join("none"))
-        .current_dir(home.path()));
+        .current_dir(home.path());
+    let said = run(at_home(&mut shell, home.path()));
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(
         said.contains("kind: Secret") || said.contains("kind: ConfigMap"),

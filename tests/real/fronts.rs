@@ -1,5 +1,7 @@
 //! A proxy in front of the registry: TLS with a private authority, and a proxy that refuses some of it.
 
+use std::time::Duration;
+
 use crate::support::assertions::{assert_intact, assert_unverified};
 use crate::support::bulk::{self, Push};
 use crate::support::images::{Content, Image};
@@ -136,15 +138,20 @@ fn a_front_that_limits_the_rate_is_swept_within_it() {
         .collect();
     bulk::push_all(&registry, &pushes);
     for status in [429, 503] {
-        let limit = format!("limit_req zone=hundred burst=20 nodelay; limit_req_status {status};");
+        let limit = format!("limit_req zone=thirty burst=20 nodelay; limit_req_status {status};");
         let front = Nginx::plain(&registry, &limit);
         let outcome = Probe::once().arg("-vv").arg(front.host()).run();
         let report = assert_intact(&outcome);
         assert_eq!(report.count("tags/checked"), names.len());
         let seen = |what: &str| outcome.stderr.matches(what).count();
         let (refused, answered) = (seen(&format!("status={status}")), seen("status=2"));
-        assert!(refused > 0, "{answered} answers did not meet its limit");
-        assert!(refused * 20 < answered, "{refused} refused, {answered} not");
+        // Only a machine that is slower than the limit never meets it.
+        let at_the_limit = Duration::from_secs(answered.saturating_sub(20) as u64) / 30;
+        assert!(
+            refused > 0 || outcome.elapsed >= at_the_limit,
+            "{answered} answers did not meet its limit"
+        );
+        assert!(refused * 10 < answered, "{refused} refused, {answered} not");
     }
 }
 

@@ -33,9 +33,9 @@ fn busy() -> Registry {
 fn stopped_in_mid_sweep(registry: &mut Registry, address: &str) -> Outcome {
     let mark = registry.mark();
     Probe::once()
-        .args(["--concurrency", "1", "--timeout", "2s", "--deadline", "20s"])
+        .args(["--concurrency", "1", "--deadline", "10m"])
         .arg(address)
-        .run_while(|| {
+        .run_while(|_| {
             wait_until("a part is swept", || {
                 registry.requests_so_far(mark).len() > 200
             });
@@ -62,6 +62,11 @@ fn assert_half_way(outcome: &Outcome) {
         "{outcome}"
     );
     assert!(report.count("unverified") > 0, "{outcome}");
+    let obstacles = report.obstacles();
+    assert!(
+        !obstacles.contains(&"deadline".to_owned()),
+        "it gives up by itself: {outcome}"
+    );
 }
 
 #[test]
@@ -94,21 +99,13 @@ fn a_stopped_registry_behind_a_proxy_is_unverified() {
 fn a_registry_that_hangs_is_unverified_and_does_not_hang_the_probe() {
     let registry = Registry::start();
     registry.freeze();
-    let probe = Probe::once().args(["--timeout", "1s", "--deadline", "8s"]);
-    let outcome = probe.arg(registry.host()).run();
-    let report = assert_unverified(&outcome);
-    let known = ["timeout", "deadline"];
-    assert!(
-        report
-            .obstacles()
-            .iter()
-            .all(|reason| known.contains(&reason.as_str())),
-        "{outcome}"
-    );
-    assert!(
-        outcome.elapsed.as_secs() < 15,
-        "the deadline holds: {outcome}"
-    );
+    // Each is waited for where the other would take longer than any run here.
+    for (timeout, deadline, reason) in [("1s", "1h", "timeout"), ("1h", "5s", "deadline")] {
+        let probe = Probe::once().args(["--timeout", timeout, "--deadline", deadline]);
+        let outcome = probe.arg(registry.host()).run();
+        let report = assert_unverified(&outcome);
+        assert_eq!(report.obstacles(), [reason], "{outcome}");
+    }
 }
 
 #[test]
@@ -117,10 +114,6 @@ fn a_registry_stopped_in_mid_sweep_has_no_findings() {
     let address = registry.host();
     let outcome = stopped_in_mid_sweep(&mut registry, &address);
     assert_half_way(&outcome);
-    assert!(
-        outcome.elapsed.as_secs() < 40,
-        "it gives up in time: {outcome}"
-    );
 }
 
 #[test]
@@ -136,9 +129,9 @@ fn the_text_report_tells_the_coverage_of_half_a_sweep() {
     let mut registry = busy();
     let mark = registry.mark();
     let outcome = Probe::once_in_text()
-        .args(["--concurrency", "1", "--timeout", "2s", "--deadline", "20s"])
+        .args(["--concurrency", "1", "--deadline", "10m"])
         .arg(registry.host())
-        .run_while(|| {
+        .run_while(|_| {
             wait_until("a part is swept", || {
                 registry.requests_so_far(mark).len() > 200
             });

@@ -31,10 +31,7 @@ fn a_catalog_of_2500_repositories_is_checked_to_its_end() {
     registry.restart();
 
     let mark = registry.mark();
-    let outcome = Probe::once()
-        .args(["--deadline", "120s"])
-        .arg(registry.host())
-        .run();
+    let outcome = Probe::once().arg(registry.host()).run();
     let expected = Finding::new(
         &name(REPOSITORIES),
         "config/not_found",
@@ -72,10 +69,7 @@ fn a_repository_of_3000_tags_is_checked_to_its_end() {
     registry.store().remove_data(&config);
     registry.restart();
 
-    let outcome = Probe::once()
-        .args(["--deadline", "120s"])
-        .arg(registry.host())
-        .run();
+    let outcome = Probe::once().arg(registry.host()).run();
     let expected = Finding::new("tall/app", "config/not_found", Some(&config), &[&tag(TAGS)]);
     let report = assert_broken(&outcome, &[expected]);
     assert_eq!(report.count("tags/listed"), TAGS);

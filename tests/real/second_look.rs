@@ -4,7 +4,6 @@ use crate::support::assertions::{assert_broken, assert_intact, assert_unverified
 use crate::support::bulk::{self, Push};
 use crate::support::images::{Content, Image};
 use crate::support::probe::{Outcome, Probe};
-use crate::support::process::wait_until;
 use crate::support::registry::Registry;
 use crate::support::report::Finding;
 
@@ -38,22 +37,8 @@ impl Suspicious {
 
     /// Sweeps; once the missing layer was met, and before it is looked at again, something happens.
     fn sweep_while(&mut self, happens: impl FnOnce(&mut Self)) -> Outcome {
-        let mark = self.registry.mark();
-        let probe = Probe::once()
-            .confirm_after("3s")
-            .args(["--deadline", "30s"]);
-        probe.arg(self.registry.host()).run_while(|| {
-            wait_until("the layer is missed", || self.is_missed_since(mark));
-            happens(self);
-        })
-    }
-
-    fn is_missed_since(&self, mark: usize) -> bool {
-        let entries = self.registry.requests_so_far(mark);
-        let mut missed = entries
-            .iter()
-            .filter(|entry| entry.path.ends_with(&self.layer));
-        missed.any(|entry| entry.method == "GET" && entry.status == 404)
+        let probe = Probe::once().confirm_after("5s").arg(self.registry.host());
+        probe.run_while(|under_way| under_way.between_looks(|| happens(self)))
     }
 }
 
@@ -65,7 +50,7 @@ fn what_stays_broken_is_a_finding() {
     let expected = [Finding::new("app", "layer/not_found", layer, &["broken"])];
     assert_broken(&outcome, &expected);
     assert!(
-        outcome.elapsed.as_secs() >= 3,
+        outcome.elapsed.as_secs() >= 5,
         "it waits before the second look: {outcome}"
     );
 }

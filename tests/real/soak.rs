@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::support::assertions::assert_findings;
 use crate::support::churn::Churn;
@@ -68,9 +69,26 @@ impl fmt::Display for Tally {
     }
 }
 
-fn sweep(registry: &Configured) -> Outcome {
-    let probe = Probe::once().confirm_after("300ms").arg("--verbose");
+fn sweep(registry: &Configured, confirm_after: Duration) -> Outcome {
+    let wait = format!("{}ms", confirm_after.as_millis());
+    let probe = Probe::once().confirm_after(wait).arg("--verbose");
     probe.arg(registry.host()).run()
+}
+
+/// Sweeps while clients are at work, with a second look that comes later than any action of theirs takes: what
+/// is half done in both looks is rightly called broken. Where one took longer than ever before, again.
+fn sweep_in_churn(registry: &Configured, churn: &Churn) -> Outcome {
+    for _ in 0..10 {
+        let wait = Duration::from_millis(300) + churn.longest_action() * 3;
+        let outcome = sweep(registry, wait);
+        if churn.longest_action() < wait {
+            return outcome;
+        }
+    }
+    panic!(
+        "the actions of clients become longer and longer: {}",
+        churn.deeds()
+    );
 }
 
 /// Says a line that the test harness does not keep to itself.
@@ -95,11 +113,11 @@ fn sweep_on(registry: &Configured, churn: &Churn) -> Tally {
         if number >= wanted && collections >= COLLECTIONS {
             break;
         }
-        let outcome = sweep(registry);
+        let outcome = sweep_in_churn(registry, churn);
         let before = tally.false_alarms.len();
         tally.take(&outcome);
         if tally.false_alarms.len() > before {
-            let still = churn.paused(|| sweep(registry));
+            let still = churn.paused(|| sweep(registry, Duration::ZERO));
             let still = still.report().findings();
             say(&format!(
                 "soak: an alarm: {outcome}\nin the quiet after it: {still:#?}"
@@ -133,7 +151,7 @@ fn churn_raises_no_false_alarm_and_hides_no_orphan() {
         &[QUIET],
     );
     for _ in 0..2 {
-        let outcome = sweep(&registry);
+        let outcome = sweep_in_churn(&registry, &churn);
         assert_eq!(outcome.code, 1, "exit code of {outcome}");
         assert_findings(&outcome.report(), std::slice::from_ref(&orphan), &outcome);
     }

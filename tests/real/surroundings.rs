@@ -11,7 +11,7 @@ use registry_double::{Double, in_background, on};
 
 use crate::support::doubles::broken_and_intact;
 use crate::support::nginx::Nginx;
-use crate::support::process::{tool, wait_until};
+use crate::support::process::{PATIENCE, tool, wait_until};
 use crate::support::registry::Registry;
 use crate::support::running::Running;
 use crate::support::service::{Metrics, Service};
@@ -101,7 +101,7 @@ fn a_clock_that_is_set_neither_spins_nor_stalls_nor_hides_an_age() {
         let expected = || (now() + ahead as f64).max(0.0);
         wait_until("the next sweeps are told by the new clock", || {
             let told = last("last_run_timestamp").unwrap_or_default();
-            (told - expected()).abs() < 20.0 && sweeps(&service.metrics(), &name) > before + 3.0
+            (told - expected()).abs() < 1000.0 && sweeps(&service.metrics(), &name) > before + 3.0
         });
         std::thread::sleep(Duration::from_millis(700));
         let made = sweeps(&service.metrics(), &name) - before;
@@ -162,9 +162,10 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
     });
     let before = processor_time(service.id());
     let hold = Instant::now();
+    let is_told = || service.log().contains("no connection can be accepted");
     let mut idle = Vec::new();
     // Clients that ask for nothing take all that there are, again and again.
-    while hold.elapsed() < Duration::from_secs(4) {
+    while hold.elapsed() < Duration::from_secs(4) || (!is_told() && hold.elapsed() < PATIENCE) {
         idle.retain(|client: &TcpStream| !is_closed(client));
         while idle.len() < 60 {
             idle.push(TcpStream::connect(service.address()).expect("the kernel accepts"));
@@ -172,10 +173,15 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let spent = processor_time(service.id()) - before;
-    assert!(spent < 3.0, "{spent} s of processor time in 4 s: it spins");
+    let time = hold.elapsed();
+    assert!(
+        spent < 0.75 * time.as_secs_f64(),
+        "{spent} s of processor time in {time:?}: it spins"
+    );
     let log = service.log();
-    assert!(log.contains("no connection can be accepted"), "{log}");
-    assert!(log.lines().count() < 200, "it floods its log: {log}");
+    assert!(is_told(), "{log}");
+    let lines = log.lines().count() as u64;
+    assert!(lines < 50 * time.as_secs(), "it floods its log: {log}");
     let written = Metrics::read(&fs::read_to_string(&textfile).expect("it was written"));
     assert_eq!(
         failures(&written),
@@ -183,6 +189,7 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
         "nothing new is broken, nothing was mended"
     );
     drop(idle);
+    let let_go = now();
     wait_until("it answers again, and sees again", || {
         let metrics = service.metrics();
         metrics.integrity("catalog_accessible", &[]) == Some(1.0)
@@ -190,7 +197,7 @@ fn without_descriptors_it_waits_and_calls_nothing_broken() {
             && metrics
                 .integrity("last_run_timestamp", &[])
                 .unwrap_or_default()
-                > now() - 2.0
+                > let_go
     });
     assert!(!service.log().contains("panicked"), "{}", service.log());
 }
@@ -283,21 +290,20 @@ fn a_name_server_that_never_answers_keeps_nobody_from_ending() {
     let [hosts, resolver] = ["hosts", "resolver"].map(|name| folder.path().join(name));
     fs::write(
         &resolver,
-        "nameserver 127.0.0.177\noptions timeout:30 attempts:1\n",
+        "nameserver 127.0.0.177\noptions timeout:30 attempts:5\n",
     )
     .expect("written");
     fs::write(&hosts, "").expect("written");
     let mut by = with_names(&hosts, &resolver);
     by.arg(env!("CARGO_BIN_EXE_probe")).stdout(Stdio::null());
     let mut running =
-        Running::start(by.args(["--once", "--timeout", "20s", "http://registry.test"]));
+        Running::start(by.args(["--once", "--timeout", "1h", "http://registry.test"]));
     let mut question = [0; 512];
-    silent
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a limit");
+    silent.set_read_timeout(Some(PATIENCE)).expect("a limit");
     silent.recv(&mut question).expect("it asks");
     assert!(running.signal("TERM"));
     let end = running.end();
     assert_eq!(end.code(), 143, "{end:?}");
-    assert!(end.took < Duration::from_secs(5), "{end:?}");
+    // The name is waited for for 150 s.
+    assert!(end.took < Duration::from_secs(60), "{end:?}");
 }

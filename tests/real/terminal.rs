@@ -2,11 +2,10 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
+use crate::support::heard::Heard;
 use crate::support::images::Content;
-use crate::support::process::tool;
+use crate::support::process::{tool, wait_until};
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
@@ -36,9 +35,13 @@ fn probe_with(variables: &str, words: &str) -> String {
     format!("env -i HOME=/nonexistent {variables} {program} {words}")
 }
 
-/// Runs a command at a terminal, types something after a while, and gives what the terminal saw, with
-/// the exit code.
-fn at_a_terminal(command: &str, typed: &[u8]) -> (String, Option<i32>) {
+/// Runs a command at a terminal, and gives what the terminal saw, with the exit code.
+fn at_a_terminal(command: &str) -> (String, Option<i32>) {
+    at_a_terminal_typing(command, "", b"")
+}
+
+/// The same, with something that is typed when the terminal has seen these words.
+fn at_a_terminal_typing(command: &str, after: &str, typed: &[u8]) -> (String, Option<i32>) {
     let mut child = tool("script")
         .args(["--quiet", "--return", "--flush", "--command", command])
         .arg("/dev/null")
@@ -47,19 +50,19 @@ fn at_a_terminal(command: &str, typed: &[u8]) -> (String, Option<i32>) {
         .spawn()
         .expect("script can be started");
     let mut stdin = child.stdin.take().expect("it is piped");
-    thread::sleep(Duration::from_millis(1_500));
+    let seen = Heard::from(child.stdout.take().expect("it is piped"));
+    wait_until("it is time to type", || seen.so_far().contains(after));
     stdin.write_all(typed).expect("it listens");
-    let output = child.wait_with_output().expect("a child ends");
+    let status = child.wait().expect("a child ends");
     drop(stdin);
-    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
-    (seen, output.status.code())
+    (seen.until_the_end(), status.code())
 }
 
 #[test]
 fn progress_is_drawn_and_is_gone_before_the_report() {
     let registry = broken();
     let words = format!("--once --confirm-after 3s {}", registry.host());
-    let (seen, code) = at_a_terminal(&probe(&words), b"");
+    let (seen, code) = at_a_terminal(&probe(&words));
     assert_eq!(code, Some(1), "{seen}");
     let line = "1 of 1 repositories, ";
     assert!(seen.contains(&format!("{DRAWN}{line}")), "{seen:?}");
@@ -92,7 +95,7 @@ fn nothing_is_drawn_where_nobody_wants_it() {
     ] {
         let words = format!("{words} --once --confirm-after 1s {}", registry.host());
         let command = probe_with(variables, &words);
-        let (seen, code) = at_a_terminal(&command, b"");
+        let (seen, code) = at_a_terminal(&command);
         assert_eq!(code, Some(1), "{command}: {seen}");
         assert!(!seen.contains(DRAWN), "{command}: {seen:?}");
         if variables == "TERM=dumb" {
@@ -105,10 +108,10 @@ fn nothing_is_drawn_where_nobody_wants_it() {
 fn no_color_takes_colour_away_and_leaves_progress() {
     let registry = broken();
     let words = format!("--once --confirm-after 2s {}", registry.host());
-    let (colored, _) = at_a_terminal(&probe(&words), b"");
+    let (colored, _) = at_a_terminal(&probe(&words));
     assert!(colored.contains("\x1b[1m\x1b[31mBROKEN"), "{colored:?}");
     let plain = probe_with("TERM=xterm NO_COLOR=1", &words);
-    let (plain, _) = at_a_terminal(&plain, b"");
+    let (plain, _) = at_a_terminal(&plain);
     assert!(plain.contains(DRAWN), "{plain:?}");
     let rest = plain.replace(DRAWN, "");
     assert!(!rest.contains('\x1b'), "{rest:?}");
@@ -118,7 +121,7 @@ fn no_color_takes_colour_away_and_leaves_progress() {
 fn ctrl_c_while_waiting_gives_the_partial_report() {
     let registry = broken();
     let words = format!("--once --confirm-after 60s {}", registry.host());
-    let (seen, code) = at_a_terminal(&probe(&words), b"\x03");
+    let (seen, code) = at_a_terminal_typing(&probe(&words), "looking again", b"\x03");
     assert_eq!(code, Some(130), "{seen}");
     assert!(seen.contains("UNVERIFIED"), "{seen:?}");
     assert!(seen.contains("cancelled"), "{seen:?}");

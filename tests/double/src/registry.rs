@@ -86,6 +86,11 @@ impl Registry {
         self.common.gate.open_to_everybody(repositories);
     }
 
+    /// Lets all tokens that were issued so far run out, so that no test has to wait for that.
+    pub fn expire_tokens(&self) {
+        self.common.gate.expire_tokens();
+    }
+
     /// Makes it a pull-through cache of its own content: nothing is cached yet, everything is
     /// upstream.
     pub fn pull_through(&self, proxy: PullThrough) {

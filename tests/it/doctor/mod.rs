@@ -5,12 +5,13 @@ mod logins;
 mod products;
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use registry_double::Registry;
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
 use registry_probe::model::{BlobAnswers, Examination, ManifestHead, Obstacle, Page, Pull};
 use registry_probe::report;
+
+use crate::PATIENCE;
 
 /// A layer that is longer than any config, and than what a sweep reads whole.
 const LAYER: &[u8] = &[7; 20_000];
@@ -33,7 +34,7 @@ async fn examine_as(
         detect_cache: true,
         concurrency: NonZeroUsize::MIN,
         max_rps: None,
-        timeout: Duration::from_secs(5),
+        timeout: PATIENCE,
         meter: std::sync::Arc::default(),
     };
     let named = repositories

@@ -1,8 +1,15 @@
 //! "Missing" is what a GET's 404 says, and nothing else; all other refusals are obstacles.
 
+use std::time::Duration;
+
 use registry_double::{Double, Image, Reply, on};
 
 use super::probe::{Probe, details, told};
+use crate::PATIENCE;
+
+/// How long an answer is waited for that never comes. Those that come would have to be later three times in
+/// a row to count as missing.
+const IMPATIENT: Duration = Duration::from_secs(2);
 
 /// `app:v1` of one layer, and a neighbour that stays whole.
 async fn with_neighbour() -> (Double, Image) {
@@ -101,11 +108,10 @@ async fn no_answer_means_that_we_cannot_tell() {
     assert_eq!(told(&sweep), ["unverified", "obstacle app connect"]);
 
     let (double, image) = with_neighbour().await;
-    let slow = std::time::Duration::from_millis(300);
     double
         .when(on::blob().reference(&image.layers[0]))
-        .delay(slow * 4);
-    let sweep = Probe::of(&double).timeout(slow).sweep().await;
+        .delay(PATIENCE);
+    let sweep = Probe::of(&double).timeout(IMPATIENT).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app timeout"]);
 }
 
@@ -115,8 +121,7 @@ async fn a_body_that_stops_coming_means_that_we_cannot_tell() {
     double
         .when(on::blob().get().reference(&image.layers[0]))
         .stall_after(2);
-    let slow = std::time::Duration::from_millis(300);
-    let sweep = Probe::of(&double).timeout(slow).sweep().await;
+    let sweep = Probe::of(&double).timeout(IMPATIENT).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app timeout"]);
 }
 

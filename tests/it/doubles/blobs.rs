@@ -201,10 +201,8 @@ async fn an_ignored_range_is_told_and_the_rest_left_unread() {
     double
         .when(on::blob().get())
         .trickle(1000, Duration::from_millis(100));
-    let start = std::time::Instant::now();
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact", "skipped range_unsupported 1"]);
-    assert!(start.elapsed() < Duration::from_secs(5));
     assert!(sweep.counts.bytes < 100_000, "{}", sweep.counts.bytes);
 }
 

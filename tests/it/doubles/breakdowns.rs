@@ -1,11 +1,10 @@
 //! Networks that break down between two looks: what was seen before and after tells nothing of any
 //! object. Each of these was a false alarm, or a false all-clear, that the campaign of faults found.
 
-use std::time::Duration;
-
 use registry_double::{Double, Image, Registry, on};
 
-use super::probe::{Probe, details, told};
+use super::probe::{DEADLINE, Probe, details, skip_waits, told};
+use crate::PATIENCE;
 
 async fn with_neighbour() -> (Double, Image) {
     let double = Double::start().await;
@@ -69,9 +68,9 @@ async fn a_registry_that_cuts_its_greeting_as_it_cuts_all_else() {
 #[tokio::test]
 async fn a_list_that_was_under_way_at_the_deadline() {
     let (double, _) = with_neighbour().await;
-    double.when(on::tags()).delay(Duration::from_secs(20));
-    let deadline = Duration::from_millis(400);
-    let sweep = Probe::of(&double).deadline(deadline).sweep().await;
+    double.when(on::tags()).delay(PATIENCE * 10);
+    double.when(on::tags()).then(skip_waits);
+    let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app deadline"]);
     assert_eq!(sweep.repositories[0].unverified, 1);
 }

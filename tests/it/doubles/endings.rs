@@ -6,10 +6,11 @@ use registry_double::{Double, Population, Registry, on};
 use registry_probe::model::{Listed, Sweep};
 use tokio_util::sync::CancellationToken;
 
-use super::probe::{Probe, told};
+use super::probe::{DEADLINE, Probe, skip_waits, told};
+use crate::PATIENCE;
 
-/// Slow enough that a sweep of it lasts for seconds, with damage that is met at once.
-async fn slow() -> Double {
+/// Many times the requests that are made before the end, with damage that is met at once.
+async fn large() -> Double {
     let double = Double::start().await;
     let broken = double.image("a-first", Some("v1"), &[b"a layer"]);
     double.populate(Population {
@@ -18,9 +19,6 @@ async fn slow() -> Double {
         ..Population::default()
     });
     double.remove_layer_link("a-first", &broken.layers[0]);
-    double
-        .when(on::any().after(20))
-        .delay(Duration::from_millis(100));
     double
 }
 
@@ -45,19 +43,16 @@ fn assert_partial(sweep: &Sweep, reason: &str) {
 
 #[tokio::test]
 async fn a_deadline_in_the_middle() {
-    let double = slow().await;
-    let start = std::time::Instant::now();
-    let sweep = Probe::of(&double)
-        .deadline(Duration::from_millis(700))
-        .sweep()
-        .await;
+    let double = large().await;
+    double.when(on::any().after(60)).delay(PATIENCE * 10);
+    double.when(on::any().nth(61)).then(skip_waits);
+    let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert_partial(&sweep, "deadline");
-    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]
 async fn an_order_to_stop_in_the_middle() {
-    let double = slow().await;
+    let double = large().await;
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
     let at = on::any().after(60);
@@ -79,7 +74,7 @@ async fn an_order_to_stop_before_the_second_look() {
         .when(on::blob().get().reference(&image.layers[0]))
         .then(move |_, _| stop.cancel());
     let sweep = Probe::of(&double)
-        .confirm_after(Duration::from_secs(60))
+        .confirm_after(PATIENCE)
         .cancelled_by(&cancel)
         .sweep()
         .await;
@@ -101,11 +96,9 @@ async fn an_order_to_stop_before_anything_was_seen() {
 async fn a_deadline_in_the_catalog() {
     let double = Double::start().await;
     double.image("app", Some("v1"), &[b"a layer"]);
-    double.when(on::catalog()).delay(Duration::from_secs(3));
-    let sweep = Probe::of(&double)
-        .deadline(Duration::from_millis(300))
-        .sweep()
-        .await;
+    double.when(on::catalog()).delay(PATIENCE * 10);
+    double.when(on::catalog()).then(skip_waits);
+    let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle - deadline"]);
     assert!(matches!(sweep.listed, Listed::Failed(_)));
 }
@@ -115,11 +108,20 @@ async fn before_a_deadline_the_second_look_comes_early() {
     let double = Double::start().await;
     let image = double.image("app", Some("v1"), &[b"a layer"]);
     double.remove_layer_link("app", &image.layers[0]);
-    let sweep = Probe::of(&double)
-        .confirm_after(Duration::from_secs(600))
-        .deadline(Duration::from_secs(2))
-        .sweep()
-        .await;
+    let probe = Probe::of(&double)
+        .confirm_after(PATIENCE * 10)
+        .deadline(DEADLINE);
+    // The wait for the second look is skipped, and nothing after it.
+    let (progress, registry) = (probe.progress(), Registry::clone(&double));
+    tokio::spawn(async move {
+        while progress.wait().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let next = registry.when(on::any().nth(1));
+        next.then(|_, _| tokio::time::resume());
+        tokio::time::pause();
+    });
+    let sweep = probe.sweep().await;
     assert_eq!(told(&sweep), ["broken", "finding app layer not_found: v1"]);
 }
 
@@ -128,20 +130,11 @@ async fn a_deadline_during_the_second_look() {
     let double = Double::start().await;
     let image = double.image("app", Some("v1"), &[b"a layer"]);
     double.remove_layer_link("app", &image.layers[0]);
-    slow_down_after(&double, &image.layers[0]);
-    let sweep = Probe::of(&double)
-        .deadline(Duration::from_millis(500))
-        .sweep()
-        .await;
+    let second = on::blob().get().reference(&image.layers[0]);
+    double.when(second.clone().after(1)).delay(PATIENCE * 10);
+    double.when(second.nth(2)).then(skip_waits);
+    let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app deadline"]);
-}
-
-/// From the first negative on, every answer takes longer than the test waits.
-fn slow_down_after(registry: &Registry, digest: &str) {
-    let negative = on::blob().get().reference(digest).first(1);
-    registry.when(negative).then(|registry, _| {
-        registry.when(on::any()).delay(Duration::from_secs(3));
-    });
 }
 
 #[tokio::test]

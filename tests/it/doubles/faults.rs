@@ -15,7 +15,8 @@ use registry_probe::registry::{
     Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic,
 };
 
-use super::probe::{Probe, broken, details};
+use super::probe::{DEADLINE, Probe, broken, details, skip_waits};
+use crate::PATIENCE;
 
 /// Where it panics: in which of the seam's methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,10 +202,8 @@ async fn a_sweep_that_is_cut_off_while_it_is_in_doubt_is_not_whole() {
     // The store is unmounted after the catalog was read; whether it is still there is never answered.
     double.when(on::tags()).error(404, "NAME_UNKNOWN");
     let asked_again = on::any().after(3);
-    double
-        .when(asked_again)
-        .delay(std::time::Duration::from_secs(60));
-    let deadline = std::time::Duration::from_millis(500);
-    let sweep = Probe::of(&double).deadline(deadline).sweep().await;
+    double.when(asked_again).delay(PATIENCE * 10);
+    double.when(on::any().nth(4)).then(skip_waits);
+    let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert!(!sweep.is_complete(), "{sweep:?}");
 }

@@ -3,16 +3,18 @@
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Bearer, Double, Population, Registry, Reply, on, presets};
+use tokio_util::sync::CancellationToken;
 
-use super::probe::{Probe, details, told};
+use super::probe::{DEADLINE, Probe, details, told};
+use crate::PATIENCE;
 
 fn limited(retry_after: &str) -> Reply {
     Reply::error(429, "TOOMANYREQUESTS", "slow down").with_header("Retry-After", retry_after)
 }
 
-/// That nothing was asked between the first refusal and the end of the pause. What was under way
-/// already arrives a moment after it.
-fn assert_pause(registry: &Registry, status: u16, pause: Duration, under_way: Duration) {
+/// That nothing was asked between the first refusal and the end of the pause, but for what was under way
+/// already: one request less than there may be at a time.
+fn assert_pause(registry: &Registry, status: u16, pause: Duration, at_a_time: usize) {
     let requests = registry.requests();
     let refusal = requests
         .iter()
@@ -20,10 +22,10 @@ fn assert_pause(registry: &Registry, status: u16, pause: Duration, under_way: Du
         .expect("something was refused");
     let early: Vec<_> = requests
         .iter()
-        .filter(|seen| seen.at > refusal.at + under_way && seen.at < refusal.at + pause)
+        .filter(|seen| seen.at > refusal.at && seen.at < refusal.at + pause)
         .map(ToString::to_string)
         .collect();
-    assert!(early.is_empty(), "{early:?}");
+    assert!(early.len() < at_a_time, "{early:?}");
     assert!(requests.iter().any(|seen| seen.at >= refusal.at + pause));
 }
 
@@ -47,7 +49,7 @@ async fn nothing_is_asked_before_the_end_of_a_pause() {
             .reply(reply.with_header("Retry-After", "1"));
         let sweep = Probe::of(&double).concurrency(1).sweep().await;
         assert_eq!(told(&sweep), ["intact"], "{status}");
-        assert_pause(&double, status, Duration::from_secs(1), Duration::ZERO);
+        assert_pause(&double, status, Duration::from_secs(1), 1);
     });
     futures::future::join_all(each).await;
 }
@@ -58,8 +60,7 @@ async fn a_pause_holds_for_everybody() {
     double.when(on::manifest().nth(4)).reply(limited("1"));
     let sweep = Probe::of(&double).concurrency(4).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
-    let moment = Duration::from_millis(200);
-    assert_pause(&double, 429, Duration::from_secs(1), moment);
+    assert_pause(&double, 429, Duration::from_secs(1), 4);
 }
 
 #[tokio::test]
@@ -72,7 +73,7 @@ async fn a_pause_can_be_a_date() {
     let sweep = Probe::of(&double).concurrency(1).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
     // Dates are whole seconds, so this one is between one and two away.
-    assert_pause(&double, 429, Duration::from_millis(990), Duration::ZERO);
+    assert_pause(&double, 429, Duration::from_millis(990), 1);
 }
 
 #[tokio::test]
@@ -82,7 +83,7 @@ async fn a_refusal_that_names_no_pause_gets_one_all_the_same() {
     double.when(on::manifest().nth(4)).reply(page);
     let sweep = Probe::of(&double).concurrency(1).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
-    assert_pause(&double, 429, Duration::from_secs(2), Duration::ZERO);
+    assert_pause(&double, 429, Duration::from_secs(2), 1);
 }
 
 #[tokio::test]
@@ -98,7 +99,7 @@ async fn a_pause_longer_than_a_sweep_waits_ends_it() {
         "{}",
         details(&sweep)
     );
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < PATIENCE);
     let refused = double
         .requests()
         .iter()
@@ -158,8 +159,7 @@ async fn storage_has_a_pause_of_its_own() {
     double.companion().when(on::storage().nth(3)).reply(slow);
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
-    let moment = Duration::from_millis(200);
-    assert_pause(double.companion(), 503, Duration::from_secs(1), moment);
+    assert_pause(double.companion(), 503, Duration::from_secs(1), 4);
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn the_token_services_pause_is_kept_too() {
     double.when(on::token().nth(2)).reply(limited("1"));
     let sweep = Probe::of(&double).concurrency(1).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
-    assert_pause(&double, 429, Duration::from_secs(1), Duration::ZERO);
+    assert_pause(&double, 429, Duration::from_secs(1), 1);
 }
 
 #[tokio::test]
@@ -177,10 +177,7 @@ async fn a_token_service_that_wants_to_be_left_alone_for_long_ends_what_needs_it
     let double = busy().await;
     double.require(Bearer::anonymous());
     double.when(on::token()).reply(limited("3600"));
-    let sweep = Probe::of(&double)
-        .deadline(Duration::from_secs(4))
-        .sweep()
-        .await;
+    let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle - rate_limited"]);
     assert!(double.count(&on::token()) <= 2);
 }
@@ -227,8 +224,13 @@ async fn a_registry_with_a_limit_is_swept_within_it_and_without_an_obstacle() {
     let requests = double.requests();
     let refused = requests.iter().filter(|seen| seen.status == 429).count();
     assert!(requests.len() > 150, "{}", requests.len());
-    // Those that were under way when it refused first, and some while the rate is found.
-    assert!(refused <= 12, "{refused} of {}", requests.len());
+    // Those that were under way when it refused first, and some while the rate is found. Somebody who goes on
+    // as fast as it answers is refused twice as often.
+    assert!(
+        refused * 10 < requests.len(),
+        "{refused} of {}",
+        requests.len()
+    );
 }
 
 #[tokio::test]
@@ -255,12 +257,20 @@ async fn a_repository_that_never_answers_does_not_hold_up_the_others() {
         ..Population::default()
     };
     let silent = double.populate(population).remove(0);
-    let for_long = Duration::from_secs(60);
-    double
-        .when(on::manifest().repository(&silent))
-        .edit(move |_, reply| reply.delayed(for_long));
-    let probe = Probe::of(&double).concurrency(4);
-    let sweep = probe.deadline(Duration::from_secs(5)).sweep().await;
+    let silence = double.when(on::manifest().repository(&silent));
+    silence.delay(PATIENCE * 10);
+    let cancel = CancellationToken::new();
+    let probe = Probe::of(&double).concurrency(4).deadline(DEADLINE);
+    let progress = probe.progress();
+    // It is ended once the others are done.
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        while progress.finished() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+    });
+    let sweep = probe.cancelled_by(&cancel).sweep().await;
     assert_eq!(sweep.verdict().word(), "unverified");
     assert_eq!(sweep.counts.repositories.checked, 3);
 }
@@ -287,5 +297,5 @@ async fn a_registry_that_becomes_slow_is_asked_less() {
     let sweep = probe.sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
     let limit = meter.costs().concurrency_limit;
-    assert!(limit <= 16, "{limit} of 32 at a time");
+    assert!(limit <= 24, "{limit} of 32 at a time");
 }

@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use registry_double::Registry;
-use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source, Turn};
+use registry_double::{Registry, Request};
+use registry_probe::crawl::{self, Empty, Filter, Policy, Progress, Scope, Source, Turn};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Record, Reference, Repository, Shard, Sweep,
@@ -16,6 +16,7 @@ use registry_probe::registry::Registry as Seam;
 use tokio_util::sync::CancellationToken;
 
 use super::manners;
+use crate::PATIENCE;
 
 /// One sweep to be: a registry, and how to look at it. By default as `probe --once` does it, only
 /// with short waits.
@@ -66,7 +67,7 @@ impl<'a> Probe<'a> {
             detect_cache: true,
             concurrency: at_a_time(4),
             max_rps: None,
-            timeout: Duration::from_secs(5),
+            timeout: PATIENCE,
             meter: std::sync::Arc::default(),
         };
         Self {
@@ -174,6 +175,11 @@ impl<'a> Probe<'a> {
         std::sync::Arc::clone(&self.config.meter)
     }
 
+    /// How far it is.
+    pub(super) fn progress(&self) -> std::sync::Arc<Progress> {
+        std::sync::Arc::clone(&self.policy.progress)
+    }
+
     pub(super) fn timeout(mut self, timeout: Duration) -> Self {
         self.config.timeout = timeout;
         self
@@ -211,6 +217,15 @@ impl<'a> Probe<'a> {
         manners::hold(self.registry);
         sweep
     }
+}
+
+/// A deadline that no machine reaches by being slow, and that comes before any request is given up.
+pub(super) const DEADLINE: Duration = PATIENCE.checked_div(2).expect("it is no division by zero");
+
+/// For a rule: from that request on, time does not pass by itself any more but jumps to whatever is waited
+/// for next, as soon as there is nothing else to do.
+pub(super) fn skip_waits(_: &Registry, _: &Request) {
+    tokio::time::pause();
 }
 
 /// All that a sweep says, one fact a line and nothing left out, so that a test that compares it

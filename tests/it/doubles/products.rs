@@ -1,7 +1,7 @@
 //! The registries that people run, healthy: everything is reached, nothing is found, and no request
 //! is made that they would mind.
 
-use registry_double::{Double, Format, Image, on, presets};
+use registry_double::{Bearer, Double, Format, Image, on, presets};
 use registry_probe::model::Sweep;
 
 use super::manners;
@@ -49,7 +49,8 @@ async fn distribution_in_all_versions() {
 
 #[tokio::test]
 async fn a_token_per_repository_and_no_more() {
-    let double = presets::short_tokens().await;
+    let double = Double::start().await;
+    double.require(Bearer::anonymous());
     fill(&double);
     let sweep = Probe::of(&double).sweep().await;
     assert_all(&sweep, &[]);
@@ -131,7 +132,7 @@ async fn ecr_and_ecr_public() {
     let sweep = Probe::of(&double).login("AWS", "token").sweep().await;
     assert_all(&sweep, &[]);
     manners::hold(double.companion());
-    let double = presets::ecr_public(std::time::Duration::from_secs(3600)).await;
+    let double = presets::ecr_public().await;
     fill(&double);
     let sweep = Probe::of(&double).sweep().await;
     assert_all(&sweep, &[]);

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::run::sweep;
-use super::server::{Body, Said, Server};
+use super::run::{sweep, sweep_to_the_deadline};
+use super::server::{Body, Said, Server, Silence};
 
 fn is_tags(target: &str) -> bool {
     target.contains("/tags/list")
@@ -29,11 +29,12 @@ fn page(number: usize, entries: usize) -> Said {
 
 #[test]
 fn a_list_that_never_ends() {
-    let pages = AtomicUsize::new(0);
+    let (pages, silence) = (AtomicUsize::new(0), Silence::after(20_000));
     let server = Server::start(move |_, target| {
+        silence.asked();
         is_tags(target).then(|| page(pages.fetch_add(1, Ordering::Relaxed), 1000))
     });
-    let told = sweep(&server);
+    let told = sweep_to_the_deadline(&server);
     assert_eq!(told.code, Some(3), "{:.2000}", told.output);
 }
 
@@ -153,7 +154,7 @@ fn a_body_that_drips() {
         said.body = Body::Dripping(vec![b' '; 1000], Duration::from_millis(100));
         is_manifest(target).then_some(said)
     });
-    let told = sweep(&server);
+    let told = sweep_to_the_deadline(&server);
     assert_eq!(told.code, Some(3), "{:.2000}", told.output);
 }
 

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::run::{sweep, sweep_with};
+use super::run::{sweep, sweep_to_the_deadline, sweep_with};
 use super::server::{Body, Said, Server};
 
 #[test]
@@ -28,7 +28,7 @@ fn a_head_that_drips() {
         said.body = Body::Dripping(b"{}".to_vec(), Duration::from_millis(200));
         target.contains("/manifests/").then_some(said)
     });
-    let told = sweep(&server);
+    let told = sweep_to_the_deadline(&server);
     assert_eq!(told.code, Some(3), "{:.2000}", told.output);
 }
 

@@ -6,13 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::server::Server;
+use crate::PATIENCE;
 
 /// No hostile registry may make it take more.
 const MOST_MEMORY: u64 = 128 << 20;
-/// What the sweeps here may take, by their `--deadline`.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// What may come on top: starting, reading certificates, and the report, on a busy machine.
-const GRACE: Duration = Duration::from_secs(10);
+/// What may come on top of a deadline: starting, reading certificates, and the report, on a slow machine.
+const GRACE: Duration = PATIENCE;
 
 /// What came of a run.
 pub(super) struct Told {
@@ -21,21 +20,33 @@ pub(super) struct Told {
     pub(super) code: Option<i32>,
 }
 
-/// Sweeps the server and holds the run against what every run must be: in time, in little memory, and
-/// with nothing in its outputs that a terminal would obey.
+/// Sweeps the server, which is over by itself, and holds the run against what every run must be: in time, in
+/// little memory, and with nothing in its outputs that a terminal would obey.
 pub(super) fn sweep(server: &Server) -> Told {
     sweep_with(server, &[])
 }
 
 pub(super) fn sweep_with(server: &Server, arguments: &[&str]) -> Told {
+    run(server, PATIENCE, PATIENCE / 2, arguments)
+}
+
+/// The same where only the deadline ends it, or a time-out that is short.
+pub(super) fn sweep_to_the_deadline(server: &Server) -> Told {
+    run(server, Duration::from_secs(5), Duration::from_secs(1), &[])
+}
+
+fn run(server: &Server, deadline: Duration, timeout: Duration, arguments: &[&str]) -> Told {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("output");
     let output = File::create(&path).expect("a file");
     let began = Instant::now();
+    let seconds = |time: Duration| format!("{}s", time.as_secs());
+    // Nothing is answered before the memory was seen for the first time.
+    let held = server.hold();
     let mut child = Command::new(env!("CARGO_BIN_EXE_probe"))
         .env_clear()
-        .args(["--once", "-vv", "--deadline", "5s", "--timeout", "1s"])
-        .args(["--confirm-after", "0s"])
+        .args(["--once", "-vv", "--deadline", &seconds(deadline)])
+        .args(["--timeout", &seconds(timeout), "--confirm-after", "0s"])
         .args(arguments)
         .arg(format!("http://{}", server.address))
         .stdin(Stdio::null())
@@ -43,7 +54,8 @@ pub(super) fn sweep_with(server: &Server, arguments: &[&str]) -> Told {
         .stderr(output)
         .spawn()
         .expect("it starts");
-    let mut memory = 0;
+    let mut memory = peak_memory(child.id()).unwrap_or(0);
+    drop(held);
     let status = loop {
         memory = peak_memory(child.id()).unwrap_or(0).max(memory);
         if let Some(status) = child.try_wait().expect("a child") {
@@ -55,7 +67,7 @@ pub(super) fn sweep_with(server: &Server, arguments: &[&str]) -> Told {
     let text = std::fs::read(&path).expect("written");
     let output = String::from_utf8(text).expect("text");
     let start: String = output.chars().take(2000).collect();
-    assert!(took < DEADLINE + GRACE, "it took {took:?}:\n{start}");
+    assert!(took < deadline + GRACE, "it took {took:?}:\n{start}");
     assert!(memory > 0, "its memory was not seen");
     assert!(memory < MOST_MEMORY, "{} MiB:\n{start}", memory >> 20);
     let is_harmless = |c: char| c == '\n' || !c.is_control();

@@ -2,11 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use registry_double::sha256;
+
+use crate::PATIENCE;
 
 /// What it says to one request.
 pub(super) struct Said {
@@ -61,12 +64,36 @@ impl Said {
     }
 }
 
+/// A server that says nothing more from some request on: so much is done before the deadline, and no more
+/// on a machine that is fast.
+pub(super) struct Silence {
+    after: usize,
+    requests: AtomicUsize,
+}
+
+impl Silence {
+    pub(super) fn after(requests: usize) -> Self {
+        Self {
+            after: requests,
+            requests: AtomicUsize::new(0),
+        }
+    }
+
+    /// To be told of every request; returns only while there are answers.
+    pub(super) fn asked(&self) {
+        if self.requests.fetch_add(1, Ordering::Relaxed) >= self.after {
+            thread::sleep(PATIENCE);
+        }
+    }
+}
+
 type Speak = dyn Fn(&str, &str) -> Option<Said> + Send + Sync;
 
 /// The server, on a loopback port of its own. Its threads end with the process.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
+    gate: Arc<Mutex<()>>,
 }
 
 impl Server {
@@ -78,14 +105,24 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let address = listener.local_addr().expect("an address");
         let requests = Arc::<Mutex<Vec<_>>>::default();
+        let gate = Arc::<Mutex<()>>::default();
         let (speak, log): (Arc<Speak>, _) = (Arc::new(speak), Arc::clone(&requests));
+        let entry = Arc::clone(&gate);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (speak, log) = (Arc::clone(&speak), Arc::clone(&log));
-                thread::spawn(move || _ = converse(&client, &*speak, &log));
+                let entry = Arc::clone(&entry);
+                thread::spawn(move || {
+                    drop(entry.lock());
+                    _ = converse(&client, &*speak, &log);
+                });
             }
         });
-        Self { address, requests }
+        Self {
+            address,
+            requests,
+            gate,
+        }
     }
 
     /// One whose every manifest is this.
@@ -96,6 +133,11 @@ impl Server {
                 .contains("/manifests/")
                 .then(|| Said::index(body.clone()))
         })
+    }
+
+    /// Keeps it from answering new clients until this is dropped.
+    pub(super) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `METHOD TARGET` of all requests so far.

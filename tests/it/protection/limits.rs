@@ -9,14 +9,13 @@ use tokio::time::timeout;
 
 use super::TLS;
 use super::support::{Ask as _, Authority, Files, Server, client, trusting};
+use crate::PATIENCE;
 
-/// Far longer than any limit here; a test that waits for it has failed.
-const LONG: Duration = Duration::from_secs(10);
-
+/// Limits that are waited for. Nobody reaches them who sends at once what he has.
 fn short() -> Limits {
     Limits {
-        handshake: Duration::from_millis(200),
-        head: Duration::from_millis(200),
+        handshake: Duration::from_secs(2),
+        head: Duration::from_secs(2),
         ..Limits::default()
     }
 }
@@ -26,21 +25,25 @@ async fn cut(server: &Server, text: &str) -> Option<String> {
     let mut stream = TcpStream::connect(server.address).await.ok()?;
     stream.write_all(text.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
-    let _ = timeout(LONG, stream.read_to_end(&mut answer)).await.ok()?;
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .ok()?;
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_head_is_cut_off() {
     let server = Server::start(None, short()).await;
-    for text in [
+    let each = [
         "",
         "GET /metrics HT",
         "GET /metrics HTTP/1.1\r\nhost: x\r\nslow: ",
-    ] {
+    ]
+    .map(async |text| {
         let answer = cut(&server, text).await.expect("an end");
         assert!(!answer.contains("200 OK"), "{text:?}: {answer}");
-    }
+    });
+    futures::future::join_all(each).await;
     let answer = cut(&server, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.expect("an end, after the answer").contains("200 OK"));
 }
@@ -51,9 +54,10 @@ async fn a_client_that_does_not_shake_hands_is_cut_off() {
     let files = Files::new(TLS);
     files.certify(&authority);
     let server = Server::start(files.protection().ok(), short()).await;
-    for text in ["", "\u{16}\u{3}\u{1}", "GET / HTTP/1.1\r\n\r\n"] {
+    let each = ["", "\u{16}\u{3}\u{1}", "GET / HTTP/1.1\r\n\r\n"].map(async |text| {
         assert!(cut(&server, text).await.is_some(), "{text:?}");
-    }
+    });
+    futures::future::join_all(each).await;
     let client = trusting(&authority).build().expect("a client");
     assert_eq!(
         client.get(server.https("/metrics")).send().status().await,
@@ -108,21 +112,29 @@ async fn a_connection_does_not_last_for_ever() {
 
 #[tokio::test]
 async fn what_is_under_way_is_finished_and_what_hangs_is_not_waited_for() {
-    let server = Server::start(None, Limits::default()).await;
+    let limits = Limits {
+        goodbye: Duration::from_secs(5),
+        ..Limits::default()
+    };
+    let server = Server::start(None, limits).await;
     let client = client().build().expect("a client");
     let [slow, stuck] = ["/slow", "/stuck"].map(|path| {
         let request = client.get(server.http(path));
         tokio::spawn(async move { request.send().status().await })
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let both = server.arrived.acquire_many(2).await;
+    both.expect("they arrive").forget();
     server.stop.cancel();
-    timeout(LONG, server.served)
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.finish.notify_one();
+    timeout(PATIENCE, server.served)
         .await
         .expect("an end")
         .expect("no panic");
     assert_eq!(slow.await.expect("no panic"), Some(200));
     assert_eq!(stuck.await.expect("no panic"), None);
-    assert!(TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
@@ -13,8 +13,11 @@ use rcgen::{
 use registry_probe::service::{Limits, Listener, Protection};
 use reqwest::{Client, ClientBuilder, Response};
 use tempfile::TempDir;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::PATIENCE;
 
 /// A certificate authority made for one test and known to nobody else.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -86,6 +89,10 @@ pub(super) fn user(name: &str, password: &str) -> String {
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) stop: CancellationToken,
+    /// One permit for each request for `/slow` and `/stuck` that has arrived.
+    pub(super) arrived: Arc<Semaphore>,
+    /// Lets `/slow` be answered.
+    pub(super) finish: Arc<Notify>,
     pub(super) served: JoinHandle<()>,
 }
 
@@ -101,19 +108,30 @@ impl Server {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(any, protection, limits);
         let listener = listener.expect("an address that is free");
-        let slow = async || {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+        let arrived = Arc::new(Semaphore::new(0));
+        let finish = Arc::<Notify>::default();
+        let (at_slow, at_stuck) = (Arc::clone(&arrived), Arc::clone(&arrived));
+        let finished = Arc::clone(&finish);
+        let slow = async move || {
+            at_slow.add_permits(1);
+            finished.notified().await;
             "slow"
+        };
+        let stuck = async move || {
+            at_stuck.add_permits(1);
+            std::future::pending::<()>().await;
         };
         let router = Router::new()
             .route("/healthz", get(async || "ok"))
             .route("/readyz", get(async || "ready"))
             .route("/metrics", get(async || "metrics"))
             .route("/slow", get(slow))
-            .route("/stuck", get(async || std::future::pending::<()>().await));
+            .route("/stuck", get(stuck));
         let (address, stop) = (listener.address(), CancellationToken::new());
         Self {
             address,
+            arrived,
+            finish,
             served: tokio::spawn(listener.serve(router, stop.clone())),
             stop,
         }
@@ -134,7 +152,7 @@ pub(super) fn client() -> ClientBuilder {
     Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)
-        .timeout(Duration::from_secs(10))
+        .timeout(PATIENCE)
         .tls_certs_only([])
 }
 

@@ -1,12 +1,11 @@
 //! A real browser without a window, steered through Debian's chromedriver by the WebDriver protocol.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::http::{Client, block_on};
-use super::process::{Server, free_port, tool, wait_until};
+use super::process::{PATIENCE, Server, at_home, free_port, tool, wait_until};
 
 /// The key under which the protocol names an element (W3C WebDriver, 12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -18,6 +17,7 @@ pub(crate) struct Browser {
     session: String,
     http: reqwest::Client,
     _driver: Server,
+    _home: TempDir,
 }
 
 impl Browser {
@@ -25,13 +25,16 @@ impl Browser {
     pub(crate) fn open(width: u32, height: u32) -> Self {
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
+        // Everything that either keeps is there, the profile of the browser, too.
+        let home = tempfile::tempdir().expect("a temporary directory");
         let mut command = tool("chromedriver");
-        let driver = Server::spawn(command.args([&format!("--port={port}"), "--silent"]));
+        command.args([&format!("--port={port}"), "--silent"]);
+        let driver = Server::spawn(at_home(&mut command, home.path()));
         let probe = Client::new(&base, None);
         wait_until("chromedriver answers", || probe.answers("/status"));
         let http = reqwest::Client::builder()
             .no_proxy()
-            .timeout(Duration::from_secs(60))
+            .timeout(PATIENCE)
             .build()
             .expect("a client");
         let mut browser = Self {
@@ -39,6 +42,7 @@ impl Browser {
             session: String::new(),
             http,
             _driver: driver,
+            _home: home,
         };
         let size = format!("--window-size={width},{height}");
         // Its sandbox refuses to run as root, which is what tests in a container run as.

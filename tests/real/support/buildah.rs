@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::process::{run, tool};
+use super::process::{at_home, run, tool};
 use super::registry::Registry;
 
 /// The format that buildah pushes in.
@@ -76,8 +76,7 @@ pub(crate) fn buildah(home: &Path) -> Command {
         .args(["--storage-driver", "vfs", "--root"])
         .arg(home.join("storage"))
         .arg("--runroot")
-        .arg(home.join("run"))
-        .env("HOME", home)
-        .env("TMPDIR", home);
+        .arg(home.join("run"));
+    at_home(&mut command, home);
     command
 }

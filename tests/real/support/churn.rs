@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::configured::Configured;
 use super::hand::Hand;
@@ -38,6 +38,8 @@ pub(crate) struct Deeds {
     pub(crate) retags: AtomicUsize,
     pub(crate) deletions: AtomicUsize,
     pub(crate) collections: AtomicUsize,
+    /// Of the longest action, in milliseconds.
+    longest: AtomicU64,
 }
 
 impl fmt::Display for Deeds {
@@ -101,6 +103,12 @@ impl Churn {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         action()
+    }
+
+    /// How long the longest action took so far, those that are under way included.
+    pub(crate) fn longest_action(&self) -> Duration {
+        let longest = &self.site.deeds.longest;
+        Duration::from_millis(self.paused(|| longest.load(Ordering::Relaxed)))
     }
 
     /// What was done so far.
@@ -178,7 +186,10 @@ impl Writer {
                 return;
             }
             let gate = site.gate.read().unwrap_or_else(PoisonError::into_inner);
+            let began = Instant::now();
             self.act();
+            let took = u64::try_from(began.elapsed().as_millis()).expect("no action is endless");
+            site.deeds.longest.fetch_max(took, Ordering::Relaxed);
             drop(gate);
             thread::sleep(PACE);
         }

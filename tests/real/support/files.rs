@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::process::{run, tool};
+use super::process::{at_home, run, tool};
 
 /// What a program for checking files prints as JSON: every document of a YAML file.
 const TO_JSON: &str =
@@ -67,7 +67,9 @@ pub(crate) fn render(directory: &str, into: &Path) -> (PathBuf, Vec<Value>) {
     if is_old_kustomize() {
         directories_as_bases(&copy);
     }
-    let rendered = run(tool("kubectl").arg("kustomize").arg(copy.join(directory)));
+    let mut kubectl = tool("kubectl");
+    kubectl.arg("kustomize").arg(copy.join(directory));
+    let rendered = run(at_home(&mut kubectl, into));
     let file = into.join("rendered.yaml");
     std::fs::write(&file, rendered.stdout).expect("it is written");
     let documents = yaml(&file);

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::{LazyLock, Once};
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -10,6 +9,7 @@ use reqwest::{Method, RequestBuilder};
 use tokio::runtime::Runtime;
 
 use super::access_log::HARNESS;
+use super::process::PATIENCE;
 use super::registry::Login;
 
 /// Every manifest type that the tests push.
@@ -61,7 +61,7 @@ impl Client {
         let inner = reqwest::Client::builder()
             .no_proxy()
             .user_agent(HARNESS)
-            .timeout(Duration::from_secs(30))
+            .timeout(PATIENCE)
             .build()
             .expect("a client");
         Self {

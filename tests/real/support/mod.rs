@@ -11,6 +11,7 @@ pub(crate) mod configured;
 pub(crate) mod doubles;
 pub(crate) mod files;
 pub(crate) mod hand;
+pub(crate) mod heard;
 pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod listening;

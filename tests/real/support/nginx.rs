@@ -150,7 +150,7 @@ http {
 fn configuration(backend: &str, listen: &str, locations: &str) -> String {
     format!(
         "{BEGINNING}  client_max_body_size 0;
-  limit_req_zone $server_port zone=hundred:64k rate=100r/s;
+  limit_req_zone $server_port zone=thirty:64k rate=30r/s;
   server {{
     {listen}
     {locations}

@@ -12,10 +12,11 @@ use tempfile::TempDir;
 
 use super::images::Content;
 use super::probe::Outcome;
+use super::process::at_home;
 use super::registry::{Login, Registry};
 
 /// No pasted command takes longer.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Stands in for docker, which would restart the registry's container: the test restarts its process.
 const DOCKER: &str = r#"#!/bin/sh
@@ -24,7 +25,7 @@ const DOCKER: &str = r#"#!/bin/sh
 tries=0
 while [ ! -e "$DESK/done" ]; do
     tries=$((tries + 1))
-    [ "$tries" -lt 1000 ] || exit 1
+    [ "$tries" -lt 20000 ] || exit 1
     sleep 0.03
 done
 rm "$DESK/done"
@@ -83,13 +84,12 @@ impl Shell {
             .args(["-e", "-u", "-c", text])
             .env_clear()
             .env("PATH", self.path())
-            .env("HOME", self.desk.path())
-            .env("TMPDIR", self.desk.path())
             .env("DESK", self.desk.path())
             .env("REGISTRY_DATA", data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        at_home(&mut command, self.desk.path());
         if let Some(layout) = &self.source {
             command.env("SOURCE", format!("oci:{}:latest", layout.display()));
         }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::Read;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,17 +9,19 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::heard::Heard;
+use super::process::{signal, wait_until};
 use super::report::Report;
 
-/// No run of the probe in these tests takes longer, whatever it meets.
-const LIMIT: Duration = Duration::from_secs(180);
+/// No run of the probe in these tests takes longer, whatever it meets, on a slow machine.
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// A run of the probe in the making.
 #[derive(Debug)]
 pub(crate) struct Probe {
     command: Command,
     home: TempDir,
-    confirm_after: &'static str,
+    confirm_after: String,
 }
 
 impl Probe {
@@ -61,7 +62,7 @@ impl Probe {
         Self {
             command,
             home,
-            confirm_after: "0s",
+            confirm_after: "0s".into(),
         }
     }
 
@@ -88,8 +89,8 @@ impl Probe {
     }
 
     /// `--confirm-after`, which is at once otherwise.
-    pub(crate) fn confirm_after(mut self, time: &'static str) -> Self {
-        self.confirm_after = time;
+    pub(crate) fn confirm_after(mut self, time: impl Into<String>) -> Self {
+        self.confirm_after = time.into();
         self
     }
 
@@ -108,23 +109,27 @@ impl Probe {
 
     /// Runs it to its end.
     pub(crate) fn run(self) -> Outcome {
-        self.run_while(|| ())
+        self.run_while(|_| ())
     }
 
     /// Runs it to its end while something happens meanwhile.
-    pub(crate) fn run_while(mut self, meanwhile: impl FnOnce()) -> Outcome {
+    pub(crate) fn run_while(mut self, meanwhile: impl FnOnce(&UnderWay)) -> Outcome {
         let start = Instant::now();
         let mut child = self
             .command
-            .args(["--confirm-after", self.confirm_after])
+            .args(["--confirm-after", &self.confirm_after])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the probe can be started");
-        let stdout = drain(child.stdout.take().expect("it is piped"));
-        let stderr = drain(child.stderr.take().expect("it is piped"));
-        meanwhile();
+        let stdout = Heard::from(child.stdout.take().expect("it is piped"));
+        let under_way = UnderWay {
+            process: child.id(),
+            stderr: Heard::from(child.stderr.take().expect("it is piped")),
+        };
+        meanwhile(&under_way);
+        let stderr = under_way.stderr;
         let status = loop {
             if let Some(status) = child.try_wait().expect("a child can be asked") {
                 break status;
@@ -132,27 +137,59 @@ impl Probe {
             if start.elapsed() > LIMIT {
                 let _ = child.kill();
                 let _ = child.wait();
-                let said = stderr.join().expect("a reader ends");
+                let said = stderr.until_the_end();
                 panic!("the probe does not end within {LIMIT:?}:\n{said}");
             }
             thread::sleep(Duration::from_millis(2));
         };
         Outcome {
             code: status.code().expect("the probe is not killed by a signal"),
-            stdout: stdout.join().expect("a reader ends"),
-            stderr: stderr.join().expect("a reader ends"),
+            stdout: stdout.until_the_end(),
+            stderr: stderr.until_the_end(),
             elapsed: start.elapsed(),
         }
     }
 }
 
-fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut text = String::new();
-        from.read_to_string(&mut text)
-            .expect("the probe speaks UTF-8");
-        text
-    })
+/// A run that has begun.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    process: u32,
+    stderr: Heard,
+}
+
+impl UnderWay {
+    /// Waits until it waits for its second look, and lets something happen while it stands still: then
+    /// nothing of what happens is too late.
+    pub(crate) fn between_looks(&self, happens: impl FnOnce()) {
+        wait_until("it looks again", || {
+            self.stderr.so_far().contains("looking again")
+        });
+        self.standing_still(happens);
+    }
+
+    /// Lets something happen while it stands still.
+    pub(crate) fn standing_still(&self, happens: impl FnOnce()) {
+        let still = Standstill::of(self.process);
+        happens();
+        drop(still);
+    }
+}
+
+/// A process that goes on when this is dropped.
+struct Standstill(u32);
+
+impl Standstill {
+    fn of(process: u32) -> Self {
+        signal(process, "STOP");
+        Self(process)
+    }
+}
+
+impl Drop for Standstill {
+    fn drop(&mut self) {
+        signal(self.0, "CONT");
+    }
 }
 
 /// How a run ended.

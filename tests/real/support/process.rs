@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -13,8 +13,9 @@ const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 /// The ports that the servers of the tests listen on: below the range that the kernel gives to clients.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// How long a server may take to come up, to write a line, or to go.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than a server takes to come up, to write a line, or to go, on a slow machine: only a test that has
+/// failed waits for so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A command for the program `name`; a missing program fails the test that needs it.
 pub(crate) fn tool(name: &str) -> Command {
@@ -28,6 +29,19 @@ pub(crate) fn tool(name: &str) -> Command {
         Some(program) => Command::new(program),
         None => panic!("`{name}` is not installed: run tests/setup.sh"),
     }
+}
+
+/// Lets a program keep below this directory what it keeps for its user: settings, caches, what is temporary.
+pub(crate) fn at_home<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
+    for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"] {
+        command.env_remove(name);
+    }
+    command
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .env("XDG_RUNTIME_DIR", home)
+        // Root's skopeo and buildah would keep what they know of blobs for the whole machine.
+        .env("_CONTAINERS_ROOTLESS_UID", "65534")
 }
 
 /// Runs a command to its end and fails the test, with all it said, when it does not succeed.
@@ -77,6 +91,11 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Sends a signal, by its name without SIG, to a child that was not reaped yet.
+pub(crate) fn signal(child: u32, name: &str) {
+    run(tool("kill").args(["-s", name, &child.to_string()]));
+}
+
 /// A child process that is killed, by its own id and nothing wider, when its owner goes.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -107,8 +126,7 @@ impl Server {
 
     /// Freezes it: connections are accepted by the kernel, and nothing is ever answered.
     pub(crate) fn freeze(&self) {
-        let script = format!("kill -STOP {}", self.child.id());
-        run(tool("sh").args(["-c", &script]));
+        signal(self.child.id(), "STOP");
     }
 }
 

@@ -45,8 +45,8 @@ impl Prometheus {
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", at("data").display()))
                 .arg(format!("--web.listen-address={listen}"))
-                // Three intervals between scrapes: what is missing is gone as soon as in production.
-                .arg("--query.lookback-delta=3s")
+                // What a target does not show any more is gone at once. This is for Prometheus' own delays.
+                .arg("--query.lookback-delta=30s")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
@@ -79,6 +79,16 @@ impl Prometheus {
             .collect()
     }
 
+    /// Waits until an expression gives one series, and gives its labels and value.
+    pub(crate) fn one(&self, expression: &str) -> (Value, f64) {
+        let mut last = Vec::new();
+        wait_until(&format!("{expression} is one series"), || {
+            last = self.query(expression);
+            last.len() == 1
+        });
+        last.remove(0)
+    }
+
     /// Waits until an expression gives one series with this value.
     pub(crate) fn wait_for(&self, expression: &str, expected: f64) {
         let mut last = Vec::new();
@@ -99,17 +109,23 @@ impl Prometheus {
 /// A running Pushgateway.
 #[derive(Debug)]
 pub(crate) struct Pushgateway {
+    // Goes first, so that nobody writes to the directory while it is removed.
     _server: Server,
+    _directory: TempDir,
     address: String,
     client: Client,
 }
 
 impl Pushgateway {
     pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("pushgateway.data");
         let address = format!("127.0.0.1:{}", free_port());
         let server = Server::spawn(
             tool("prometheus-pushgateway")
                 .arg(format!("--web.listen-address={address}"))
+                // Debian's would share a file with all others of the machine.
+                .arg(format!("--persistence.file={}", file.display()))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
@@ -118,6 +134,7 @@ impl Pushgateway {
         wait_until("the Pushgateway is ready", || client.answers("/-/ready"));
         Self {
             _server: server,
+            _directory: directory,
             address,
             client,
         }

@@ -1,18 +1,17 @@
 //! A program under way that signals are sent to: how it ends, after how long, and what it said.
 
-use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::process::{PATIENCE, run, tool};
+use super::heard::Heard;
+use super::process::{PATIENCE, signal, wait_until};
 
 /// A child process, killed by its own id when its owner goes.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    errors: Option<JoinHandle<String>>,
+    errors: Option<Heard>,
 }
 
 /// How it ended.
@@ -52,16 +51,23 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it can be started");
-        let mut stderr = child.stderr.take().expect("it is piped");
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
+        let stderr = child.stderr.take().expect("it is piped");
         Self {
             child,
-            errors: Some(errors),
+            errors: Some(Heard::from(stderr)),
         }
+    }
+
+    /// Waits until it handles a signal, which has this number, or has ended.
+    pub(crate) fn handles(&mut self, signal: u32) {
+        let path = format!("/proc/{}/status", self.child.id());
+        wait_until("it handles a signal", || {
+            let status = std::fs::read_to_string(&path).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            caught.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+                || self.child.try_wait().is_ok_and(|ended| ended.is_some())
+        });
     }
 
     /// Sends it a signal, by its name without SIG. Whether it was still there.
@@ -73,9 +79,7 @@ impl Running {
             .is_none();
         if is_there {
             // It is not reaped before it is asked again, so that its number is nobody else's.
-            run(tool("kill")
-                .args(["-s", name])
-                .arg(self.child.id().to_string()));
+            signal(self.child.id(), name);
         }
         is_there
     }
@@ -89,7 +93,7 @@ impl Running {
             }
             if start.elapsed() > PATIENCE {
                 let _ = self.child.kill();
-                let said = self.errors.take().map(JoinHandle::join);
+                let said = self.errors.take().map(Heard::until_the_end);
                 panic!("it does not end within {PATIENCE:?}:\n{said:?}");
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -98,7 +102,7 @@ impl Running {
         let errors = self.errors.take().expect("it is taken once");
         End {
             status,
-            stderr: errors.join().expect("a reader ends"),
+            stderr: errors.until_the_end(),
             took,
         }
     }

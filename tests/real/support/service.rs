@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::heard::Heard;
 use super::http::{Answer, Client};
-use super::process::{Server, run, tool, wait_until};
+use super::process::{Server, signal, wait_until};
 
 /// A running service. It sweeps when it starts and when it is told to, and not by the clock.
 #[derive(Debug)]
 pub(crate) struct Service {
     server: Server,
     address: String,
-    log: Arc<Mutex<String>>,
+    log: Heard,
     _home: TempDir,
 }
 
@@ -61,15 +59,7 @@ impl Service {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut server = Server::spawn(&mut command);
-        let log = Arc::new(Mutex::new(String::new()));
-        let (lines, told) = (BufReader::new(server.stderr()), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut log = told.lock().expect("nobody panics with it");
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let log = Heard::from(server.stderr());
         let mut service = Self {
             server,
             address: String::new(),
@@ -103,7 +93,7 @@ impl Service {
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().expect("nobody panics with it").clone()
+        self.log.so_far()
     }
 
     /// What one of its endpoints answers.
@@ -135,20 +125,17 @@ impl Service {
 
     /// Sends it a signal, by its name without SIG.
     pub(crate) fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.server.id());
-        run(tool("sh").args(["-c", &script]));
+        signal(self.server.id(), name);
     }
 
-    /// Waits for its end: how it ended, and after how long.
-    pub(crate) fn ended(mut self) -> (ExitStatus, Duration, String) {
-        let start = Instant::now();
+    /// Waits for its end: how it ended, and what it logged.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let mut status = None;
         wait_until("the probe ends", || {
             status = self.server.exited();
             status.is_some()
         });
-        let took = start.elapsed();
-        (status.expect("it was awaited"), took, self.log())
+        (status.expect("it was awaited"), self.log.until_the_end())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pushing with skopeo, the way a pipeline does.
 
 use super::images::Content;
-use super::process::{run, tool};
+use super::process::{at_home, run, tool};
 use super::registry::Registry;
 
 /// Pushes the content under `repository:tag`, every digest as it is.
@@ -27,9 +27,8 @@ fn copy(registry: &Registry, content: &Content, name: &str, options: &[&str]) {
             "--all",
             "--dest-tls-verify=false",
         ])
-        .args(options)
-        .env("HOME", directory.path())
-        .env("TMPDIR", directory.path());
+        .args(options);
+    at_home(&mut command, directory.path());
     match registry.login() {
         Some(login) => {
             command.arg(format!("--dest-creds={}:{}", login.user, login.password));

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::listening::Listening;
+use super::process::PATIENCE;
 use super::registry::Login;
 use super::signing::Signer;
 
@@ -122,7 +123,7 @@ struct Desk {
 impl Desk {
     /// Answers the one request of a connection.
     fn serve(&self, mut stream: &TcpStream) {
-        let patience = Some(Duration::from_secs(10));
+        let patience = Some(PATIENCE);
         stream.set_read_timeout(patience).expect("a time is set");
         let Some(request) = Request::read(stream) else {
             return;

@@ -87,6 +87,13 @@ impl Gate {
         token
     }
 
+    pub(crate) fn expire_tokens(&self) {
+        let now = Instant::now();
+        for grant in locked(&self.state).grants.values_mut() {
+            grant.until = now;
+        }
+    }
+
     /// Why this request may not pass; nothing where it may.
     pub(crate) fn refusal(&self, registry: &Registry, request: &Request) -> Option<Reply> {
         if matches!(

@@ -17,18 +17,13 @@ pub async fn short_tokens() -> Double {
 
 /// ECR Public (row 21): one scope for everything, and an expired token gets `400 DENIED` and no
 /// challenge.
-pub async fn ecr_public(lifetime: Duration) -> Double {
+pub async fn ecr_public() -> Double {
     let double = Double::start().await;
     let expired = Reply::error(400, "DENIED", "Your Authorization Token is invalid.");
     let bearer = Bearer::anonymous()
         .service("public.ecr.aws")
         .scope(ScopeShown::Fixed("aws".to_owned()));
-    double.require(
-        bearer
-            .lifetime(lifetime)
-            .saying_lifetime(None)
-            .expired(expired),
-    );
+    double.require(bearer.saying_lifetime(None).expired(expired));
     double
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use registry_double::{Auth, Basic, Bearer, Double, Reply, ScopeShown, TokenField, presets};
 
+use crate::PATIENCE;
 use crate::client::{Answer, client, get, send, try_send};
 
 fn basic(user: &str, password: &str) -> String {
@@ -68,13 +69,17 @@ async fn basic_wants_the_right_password() {
 #[tokio::test]
 async fn passwords_run_out() {
     let double = protected(Auth::Open).await;
-    let expired = Reply::error(403, "DENIED", "expired");
-    double.require(Basic::new("AWS", "token").expiring(Duration::from_millis(500), expired));
+    let expires_after = |lifetime| {
+        let expired = Reply::error(403, "DENIED", "expired");
+        Basic::new("AWS", "token").expiring(lifetime, expired)
+    };
+    double.require(expires_after(PATIENCE));
     assert_eq!(
         with(&double, "/v2/", &basic("AWS", "token")).await.status,
         200
     );
-    tokio::time::sleep(Duration::from_millis(550)).await;
+    double.require(expires_after(Duration::from_millis(20)));
+    tokio::time::sleep(Duration::from_millis(40)).await;
     let answer = with(&double, "/v2/", &basic("AWS", "token")).await;
     assert_eq!(
         (
@@ -120,25 +125,34 @@ async fn a_token_is_for_its_repository() {
 
 #[tokio::test]
 async fn tokens_expire_and_the_answer_differs() {
-    let double = protected(Bearer::anonymous().lifetime(Duration::from_millis(500))).await;
+    let double = protected(Bearer::anonymous()).await;
     let bearer = format!("Bearer {}", token(&double, "repository:app:pull").await);
     assert_eq!(
         with(&double, "/v2/app/tags/list", &bearer).await.status,
         200
     );
-    tokio::time::sleep(Duration::from_millis(550)).await;
+    double.expire_tokens();
     let expired = with(&double, "/v2/app/tags/list", &bearer).await;
     assert_eq!(expired.status, 401);
     assert!(expired.header("www-authenticate").contains("invalid_token"));
 
-    let double = presets::ecr_public(Duration::from_millis(500)).await;
+    let brief = protected(Bearer::anonymous().lifetime(Duration::from_millis(20))).await;
+    let bearer = format!("Bearer {}", token(&brief, "repository:app:pull").await);
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(
+        with(&brief, "/v2/app/tags/list", &bearer).await.status,
+        401,
+        "by itself, too"
+    );
+
+    let double = presets::ecr_public().await;
     double.image("app", Some("v1"), &[]);
     let bearer = format!("Bearer {}", token(&double, "aws").await);
     assert_eq!(
         with(&double, "/v2/app/tags/list", &bearer).await.status,
         200
     );
-    tokio::time::sleep(Duration::from_millis(550)).await;
+    double.expire_tokens();
     let expired = with(&double, "/v2/app/tags/list", &bearer).await;
     assert_eq!((expired.status, expired.code().as_str()), (400, "DENIED"));
     assert_eq!(expired.header("www-authenticate"), "");

@@ -9,3 +9,6 @@ mod presets;
 mod push;
 mod rules;
 mod wire;
+
+/// Longer than anything takes on a slow machine: only a test that has failed waits for so long.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::PATIENCE;
 use crate::client::{client, get, head, try_send};
 
 /// Everything that the server writes until it closes the connection.
@@ -17,7 +18,7 @@ async fn raw(double: &Double, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", double.address());
     socket.write_all(request.as_bytes()).await.expect("written");
     let mut all = Vec::new();
-    let closed = timeout(Duration::from_secs(5), socket.read_to_end(&mut all)).await;
+    let closed = timeout(PATIENCE, socket.read_to_end(&mut all)).await;
     closed
         .expect("the server closes the connection")
         .expect("orderly");
@@ -141,7 +142,7 @@ async fn dropping_it_closes_the_port_and_the_connections() {
     let mut idle = TcpStream::connect(&address).await.expect("connected");
     drop(double);
     let mut byte = [0];
-    let read = timeout(Duration::from_secs(5), idle.read(&mut byte))
+    let read = timeout(PATIENCE, idle.read(&mut byte))
         .await
         .expect("closed");
     assert!(matches!(read, Ok(0) | Err(_)));
@@ -164,7 +165,11 @@ fn in_the_background_it_serves_callers_that_block() {
 #[tokio::test]
 async fn the_log_knows_connections_and_concurrency() {
     let double = Double::start().await;
-    double.when(on::ping()).delay(Duration::from_millis(100));
+    // Nobody is answered before all have asked: then time passes at once.
+    double.when(on::ping()).delay(PATIENCE);
+    double
+        .when(on::ping().nth(3))
+        .then(|_, _| tokio::time::pause());
     futures::future::join_all((0..3).map(|_| get(&double, "/v2/"))).await;
     assert_eq!(double.peak_in_flight(), 3);
     let mut connections: Vec<_> = double
