@@ -1,9 +1,10 @@
 //! From a registry's disk to Alertmanager: the shipped rules, with nothing shortened but their times.
 
+use crate::support::bulk::{self, Push};
 use crate::support::files::{at, text};
 use crate::support::images::Content;
 use crate::support::monitoring::{Alertmanager, HastyProbe, eventually, in_haste};
-use crate::support::process::free_port;
+use crate::support::process::{free_port, wait_until};
 use crate::support::prometheus::Prometheus;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
@@ -11,6 +12,9 @@ use crate::support::skopeo;
 const FAILURE: &str = "RegistryManifestIntegrityFailure";
 const CATALOG: &str = "RegistryCatalogInaccessible";
 const STALE: &str = "RegistryIntegrityProbeStale";
+const STORAGE: &str = "RegistryStorageUnavailable";
+const IN_USE: &str = "RegistryBrokenImageInUse";
+const FELL: &str = "RegistryCoverageFell";
 
 /// Durations become shorter, and nothing else changes.
 #[test]
@@ -101,4 +105,98 @@ fn a_broken_image_a_registry_that_is_down_and_a_probe_that_is_gone_reach_alertma
     eventually("the broken image is withheld", || {
         alertmanager.has_one(FAILURE, "suppressed")
     });
+}
+
+#[test]
+fn a_storage_that_is_away_is_told_once_and_what_it_breaks_is_not() {
+    let registry = Registry::start();
+    let mut pushes = Vec::new();
+    for repository in ["team/app", "team/web", "tools/build"] {
+        for tag in ["1", "2", "3"] {
+            let content = Content::index(&format!("{repository}:{tag}"));
+            pushes.push(Push::new(repository, tag, &content));
+        }
+    }
+    bulk::push_all(&registry, &pushes);
+    let child = &pushes[0].content.images()[0].manifest.digest;
+    registry.store().remove_revision_link("team/app", child);
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let host = registry.host();
+    let _probe = HastyProbe::start(&address, &[&host]);
+    let alertmanager = Alertmanager::start(&at("alerts/alertmanager.example.yaml"));
+    let rules = in_haste(&text("alerts/registry-integrity.rules.yaml"));
+    let prometheus = Prometheus::start(&address, &[rules], &alertmanager.configuration());
+    eventually("what is broken before is told", || {
+        alertmanager.has_one(FAILURE, "active")
+    });
+
+    registry.store().lose_bytes();
+    eventually("the storage is told", || {
+        alertmanager.has_one(STORAGE, "active")
+    });
+    assert_eq!(
+        alertmanager.alerts(STORAGE)[0].0["registry"],
+        host.as_str(),
+        "it names the registry"
+    );
+    let failing = "registry_manifest_integrity_failures > 0";
+    let known = prometheus.query(failing);
+    assert!(
+        matches!(&known[..], [(labels, _)] if labels["repository"] == "team/app"),
+        "what was known is kept, and nothing is added: {known:?}"
+    );
+    eventually("what was known is withheld", || {
+        alertmanager.has_one(FAILURE, "suppressed")
+    });
+
+    registry.store().find_bytes();
+    eventually("what was known is told again", || {
+        alertmanager.alerts(STORAGE).is_empty() && alertmanager.has_one(FAILURE, "active")
+    });
+}
+
+/// Which alert withholds the message of which about the same registry.
+#[test]
+fn messages_are_withheld_where_nothing_can_be_done_about_them_yet() {
+    let all = [FAILURE, IN_USE, STALE, FELL, CATALOG, STORAGE];
+    let withholds = |cause: &str, other: &str| match cause {
+        STORAGE | CATALOG => [FAILURE, IN_USE, STALE, FELL].contains(&other),
+        STALE => [FAILURE, IN_USE].contains(&other),
+        _ => false,
+    };
+    let alertmanager = Alertmanager::start(&at("alerts/alertmanager.example.yaml"));
+    // A registry for each two of them, and one for each alone.
+    let mut told = Vec::new();
+    for one in all {
+        for other in all {
+            let registry = format!("{one}-{other}");
+            told.extend([(one, registry.clone()), (other, registry)]);
+        }
+    }
+    let named: Vec<_> = told.iter().map(|(name, at)| (*name, at.as_str())).collect();
+    alertmanager.told(&named);
+    for name in all {
+        let mut expected: Vec<_> = all
+            .iter()
+            .flat_map(|other| [(name, *other), (*other, name)])
+            .map(|(one, other)| {
+                let cause = if one == name { other } else { one };
+                let state = ["active", "suppressed"][usize::from(withholds(cause, name))];
+                (format!("{one}-{other}"), state.to_owned())
+            })
+            .collect();
+        expected.sort_unstable();
+        expected.dedup();
+        wait_until(&format!("{name} is withheld as {expected:?}"), || {
+            let alerts = alertmanager.alerts(name).into_iter();
+            let pairs = alerts.map(|(labels, state)| {
+                let registry = labels["registry"].as_str().expect("it has one");
+                (registry.to_owned(), state)
+            });
+            let mut found: Vec<_> = pairs.collect();
+            found.sort_unstable();
+            found == expected
+        });
+    }
 }

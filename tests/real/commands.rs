@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::assertions::assert_intact;
@@ -13,10 +14,12 @@ use crate::support::images::{Content, Image, Layer, sha256};
 use crate::support::nginx::Nginx;
 use crate::support::probe::Probe;
 use crate::support::process::{at_home, run, tool};
+use crate::support::prometheus::Pushgateway;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
 const FAILURE: &str = "docs/runbooks/RegistryManifestIntegrityFailure.md";
+const STORAGE: &str = "docs/runbooks/RegistryStorageUnavailable.md";
 
 /// The shell commands below this mark in a document.
 fn block(document: &str, name: &str) -> String {
@@ -207,6 +210,71 @@ fn a_tag_is_pointed_at_an_older_image_or_deleted_and_garbage_is_collected() {
         .head(&format!("/v2/team/app/blobs/{bytes}"));
     assert_eq!(gone.status, 404);
     assert_intact(&Probe::once().arg(registry.host()).run());
+}
+
+#[test]
+fn a_storage_that_is_away_is_seen_and_verified_when_it_is_back() {
+    let content = Content::index("away");
+    let (registry, source) = two_registries(&content);
+    let terminal = Terminal::new(&registry, &source, &content.manifest().digest);
+    let is_it_so = || terminal.follows(STORAGE, "is-it-so");
+    assert_eq!(is_it_so(), "{\"repositories\":[\"team/app\"]}\n200\n");
+    registry.store().vanish();
+    assert_eq!(is_it_so(), "{\"repositories\":[]}\n404\n");
+    let looks = || terminal.types(&block(STORAGE, "what-is-mounted"));
+    assert!(!looks().status.success(), "there is nothing to list");
+    registry.store().come_back();
+    let output = looks();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("team"), "{said}");
+    let said = terminal.follows(STORAGE, "verify");
+    assert_eq!(said.matches("INTACT").count(), 2, "{said}");
+}
+
+#[test]
+fn a_repository_is_forgotten_by_hand_and_nothing_else_is() {
+    let content = Content::index("forgotten");
+    let (mut registry, source) = two_registries(&content);
+    skopeo::push(&registry, &content, "team/web:1.4");
+    let child = &content.images()[0].manifest.digest;
+    for repository in ["team/app", "team/web"] {
+        registry.store().remove_revision_link(repository, child);
+    }
+    let gateway = Pushgateway::start();
+    let mut terminal = Terminal::new(&registry, &source, child);
+    let state = terminal.home.path().join("state.json");
+    terminal.variables.extend([
+        ("state", state.display().to_string()),
+        ("gateway", format!("http://{}", gateway.address())),
+    ]);
+    let sweep = |options: &str| {
+        let command =
+            format!("probe --once --output json --state \"$state\" {options} \"$registry\"");
+        let output = terminal.types(&command);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+        (output.status.code(), report)
+    };
+    assert_eq!(sweep("--push-gateway \"$gateway\"").0, Some(1));
+    registry.stop();
+    let remembered = || {
+        let (code, report) = sweep("");
+        let remembered = report["remembered"].as_array().expect("a list").iter();
+        let names = remembered.map(|finding| finding["repository"].to_string());
+        (code, names.collect::<Vec<_>>())
+    };
+    let all = ["\"team/app\"", "\"team/web\""].map(String::from);
+    assert_eq!(remembered(), (Some(1), all.to_vec()));
+    terminal.follows(FAILURE, "forget");
+    assert_eq!(remembered(), (Some(1), all[1..].to_vec()));
+
+    let host = registry.host();
+    let known = || {
+        let held = gateway.metrics();
+        held.integrity("failures", &[("registry", host.as_str())])
+    };
+    assert_eq!(known(), Some(2.0));
+    terminal.follows(FAILURE, "forget-group");
+    assert_eq!(known(), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::http::Client;
@@ -118,6 +118,23 @@ impl Alertmanager {
         format!(
             "alerting:\n  alertmanagers:\n    - static_configs: [ {{ targets: ['{host}'] }} ]\n"
         )
+    }
+
+    /// Tells it of alerts, as Prometheus does: the name of each, and its registry.
+    pub(crate) fn told(&self, alerts: &[(&str, &str)]) {
+        let alert = |(name, registry): &(&str, &str)| json!({ "labels": { "alertname": name, "registry": registry } });
+        let alerts: Vec<_> = alerts.iter().map(alert).collect();
+        let url = format!("http://{}/api/v2/alerts", self.host);
+        run(tool("curl")
+            .args([
+                "--silent",
+                "--fail",
+                "--header",
+                "Content-Type: application/json",
+                "--data",
+            ])
+            .arg(Value::from(alerts).to_string())
+            .arg(url));
     }
 
     /// The alerts of this name that are with it: their labels, and `active` or `suppressed`.

@@ -19,6 +19,24 @@ impl Store {
             .expect("a directory can be renamed");
     }
 
+    /// What vanished is mounted again.
+    pub(crate) fn come_back(&self) {
+        fs::rename(self.root.with_extension("gone"), &self.root)
+            .expect("a directory can be renamed");
+    }
+
+    /// The volume with the bytes is not mounted; lists and links are there.
+    pub(crate) fn lose_bytes(&self) {
+        fs::rename(self.root.join("blobs"), self.root.join("lost"))
+            .expect("a directory can be renamed");
+    }
+
+    /// It is mounted again.
+    pub(crate) fn find_bytes(&self) {
+        fs::rename(self.root.join("lost"), self.root.join("blobs"))
+            .expect("a directory can be renamed");
+    }
+
     /// The store under the `rootdirectory` of the filesystem driver.
     pub(crate) fn new(root_directory: &Path) -> Self {
         let root = root_directory.join("docker/registry/v2");
