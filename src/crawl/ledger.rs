@@ -41,6 +41,8 @@ pub(super) struct Ledger {
     /// How many were not, in how many repositories.
     pub(super) absent: BTreeMap<Endpoint, (u64, usize)>,
     pub(super) findings: Vec<Finding>,
+    /// Tags that no list has and for which a page is answered.
+    pub(super) deleted_by_page: Vec<Finding>,
     images: Vec<Image>,
     exposed: Vec<Exposed>,
     progress: Arc<Progress>,
@@ -71,6 +73,7 @@ impl Ledger {
             is_there: BTreeSet::new(),
             absent: BTreeMap::new(),
             findings: Vec::new(),
+            deleted_by_page: Vec::new(),
             images: Vec::new(),
             exposed: Vec::new(),
             progress: Arc::clone(&policy.progress),
@@ -133,10 +136,13 @@ impl Ledger {
                 object,
                 mut finding,
                 agrees,
+                is_page_for_unlisted,
             } = suspicion;
             let past = walked.history.past(&object);
             let times = past.map_or(0, |past| past.times_broken);
-            if agrees || finding.defect.reason == Reason::Inconsistent {
+            if is_page_for_unlisted {
+                self.deleted_by_page.push(finding);
+            } else if agrees || finding.defect.reason == Reason::Inconsistent {
                 finding.confirmations = times.max(1);
                 self.findings.push(finding);
             } else {

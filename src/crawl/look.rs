@@ -21,6 +21,8 @@ pub(super) struct Walked {
     pub(super) intact_again: Vec<Object>,
     /// The tags, and the manifests that the caller named, that another look has to begin with.
     pub(super) doubtful: Doubtful,
+    /// Whether it stands in no list of repositories, and is looked at because it was known.
+    pub(super) is_unlisted: bool,
     /// Whether the registry says that the repository is not there.
     pub(super) presence: Presence,
     /// Whether something that was listed, or seen broken, is taken for deleted.

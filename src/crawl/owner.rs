@@ -120,7 +120,13 @@ impl<'a, R: Registry> Crawl<'a, R> {
             if let Some(obstacle) = self.walk_all().await {
                 return Some(obstacle);
             }
-            wait = wait.min(BEFORE_LAST_LOOK);
+            // Whoever names an image waits for the answer: a push that is under way has its two seconds.
+            let is_named = matches!(self.policy.scope.source, Source::Images(_));
+            wait = if is_named {
+                BEFORE_LAST_LOOK
+            } else {
+                wait.min(BEFORE_LAST_LOOK)
+            };
         }
         self.conclude().await;
         None

@@ -10,6 +10,7 @@ use super::control::{Controls, answers};
 use super::graph::Endpoint;
 use super::judge;
 use super::ledger::Ledger;
+use super::look::Walked;
 use super::nearby;
 use super::owner::{Crawl, Task};
 use super::progress::WaitReason;
@@ -58,23 +59,28 @@ impl<R: Registry> Crawl<'_, R> {
         Ok(())
     }
 
-    /// The repositories whose list of tags was not there and that the catalog, read again, does not name
-    /// either.
+    /// The repositories that the catalog, read again, does not name: of those that it did not name before, and
+    /// of those whose list of tags was not there.
     async fn unlisted_now(&self) -> BTreeSet<Repository> {
-        let gone = |walked: &&super::look::Walked| walked.presence == Presence::Gone;
-        let gone = self.doubtful.iter().filter(gone);
-        let mut gone: BTreeSet<_> = gone.map(|walked| walked.repository.clone()).collect();
-        if gone.is_empty() || self.policy.scope.source != Source::Catalog {
+        let doubtful = self.doubtful.iter();
+        let unlisted = doubtful.clone().filter(|walked| walked.is_unlisted);
+        let gone = doubtful.filter(|walked| walked.presence == Presence::Gone);
+        let name = |walked: &Walked| walked.repository.clone();
+        let (unlisted, gone): (BTreeSet<_>, BTreeSet<_>) =
+            (unlisted.map(name).collect(), gone.map(name).collect());
+        if unlisted.is_empty() && gone.is_empty() || self.policy.scope.source != Source::Catalog {
             return BTreeSet::new();
         }
         let catalog = self.registry.repositories().await;
+        // A catalog that is not read, or empty, takes nothing from the list.
         if catalog.end != ListEnd::Whole || catalog.items.is_empty() {
-            return BTreeSet::new();
+            return unlisted;
         }
+        let mut names = &unlisted | &gone;
         for listed in &catalog.items {
-            gone.remove(listed);
+            names.remove(listed);
         }
-        gone
+        names
     }
 
     /// Settles what only the end of a sweep shows.
@@ -94,7 +100,8 @@ impl<R: Registry> Crawl<'_, R> {
     /// emptied under it answers 404 to everything, which is what a registry without tags does.
     async fn is_still_there(&self) -> Result<(), Obstacle> {
         answers(&self.registry, &self.controls).await?;
-        if self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
+        let was_listed = self.ledger.repositories_listed > 0;
+        if was_listed && self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
             let listing = self.registry.repositories().await;
             if listing.items.is_empty() {
                 let detail = "the catalog is empty now, and was not a moment ago";
@@ -155,7 +162,9 @@ fn endpoint(finding: &Finding) -> Endpoint {
 /// nobody has, and delivers what is intact before and after (Swift, and S3 as a website, do).
 async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut Ledger) {
     let mut vetted: Vec<(Repository, Endpoint, bool)> = Vec::new();
-    for finding in ledger.findings().iter().filter(|finding| is_page(finding)) {
+    let unlisted = std::mem::take(&mut ledger.deleted_by_page);
+    let findings = ledger.findings().iter().chain(&unlisted);
+    for finding in findings.filter(|finding| is_page(finding)) {
         let (repository, endpoint) = (&finding.repository, endpoint(finding));
         let is_known = |(name, place, _): &(Repository, Endpoint, bool)| {
             name == repository && *place == endpoint
@@ -165,14 +174,20 @@ async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut 
             vetted.push((repository.clone(), endpoint, is_own));
         }
     }
-    ledger.take_back(|finding| {
+    let foreign = |finding: &Finding| {
         let place = endpoint(finding);
         let is_it = |(name, endpoint, _): &&(Repository, Endpoint, bool)| {
             *name == finding.repository && *endpoint == place
         };
         let is_own = vetted.iter().find(is_it).is_some_and(|(_, _, own)| *own);
         (is_page(finding) && !is_own).then(|| page(&finding.defect))
-    });
+    };
+    ledger.take_back(foreign);
+    for finding in unlisted {
+        if let Some(obstacle) = foreign(&finding) {
+            ledger.obstruct(Some(finding.repository), &obstacle);
+        }
+    }
 }
 
 fn is_page(finding: &Finding) -> bool {

@@ -106,6 +106,7 @@ impl Walk {
             suspicions: look.suspicions,
             intact_again: look.intact_again,
             doubtful,
+            is_unlisted: self.list.is_unlisted,
             presence: look.presence,
             has_deletions: look.has_deletions,
             is_contested: look.is_contested,
@@ -131,24 +132,22 @@ impl Walk {
             let object = || Object::Tag(state.tag.clone());
             match in_mode {
                 InMode::Broken(defect) => match self.is_deleted(&state.tag, &defect) {
-                    Ok(true) => {
-                        look.has_deletions = true;
+                    Ok(is_deleted) => {
                         look.count_absence(Endpoint::Manifests, &defect);
+                        let is_page = defect.evidence.sign == Some(Sign::WebPage);
+                        look.has_deletions |= is_deleted;
                         // Where the list is contested, its tags are with it.
-                        if look.is_contested {
+                        if !is_deleted || is_page || look.is_contested {
                             look.doubtful_tags.insert(id);
                         }
-                    }
-                    Ok(false) => {
-                        look.count_absence(Endpoint::Manifests, &defect);
-                        look.doubtful_tags.insert(id);
-                        let agrees = self.was_broken_last(&object());
-                        let finding = self.dangling_tag(state, defect, depth);
-                        look.suspicions.push(Suspicion {
-                            object: object(),
-                            finding,
-                            agrees,
-                        });
+                        if !is_deleted || is_page {
+                            look.suspicions.push(Suspicion {
+                                object: object(),
+                                finding: self.dangling_tag(state, defect, depth),
+                                agrees: self.was_broken_last(&object()),
+                                is_page_for_unlisted: is_deleted,
+                            });
+                        }
                     }
                     Err(obstacle) => {
                         look.count_absence(Endpoint::Manifests, &defect);

@@ -15,6 +15,9 @@ use crate::model::{Bracket, Defect, Depth, Finding, Kind, Nearby, Tag};
 pub(super) struct Suspicion {
     pub(super) object: Object,
     pub(super) finding: Finding,
+    /// Whether it is a tag that the list lacks, too, and a page that says so: a deletion, if that is how the
+    /// registry says that something is not there.
+    pub(super) is_page_for_unlisted: bool,
     /// Whether the look before that asked for it found it broken, too.
     pub(super) agrees: bool,
 }
@@ -122,6 +125,7 @@ impl Walk {
         });
         let media_type = edge.map(|edge| crate::model::shorten(&edge.media_type, 128));
         Suspicion {
+            is_page_for_unlisted: false,
             agrees: self.was_broken_last(&object),
             object,
             finding: Finding {

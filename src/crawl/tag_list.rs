@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::look::Doubtful;
 use super::settle::Look;
 use super::walk::{Step, TagState, Walk};
-use crate::model::{Defect, Obstacle, ObstacleReason, Presence, Reason, Sign, Tag};
+use crate::model::{Defect, Obstacle, ObstacleReason, Presence, Reason, Tag};
 use crate::registry::{ListEnd, Refusal};
 
 /// The list of a repository's tags.
@@ -168,8 +168,7 @@ impl Walk {
     /// Whether a tag that is not there was deleted: a list that was read to its end lacks it. In the first
     /// look it stood in the list.
     pub(super) fn is_deleted(&self, tag: &Tag, defect: &Defect) -> Result<bool, Obstacle> {
-        let is_page = defect.evidence.sign == Some(Sign::WebPage);
-        if self.history.looks == 1 || defect.reason != Reason::NotFound || is_page {
+        if self.history.looks == 1 || defect.reason != Reason::NotFound {
             return Ok(false);
         }
         match &self.list.end {

@@ -100,10 +100,7 @@ impl Verify<'_> {
     /// called unmet on one: it is looked at again, and two seconds later once more.
     async fn look<R: Registry>(&self, registry: &R) -> Sweep {
         let mut sweep = self.sweep(registry).await;
-        for wait in [
-            self.policy.confirm_after,
-            self.policy.confirm_after.min(PAUSE),
-        ] {
+        for wait in [self.policy.confirm_after, PAUSE] {
             if sweep.unmet.is_empty() {
                 break;
             }

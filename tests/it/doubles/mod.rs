@@ -15,6 +15,7 @@ mod faults;
 mod forms;
 mod images;
 mod listing;
+mod looks;
 mod manifests;
 mod manners;
 mod offers;

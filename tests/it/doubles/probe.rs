@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use registry_double::{Registry, Request};
-use registry_probe::crawl::{self, Empty, Filter, Policy, Progress, Scope, Source, Turn};
+use registry_probe::crawl::{
+    self, Empty, Expectations, Filter, Policy, Progress, Scope, Source, Turn,
+};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Record, Reference, Repository, Shard, Sweep,
@@ -87,6 +89,25 @@ impl<'a> Probe<'a> {
 
     pub(super) fn depth(mut self, depth: Depth) -> Self {
         self.policy.depth = depth;
+        self
+    }
+
+    /// What nothing to check comes to.
+    pub(super) fn empty(mut self, empty: Empty) -> Self {
+        self.policy.empty = empty;
+        self
+    }
+
+    /// The repositories that match, and no others.
+    pub(super) fn matching(mut self, pattern: &str) -> Self {
+        let filter = Filter::new(&[pattern.to_owned()], &[]);
+        self.policy.scope.repositories = filter.expect("a pattern");
+        self
+    }
+
+    /// Of a registry that somebody said the kind of.
+    pub(super) fn of_a_known_kind(mut self) -> Self {
+        self.config.detect_cache = false;
         self
     }
 
@@ -208,6 +229,17 @@ impl<'a> Probe<'a> {
     /// Sweeps, and holds every request of the log against the manners that all requests must have.
     pub(super) async fn sweep(self) -> Sweep {
         self.sweep_behind(|http| http).await
+    }
+
+    /// Holds the images against expectations, with something between the walk and its HTTP side.
+    pub(super) async fn verify_behind<R: Seam>(
+        self,
+        expectations: &Expectations,
+        put: impl FnOnce(HttpRegistry) -> R,
+    ) -> Sweep {
+        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let (policy, known) = (&self.policy, &self.known);
+        crawl::verify(&put(http), policy, known, expectations, &self.cancel).await
     }
 
     /// The same, with something between the walk and its HTTP side.
