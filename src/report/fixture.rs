@@ -287,6 +287,105 @@ pub(super) fn empty() -> Sweep {
     }
 }
 
+/// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
+pub(super) fn stopped() -> Sweep {
+    let suspected = |number: u64| {
+        let repository = format!("team/app{number:02}");
+        let object = digest(&repository);
+        let detail = format!(
+            "the sweep was told to stop; blob {object} seems broken (not_found) and was not looked at again"
+        );
+        group(
+            Some(&repository),
+            ObstacleReason::Cancelled,
+            &detail,
+            number,
+        )
+    };
+    let slow = "HEAD /v2/base/os/manifests/2.0.0: no answer in 30 s, 4 attempts";
+    let plain_end = "the sweep was told to stop";
+    let others = [
+        group(Some("base/os"), ObstacleReason::Timeout, slow, 1),
+        group(Some("tools/build"), ObstacleReason::Cancelled, plain_end, 4),
+    ];
+    Sweep {
+        unverified: (1..=12).map(suspected).chain(others).collect(),
+        mode: Mode::Private,
+        ..intact()
+    }
+}
+
+/// A registry whose storage is away: of the images, and of everything.
+pub(super) fn away() -> [Sweep; 2] {
+    let nothing = "none of the 9 tags and manifests in 3 repositories is there, as when the storage is not \
+                   mounted or is another one";
+    let unlisted = "there was nothing to check: the registry lists no repository (or none to these credentials, or \
+                    none that the filters take), and 3 repositories with 9 tags were known; if that is right, say \
+                    --allow-empty";
+    let reason = ObstacleReason::StorageUnavailable;
+    let objects = Sweep {
+        counts: Counts {
+            repositories: Coverage {
+                listed: 3,
+                checked: 0,
+            },
+            tags: Coverage {
+                listed: 9,
+                checked: 9,
+            },
+            requests: 265,
+            ..Counts::default()
+        },
+        unverified: vec![group(None, reason, nothing, 9)],
+        remembered: rich_findings().into_iter().take(1).collect(),
+        ..plain("away.example", 32_120)
+    };
+    let lists = Sweep {
+        unverified: vec![group(None, reason, unlisted, 1)],
+        ..plain("away.example", 31)
+    };
+    [objects, lists]
+}
+
+/// A registry of which there was nothing to check, for each reason that there is.
+pub(super) fn unlisted() -> [Sweep; 4] {
+    let detail = "there was nothing to check: no repository in scope has a tag in scope";
+    let sweep = Sweep {
+        unverified: vec![group(None, ObstacleReason::NothingListed, detail, 1)],
+        ..plain("empty.example", 31)
+    };
+    let mut filtered = sweep.clone();
+    filtered.skipped = [(Exemption::RepositoryFilter, 1_204)].into();
+    let mut without_tags = sweep.clone();
+    without_tags.counts.repositories = Coverage {
+        listed: 3,
+        checked: 3,
+    };
+    let mut tags_filtered = without_tags.clone();
+    tags_filtered.skipped = [(Exemption::TagFilter, 1)].into();
+    [sweep, filtered, without_tags, tags_filtered]
+}
+
+/// An intact image that was named by its digest.
+pub(super) fn by_digest() -> Sweep {
+    let manifest = digest("by digest");
+    Sweep {
+        counts: Counts {
+            repositories: Coverage {
+                listed: 1,
+                checked: 1,
+            },
+            manifests: 1,
+            blobs: 9,
+            requests: 20,
+            bytes: 1_312,
+            ..Counts::default()
+        },
+        listed: Listed::Images(vec![format!("team/app@{manifest}")]),
+        ..plain("registry.example:5050", 412)
+    }
+}
+
 /// An image of two platforms, of which the second is gone.
 pub(super) fn explained() -> Sweep {
     let node = |kind, of: &str, size, media_type: &str| Node {

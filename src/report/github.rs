@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use super::words::{self, length, many, number};
-use super::{hint, unverified};
+use super::{hint, scope, unverified};
 use crate::model::{Repository, Root, Sweep, Tag, Unmet, Verdict, printable};
 
 /// Annotations of one kind that a step shows.
@@ -149,10 +149,9 @@ fn unknown(sweep: &Sweep) -> Vec<Note> {
 }
 
 fn all_is_well(sweep: &Sweep) -> Note {
-    let tags = many(sweep.counts.tags.checked, "tag", "tags");
     Note {
         title: format!("{}: intact", sweep.registry),
-        text: vec![format!("nothing broken, {tags} checked")],
+        text: vec![scope::intact(sweep)],
         line: "intact".into(),
     }
 }

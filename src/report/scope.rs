@@ -1,8 +1,27 @@
-//! What a sweep was for and went through: what it left out on purpose, and what it looked at.
+//! What a sweep was for and went through: what it looked at, and what it left out on purpose.
 
 use super::lines::{Lines, STRONG};
 use super::words::{self, many, number};
-use crate::model::{Coverage, Listed, Sweep};
+use crate::model::{Coverage, Listed, Mode, Sweep};
+
+/// What a sweep that is complete and found nothing broken went through, in a clause.
+pub(super) fn intact(sweep: &Sweep) -> String {
+    let counts = &sweep.counts;
+    let (tags, repositories) = (counts.tags.checked, counts.repositories.checked);
+    let inside = many(repositories, "repository", "repositories");
+    let objects = counts.indexes + counts.manifests + counts.blobs;
+    if tags > 0 {
+        let tags = many(tags, "tag", "tags");
+        format!("nothing broken, {tags} in {inside} checked")
+    } else if objects > 0 {
+        let objects = many(objects, "object", "objects");
+        format!("nothing broken, {objects} in {inside} checked")
+    } else if sweep.mode == Mode::PullThrough && repositories > 0 {
+        format!("the lists of {inside} were read, and no image was asked for")
+    } else {
+        "nothing was there to check".into()
+    }
+}
 
 pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
     if sweep.skipped.is_empty() {

@@ -8,7 +8,7 @@ use super::words::{length, many, number, was};
 use super::{
     broken, broken_repositories, broken_tags, exposed, remembered, scope, unknown, unverified,
 };
-use crate::model::{Coverage, Listed, Root, Sweep, Verdict};
+use crate::model::{Listed, Root, Sweep, Verdict};
 
 /// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
 /// several.
@@ -74,38 +74,21 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
                 items.push(format!("{verb} {} of {of_tags}", number(affected)));
             }
         }
-        Verdict::Intact | Verdict::Unverified if tags.checked == 0 => {
-            let nothing = match verdict {
-                Verdict::Intact => "nothing was there to check",
-                _ => "no tag could be verified",
-            };
-            items.push(nothing.into());
-        }
-        Verdict::Intact => {
-            let repositories = sweep.counts.repositories.checked;
-            let repositories = many(repositories, "repository", "repositories");
-            items.push("nothing broken,".into());
-            items.push(format!("{of_tags} in {repositories} checked"));
-        }
-        Verdict::Unverified if missed(tags).is_none() => {
-            items.push("nothing found broken, and not all could be verified".into());
-        }
-        Verdict::Unverified => {
-            items.push(format!(
-                "nothing broken in {} of {of_tags},",
-                number(tags.checked)
-            ));
-            items.push("the rest is not known".into());
-        }
+        Verdict::Intact => items.extend(words(&scope::intact(sweep))),
+        Verdict::Unverified => items.extend(words(&unknown::in_brief(sweep))),
     }
     lines.lead(&verdict.word().to_uppercase(), style(verdict), items);
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split_whitespace().map(str::to_owned)
 }
 
 /// What the caller expected and was not so.
 fn expectations(lines: &mut Lines, sweep: &Sweep) {
     for unmet in &sweep.unmet {
         let text = format!(
-            "{}: expected {}, and {} (seen twice)",
+            "{}: expected {}, and {} (seen 3 times)",
             unmet.image, unmet.expected, unmet.observed
         );
         lines.lead("UNMET", BAD, text.split_whitespace());
@@ -128,7 +111,7 @@ fn gaps(lines: &mut Lines, sweep: &Sweep) {
     if matches!(sweep.listed, Listed::Failed(_)) {
         clauses.push("the list of repositories could not be read to its end".into());
     }
-    if let Some(missed) = missed(repositories) {
+    if let Some(missed) = unknown::missed(repositories) {
         let of = many(repositories.listed, "repository", "repositories");
         clauses.push(format!(
             "{} of {of} {} not finished",
@@ -136,7 +119,7 @@ fn gaps(lines: &mut Lines, sweep: &Sweep) {
             was(missed)
         ));
     }
-    if let Some(missed) = missed(tags) {
+    if let Some(missed) = unknown::missed(tags) {
         let of = many(tags.listed, "tag", "tags");
         clauses.push(format!(
             "{} of {of} {} not {done}",
@@ -145,9 +128,14 @@ fn gaps(lines: &mut Lines, sweep: &Sweep) {
         ));
     }
     if clauses.is_empty() {
-        let count = groups.iter().map(|group| group.count).sum();
-        let objects = many(count, "object", "objects");
-        clauses.push(format!("{objects} {} not {done}", was(count)));
+        clauses.push(match &groups[..] {
+            [group] if group.is_about_all() => "nothing was verified".into(),
+            _ => {
+                let count = groups.iter().map(|group| group.count).sum();
+                let objects = many(count, "object", "objects");
+                format!("{objects} {} not {done}", was(count))
+            }
+        });
     }
     let reasons: Vec<_> = groups.iter().map(|group| group.reason.word()).collect();
     let last = clauses.len() - 1;
@@ -159,11 +147,6 @@ fn gaps(lines: &mut Lines, sweep: &Sweep) {
         }
     });
     lines.lead("PARTIAL", UNSURE, items.chain([reasons.join(", ")]));
-}
-
-fn missed(coverage: Coverage) -> Option<u64> {
-    let missed = coverage.listed.saturating_sub(coverage.checked);
-    (missed > 0).then_some(missed)
 }
 
 fn warnings(lines: &mut Lines, sweep: &Sweep) {
@@ -247,6 +230,47 @@ mod tests {
         assert_snapshot("empty", &render(&[fixture::empty()], false));
     }
 
+    /// There is no verdict on one look, and "nothing found broken" would read as one.
+    #[test]
+    fn a_sweep_that_was_stopped_before_its_second_look_names_what_seemed_broken() {
+        let text = render(&[fixture::stopped()], false);
+        assert_snapshot("stopped", &text);
+        assert!(!text.contains("nothing"), "{text}");
+        let mut one = fixture::stopped();
+        one.unverified.drain(1..12);
+        assert_eq!(
+            render(&[one], false).lines().next(),
+            Some("UNVERIFIED mirror.example: 1 object seems broken and was not looked at again")
+        );
+    }
+
+    #[test]
+    fn a_storage_that_is_away() {
+        assert_snapshot("away", &render(&fixture::away(), false));
+    }
+
+    #[test]
+    fn nothing_to_check_says_why() {
+        assert_snapshot("unlisted", &render(&fixture::unlisted(), false));
+    }
+
+    #[test]
+    fn an_image_by_its_digest() {
+        assert_snapshot("by_digest", &render(&[fixture::by_digest()], false));
+    }
+
+    #[test]
+    fn a_cache_is_asked_for_lists_only() {
+        let mut sweep = fixture::empty();
+        sweep.mode = crate::model::Mode::PullThrough;
+        sweep.counts.repositories = crate::model::Coverage {
+            listed: 3,
+            checked: 3,
+        };
+        let said = "INTACT [::1]:5000: the lists of 3 repositories were read, and no image was asked\n       for\n";
+        assert!(render(&[sweep], false).starts_with(said));
+    }
+
     #[test]
     fn several_registries() {
         let sweeps = [fixture::unverified(), fixture::empty(), fixture::intact()];
@@ -304,7 +328,9 @@ mod tests {
     /// Longer is only a line that ends in what cannot be broken, and then that begins early.
     #[test]
     fn lines_are_80_columns_at_most() {
-        let sweeps = fixture::all();
+        let mut sweeps = fixture::all().to_vec();
+        sweeps.extend([fixture::stopped(), fixture::by_digest()]);
+        sweeps.extend(fixture::away().into_iter().chain(fixture::unlisted()));
         for line in plain(&render(&sweeps, true)).lines() {
             // What goes on in the next line says so at its end.
             let line = line.strip_suffix(" \\").unwrap_or(line);

@@ -1,11 +1,15 @@
 //! Between a first look and its confirmation the registry may change or go away: then nothing is broken.
 
+use std::fs::{self, File};
+
 use crate::support::assertions::{assert_broken, assert_intact, assert_unverified};
 use crate::support::bulk::{self, Push};
 use crate::support::images::{Content, Image};
 use crate::support::probe::{Outcome, Probe};
+use crate::support::process::{Server, run, tool, wait_until};
 use crate::support::registry::Registry;
 use crate::support::report::Finding;
+use crate::support::running::Running;
 
 /// A registry with a whole image, and one that lost its last layer.
 struct Suspicious {
@@ -104,4 +108,39 @@ fn a_store_that_vanishes_is_not_intact() {
     let mut suspicious = Suspicious::new();
     let outcome = suspicious.sweep_while(|it| it.registry.store().vanish());
     assert_unverified(&outcome);
+}
+
+/// There is no verdict on one look, and none is implied.
+#[test]
+fn what_seemed_broken_when_the_sweep_is_interrupted_is_told() {
+    let suspicious = Suspicious::new();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (printed, log) = (folder.path().join("printed"), folder.path().join("log"));
+    let file = |path| File::create(path).expect("a file is made");
+    let mut command = Running::probe();
+    command
+        .args(["--once", "--confirm-after", "1h"])
+        .arg(suspicious.registry.host())
+        .stdout(file(&printed))
+        .stderr(file(&log));
+    let mut probe = Server::spawn(&mut command);
+    let read = |path| fs::read_to_string(path).expect("it can be read");
+    wait_until("it waits before the second look", || {
+        read(&log).contains("looking again")
+    });
+    run(tool("kill").args(["-s", "INT"]).arg(probe.id().to_string()));
+    let mut ended = None;
+    wait_until("it ends", || {
+        ended = probe.exited();
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(130));
+    let said = read(&printed);
+    let words: Vec<_> = said.split_whitespace().collect();
+    let words = words.join(" ");
+    let verdict = "1 object seems broken and was not looked at again PARTIAL";
+    assert!(words.contains(verdict), "{said}");
+    let which = format!("blob {} seems broken (not_found)", suspicious.layer);
+    assert!(words.contains(&which), "{said}");
+    assert!(!words.contains("nothing"), "{said}");
 }

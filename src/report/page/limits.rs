@@ -1,8 +1,6 @@
 //! What limits a verdict: what could not be verified and why, what was left out on purpose, and what
 //! a reader should know besides.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 
 use super::{advice, text};
@@ -13,9 +11,6 @@ use crate::report::words::{self, length, many, number};
 /// Places of one kind of obstacle that are named, and warnings that are shown; the others are
 /// counted.
 const MOST: usize = 30;
-
-/// As many details of one obstacle as a reader gains from; they differ in little but the path.
-const DETAILS: usize = 3;
 
 pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
     let groups = unknown::groups(sweep);
@@ -63,14 +58,8 @@ pub(super) fn exposed(sweep: &Sweep) -> Option<Markup> {
 }
 
 fn obstacle(group: &Group) -> Markup {
-    let details: BTreeSet<_> = group
-        .members
-        .iter()
-        .map(|member| member.obstacle.detail.as_str())
-        .filter(|detail| !detail.is_empty())
-        .collect();
+    let (details, untold) = group.details();
     let unnamed = group.members.len().saturating_sub(MOST);
-    let untold = details.len().saturating_sub(DETAILS);
     html! {
         li.obstacle {
             h4 {
@@ -98,7 +87,7 @@ fn obstacle(group: &Group) -> Markup {
                 @if !details.is_empty() {
                     dt { "What happened" }
                     dd {
-                        @for detail in details.iter().take(DETAILS) { p { (text(detail)) } }
+                        @for detail in &details { p { (text(detail)) } }
                         @if untold > 0 {
                             p { "and " (number(length(untold))) " more like these" }
                         }

@@ -322,6 +322,37 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_without_a_verdict_says_what_happened() {
+        let told = |sweep: Sweep| {
+            let page = page(&record([sweep]));
+            assert!(page.contains("<title>Unverified: "), "{page}");
+            page
+        };
+        let stopped = told(fixture::stopped());
+        assert!(stopped.contains("<p>78 objects seem broken and were not looked at again.</p>"));
+        assert!(stopped.contains("and 3 more like these"), "{stopped}");
+        let [_, filtered, ..] = fixture::unlisted().map(told);
+        let nothing = "<p>Nothing was checked: the filters leave out its 1,204 repositories.</p>";
+        assert!(filtered.contains(nothing), "{filtered}");
+        assert!(!filtered.contains("left 1 object"), "{filtered}");
+        let [objects, lists] = fixture::away().map(told);
+        for away in [&objects, &lists] {
+            assert!(
+                away.contains("<p>Its storage seems to be away.</p>"),
+                "{away}"
+            );
+        }
+        assert!(objects.contains("left 9 objects unverified"), "{objects}");
+        // What is known stays, and what is in the way is told beside it.
+        let seen = fixture::rich();
+        let [_, mut lists] = fixture::away();
+        lists.registry.clone_from(&seen.registry);
+        let known = page(&record([seen, later(lists, 900)]));
+        let nothing = "The last sweep verified nothing: the registry's storage is away. 6 known failures stay";
+        assert!(known.contains(nothing), "{known}");
+    }
+
+    #[test]
     fn a_current_finding_is_not_marked() {
         assert!(!page(&record([crowd(3)])).contains("not re-verified"));
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use crate::model::{Known, Listed, Record, Sweep, Verdict};
-use crate::report::unknown;
 use crate::report::words::{self, length, many, number};
+use crate::report::{scope, unknown};
 
 /// How a registry is, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,28 +81,24 @@ pub(super) fn sentences(record: &Record) -> Vec<String> {
         sentences.push("No sweep has ended yet: what is in this registry is not known.".into());
         return sentences;
     };
-    let tags = sweep.counts.tags;
-    if failures == 0 && sweep.is_complete() {
-        sentences.push(match tags.listed {
-            0 => "Nothing was there to check.".into(),
-            listed => format!(
-                "Nothing is broken: {} in {} checked.",
-                many(listed, "tag", "tags"),
-                many(
-                    sweep.counts.repositories.checked,
-                    "repository",
-                    "repositories"
-                ),
-            ),
-        });
-    } else if failures == 0 {
-        sentences
-            .push("Nothing is known to be broken, and not everything could be verified.".into());
+    if failures == 0 {
+        sentences.push(sentence(&if sweep.is_complete() {
+            scope::intact(sweep)
+        } else {
+            unknown::in_brief(sweep)
+        }));
     }
     if let Some(sentence) = blind(record, sweep) {
         sentences.push(sentence);
     }
     sentences
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
 }
 
 fn broken(record: &Record, failures: u64) -> String {
@@ -145,6 +141,16 @@ fn blind(record: &Record, sweep: &Sweep) -> Option<String> {
     );
     if groups.len() == 1 {
         text = text.replace("mostly for", "for");
+    }
+    if first.is_about_all() {
+        if record.failures() == 0 {
+            // What it comes to says this already.
+            return None;
+        }
+        text = format!(
+            "The last sweep verified nothing: {}.",
+            words::obstacle(first.reason)
+        );
     }
     let old: u64 = record
         .repositories
