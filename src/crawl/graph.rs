@@ -1,6 +1,8 @@
 //! The objects of a repository, and who promises them.
 
-use crate::model::{Defect, Depth, Digest, Kind, Outcome, Reason};
+use super::form::{Form, ReadBy, media_type};
+use super::judge;
+use crate::model::{Defect, Depth, Digest, Kind, MediaKind, Outcome, Reason};
 
 /// The two places of a repository where content is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,8 @@ pub(super) struct Node {
     pub(super) asked: Option<u64>,
     /// How closely it was looked at, if it is a blob.
     pub(super) depth: Option<Depth>,
+    /// What it is and what it is said to be, if it is a document that was read.
+    pub(super) form: Option<Form>,
 }
 
 impl Node {
@@ -60,6 +64,23 @@ impl Node {
         let is_size = |defect: &Defect| defect.reason == Reason::SizeMismatch;
         let is_wrong = matches!(&self.outcome, Some(Outcome::Broken(defect)) if is_size(defect));
         is_wrong && self.length.is_some() && self.asked != self.length && self.size() == self.length
+    }
+
+    /// In which way one of its promises is wrong about it, though it is whole in itself.
+    pub(super) fn contradiction(&self, edge: &Edge) -> Option<Defect> {
+        let read_by = match edge.parent {
+            Parent::Tag(_) | Parent::Caller => ReadBy::Header,
+            Parent::Node(_) => ReadBy::Promise(&edge.media_type),
+        };
+        judge::size(edge.size, self.length).or_else(|| media_type(read_by, self.form.as_ref()))
+    }
+
+    /// Whether all that promise it promise a type that clients do not know.
+    pub(super) fn is_of_unknown_type(&self) -> bool {
+        self.edges.iter().all(|edge| {
+            matches!(edge.parent, Parent::Node(_))
+                && MediaKind::from_media_type(&edge.media_type) == MediaKind::Unknown
+        })
     }
 
     /// What was promised: by the most direct of the promises, a tag's before a parent's.

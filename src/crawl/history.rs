@@ -67,6 +67,8 @@ pub(super) struct History {
     past: BTreeMap<Object, Past>,
     /// The tags of what the last sweep found broken.
     known_tags: BTreeSet<Tag>,
+    /// The tag whose turn it was in the first look to be asked for by GET, too.
+    pub(super) pulled: Option<Tag>,
     /// Tags in its list, as of the last sweep.
     pub(super) tags_known: u64,
     /// What was seen intact in this sweep, with its length, as hashes: a repository has millions.

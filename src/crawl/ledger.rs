@@ -244,6 +244,7 @@ impl Ledger {
         self.settle_coverage();
         let repositories = self.repositories();
         let counts = self.counts(&repositories, after);
+        self.warnings.extend(self.tally.notices.sentences());
         self.findings.sort_by_cached_key(|finding| {
             let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
             (finding.repository.clone(), finding.kind, digest, tags)

@@ -7,6 +7,8 @@
 
 mod control;
 mod coverage;
+mod expand;
+mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod graph;
@@ -16,6 +18,7 @@ mod known;
 mod ledger;
 mod look;
 mod nearby;
+mod notices;
 mod obstacles;
 mod owner;
 mod progress;
@@ -33,6 +36,7 @@ mod tree;
 mod verify;
 mod visit;
 mod walk;
+mod way;
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;

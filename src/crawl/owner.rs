@@ -9,7 +9,7 @@ use super::Policy;
 use super::control::{self, Controls};
 use super::graph::{Endpoint, NodeId};
 use super::history::History;
-use super::judge::{self, Judged};
+use super::judge::{Judged, Pointed};
 use super::ledger::Ledger;
 use super::look::Walked;
 use super::nearby::Whereabouts;
@@ -23,7 +23,7 @@ use crate::model::{
     Counts, Digest, Document, Exemption, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,
     Repository, Sweep, Tag,
 };
-use crate::registry::{Answer, Listing, Registry, Resolved};
+use crate::registry::{Listing, Registry};
 
 /// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -253,12 +253,11 @@ impl<'a, R: Registry> Crawl<'a, R> {
         match seen {
             Seen::Tags(listing) => take_tags(walk, listing, self.policy),
             Seen::IsKnown(is_known) => walk.is_known(is_known),
-            Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
-            Seen::Resolved(id, Ok(Resolved::Manifest(body))) => {
-                let node = walk.tag_seen(id, Ok(Digest::sha256(&body.bytes)));
-                if let Some(node) = node.filter(|node| walk.came_along(*node)) {
-                    let digest = Digest::sha256(&body.bytes);
-                    let (judged, document) = judge::manifest(None, Answer::Found(body));
+            Seen::Resolved(id, Ok(Pointed { digest, manifest })) => {
+                let node = walk.tag_seen(id, Ok(digest.clone()));
+                if let (Some(node), Some((judged, document))) = (node, manifest)
+                    && walk.came_along(node)
+                {
                     self.manifest_seen(number, node, digest, judged, document);
                 }
             }
@@ -272,8 +271,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 if judged.outcome == Outcome::Intact {
                     let repository = &walk.repository;
                     self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
-                    self.controls
-                        .blob_is_intact(repository, digest, judged.length);
+                    let length = judged.length;
+                    self.controls.blob_is_intact(repository, digest, length);
                 }
                 walk.blob_seen(id, depth, judged);
             }
@@ -306,7 +305,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let Some(Open { walk, .. }) = &mut self.walks[number] else {
             return;
         };
-        if judged.outcome == Outcome::Intact {
+        if judged.is_whole_manifest() {
             let repository = &walk.repository;
             self.whereabouts
                 .seen(Endpoint::Manifests, &digest, repository);

@@ -210,7 +210,7 @@ impl Walk {
                     look.unverified_nodes.push(id);
                 }
                 InMode::Settled => {
-                    if let Some(suspicion) = self.wrong_size(id, depth, room) {
+                    if let Some(suspicion) = self.wrong_promise(id, depth, room) {
                         look.doubtful_nodes.push(id);
                         look.suspicions.push(suspicion);
                     } else if self.past(id).is_some() {

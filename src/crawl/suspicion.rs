@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::graph::{Edge, NodeId, Parent, TagId};
 use super::history::Object;
-use super::judge;
 use super::nearby;
 use super::room::Room;
 use super::settle::Look;
@@ -82,19 +81,19 @@ impl Walk {
         }
     }
 
-    /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
-    pub(super) fn wrong_size(
+    /// An object that is whole in itself, and that something promises with another size or type.
+    pub(super) fn wrong_promise(
         &self,
         id: NodeId,
         depth: Depth,
         room: &mut Room,
     ) -> Option<Suspicion> {
         let node = &self.nodes[id as usize];
-        let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
+        let is_wrong = |edge: &Edge| node.contradiction(edge).is_some();
         let defect = node
             .edges
             .iter()
-            .find_map(|edge| judge::size(edge.size, node.length))?;
+            .find_map(|edge| node.contradiction(edge))?;
         Some(self.suspicion(id, &defect, is_wrong, depth, room))
     }
 

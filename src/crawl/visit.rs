@@ -7,10 +7,11 @@ use tokio::task::{Id, JoinSet};
 
 use super::graph::{Endpoint, NodeId, TagId};
 use super::history::{History, Object};
-use super::judge::{self, Judged};
+use super::judge::{self, Judged, Pointed};
 use super::progress::Progress;
 use super::scrub::Reading;
-use super::walk::{Step, Walk};
+use super::walk::{Keeper, Step, Walk};
+use super::way::Way;
 use crate::model::{
     Defect, Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference,
     Repository, Tag,
@@ -30,12 +31,14 @@ pub(super) enum Visit {
         repository: Repository,
         id: TagId,
         tag: Tag,
+        way: Way,
         repeated: Repeated,
     },
     Manifest {
         repository: Repository,
         id: NodeId,
         digest: Digest,
+        keeper: Keeper,
         repeated: Repeated,
     },
     Blob {
@@ -63,22 +66,24 @@ impl Visit {
         match step {
             Step::List => Self::Tags { repository },
             Step::IsKnown => Self::IsKnown { repository },
-            Step::Resolve(id, tag) => {
+            Step::Resolve(id, tag, way) => {
                 let object = has_past.then(|| Object::Tag(tag.clone()));
                 Self::Resolve {
                     repository,
                     id,
                     repeated: repeats.of(history, object.as_ref()),
                     tag,
+                    way,
                 }
             }
-            Step::Manifest(id, digest) => {
+            Step::Manifest(id, digest, keeper) => {
                 let object = has_past.then(|| Object::Content(Endpoint::Manifests, digest.clone()));
                 Self::Manifest {
                     repository,
                     id,
                     repeated: repeats.of(history, object.as_ref()),
                     digest,
+                    keeper,
                 }
             }
             Step::Blob(id, digest, size) => {
@@ -117,7 +122,7 @@ pub(super) enum Seen {
     Tags(Listing<Tag>),
     /// Whether the registry knows the repository.
     IsKnown(bool),
-    Resolved(TagId, Result<Resolved, Outcome>),
+    Resolved(TagId, Result<Pointed, Outcome>),
     Manifest(NodeId, Digest, Judged, Option<Document>),
     Blob(NodeId, Digest, Depth, Judged),
     /// A blob of a registry that gave itself away as a pull-through cache.
@@ -156,9 +161,10 @@ impl Visit {
                 repository,
                 id,
                 tag,
+                way,
                 mut repeated,
             } => loop {
-                let seen = judge::tag(registry.resolve(&repository, &tag).await);
+                let seen = judge::tag(resolve(&registry, &repository, &tag, way).await);
                 let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
                 match repeated.take(&outcome) {
                     None => {}
@@ -170,18 +176,18 @@ impl Visit {
                 repository,
                 id,
                 digest,
+                keeper,
                 mut repeated,
-            } => {
-                let reference = Reference::Digest(digest.clone());
-                loop {
-                    let answer = registry.manifest(&repository, &reference).await;
-                    let (judged, document) = judge::manifest(Some(&digest), answer);
-                    if let Some(outcome) = repeated.take(&judged.outcome) {
-                        let judged = Judged { outcome, ..judged };
-                        return Seen::Manifest(id, digest, judged, document);
-                    }
+            } => loop {
+                let (judged, document) = match keeper {
+                    Keeper::Manifests => look_at_manifest(&registry, &repository, &digest).await,
+                    Keeper::Either => look_at_document(&registry, &repository, &digest).await,
+                };
+                if let Some(outcome) = repeated.take(&judged.outcome) {
+                    let judged = Judged { outcome, ..judged };
+                    return Seen::Manifest(id, digest, judged, document);
                 }
-            }
+            },
             Self::Blob {
                 repository,
                 id,
@@ -282,6 +288,57 @@ fn inconsistent(mut defect: Defect) -> Outcome {
     defect.reason = Reason::Inconsistent;
     defect.evidence.observed += " in some looks, and what was promised in others";
     Outcome::Broken(defect)
+}
+
+/// Asks for a tag in this way. The manifest that comes along need not be asked for again.
+async fn resolve<R: Registry>(
+    registry: &R,
+    repository: &Repository,
+    tag: &Tag,
+    way: Way,
+) -> Answer<Resolved> {
+    if way == Way::Get {
+        return registry.resolve_by_get(repository, tag, None).await;
+    }
+    match registry.resolve(repository, tag).await {
+        Answer::Found(Resolved {
+            stated: Some(head),
+            body: None,
+        }) if way == Way::Both => registry.resolve_by_get(repository, tag, Some(&head)).await,
+        answer => answer,
+    }
+}
+
+async fn look_at_manifest<R: Registry>(
+    registry: &R,
+    repository: &Repository,
+    digest: &Digest,
+) -> (Judged, Option<Document>) {
+    let reference = Reference::Digest(digest.clone());
+    let answer = registry.manifest(repository, &reference).await;
+    judge::manifest(Some(digest), answer)
+}
+
+/// Looks at a child of a type that clients do not know: containerd has it as a blob, others may have
+/// it as a manifest.
+async fn look_at_document<R: Registry>(
+    registry: &R,
+    repository: &Repository,
+    digest: &Digest,
+) -> (Judged, Option<Document>) {
+    match registry.config(repository, digest).await {
+        Answer::Found(body) => judge::kept_as_blob(digest, &body),
+        Answer::Absent(refusal) => {
+            let reference = Reference::Digest(digest.clone());
+            let answer = match registry.manifest(repository, &reference).await {
+                // Distribution fails where it has, or had, a blob of that digest.
+                Answer::Failing(_) => Answer::Absent(refusal),
+                answer => answer,
+            };
+            judge::manifest(Some(digest), answer)
+        }
+        answer => judge::manifest(Some(digest), answer),
+    }
 }
 
 /// The visits that are under way, each with the number of its walk. Dropping it ends them.

@@ -5,20 +5,17 @@
 use std::collections::BTreeMap;
 
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
-use super::history::{History, Past};
+use super::history::{History, Object, Past};
 use super::judge::{self, Judged};
 use super::known::Known;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::tag_list::TagList;
 use super::tally::Tally;
+use super::way::{self, Way};
 use crate::model::{
-    Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
-    ObstacleReason, Outcome, Repository, Tag, is_foreign_layer,
+    Depth, Digest, Document, Kind, MediaKind, Mode, Obstacle, Outcome, Repository, Tag,
 };
-
-/// Indexes inside indexes that are followed. Real ones have one or two levels.
-const DEEPEST_NESTING: u8 = 8;
 
 /// A tag and what is known of it.
 pub(super) struct TagState {
@@ -39,8 +36,10 @@ pub(super) struct Walk {
     /// Whether these are all the tags that the repository has.
     pub(super) has_all_tags: bool,
     next_tag: TagId,
+    /// The tag whose turn it is to be asked for by GET, too.
+    pulled: Option<TagId>,
     /// What documents promised so far.
-    promises: Promises,
+    pub(super) promises: Promises,
     pub(super) nodes: Vec<Node>,
     pub(super) known: Known,
     to_visit: Vec<NodeId>,
@@ -57,9 +56,17 @@ pub(super) struct Walk {
 pub(super) enum Step {
     List,
     IsKnown,
-    Resolve(TagId, Tag),
-    Manifest(NodeId, Digest),
+    Resolve(TagId, Tag, Way),
+    Manifest(NodeId, Digest, Keeper),
     Blob(NodeId, Digest, Option<u64>),
+}
+
+/// Where a manifest is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    Manifests,
+    /// With the manifests or the blobs: a child of a type that clients do not know.
+    Either,
 }
 
 impl Walk {
@@ -72,6 +79,7 @@ impl Walk {
             tags: Vec::new(),
             has_all_tags: false,
             next_tag: 0,
+            pulled: None,
             promises: Promises::default(),
             nodes: Vec::new(),
             known: Known::default(),
@@ -121,17 +129,74 @@ impl Walk {
             let node = &mut self.nodes[id as usize];
             node.asked = node.size();
             let digest = node.digest.clone();
+            let may_be_a_blob = self.mode != Mode::PullThrough && node.is_of_unknown_type();
             return Some(match node.endpoint {
-                Endpoint::Manifests => Step::Manifest(id, digest),
+                Endpoint::Manifests if may_be_a_blob => Step::Manifest(id, digest, Keeper::Either),
+                Endpoint::Manifests => Step::Manifest(id, digest, Keeper::Manifests),
                 Endpoint::Blobs => Step::Blob(id, digest, node.asked),
             });
         }
         if self.list.is_awaited {
             return None;
         }
-        let state = self.tags.get(self.next_tag as usize)?;
+        let turn = self.next_tag;
+        // The manifest that comes along with the first tag may be that of the next ones, too.
+        let comes_along = turn == 1 && self.under_way > 0 && self.documents.is_none();
+        if turn as usize == self.tags.len() || (comes_along && self.is_first_tag_awaited()) {
+            return None;
+        }
         self.next_tag += 1;
-        Some(Step::Resolve(self.next_tag - 1, state.tag.clone()))
+        let (id, way) = self.in_turn(turn);
+        Some(Step::Resolve(id, self.tags[id as usize].tag.clone(), way))
+    }
+
+    fn is_first_tag_awaited(&self) -> bool {
+        let first = self
+            .pulled
+            .and_then(|pulled| self.tags.get(pulled as usize));
+        first.is_some_and(|state| state.resolved.is_none())
+    }
+
+    /// The tag that is asked for in this place, and how. What a client pulls is what GET gives. Of all
+    /// that a sweep finds by HEAD, one tag of each repository is asked for by GET, too, before the
+    /// others, so that the manifest need not be asked for again; so is a tag that was seen broken; and
+    /// what the caller named, always.
+    fn in_turn(&mut self, turn: TagId) -> (TagId, Way) {
+        if self.documents.is_some() {
+            return (turn, Way::Get);
+        }
+        if turn == 0 {
+            self.pulled = self.whose_turn();
+        }
+        let id = match self.pulled {
+            Some(pulled) if turn == 0 => pulled,
+            Some(pulled) if turn <= pulled => turn - 1,
+            _ => turn,
+        };
+        let was_broken = || {
+            let tag = &self.tags[id as usize].tag;
+            self.history.has_past() && self.history.past(&Object::Tag(tag.clone())).is_some()
+        };
+        let way = if self.pulled == Some(id) || was_broken() {
+            Way::Both
+        } else {
+            Way::Head
+        };
+        (id, way)
+    }
+
+    /// The tag that is asked for by GET, too: in later looks the same as in the first, if it is among
+    /// those that are looked at again.
+    fn whose_turn(&mut self) -> Option<TagId> {
+        if let Some(pulled) = &self.history.pulled {
+            let mut tags = (0..).zip(&self.tags);
+            return tags
+                .find(|(_, state)| state.tag == *pulled)
+                .map(|(id, _)| id);
+        }
+        let id = way::in_turn(&self.repository, self.tags.len());
+        self.history.pulled = Some(self.tags[id as usize].tag.clone());
+        Some(id)
     }
 
     /// Whether there is nothing left to ask and nothing under way.
@@ -176,6 +241,7 @@ impl Walk {
         match document.as_ref().map(|document| document.kind) {
             Some(MediaKind::Index) => self.tally.indexes += 1,
             Some(_) => self.tally.manifests += 1,
+            None if judged.outcome == Outcome::Intact => self.tally.blobs += 1,
             None => {}
         }
         self.node_seen(id, judged);
@@ -183,7 +249,7 @@ impl Walk {
             if let Some(documents) = &mut self.documents {
                 documents.insert(id, document.clone());
             }
-            self.expand(id, document);
+            self.take(id, document);
         }
         if let Some(before) = before {
             self.tally = before;
@@ -192,7 +258,9 @@ impl Walk {
 
     /// Notes what a blob turned out to be.
     pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
-        self.nodes[id as usize].depth = Some(depth);
+        let is_broken = matches!(judged.outcome, Outcome::Broken(_));
+        let closer = judged.depth.filter(|_| is_broken).unwrap_or(depth);
+        self.nodes[id as usize].depth = Some(depth.max(closer));
         let past = self.past(id).map(|past| past.times_broken);
         if !matches!(judged.outcome, Outcome::Unverified(_)) && past.unwrap_or_default() == 0 {
             self.tally.blobs += 1;
@@ -232,79 +300,18 @@ impl Walk {
         }
         let node = &mut self.nodes[id as usize];
         node.length = judged.length;
+        node.form = judged.form;
         node.outcome = Some(judged.outcome);
     }
 
-    fn expand(&mut self, id: NodeId, document: Document) {
-        let nesting = self.nodes[id as usize].nesting + 1;
-        if nesting > DEEPEST_NESTING && !document.children.is_empty() {
-            self.obstacles.push(&Obstacle::new(
-                ObstacleReason::TooLarge,
-                format!(
-                    "indexes are nested more than {DEEPEST_NESTING} deep under {}",
-                    self.nodes[id as usize].digest
-                ),
-            ));
-            return;
-        }
-        let digest = &self.nodes[id as usize].digest;
-        let (obstacle, is_bomb) = self.promises.take(digest, &document, self.tags.len());
-        if let Some(obstacle) = &obstacle {
-            self.obstacles.push(obstacle);
-        }
-        if is_bomb {
-            return;
-        }
-        for child in document.children {
-            let endpoint = child_endpoint(&child);
-            let kind = if endpoint == Endpoint::Manifests {
-                Kind::Child
-            } else {
-                Kind::Layer
-            };
-            self.describe(id, endpoint, kind, nesting, child);
-        }
-        if let Some(config) = document.config {
-            self.describe(id, Endpoint::Blobs, Kind::Config, nesting, config);
-        }
-        for layer in document.layers {
-            if is_foreign_layer(&layer.media_type) {
-                self.tally.skip(Exemption::ForeignLayer, 1);
-            } else {
-                self.describe(id, Endpoint::Blobs, Kind::Layer, nesting, layer);
-            }
-        }
-    }
-
-    /// Takes up one descriptor of a document.
-    fn describe(
-        &mut self,
-        parent: NodeId,
-        endpoint: Endpoint,
-        kind: Kind,
-        nesting: u8,
-        entry: Descriptor,
-    ) {
-        let edge = Edge {
-            parent: Parent::Node(parent),
-            kind,
-            size: entry.size,
-            media_type: entry.media_type,
-            platform: entry.platform,
-        };
-        let exemption = match endpoint {
-            Endpoint::Blobs if self.mode == Mode::PullThrough => Some(Exemption::PullThrough),
-            Endpoint::Blobs if entry.is_inline => Some(Exemption::InlineData),
-            _ => None,
-        };
-        match exemption {
-            Some(exemption) => self.tally.skip(exemption, 1),
-            None => _ = self.promise(endpoint, entry.digest, nesting, edge),
-        }
-    }
-
     /// Adds a promise. The object is put on the list of what is to be asked unless it is known.
-    fn promise(&mut self, endpoint: Endpoint, digest: Digest, nesting: u8, edge: Edge) -> NodeId {
+    pub(super) fn promise(
+        &mut self,
+        endpoint: Endpoint,
+        digest: Digest,
+        nesting: u8,
+        edge: Edge,
+    ) -> NodeId {
         if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
             let has_past = self.past(id).is_some();
             let node = &mut self.nodes[id as usize];
@@ -332,30 +339,12 @@ impl Walk {
             length: seen.flatten(),
             asked: None,
             depth: None,
+            form: None,
         });
         self.known.add(&self.nodes, id);
         if seen.is_none() {
             self.to_visit.push(id);
         }
         id
-    }
-}
-
-/// Where a child of an index is asked for. Build caches (BuildKit's) are indexes of layers, which are
-/// blobs, whatever the specification says; a registry has no manifest for them.
-pub(super) fn child_endpoint(child: &Descriptor) -> Endpoint {
-    let media_type = child
-        .media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let is_manifest = media_type.is_empty()
-        || MediaKind::from_media_type(media_type) != MediaKind::Unknown
-        || media_type.ends_with("json");
-    if is_manifest {
-        Endpoint::Manifests
-    } else {
-        Endpoint::Blobs
     }
 }

@@ -189,7 +189,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             read: Read::Whole { cap: LARGEST_PAGE },
         };
         let reply = self.exchange.ask(&ask).await?;
-        if reply.body.was_cut {
+        if reply.body.was_cut() {
             self.exchange.ask(&ask).await
         } else {
             Ok(reply)

@@ -32,7 +32,7 @@ struct Tags<'a> {
 
 /// The entries of a page of the list that `scope` is about; `None` for each that is no text.
 pub(super) fn read_page(reply: &Reply, scope: &Scope<'_>) -> Result<Vec<Option<String>>, Failure> {
-    if reply.body.was_cut {
+    if reply.body.was_cut() {
         let detail = format!("{}: the list was cut short", reply.request);
         return Err(Failure::new(ObstacleReason::Connect, detail));
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use registry_probe::model::{Depth, Digest, Obstacle, ObstacleReason};
-use registry_probe::registry::{Answer, BlobLook, BlobRead, ManifestBody, Refusal};
+use registry_probe::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
 
 use super::content::Object;
 use super::world::{Code, Reply};
@@ -58,18 +58,19 @@ pub(crate) fn body(object: Option<&Object>, reply: Reply, request: String) -> An
         return negative(reply, request, Place::Manifest);
     };
     let whole = &object.bytes;
-    let (bytes, cut_from) = match reply {
-        Reply::Whole => (whole.clone(), None),
-        Reply::Altered => (altered(whole), None),
-        Reply::Shorter => (whole.slice(..whole.len() / 2), Some(object.size)),
-        Reply::Hollow => (Bytes::new(), Some(object.size)),
+    let (bytes, end) = match reply {
+        Reply::Whole => (whole.clone(), BodyEnd::Whole),
+        Reply::Altered => (altered(whole), BodyEnd::Whole),
+        Reply::Shorter => (whole.slice(..whole.len() / 2), BodyEnd::Cut),
+        Reply::Hollow => (Bytes::new(), BodyEnd::Cut),
         reply => return negative(reply, request, Place::Manifest),
     };
     Answer::Found(ManifestBody {
         request,
         media_type: Some(object.nature.media_type().to_owned()),
         bytes,
-        cut_from,
+        announced: Some(object.size),
+        end,
     })
 }
 
@@ -83,24 +84,22 @@ pub(crate) fn blob(
     let Some(object) = object else {
         return negative(reply, request, Place::Blob);
     };
-    let wanted = match depth {
-        Depth::Head => None,
-        Depth::Tail => Some(1),
-        Depth::Digest => Some(object.size),
+    let all = |received: u64, digest: Digest, end: BodyEnd| BlobRead::All {
+        received,
+        digest: Some(digest),
+        end,
     };
-    let read = |received: u64, digest: &Digest| {
-        let wanted = wanted?;
-        Some(BlobRead {
-            wanted,
-            received: received.min(wanted),
-            digest: (depth == Depth::Digest && received == wanted).then(|| digest.clone()),
-        })
+    let read = |digest: Digest| match depth {
+        Depth::Head => BlobRead::Nothing,
+        Depth::Tail => BlobRead::End,
+        Depth::Digest => all(object.size, digest, BodyEnd::Whole),
     };
     let (length, read) = match reply {
-        Reply::Whole => (object.size, read(object.size, &object.digest)),
-        Reply::Altered => (object.size, read(object.size, &Digest::sha256(b"others"))),
-        Reply::Hollow => (object.size, read(0, &object.digest)),
-        Reply::Shorter => (object.size - 1, None),
+        Reply::Whole => (object.size, read(object.digest.clone())),
+        Reply::Altered => (object.size, read(Digest::sha256(b"others"))),
+        Reply::Hollow if depth == Depth::Head => (object.size, BlobRead::Nothing),
+        Reply::Hollow => (object.size, all(0, Digest::sha256(b""), BodyEnd::Cut)),
+        Reply::Shorter => (object.size - 1, BlobRead::Nothing),
         reply => return negative(reply, request, Place::Blob),
     };
     Answer::Found(BlobLook {
@@ -108,7 +107,6 @@ pub(crate) fn blob(
         status: 200,
         length: Some(length),
         read,
-        range_ignored: false,
         is_html: false,
         is_from_cache: false,
     })

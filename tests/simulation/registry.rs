@@ -155,22 +155,50 @@ impl Simulated {
         reply
     }
 
-    /// Whether a whole manifest comes along with the answer for a tag, which was the last one.
-    fn comes_along(&self, manifest: Question) -> bool {
+    /// The manifest that comes along with the answer for a tag, which was the last one. Bytes from which
+    /// its digest is to be computed come only if they are whole.
+    fn comes_along(&self, manifest: Question, request: String) -> Option<ManifestBody> {
         let world = &self.shared.world;
         let mut log = lock(&self.shared.log);
-        let Some(last) = log.last().copied().filter(|_| world.states_no_digest) else {
-            return false;
-        };
+        let last = log.last().copied()?;
         let reply = world.reply(manifest, last.depth, last.replica, last.at, |_| true);
-        if reply == Reply::Whole {
-            log.push(Asked {
-                question: manifest,
-                reply,
-                ..last
-            });
+        if world.states_no_digest && reply != Reply::Whole {
+            return None;
         }
-        reply == Reply::Whole
+        let Answer::Found(body) = self.body(manifest, reply, request) else {
+            return None;
+        };
+        log.push(Asked {
+            question: manifest,
+            reply,
+            ..last
+        });
+        Some(body)
+    }
+
+    async fn resolved(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        request: String,
+        is_get: bool,
+    ) -> Answer<Resolved> {
+        let question = self.tag_question(repository, tag);
+        let reply = self.ask(question, Depth::Head).await;
+        let (Reply::Led(id), Question::Tag(repo, _)) = (reply, question) else {
+            return negative(reply, request, Place::Manifest);
+        };
+        let world = &self.shared.world;
+        let brings_it = is_get || world.states_no_digest;
+        let manifest = Question::Object(repo, id);
+        let body = brings_it.then(|| self.comes_along(manifest, request));
+        let body = body.flatten();
+        let digest = &world.content.objects[id].digest;
+        let is_stated = !world.states_no_digest || body.is_none();
+        Answer::Found(Resolved {
+            stated: is_stated.then(|| digest.clone()),
+            body,
+        })
     }
 
     fn repo(&self, repository: &Repository) -> Option<usize> {
@@ -274,20 +302,18 @@ impl Registry for Simulated {
     }
 
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
-        let question = self.tag_question(repository, tag);
         let request = format!("HEAD /v2/{repository}/manifests/{tag}");
-        let reply = self.ask(question, Depth::Head).await;
-        let (Reply::Led(id), Question::Tag(repo, _)) = (reply, question) else {
-            return negative(reply, request, Place::Manifest);
-        };
-        let manifest = Question::Object(repo, id);
-        if self.comes_along(manifest)
-            && let Answer::Found(body) = self.body(manifest, Reply::Whole, request)
-        {
-            return Answer::Found(Resolved::Manifest(body));
-        }
-        let digest = &self.shared.world.content.objects[id].digest;
-        Answer::Found(Resolved::Digest(digest.clone()))
+        self.resolved(repository, tag, request, false).await
+    }
+
+    async fn resolve_by_get(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        _: Option<&Digest>,
+    ) -> Answer<Resolved> {
+        let request = format!("GET /v2/{repository}/manifests/{tag}");
+        self.resolved(repository, tag, request, true).await
     }
 
     async fn manifest(&self, of: &Repository, reference: &Reference) -> Answer<ManifestBody> {

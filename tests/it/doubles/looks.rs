@@ -78,6 +78,15 @@ impl Registry for Counted {
         self.http.resolve(repository, tag).await
     }
 
+    async fn resolve_by_get(
+        &self,
+        of: &Repository,
+        tag: &Tag,
+        head: Option<&Digest>,
+    ) -> Answer<Resolved> {
+        self.http.resolve_by_get(of, tag, head).await
+    }
+
     async fn manifest(&self, of: &Repository, reference: &Reference) -> Answer<ManifestBody> {
         self.http.manifest(of, reference).await
     }

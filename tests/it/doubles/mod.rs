@@ -3,16 +3,19 @@
 
 mod absence;
 mod accidents;
+mod answers;
 mod auth;
 mod blobs;
 mod breakdowns;
 mod caches;
 mod campaign;
 mod credentials;
+mod documents;
 mod endings;
 mod failures;
 mod faults;
 mod forms;
+mod harmless;
 mod images;
 mod listing;
 mod looks;
@@ -30,6 +33,8 @@ mod requests;
 mod rules;
 mod scrub;
 mod shards;
+mod tags;
+mod unclean;
 mod zoo;
 
 pub(crate) use rules::is_test;

@@ -81,6 +81,12 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// Whoever may have issued the registry's certificate.
+    pub(super) fn any_certificate(mut self) -> Self {
+        self.config.skip_tls_verify = true;
+        self
+    }
+
     /// By another address, that of a proxy in between.
     pub(super) fn through(mut self, url: &str) -> Self {
         self.config.endpoint = Endpoint::parse(url, false).expect("a proxy has an address");
@@ -240,6 +246,15 @@ impl<'a> Probe<'a> {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
         let (policy, known) = (&self.policy, &self.known);
         crawl::verify(&put(http), policy, known, expectations, &self.cancel).await
+    }
+
+    /// Looks at the images that are named, and holds them against what is expected of them.
+    pub(super) async fn verify(self, expectations: &Expectations) -> Sweep {
+        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let (policy, known) = (&self.policy, &self.known);
+        let sweep = crawl::verify(&http, policy, known, expectations, &self.cancel).await;
+        manners::hold(self.registry);
+        sweep
     }
 
     /// The same, with something between the walk and its HTTP side.
