@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag, own_digest};
 
 /// A registry, or anything that answers as one.
 ///
@@ -120,6 +120,15 @@ pub struct Resolved {
     pub stated: Option<Digest>,
     /// The manifest, if it came along.
     pub body: Option<ManifestBody>,
+}
+
+impl Resolved {
+    /// The digest that the tag leads to.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        let came = || self.body.as_ref().map(|body| own_digest(&body.bytes));
+        self.stated.clone().or_else(came)
+    }
 }
 
 /// How a body ended.

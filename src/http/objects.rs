@@ -10,7 +10,9 @@ use super::classify::Failure;
 use super::exchange::Ask;
 use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
-use crate::model::{Digest, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest};
+use crate::model::{
+    Digest, Document, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest,
+};
 use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
@@ -65,27 +67,42 @@ impl HttpRegistry {
             Ok(body) => body,
             Err(refused) => return refused.answer(),
         };
-        let is_it = |digest: &Digest| manifest_digest(&body.bytes, digest).as_ref() == Some(digest);
-        if head.is_some_and(is_it) {
-            return found(head.cloned(), body);
-        }
-        if let (Some(head), Some(stated)) = (head, &stated)
-            && head != stated
-            && is_it(stated)
+        let stated = match head {
+            Some(head) if is_of(&body, head) => Some(head.clone()),
+            head => stated.or(head.cloned()),
+        };
+        let is_manifest = |body: &ManifestBody| {
+            let media_type = body.media_type.as_deref();
+            body.end != BodyEnd::Cut && Document::parse(&body.bytes, media_type).is_ok()
+        };
+        let resolved = match stated {
+            Some(stated) if !is_of(&body, &stated) && is_manifest(&body) => {
+                self.contradicted(repository, stated, body).await
+            }
+            stated => found(stated, body),
+        };
+        if let (Some(head), Answer::Found(resolved)) = (head, &resolved)
+            && resolved.digest().as_ref() != Some(head)
         {
             self.habits.ask_tags_by_get();
         }
-        match stated.or(head.cloned()) {
-            Some(stated) if body.end != BodyEnd::Cut && !is_it(&stated) => {
-                // Other bytes than the header says, or a header that says anything.
-                let reference = Reference::Digest(stated.clone());
-                match self.read_manifest(repository, &reference).await {
-                    Answer::Found(by_digest) => found(Some(stated), by_digest),
-                    Answer::Absent(_) if head.is_none() => found(None, body),
-                    _ => found(Some(stated), body),
-                }
-            }
-            stated => found(stated, body),
+        resolved
+    }
+
+    /// What a tag leads to whose manifest is another one than its header states. A client that goes by
+    /// the tag has what came, unless the registry has nothing better under the digest either.
+    async fn contradicted(
+        &self,
+        repository: &Repository,
+        stated: Digest,
+        body: ManifestBody,
+    ) -> Answer<Resolved> {
+        let reference = Reference::Digest(stated.clone());
+        match self.read_manifest(repository, &reference).await {
+            Answer::Found(altered) if !is_of(&altered, &stated) => found(Some(stated), altered),
+            Answer::Found(_) | Answer::Absent(_) => found(None, body),
+            Answer::Failing(refusal) => Answer::Failing(refusal),
+            Answer::Unknown(obstacle) => Answer::Unknown(obstacle),
         }
     }
 
@@ -189,6 +206,12 @@ fn found(stated: Option<Digest>, body: ManifestBody) -> Answer<Resolved> {
         stated,
         body: Some(body),
     })
+}
+
+/// Whether a manifest has this digest, as far as that can be computed.
+fn is_of(body: &ManifestBody, digest: &Digest) -> bool {
+    let computed = manifest_digest(&body.bytes, digest);
+    computed.is_none_or(|computed| computed == *digest)
 }
 
 fn stated_digest(reply: &Reply) -> Option<Digest> {

@@ -1,5 +1,7 @@
 //! What a sweep costs, counted in the registry's own access log.
 
+use std::collections::BTreeSet;
+
 use crate::support::access_log::Tally;
 use crate::support::assertions::assert_intact;
 use crate::support::bulk::{self, Inventory, Push};
@@ -99,23 +101,27 @@ fn the_last_byte_costs_one_more_for_each_blob() {
     assert_cost("tail", |blobs| blobs);
 }
 
+fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+    let items: Vec<_> = items.collect();
+    items.iter().collect::<BTreeSet<_>>().len() == items.len()
+}
+
 #[test]
-fn manifests_are_asked_for_by_digest_once_and_last_bytes_by_range() {
+fn manifests_are_asked_for_once_but_for_one_tag_by_digest_and_last_bytes_by_range() {
     let registry = Registry::start();
     bulk::push_all(&registry, &pushes()[..14]);
     let mark = registry.mark();
     assert_intact(&Probe::once().depth("tail").arg(registry.host()).run());
     let entries = registry.requests_since(mark);
     let gets = entries.iter().filter(|entry| entry.method == "GET");
-    for entry in gets
+    let manifests = gets
         .clone()
-        .filter(|entry| entry.path.contains("/manifests/"))
-    {
-        assert!(
-            entry.path.contains("/manifests/sha256:"),
-            "by digest: {entry:?}"
-        );
-    }
+        .filter_map(|entry| entry.path.split_once("/manifests/"));
+    let (by_digest, by_tag): (Vec<_>, Vec<_>) =
+        manifests.partition(|(_, reference)| reference.starts_with("sha256:"));
+    assert!(all_differ(by_digest.iter()), "{by_digest:?}");
+    let repositories = by_tag.iter().map(|(repository, _)| repository);
+    assert!(all_differ(repositories), "one tag of each: {by_tag:?}");
     for entry in gets.filter(|entry| entry.path.contains("/blobs/")) {
         assert_eq!(entry.status, 206, "a part of it: {entry:?}");
     }

@@ -115,10 +115,40 @@ async fn headers_that_name_other_digests_than_the_bytes_have() {
         let sweep = Probe::of(&double).images(&[("app", "multi")]).sweep().await;
         assert_eq!(told(&sweep), ["intact"]);
     }
+    // What comes is walked, and what its header names as well as its bytes is not.
+    let (double, amd64, ..) = shelf(0).await;
+    let by_tag = on::manifest().get().by_tag();
+    double
+        .when(by_tag)
+        .set_header("Docker-Content-Digest", &amd64.digest);
+    let index = double.digest_of("app", "multi").expect("the index");
+    double.remove_manifest_link("app", &amd64.digest);
+    let sweep = Probe::of(&double).images(&[("app", "multi")]).sweep().await;
+    let finding = "finding app child not_found: multi";
+    assert_eq!(told(&sweep), ["broken", finding]);
+    let parent = sweep.findings[0].parent.as_ref().map(ToString::to_string);
+    assert_eq!(parent, Some(index));
     // HEAD is right, whatever GET says.
     let (double, ..) = shelf(0).await;
     double
         .when(on::manifest().get())
         .set_header("Docker-Content-Digest", &other);
     assert_eq!(told(&Probe::of(&double).sweep().await), ["intact"]);
+}
+
+#[tokio::test]
+async fn a_tag_whose_manifest_is_damaged_on_its_way_is_not_what_its_digest_has() {
+    for depth in [0, 9] {
+        let (double, ..) = shelf(0).await;
+        // Whole under its digest, and never by its tag, which says no length.
+        double
+            .when(on::manifest().get().by_tag())
+            .edit(move |_, reply| {
+                let end = reply.body.len() - depth - 1;
+                let cut = reply.body.slice(..end);
+                reply.with_body(cut)
+            });
+        let sweep = Probe::of(&double).sweep().await;
+        assert_ne!(sweep.verdict().word(), "intact");
+    }
 }
