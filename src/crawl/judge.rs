@@ -117,10 +117,8 @@ pub(super) fn manifest(
 /// Judges a child of a type that clients do not know, where it is kept as they keep it: as a blob. What
 /// it holds is read all the same, if it can be.
 pub(super) fn kept_as_blob(digest: &Digest, body: &ManifestBody) -> (Judged, Option<Document>) {
-    let document = Document::parse(&body.bytes, None);
-    let document = document
-        .ok()
-        .filter(|document| document.problems.is_empty());
+    let read = Document::parse(&body.bytes, None).ok();
+    let document = read.filter(|document| document.problems.is_empty());
     let kind = document.as_ref().map(|document| document.kind);
     let promised = format!("a blob with digest {digest}");
     let outcome = of_bytes(other_bytes(Some(digest), body), &promised, body);

@@ -48,7 +48,10 @@ async fn a_network_that_alters_even_what_was_intact_a_moment_ago() {
 
 #[tokio::test]
 async fn what_a_manifest_leads_to_that_came_altered_at_first() {
-    let (double, image) = with_neighbour().await;
+    // With one tag in the repository, which is the one that is asked for by GET.
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.image("other", Some("neighbour"), &[b"another"]);
     double.remove_layer_link("app", &image.layers[0]);
     // By the tag, and then by the digest that it states.
     let manifest = ["v1".to_owned(), image.digest];
