@@ -45,14 +45,14 @@ pub(super) struct Task {
     /// Whether the list of repositories names it, or the caller does.
     pub(super) is_listed: bool,
     /// What the look before came to, if this is another one.
-    pub(super) before: Option<Walked>,
+    pub(super) before: Option<Box<Walked>>,
 }
 
 /// A repository that is being walked.
 struct Open {
     walk: Walk,
     /// What the look before came to, of which the walk has the history.
-    before: Option<Walked>,
+    before: Option<Box<Walked>>,
 }
 
 /// The state of a sweep.
@@ -163,7 +163,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// Adds a walk to those that are open. Gives its number.
-    pub(super) fn open(&mut self, walk: Walk, before: Option<Walked>) -> usize {
+    pub(super) fn open(&mut self, walk: Walk, before: Option<Box<Walked>>) -> usize {
         let free = self.walks.iter().position(Option::is_none);
         let number = free.unwrap_or_else(|| {
             self.walks.push(None);
@@ -322,7 +322,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             .finish(self.policy.depth, cut_short, &mut self.room);
         let is_first = open.before.is_none();
         let walked = match open.before {
-            Some(before) => walked.after(before),
+            Some(before) => walked.after(*before),
             None => walked,
         };
         self.is_in_doubt |= walked.has_deletions || walked.presence == Presence::Gone;
@@ -345,7 +345,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             for task in std::mem::take(&mut self.waiting) {
                 match task.before {
-                    Some(before) => self.ledger.cut_short(before, obstacle),
+                    Some(before) => self.ledger.cut_short(*before, obstacle),
                     None => self.ledger.not_reached(task.repository, obstacle),
                 }
             }

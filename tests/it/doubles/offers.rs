@@ -175,10 +175,7 @@ async fn a_catalog_that_is_empty_to_nobody_is_asked_for_by_token() {
     // Without a login, nothing is asked for that is not wanted.
     double.forget_requests();
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(
-        told(&sweep),
-        ["intact", "warning there was nothing to check"]
-    );
+    assert_eq!(told(&sweep), ["unverified", "obstacle - nothing_listed"]);
     assert_eq!(double.count(&on::token()), 0);
 }
 
