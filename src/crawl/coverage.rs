@@ -39,13 +39,12 @@ impl Need {
         let reason = match self.empty {
             Empty::Allowed => return None,
             _ if is_much => ObstacleReason::StorageUnavailable,
-            Empty::Unverified => ObstacleReason::NothingListed,
             Empty::AllowedIfAlwaysSo
                 if self.tagged == 0 && (has_repositories || self.repositories == 0) =>
             {
                 return None;
             }
-            Empty::AllowedIfAlwaysSo => ObstacleReason::NothingListed,
+            Empty::Unverified | Empty::AllowedIfAlwaysSo => ObstacleReason::NothingListed,
         };
         let detail = if self.repositories > 0 {
             format!(

@@ -33,6 +33,10 @@ const SUSPICIOUS_ROW: u32 = 16;
 const BLOBS_ON_PROBATION: usize = 3;
 const PROBATION: u32 = 200;
 
+/// Repositories that are looked at again in one sweep. Where more are in doubt, it is no single repository's
+/// fault, and what is kept of each takes memory.
+const MOST_DOUBTFUL: usize = 20_000;
+
 /// Between the second look and the third, at most: a push or a clean-up that is under way goes on meanwhile.
 const BEFORE_LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -286,7 +290,13 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let is_done = |open: &mut Open| open.walk.is_done();
         if let Some(open) = self.walks[number].take_if(is_done) {
             let walked = self.end(open, None);
-            if walked.needs_another_look() {
+            if walked.needs_another_look() && self.doubtful.len() >= MOST_DOUBTFUL {
+                let detail = format!(
+                    "more than {MOST_DOUBTFUL} repositories are not plainly intact, and the others are looked at once"
+                );
+                let obstacle = Obstacle::new(ObstacleReason::TooLarge, detail);
+                self.ledger.cut_short(walked, &obstacle);
+            } else if walked.needs_another_look() {
                 self.doubtful.push(walked);
             } else {
                 self.ledger.walked(walked);
