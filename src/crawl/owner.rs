@@ -33,6 +33,10 @@ const SUSPICIOUS_ROW: u32 = 16;
 const BLOBS_ON_PROBATION: usize = 3;
 const PROBATION: u32 = 200;
 
+/// Repositories that are looked at again in one sweep. Where more are in doubt, it is no single repository's
+/// fault, and what is kept of each takes memory.
+const MOST_DOUBTFUL: usize = 20_000;
+
 /// Between the second look and the third, at most: a push or a clean-up that is under way goes on meanwhile.
 const BEFORE_LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -45,14 +49,14 @@ pub(super) struct Task {
     /// Whether the list of repositories names it, or the caller does.
     pub(super) is_listed: bool,
     /// What the look before came to, if this is another one.
-    pub(super) before: Option<Walked>,
+    pub(super) before: Option<Box<Walked>>,
 }
 
 /// A repository that is being walked.
 struct Open {
     walk: Walk,
     /// What the look before came to, of which the walk has the history.
-    before: Option<Walked>,
+    before: Option<Box<Walked>>,
 }
 
 /// The state of a sweep.
@@ -163,7 +167,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// Adds a walk to those that are open. Gives its number.
-    pub(super) fn open(&mut self, walk: Walk, before: Option<Walked>) -> usize {
+    pub(super) fn open(&mut self, walk: Walk, before: Option<Box<Walked>>) -> usize {
         let free = self.walks.iter().position(Option::is_none);
         let number = free.unwrap_or_else(|| {
             self.walks.push(None);
@@ -285,7 +289,13 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let is_done = |open: &mut Open| open.walk.is_done();
         if let Some(open) = self.walks[number].take_if(is_done) {
             let walked = self.end(open, None);
-            if walked.needs_another_look() {
+            if walked.needs_another_look() && self.doubtful.len() >= MOST_DOUBTFUL {
+                let detail = format!(
+                    "more than {MOST_DOUBTFUL} repositories are not plainly intact, and the others are looked at once"
+                );
+                let obstacle = Obstacle::new(ObstacleReason::TooLarge, detail);
+                self.ledger.cut_short(walked, &obstacle);
+            } else if walked.needs_another_look() {
                 self.doubtful.push(walked);
             } else {
                 self.ledger.walked(walked);
@@ -321,7 +331,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             .finish(self.policy.depth, cut_short, &mut self.room);
         let is_first = open.before.is_none();
         let walked = match open.before {
-            Some(before) => walked.after(before),
+            Some(before) => walked.after(*before),
             None => walked,
         };
         self.is_in_doubt |= walked.has_deletions || walked.presence == Presence::Gone;
@@ -344,7 +354,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             for task in std::mem::take(&mut self.waiting) {
                 match task.before {
-                    Some(before) => self.ledger.cut_short(before, obstacle),
+                    Some(before) => self.ledger.cut_short(*before, obstacle),
                     None => self.ledger.not_reached(task.repository, obstacle),
                 }
             }

@@ -53,7 +53,7 @@ impl<R: Registry> Crawl<'_, R> {
             self.waiting.push_back(Task {
                 repository: before.repository.clone(),
                 is_listed: !unlisted.contains(&before.repository),
-                before: Some(before),
+                before: Some(Box::new(before)),
             });
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Where a sweep begins: with the catalog and what was known besides, with named repositories, or with images.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::history::History;
 use super::owner::{Crawl, Task};
@@ -35,14 +35,12 @@ impl<R: Registry> Crawl<'_, R> {
                     // What was listed before it is swept all the same.
                     self.ledger.listing_failed(obstacle);
                 }
-                let listed: BTreeSet<_> = listing.items.iter().cloned().collect();
+                // A catalog may leave out what is there: its own list decides. Listings are in order.
+                let known = self.known.repositories.keys().filter(|_| is_whole);
+                let missing = known.filter(|name| listing.items.binary_search(name).is_err());
+                let missing = missing.cloned().collect();
                 self.wait_for(listing.items, true);
-                if is_whole {
-                    // A catalog may leave out what is there: its own list decides.
-                    let known = self.known.repositories.keys();
-                    let missing = known.filter(|name| !listed.contains(name)).cloned();
-                    self.wait_for(missing.collect(), false);
-                }
+                self.wait_for(missing, false);
             }
             Source::Repositories(named) => {
                 self.ledger.listed(Listed::Named);

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::Policy;
 use super::progress::WaitReason;
 use crate::model::{
-    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, ObstacleReason, Platform, Record,
-    State, Sweep, Unmet, Unverified, printable,
+    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, ObstacleReason, Platform, Reason,
+    Record, State, Sweep, Unmet, Unverified, printable,
 };
 use crate::registry::{Answer, Registry};
 
@@ -118,7 +118,8 @@ impl Verify<'_> {
     }
 }
 
-/// Whether what is not as it should be may yet become so: everything but what a person has to change first.
+/// Whether what is not as it should be may yet become so: everything but what a person has to change first, and
+/// bytes that are wrong.
 fn may_settle(sweep: &Sweep) -> bool {
     let is_lasting = |reason| {
         use ObstacleReason as R;
@@ -127,8 +128,16 @@ fn may_settle(sweep: &Sweep) -> bool {
             R::Unauthorized | R::Forbidden | R::Tls | R::Deadline | R::Cancelled
         )
     };
+    let is_damaged = |reason| {
+        use Reason as R;
+        matches!(
+            reason,
+            R::DigestMismatch | R::SizeMismatch | R::InvalidManifest
+        )
+    };
     let mut reasons = sweep.unverified.iter().map(|group| group.obstacle.reason);
-    !is_whole(sweep) && !reasons.any(is_lasting)
+    let mut damages = sweep.findings.iter().map(|found| found.defect.reason);
+    !is_whole(sweep) && !reasons.any(is_lasting) && !damages.any(is_damaged)
 }
 
 /// Holds the images of a sweep against what is expected of them. What could not be seen is neither met

@@ -149,15 +149,13 @@ fn the_text_report_tells_the_coverage_of_half_a_sweep() {
 }
 
 #[test]
-fn an_empty_registry_is_intact_with_a_warning() {
+fn an_empty_registry_is_no_verdict_unless_somebody_says_so() {
     let registry = Registry::start();
     let outcome = Probe::once_in_text().arg(registry.host()).run();
-    assert_eq!(outcome.code, 0, "{outcome}");
-    assert!(
-        outcome.words().contains("nothing"),
-        "nothing was there to check: {outcome}"
-    );
-    let report = assert_intact(&Probe::once().arg(registry.host()).run());
+    assert_eq!(outcome.code, 3, "{outcome}");
+    assert!(outcome.words().contains("--allow-empty"), "{outcome}");
+    let probe = Probe::once().arg("--allow-empty").arg(registry.host());
+    let report = assert_intact(&probe.run());
     assert_eq!(report.count("repositories/listed"), 0);
 }
 
