@@ -85,7 +85,11 @@ fn prometheus_sees_a_failure_come_and_go() {
     prometheus.wait_for(&format!("time() - {success} < bool 3600"), 1.0);
     prometheus.wait_for_nothing(&format!("{PREFIX}_broken_image_info"));
 
+    // Gone from one catalog it is still known, and from two, with its own list, forgotten.
     sick.store().remove_repository("team/broken");
+    service.sweep_again();
+    prometheus.wait_for(&of("repos_checked", &sick), 1.0);
+    prometheus.wait_for(&failures(&sick, "team/broken"), 0.0);
     service.sweep_again();
     prometheus.wait_for_nothing(&format!("{PREFIX}_failures{{repository=\"team/broken\"}}"));
     prometheus.wait_for(&failures(&sick, "team/fine"), 0.0);

@@ -100,7 +100,10 @@ fn everything_is_checked_but_what_is_denied() {
         assert_eq!(asked.len(), 1, "one token for {repository}: {asked:#?}");
     }
     let denied = guarded.asked_for(&pull("team/secret"));
-    assert!(denied.len() <= 2 * 2, "twice in each of two looks: {denied:#?}");
+    assert!(
+        denied.len() <= 2 * 2,
+        "twice in each of two looks: {denied:#?}"
+    );
     // A token that allows nothing is no error, says the specification.
     assert!(
         denied.iter().all(|asked| asked.status == 200),
