@@ -16,14 +16,14 @@ use super::nearby::Whereabouts;
 use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
-use super::tag_list::TagListEnd;
+use super::tag_list::take_tags;
 use super::visit::{Repeats, Running, Seen, Visit};
 use super::walk::Walk;
 use crate::model::{
-    Counts, Digest, Document, Exemption, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,
-    Repository, Sweep, Tag,
+    Counts, Digest, Document, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,
+    Repository, Sweep,
 };
-use crate::registry::{Listing, Registry};
+use crate::registry::Registry;
 
 /// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -378,30 +378,5 @@ impl<'a, R: Registry> Crawl<'a, R> {
             certificate_expires_at,
             ..sweep
         }
-    }
-}
-
-/// Takes in the list of a repository's tags: adds what is in scope of them in the first look, and in later
-/// ones what no look has seen yet, if the list was in doubt.
-fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
-    let is_first = walk.history.looks == 0;
-    let has_invalid = listing.invalid > 0;
-    if is_first {
-        walk.tally.skip(Exemption::InvalidName, listing.invalid);
-    }
-    let is_catalog = policy.scope.source == Source::Catalog;
-    walk.list_seen(&listing.items, listing.end, is_catalog);
-    let (tags, left_out, beyond) = policy.scope.tags(listing.items);
-    if is_first {
-        let is_whole = !matches!(walk.list.end, TagListEnd::Failed(_)) && !has_invalid;
-        walk.has_all_tags = is_whole && left_out + beyond == 0;
-        walk.tally.skip(Exemption::TagFilter, left_out);
-        walk.tally.skip(Exemption::TagsPerRepo, beyond);
-    }
-    if policy.mode == Mode::PullThrough {
-        // To ask a cache for a tag is to have it stored.
-        walk.tally.skip(Exemption::PullThrough, tags.len() as u64);
-    } else {
-        walk.add_listed(tags);
     }
 }

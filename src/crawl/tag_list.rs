@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::Policy;
 use super::look::Doubtful;
+use super::scope::Source;
 use super::settle::Look;
 use super::walk::{Step, TagState, Walk};
-use crate::model::{Defect, Obstacle, ObstacleReason, Presence, Reason, Tag};
-use crate::registry::{ListEnd, Refusal};
+use crate::model::{Defect, Exemption, Mode, Obstacle, ObstacleReason, Presence, Reason, Tag};
+use crate::registry::{ListEnd, Listing, Refusal};
 
 /// The list of a repository's tags.
 #[derive(Default)]
@@ -222,5 +224,30 @@ fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Obstacle {
             ObstacleReason::RegistryError,
             format!("the catalog lists it, and {request} answers {status} {code}"),
         ),
+    }
+}
+
+/// Takes in the list of a repository's tags: adds what is in scope of them in the first look, and in later
+/// ones what no look has seen yet, if the list was in doubt.
+pub(super) fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
+    let is_first = walk.history.looks == 0;
+    let has_invalid = listing.invalid > 0;
+    if is_first {
+        walk.tally.skip(Exemption::InvalidName, listing.invalid);
+    }
+    let is_catalog = policy.scope.source == Source::Catalog;
+    walk.list_seen(&listing.items, listing.end, is_catalog);
+    let (tags, left_out, beyond) = policy.scope.tags(listing.items);
+    if is_first {
+        let is_whole = !matches!(walk.list.end, TagListEnd::Failed(_)) && !has_invalid;
+        walk.has_all_tags = is_whole && left_out + beyond == 0;
+        walk.tally.skip(Exemption::TagFilter, left_out);
+        walk.tally.skip(Exemption::TagsPerRepo, beyond);
+    }
+    if policy.mode == Mode::PullThrough {
+        // To ask a cache for a tag is to have it stored.
+        walk.tally.skip(Exemption::PullThrough, tags.len() as u64);
+    } else {
+        walk.add_listed(tags);
     }
 }

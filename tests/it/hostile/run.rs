@@ -9,7 +9,7 @@ use super::server::Server;
 use crate::PATIENCE;
 
 /// No hostile registry may make it take more.
-const MOST_MEMORY: u64 = 128 << 20;
+const MOST_MEMORY: u64 = 192 << 20;
 /// What may come on top of a deadline: starting, reading certificates, and the report, on a slow machine.
 const GRACE: Duration = PATIENCE;
 
