@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use crate::front::Front;
-use crate::image::{Part, REPOSITORY, Stored, TAG};
+use crate::image::{Kind, Part, REPOSITORY, TAG};
 use crate::kept::{self, Kept};
+use crate::trial::Trial;
 
 /// Far longer than any copy takes that gets on at all.
 const LONG: Duration = Duration::from_secs(60);
@@ -62,17 +63,32 @@ async fn run(mut command: Command) -> Option<Output> {
 
 fn report(output: Option<Output>, kept: impl FnOnce() -> Kept) -> Report {
     let Some(output) = output else {
-        return Report { taken: Taken::Not, said: "it does not end".to_owned() };
+        return Report {
+            taken: Taken::Not,
+            said: "it does not end".to_owned(),
+        };
     };
     let said = String::from_utf8_lossy(&output.stderr);
     let said = last_words(&said);
     if !output.status.success() {
-        return Report { taken: Taken::Not, said };
+        return Report {
+            taken: Taken::Not,
+            said,
+        };
     }
     match kept() {
-        Kept::Whole => Report { taken: Taken::Whole, said },
-        Kept::Partly(what) => Report { taken: Taken::Partly, said: what },
-        Kept::Wrong(what) => Report { taken: Taken::Not, said: format!("it succeeds, but {what}") },
+        Kept::Whole => Report {
+            taken: Taken::Whole,
+            said,
+        },
+        Kept::Partly(what) => Report {
+            taken: Taken::Partly,
+            said: what,
+        },
+        Kept::Wrong(what) => Report {
+            taken: Taken::Not,
+            said: format!("it succeeds, but {what}"),
+        },
     }
 }
 
@@ -84,7 +100,7 @@ fn last_words(said: &str) -> String {
 }
 
 /// `skopeo copy --all` into a folder, where everything lies as it came.
-pub(crate) async fn skopeo(front: &Front) -> Report {
+pub(crate) async fn skopeo(front: &Front, trial: &Trial) -> Report {
     let home = tempfile::tempdir().expect("a temporary folder");
     let registries = home.path().join("registries.conf");
     fs::write(&registries, "").expect("a file is written");
@@ -96,11 +112,19 @@ pub(crate) async fn skopeo(front: &Front) -> Report {
         .env("CONTAINERS_REGISTRIES_CONF", &registries)
         .args(["--insecure-policy", "--registries.d"])
         .arg(home.path())
-        .args(["copy", "--all", "--quiet", "--src-tls-verify=false", "--src-no-creds"])
+        .args([
+            "copy",
+            "--all",
+            "--quiet",
+            "--src-tls-verify=false",
+            "--src-no-creds",
+        ])
         .arg(format!("docker://{}/{REPOSITORY}:{TAG}", front.address))
         .arg(format!("dir:{}", target.display()));
     let output = run(command).await;
-    report(output, || kept::in_folder(&target))
+    report(output, || {
+        kept::in_folder(&target, |bytes| trial.is_root(bytes))
+    })
 }
 
 /// A containerd of its own, until it is dropped.
@@ -115,7 +139,10 @@ impl Containerd {
     pub(crate) async fn start(programs: &Path) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         // It waits for the disk after each blob. Where memory cannot be mounted, this takes longer.
-        _ = std::process::Command::new("mount").args(MEMORY).arg(home.path()).output();
+        _ = std::process::Command::new("mount")
+            .args(MEMORY)
+            .arg(home.path())
+            .output();
         let configuration = home.path().join("config.toml");
         fs::write(&configuration, Self::configuration(home.path())).expect("a file is written");
         let mut command = isolated(&programs.join("containerd"), home.path());
@@ -123,7 +150,11 @@ impl Containerd {
         let log = fs::File::create(home.path().join("log")).expect("a file is made");
         command.stdout(Stdio::null()).stderr(log);
         let daemon = command.spawn().expect("containerd starts");
-        let started = Self { programs: programs.to_owned(), home, daemon };
+        let started = Self {
+            programs: programs.to_owned(),
+            home,
+            daemon,
+        };
         for _ in 0..600 {
             let version = run(started.ctr(&["version"])).await;
             if version.is_some_and(|output| output.status.success()) {
@@ -151,19 +182,38 @@ impl Containerd {
 
     fn ctr(&self, arguments: &[&str]) -> Command {
         let mut command = isolated(&self.programs.join("ctr"), self.home.path());
-        command.arg("--address").arg(self.home.path().join("socket")).args(arguments);
+        command
+            .arg("--address")
+            .arg(self.home.path().join("socket"))
+            .args(arguments);
         command
     }
 
+    /// Says how the registry is to be reached: what is on loopback is never taken to speak TLS.
+    fn name(url: &str, hosts: &Path) {
+        let (_, address) = url.split_once("://").expect("it is an address");
+        let host = hosts.join(address);
+        fs::create_dir_all(&host).expect("a folder is made");
+        let text = format!(
+            "server = '{url}'\n[host.'{url}']\ncapabilities = ['pull', 'resolve']\nskip_verify = true\n"
+        );
+        fs::write(host.join("hosts.toml"), text).expect("a file is written");
+    }
+
     /// `ctr content fetch` for all platforms.
-    pub(crate) async fn fetch(&self, front: &Front, stored: &[Stored]) -> Report {
+    pub(crate) async fn fetch(&self, front: &Front, trial: &Trial) -> Report {
         let space = front.address.to_string().replace([':', '.'], "-");
         let image = format!("{}/{REPOSITORY}:{TAG}", front.address);
-        let how = if front.is_tls { "--skip-verify" } else { "--plain-http" };
-        let fetch = ["--namespace", &space, "content", "fetch", how, "--all-platforms", &image];
-        let output = run(self.ctr(&fetch)).await;
+        let hosts = self.home.path().join("hosts").join(&space);
+        Self::name(&front.url(), &hosts);
+        let mut fetch = self.ctr(&["--namespace", &space, "content", "fetch", "--all-platforms"]);
+        fetch.arg("--hosts-dir").arg(hosts).arg(&image);
+        let output = run(fetch).await;
         let mut root = None;
-        if output.as_ref().is_some_and(|output| output.status.success()) {
+        if output
+            .as_ref()
+            .is_some_and(|output| output.status.success())
+        {
             let list = self.ctr(&["--namespace", &space, "images", "list"]);
             let listed = run(list).await.expect("a list comes");
             let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -172,21 +222,35 @@ impl Containerd {
                 .find(|word| word.starts_with("sha256:"))
                 .map(str::to_owned);
         }
-        let blobs = self.home.path().join("root/io.containerd.content.v1.content/blobs/sha256");
-        let report = report(output, || kept::in_store(&blobs, root.as_deref().unwrap_or_default()));
+        let blobs = self
+            .home
+            .path()
+            .join("root/io.containerd.content.v1.content/blobs/sha256");
+        let report = report(output, || {
+            let root = root.as_deref().unwrap_or_default();
+            // It makes a manifest of its own of schema 1.
+            let is_made = trial.shape.kind == Kind::SignedSchema1;
+            kept::in_store(&blobs, root, |bytes| is_made || trial.is_root(bytes))
+        });
         // It would fill the disk. What is small may be another image's, too.
-        for large in stored.iter().filter(|stored| stored.part == Part::Large) {
+        for large in trial
+            .stored
+            .iter()
+            .filter(|stored| stored.part == Part::Large)
+        {
             _ = fs::remove_file(blobs.join(&large.digest["sha256:".len()..]));
         }
         report
     }
-
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
         _ = self.daemon.start_kill();
         // It is busy until the daemon has ended, which is soon.
-        _ = std::process::Command::new("umount").arg("--lazy").arg(self.home.path()).output();
+        _ = std::process::Command::new("umount")
+            .arg("--lazy")
+            .arg(self.home.path())
+            .output();
     }
 }

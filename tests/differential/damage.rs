@@ -27,7 +27,9 @@ pub(crate) struct Damage {
 
 impl Damage {
     pub(crate) fn choose(random: &mut Rng, stored: &[Stored]) -> Self {
-        let target = random.choice(stored.iter().collect::<Vec<_>>()).expect("an image has parts");
+        let target = random
+            .choice(stored.iter().collect::<Vec<_>>())
+            .expect("an image has parts");
         let how = match random.u8(..8) {
             _ if target.bytes.is_empty() => How::Gone,
             0..3 => How::Gone,
@@ -42,6 +44,16 @@ impl Damage {
             digest: target.digest.clone(),
             is_manifest: target.media_type.is_some(),
             how,
+        }
+    }
+
+    /// The object's bytes are gone.
+    pub(crate) fn loss(stored: &Stored) -> Self {
+        Self {
+            part: stored.part,
+            digest: stored.digest.clone(),
+            is_manifest: stored.media_type.is_some(),
+            how: How::Gone,
         }
     }
 

@@ -27,7 +27,11 @@ pub(crate) fn change(document: &mut Value, random: &mut Rng, stored: &[Stored]) 
     if random.u8(..5) == 0 {
         let objects: Vec<_> = places
             .iter()
-            .filter(|place| document.pointer(place).is_some_and(|value| value.get("digest").is_some()))
+            .filter(|place| {
+                document
+                    .pointer(place)
+                    .is_some_and(|value| value.get("digest").is_some())
+            })
             .collect();
         let place = match random.choice(objects) {
             Some(place) if random.bool() => place.clone(),
@@ -101,10 +105,17 @@ fn change_field(
             ("field misspelt", format!("{place} is called {typo}"))
         }
         8 => {
-            let cased = if random.bool() { key.to_uppercase() } else { capital(&key) };
+            let cased = if random.bool() {
+                key.to_uppercase()
+            } else {
+                capital(&key)
+            };
             fields.remove(&key);
             fields.insert(cased.clone(), value);
-            ("field in another case", format!("{place} is called {cased}"))
+            (
+                "field in another case",
+                format!("{place} is called {cased}"),
+            )
         }
         _ => {
             let other = match random.u8(..4) {
@@ -116,10 +127,17 @@ fn change_field(
             let again = format!("{key}{AGAIN}");
             let is_first = random.bool();
             let order = if is_first { "before" } else { "after" };
-            let (first, second) = if is_first { (other.clone(), value) } else { (value, other.clone()) };
+            let (first, second) = if is_first {
+                (other.clone(), value)
+            } else {
+                (value, other.clone())
+            };
             fields.insert(key, first);
             fields.insert(again, second);
-            ("field twice", format!("{place} is there twice, {order} its own value as {other}"))
+            (
+                "field twice",
+                format!("{place} is there twice, {order} its own value as {other}"),
+            )
         }
     }
 }
@@ -147,11 +165,17 @@ fn change_element(
         }
         3 => {
             elements[at] = of_another_type(&value, random);
-            ("element of another type", format!("{place} is {}", elements[at]))
+            (
+                "element of another type",
+                format!("{place} is {}", elements[at]),
+            )
         }
         _ => {
             elements[at] = other_value("", &value, random, stored);
-            ("element of another value", format!("{place} is {}", elements[at]))
+            (
+                "element of another value",
+                format!("{place} is {}", elements[at]),
+            )
         }
     }
 }
@@ -172,17 +196,19 @@ fn of_another_type(value: &Value, random: &mut Rng) -> Value {
             value => json!([value]),
         },
     ];
-    let is_of_its_type = |other: &Value| {
-        std::mem::discriminant(other) == std::mem::discriminant(value)
-    };
-    let others = others.into_iter().filter(|other| !is_of_its_type(other) || other.is_f64());
-    random.choice(others.collect::<Vec<_>>()).expect("most are of another type")
+    let is_of_its_type =
+        |other: &Value| std::mem::discriminant(other) == std::mem::discriminant(value);
+    let others = others
+        .into_iter()
+        .filter(|other| !is_of_its_type(other) || other.is_f64());
+    random
+        .choice(others.collect::<Vec<_>>())
+        .expect("most are of another type")
 }
 
 fn other_value(key: &str, value: &Value, random: &mut Rng, stored: &[Stored]) -> Value {
-    let pick = |random: &mut Rng, values: Vec<Value>| {
-        random.choice(values).expect("there are values")
-    };
+    let pick =
+        |random: &mut Rng, values: Vec<Value>| random.choice(values).expect("there are values");
     match (key, value) {
         ("digest" | "blobSum", Value::String(digest)) => other_digest(digest, random, stored),
         ("mediaType", Value::String(own)) => {
@@ -194,13 +220,21 @@ fn other_value(key: &str, value: &Value, random: &mut Rng, stored: &[Stored]) ->
                 json!(own.replacen("+json", "", 1)),
                 json!("text"),
             ];
-            types.extend(TYPES.iter().filter(|other| *other != own).map(|other| json!(other)));
+            types.extend(
+                TYPES
+                    .iter()
+                    .filter(|other| *other != own)
+                    .map(|other| json!(other)),
+            );
             pick(random, types)
         }
         (_, Value::String(own)) => {
             let values = ["", "windows", "arm", "unknown", "2024", "layers", "nothing"];
-            let mut values: Vec<_> =
-                values.iter().filter(|other| *other != own).map(|other| json!(other)).collect();
+            let mut values: Vec<_> = values
+                .iter()
+                .filter(|other| *other != own)
+                .map(|other| json!(other))
+                .collect();
             values.push(json!(format!(" {own}")));
             values.push(json!(own.to_uppercase()));
             pick(random, values)
@@ -311,7 +345,10 @@ fn add(document: &mut Value, place: &str, random: &mut Rng, stored: &[Stored]) -
         ("data", json!("")),
         ("data", json!("no base 64!")),
         ("data", json!(STANDARD.encode("other bytes"))),
-        ("data", json!(STANDARD.encode(&bytes[..bytes.len().min(9_000)]))),
+        (
+            "data",
+            json!(STANDARD.encode(&bytes[..bytes.len().min(9_000)])),
+        ),
         ("urls", json!("text")),
         ("urls", json!([])),
         ("urls", json!([7])),

@@ -1,9 +1,9 @@
 //! The registry of a trial as clients reach it: on a loopback port, its answers changed on the way, in
 //! the open or over TLS.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use registry_double::{RawAnswer, RawEdit, Registry, Request};
 use rustls::ServerConfig;
@@ -19,8 +19,8 @@ const HEAD_OF_ALL: usize = 64 * 1024;
 /// Runs until it is dropped.
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
-    pub(crate) is_tls: bool,
-    was_odd: Arc<AtomicBool>,
+    is_tls: bool,
+    odd: Arc<Mutex<BTreeSet<String>>>,
     server: JoinHandle<()>,
 }
 
@@ -32,28 +32,42 @@ impl Front {
         edit: Arc<RawEdit>,
         is_tls: bool,
     ) -> Self {
-        let was_odd = Arc::<AtomicBool>::default();
-        let odd = Arc::clone(&was_odd);
+        let odd = Arc::<Mutex<BTreeSet<_>>>::default();
+        let noted = Arc::clone(&odd);
         let edit: Arc<RawEdit> = Arc::new(move |request: &Request, answer: &mut RawAnswer| {
             edit(request, answer);
             if shown(request, answer) != shown(request, &healthy.raw_answer(request)) {
-                odd.store(true, Ordering::Relaxed);
+                let what = request.reference.clone().unwrap_or_default();
+                noted.lock().expect("nobody panics with it").insert(what);
             }
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a port is free");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let server = tokio::spawn(accept(listener, registry, edit, is_tls));
-        Self { address, is_tls, was_odd, server }
+        Self {
+            address,
+            is_tls,
+            odd,
+            server,
+        }
     }
 
-    /// Whether any answer since the last time was another than that of a registry without deviations,
-    /// in so far as it is looked at where a blob is not read whole.
-    pub(crate) fn was_odd(&self) -> bool {
-        self.was_odd.swap(false, Ordering::Relaxed)
+    /// The tags and digests about which any answer since the last time was another than that of a
+    /// registry without deviations, in so far as it is looked at where a blob is not read whole.
+    pub(crate) fn odd(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.odd.lock().expect("nobody panics with it"))
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.address)
+        format!(
+            "{}://{}",
+            if self.is_tls { "https" } else { "http" },
+            self.address
+        )
     }
 }
 

@@ -57,20 +57,27 @@ pub(crate) enum Kind {
     Nested,
     /// A manifest with a config and layers of types that no image has, as of a chart.
     Artifact,
-    Schema1,
     SignedSchema1,
+    /// An index whose second child is a blob of a type that nobody knows.
+    OddChild,
     /// A manifest under a type that nobody knows.
     Unknown,
 }
 
 /// In which form it is built.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "images have each of these without the others"
+)]
 pub(crate) struct Shape {
     pub(crate) kind: Kind,
-    is_docker: bool,
-    says_type: bool,
+    pub(crate) is_docker: bool,
+    pub(crate) says_type: bool,
     pub(crate) has_empty_layer: bool,
-    has_extras: bool,
+    pub(crate) has_extras: bool,
+    /// Whether the registry refuses ranges as one built with old Go does.
+    pub(crate) is_old: bool,
 }
 
 /// An image in the making: each document passes through `alter` before it is stored.
@@ -83,33 +90,47 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Shape {
-    pub(crate) fn choose(random: &mut Rng) -> Self {
+    /// Chooses a form. Those that one of the clients never takes are chosen only where nothing else
+    /// can keep the other one from taking it: `is_plain` says so.
+    pub(crate) fn choose(random: &mut Rng, is_plain: bool, says_all: bool) -> Self {
         let kind = match random.u8(..100) {
-            0..48 => Kind::Index,
-            48..80 => Kind::Manifest,
-            80..86 => Kind::Nested,
-            86..90 => Kind::Artifact,
-            90..93 => Kind::Schema1,
-            93..98 => Kind::SignedSchema1,
-            _ => Kind::Unknown,
+            80..86 if is_plain => Kind::Nested,
+            86..92 if is_plain => Kind::OddChild,
+            92..96 if is_plain && says_all => Kind::Unknown,
+            0..54 => Kind::Index,
+            54..88 => Kind::Manifest,
+            88..93 => Kind::Artifact,
+            _ => Kind::SignedSchema1,
         };
         let is_docker = random.u8(..3) == 0 && kind != Kind::Unknown;
         Self {
             kind,
             is_docker,
-            says_type: is_docker || random.u8(..3) != 0,
-            has_empty_layer: random.u8(..25) == 0,
+            says_type: is_docker || random.u8(..3) != 0 || kind == Kind::Unknown,
+            has_empty_layer: says_all && random.u8(..8) == 0,
             has_extras: random.u8(..3) == 0,
+            is_old: random.bool(),
         }
     }
 
     pub(crate) fn words(self) -> String {
-        let Self { kind, is_docker, says_type, has_empty_layer, has_extras } = self;
-        let mut words = format!("{kind:?} of {} types", if is_docker { "Docker's" } else { "OCI" });
+        let Self {
+            kind,
+            is_docker,
+            says_type,
+            has_empty_layer,
+            has_extras,
+            is_old,
+        } = self;
+        let mut words = format!(
+            "{kind:?} of {} types",
+            if is_docker { "Docker's" } else { "OCI" }
+        );
         for (has, what) in [
             (!says_type, ", without mediaType"),
             (has_empty_layer, ", with an empty layer"),
             (has_extras, ", with fields that need not be there"),
+            (is_old, ", 416 as old Go says it"),
         ] {
             words.push_str(if has { what } else { "" });
         }
@@ -119,16 +140,24 @@ impl Shape {
     /// Manifest, index, config and layer.
     fn types(self) -> [&'static str; 4] {
         match (self.kind, self.is_docker) {
-            (Kind::Unknown, _) => {
-                ["application/vnd.example.thing.v1+json", t::OCI_INDEX, t::OCI_CONFIG, t::OCI_LAYER]
-            }
+            (Kind::Unknown, _) => [
+                "application/vnd.example.thing.v1+json",
+                t::OCI_INDEX,
+                t::OCI_CONFIG,
+                t::OCI_LAYER,
+            ],
             (Kind::Artifact, _) => [
                 t::OCI_MANIFEST,
                 t::OCI_INDEX,
                 "application/vnd.cncf.helm.config.v1+json",
                 "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
             ],
-            (_, true) => [t::DOCKER_MANIFEST, t::DOCKER_LIST, t::DOCKER_CONFIG, t::DOCKER_LAYER],
+            (_, true) => [
+                t::DOCKER_MANIFEST,
+                t::DOCKER_LIST,
+                t::DOCKER_CONFIG,
+                t::DOCKER_LAYER,
+            ],
             (_, false) => [t::OCI_MANIFEST, t::OCI_INDEX, t::OCI_CONFIG, t::OCI_LAYER],
         }
     }
@@ -140,7 +169,12 @@ impl<'a> Builder<'a> {
         random: &'a mut Rng,
         alter: &'a mut dyn FnMut(Part, &mut Value, &mut String, &[Stored]),
     ) -> Self {
-        Self { shape, random, stored: Vec::new(), alter }
+        Self {
+            shape,
+            random,
+            stored: Vec::new(),
+            alter,
+        }
     }
 
     /// Builds it; the last that is stored is the root.
@@ -152,16 +186,31 @@ impl<'a> Builder<'a> {
             layers.push(self.blob(Part::Rest, Vec::new()));
         }
         match self.shape.kind {
-            Kind::Schema1 | Kind::SignedSchema1 => self.schema1(&layers),
+            Kind::SignedSchema1 => self.schema1(&layers),
             Kind::Manifest | Kind::Artifact | Kind::Unknown => {
                 _ = self.manifest([Part::Root, Part::Config], "amd64", &layers);
+            }
+            Kind::OddChild => {
+                let child = self.manifest([Part::Child, Part::Config], "amd64", &layers);
+                let salt = self.random.u64(..);
+                let odd = json!({"schemaVersion": 2, "salt": salt})
+                    .to_string()
+                    .into_bytes();
+                let odd = self.store(
+                    Part::Sibling,
+                    None,
+                    "application/vnd.example.odd.v1+json",
+                    odd,
+                );
+                self.index(Part::Root, vec![child, odd]);
             }
             Kind::Index | Kind::Nested => {
                 let child = self.manifest([Part::Child, Part::Config], "amd64", &layers);
                 let own = self.layer(Part::Rest, SMALL);
                 let is_nested = self.shape.kind == Kind::Nested;
                 let part = if is_nested { Part::Rest } else { Part::Sibling };
-                let mut sibling = self.manifest([part, Part::Rest], "arm64", &[own, layers[1].clone()]);
+                let mut sibling =
+                    self.manifest([part, Part::Rest], "arm64", &[own, layers[1].clone()]);
                 if is_nested {
                     sibling = self.index(Part::Sibling, vec![sibling]);
                 }
@@ -182,22 +231,44 @@ impl<'a> Builder<'a> {
         self.store(part, None, layer, bytes)
     }
 
-    fn store(&mut self, part: Part, served: Option<String>, media_type: &str, bytes: Vec<u8>) -> Value {
+    fn store(
+        &mut self,
+        part: Part,
+        served: Option<String>,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Value {
         let digest = sha256(&bytes);
         let descriptor = json!({"mediaType": media_type, "digest": digest, "size": bytes.len()});
-        self.stored.push(Stored { part, digest, media_type: served, bytes });
+        self.stored.push(Stored {
+            part,
+            digest,
+            media_type: served,
+            bytes,
+        });
         descriptor
     }
 
     /// Stores a document, altered or not, and describes it by the type that it should have.
-    fn document(&mut self, part: Part, media_type: &str, is_manifest: bool, mut document: Value) -> Value {
+    fn document(
+        &mut self,
+        part: Part,
+        media_type: &str,
+        is_manifest: bool,
+        mut document: Value,
+    ) -> Value {
         let mut served = media_type.to_owned();
         (self.alter)(part, &mut document, &mut served, &self.stored);
         let bytes = super::field::text(&document).into_bytes();
         self.store(part, is_manifest.then_some(served), media_type, bytes)
     }
 
-    fn manifest(&mut self, [part, config]: [Part; 2], architecture: &str, layers: &[Value]) -> Value {
+    fn manifest(
+        &mut self,
+        [part, config]: [Part; 2],
+        architecture: &str,
+        layers: &[Value],
+    ) -> Value {
         let [manifest_type, _, config_type, _] = self.shape.types();
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer["digest"].clone()).collect();
         let salt = self.random.u64(..);
@@ -244,12 +315,6 @@ impl<'a> Builder<'a> {
     }
 
     fn schema1(&mut self, layers: &[Value]) {
-        let is_signed = self.shape.kind == Kind::SignedSchema1;
-        let media_type = if is_signed {
-            t::DOCKER_SCHEMA1
-        } else {
-            "application/vnd.docker.distribution.manifest.v1+json"
-        };
         let identity = |n: usize| format!("{n:064x}");
         let compatible = |n: usize| {
             let mut image = json!({
@@ -264,7 +329,10 @@ impl<'a> Builder<'a> {
             }
             json!({"v1Compatibility": image.to_string()})
         };
-        let fs_layers: Vec<_> = layers.iter().map(|l| json!({"blobSum": l["digest"]})).collect();
+        let fs_layers: Vec<_> = layers
+            .iter()
+            .map(|l| json!({"blobSum": l["digest"]}))
+            .collect();
         let mut manifest = json!({
             "schemaVersion": 1,
             "name": REPOSITORY,
@@ -273,13 +341,17 @@ impl<'a> Builder<'a> {
             "fsLayers": fs_layers,
             "history": (0..layers.len()).map(compatible).collect::<Vec<_>>(),
         });
-        let mut served = media_type.to_owned();
+        let mut served = t::DOCKER_SCHEMA1.to_owned();
         (self.alter)(Part::Root, &mut manifest, &mut served, &self.stored);
         let payload = super::field::text(&manifest);
         let digest = sha256(&payload);
-        let bytes = if is_signed { signed(&payload) } else { payload };
-        let (media_type, bytes) = (Some(served), bytes.into_bytes());
-        self.stored.push(Stored { part: Part::Root, digest, media_type, bytes });
+        let (media_type, bytes) = (Some(served), signed(&payload).into_bytes());
+        self.stored.push(Stored {
+            part: Part::Root,
+            digest,
+            media_type,
+            bytes,
+        });
     }
 }
 
@@ -292,8 +364,9 @@ fn signed(payload: &str) -> String {
         "formatTail": URL_SAFE_NO_PAD.encode("}"),
         "time": "2024-01-01T00:00:00Z",
     });
+    let coordinate = URL_SAFE_NO_PAD.encode([7; 32]);
     let signature = json!({
-        "header": {"jwk": {"crv": "P-256", "kid": "KID", "kty": "EC", "x": "eA", "y": "eQ"}, "alg": "ES256"},
+        "header": {"jwk": {"crv": "P-256", "kty": "EC", "x": coordinate, "y": coordinate}, "alg": "ES256"},
         "signature": URL_SAFE_NO_PAD.encode([7; 64]),
         "protected": URL_SAFE_NO_PAD.encode(protected.to_string()),
     });
@@ -306,7 +379,12 @@ pub(crate) fn store(registry: &Registry, stored: &[Stored]) {
         for part in stored {
             match &part.media_type {
                 Some(media_type) => {
-                    registry.manifest_under(repository, &part.digest, media_type, part.bytes.clone());
+                    registry.manifest_under(
+                        repository,
+                        &part.digest,
+                        media_type,
+                        part.bytes.clone(),
+                    );
                 }
                 None => _ = registry.blob(repository, part.bytes.clone()),
             }

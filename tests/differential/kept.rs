@@ -20,7 +20,7 @@ pub(crate) enum Kept {
 }
 
 /// In a folder that skopeo wrote: the root, and everything else under its digest.
-pub(crate) fn in_folder(folder: &Path) -> Kept {
+pub(crate) fn in_folder(folder: &Path, is_root: impl Fn(&[u8]) -> bool) -> Kept {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -31,7 +31,12 @@ pub(crate) fn in_folder(folder: &Path) -> Kept {
         }
     }
     let root = fs::read(folder.join("manifest.json")).expect("the root is there");
-    let wrong = files.iter().find(|(digest, bytes)| !is_right(digest, bytes));
+    if !is_root(&root) {
+        return Kept::Wrong(format!("its root has the bytes of {}", sha256(&root)));
+    }
+    let wrong = files
+        .iter()
+        .find(|(digest, bytes)| !is_right(digest, bytes));
     if let Some((digest, bytes)) = wrong {
         return Kept::Wrong(format!("{digest} has the bytes of {}", sha256(bytes)));
     }
@@ -39,10 +44,10 @@ pub(crate) fn in_folder(folder: &Path) -> Kept {
 }
 
 /// In a store of containerd's, which holds other images besides.
-pub(crate) fn in_store(blobs: &Path, root: &str) -> Kept {
+pub(crate) fn in_store(blobs: &Path, root: &str, is_root: impl Fn(&[u8]) -> bool) -> Kept {
     let read = |digest: &str| fs::read(blobs.join(digest.strip_prefix("sha256:")?)).ok();
-    let Some(bytes) = read(root) else {
-        return Kept::Wrong(format!("its root {root:?} is not there"));
+    let Some(bytes) = read(root).filter(|bytes| is_root(bytes)) else {
+        return Kept::Wrong(format!("its root is {root:?}"));
     };
     walk(&bytes, &read)
 }
@@ -63,7 +68,9 @@ fn walk(root: &[u8], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Kept {
             return Kept::Partly("a document is not JSON".to_owned());
         };
         for (descriptor, is_document) in named(&document) {
-            let digest = ["digest", "blobSum"].iter().find_map(|key| get(descriptor, key)?.as_str());
+            let digest = ["digest", "blobSum"]
+                .iter()
+                .find_map(|key| get(descriptor, key)?.as_str());
             let Some(digest) = digest else {
                 continue;
             };
@@ -78,17 +85,26 @@ fn walk(root: &[u8], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Kept {
             }
         }
     }
-    missing.map_or(Kept::Whole, |digest| Kept::Partly(format!("{digest} is not there")))
+    missing.map_or(Kept::Whole, |digest| {
+        Kept::Partly(format!("{digest} is not there"))
+    })
 }
 
 /// The descriptors in a document, and whether each is one of a document.
 fn named(document: &Value) -> Vec<(&Value, bool)> {
     let list = |key: &str, is_document| {
         let found = get(document, key).and_then(Value::as_array);
-        found.into_iter().flatten().map(move |descriptor| (descriptor, is_document))
+        found
+            .into_iter()
+            .flatten()
+            .map(move |descriptor| (descriptor, is_document))
     };
     let mut named: Vec<_> = list("manifests", true).collect();
-    named.extend(list("layers", false).chain(list("fsLayers", false)).chain(list("blobs", false)));
+    named.extend(
+        list("layers", false)
+            .chain(list("fsLayers", false))
+            .chain(list("blobs", false)),
+    );
     named.extend(get(document, "config").map(|config| (config, false)));
     named
 }
@@ -96,5 +112,7 @@ fn named(document: &Value) -> Vec<(&Value, bool)> {
 /// A field as Go reads it: in any case, and the last one counts.
 fn get<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
     let mut fields = object.as_object()?.iter().rev();
-    fields.find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
+    fields
+        .find(|(name, _)| name.eq_ignore_ascii_case(key))
+        .map(|(_, value)| value)
 }

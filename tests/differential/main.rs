@@ -10,6 +10,7 @@ mod field;
 mod front;
 mod habit;
 mod image;
+mod incident;
 mod judge;
 mod kept;
 mod meant;
@@ -58,21 +59,39 @@ async fn run(seed: u64, kept: Option<verdicts::Verdict>, clients: Option<Arc<Con
     let mut reports = None;
     if let Some(containerd) = &clients {
         let _permit = CLIENTS.acquire().await.expect("it is never closed");
-        reports = Some([client::skopeo(&front).await, containerd.fetch(&front, &trial.stored).await]);
+        reports = Some([
+            client::skopeo(&front, &trial).await,
+            containerd.fetch(&front, &trial).await,
+        ]);
     }
-    let asked = reports.as_ref().map(|reports| [reports[0].taken, reports[1].taken]);
+    let asked = reports
+        .as_ref()
+        .map(|reports| [reports[0].taken, reports[1].taken]);
     let taken = asked.or(kept).expect("the clients are asked, or were");
     let mut said = Vec::new();
     for depth in [Depth::Digest, Depth::Tail] {
         said.push(probe::sweep(&front, depth).await);
     }
-    Run { trial, taken, reports, said }
+    Run {
+        trial,
+        taken,
+        reports,
+        said,
+    }
 }
 
 /// A sweep is one task, which cannot move between threads.
-fn on_a_thread(seed: u64, kept: Option<verdicts::Verdict>, clients: Option<Arc<Containerd>>) -> Run {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(run(seed, kept, clients))
+fn on_a_thread(
+    seed: u64,
+    kept: Option<verdicts::Verdict>,
+    clients: Option<Arc<Containerd>>,
+) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .expect("a runtime")
+        .block_on(run(seed, kept, clients))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -82,8 +101,13 @@ fn number(name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_probe_agrees_with_clients() {
-    let records = std::env::var_os("PROBE_DIFFERENTIAL_RECORD").is_some_and(|value| !value.is_empty());
-    let kept = if records { Vec::new() } else { verdicts::read().expect("verdicts to go by") };
+    let records =
+        std::env::var_os("PROBE_DIFFERENTIAL_RECORD").is_some_and(|value| !value.is_empty());
+    let kept = if records {
+        Vec::new()
+    } else {
+        verdicts::read().expect("verdicts to go by")
+    };
     let containerd = match std::env::var_os("PROBE_DIFFERENTIAL_CLIENTS") {
         Some(programs) => Some(Arc::new(Containerd::start(Path::new(&programs)).await)),
         None => None,
@@ -91,20 +115,30 @@ async fn the_probe_agrees_with_clients() {
     let first = number("PROBE_DIFFERENTIAL_SEED");
     let runs = number("PROBE_DIFFERENTIAL_RUNS").or(containerd.as_ref().map(|_| ALL));
     let seeds: Vec<u64> = match (first, runs) {
-        (None, None) => (0..kept.len() as u64).step_by(usize::try_from(EVERY).expect("it fits")).collect(),
+        (None, None) => (0..kept.len() as u64)
+            .step_by(usize::try_from(EVERY).expect("it fits"))
+            .collect(),
         (first, runs) => {
             let first = first.unwrap_or(0);
             (first..first + runs.unwrap_or(1)).collect()
         }
     };
-    assert!(!records || (first.is_none() && containerd.is_some()), "all are recorded, from 0 on");
+    assert!(
+        !records || (first.is_none() && containerd.is_some()),
+        "all are recorded, from 0 on"
+    );
     let began = Instant::now();
     let trials = seeds.clone().into_iter().map(|seed| {
-        let known = usize::try_from(seed).ok().and_then(|seed| kept.get(seed).copied());
+        let known = usize::try_from(seed)
+            .ok()
+            .and_then(|seed| kept.get(seed).copied());
         let containerd = containerd.clone();
         async move {
             let task = tokio::task::spawn_blocking(move || on_a_thread(seed, known, containerd));
-            (known, task.await.unwrap_or_else(|_| panic!("seed {seed} panics")))
+            (
+                known,
+                task.await.unwrap_or_else(|_| panic!("seed {seed} panics")),
+            )
         }
     });
     let mut done = futures::stream::iter(trials).buffer_unordered(AT_A_TIME);
@@ -119,12 +153,22 @@ async fn the_probe_agrees_with_clients() {
         verdicts::write(&taken, "skopeo and containerd");
     }
     let seconds = began.elapsed().as_secs_f64();
-    _ = writeln!(std::io::stdout(), "{}{} runs in {seconds:.1} s", summary.table(), seeds.len());
+    _ = writeln!(
+        std::io::stdout(),
+        "{}{} runs in {seconds:.1} s",
+        summary.table(),
+        seeds.len()
+    );
     for told in summary.unverified.values() {
         _ = writeln!(std::io::stdout(), "unverified though taken: {told}\n");
     }
     let wrong: Vec<_> = summary.wrong.into_values().collect();
-    assert!(wrong.is_empty(), "{} seeds are wrong:\n\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} seeds are wrong:\n\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
 }
 
 /// What became of the runs of one kind of deviation.
@@ -167,7 +211,9 @@ impl Summary {
             let depth = said.depth;
             match (meant, disagreement) {
                 (Some(meant), _) => *self.meant.entry(meant.name).or_default() += 1,
-                (None, Disagreement::FalseAlarm) => wrong.push(format!("false alarm at depth {depth}")),
+                (None, Disagreement::FalseAlarm) => {
+                    wrong.push(format!("false alarm at depth {depth}"))
+                }
                 (None, Disagreement::Missed) => wrong.push(format!("missed at depth {depth}")),
             }
             let counted = match (meant, disagreement) {
@@ -191,7 +237,15 @@ impl Summary {
     fn table(&self) -> String {
         let mut text = format!(
             "{:60}{:>7}{:>7}{:>8}{:>7}{:>12}{:>8}{:>8}{:>7}\n",
-            "deviation", "runs", "taken", "refused", "apart", "unverified", "alarms", "missed", "meant"
+            "deviation",
+            "runs",
+            "taken",
+            "refused",
+            "apart",
+            "unverified",
+            "alarms",
+            "missed",
+            "meant"
         );
         for (kind, line) in &self.lines {
             _ = writeln!(

@@ -3,8 +3,10 @@
 use registry_probe::model::{Depth, Verdict};
 
 use crate::client::Taken;
+use crate::image::Kind;
 use crate::judge::{Disagreement, Run};
 use crate::probe::Said;
+use crate::wire::Asked;
 
 /// A kind of disagreement that is meant.
 pub(crate) struct Meant {
@@ -18,14 +20,15 @@ pub(crate) const MEANT: &[Meant] = &[
     Meant {
         name: "unread",
         reason: "At depth `tail` the probe asks for the last byte of a large blob and for nothing of it by a \
-                 plain GET, and all that it was answered is what a whole registry answers. The claim of \
-                 `tail` goes no further, and depth `digest` finds it.",
+                 plain GET, and all that it was answered about what is broken is what a whole registry \
+                 answers. The claim of `tail` goes no further, and depth `digest` finds it.",
         is: |run, said, disagreement| {
             let at_digest = run.said.iter().find(|said| said.depth == Depth::Digest);
             disagreement == Disagreement::Missed
                 && said.depth != Depth::Digest
-                && !said.saw_something_odd
-                && at_digest.is_some_and(|said| said.verdict != Verdict::Intact)
+                && at_digest.is_some_and(|at_digest| {
+                    at_digest.verdict != Verdict::Intact && at_digest.named.is_disjoint(&said.odd)
+                })
         },
     },
     Meant {
@@ -41,16 +44,29 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
-        name: "empty layer",
-        reason: "containerd refuses a descriptor of 0 bytes (core/remotes/handlers.go: \"which reports content \
-                 size of zero\"); skopeo, docker and podman take it, and the registry keeps its promise. The \
-                 probe notes it.",
+        name: "unknown type",
+        reason: "A document whose header and `mediaType` name a type that no client knows is pulled by the \
+                 tools that made it, not by these: skopeo has no reader for it, and containerd asks for it \
+                 as a blob (core/remotes/docker/fetcher.go). The probe walks it by its structure, and what it \
+                 has lost is found.",
         is: |run, _, disagreement| {
             disagreement == Disagreement::Missed
-                && run.reports.as_ref().is_none_or(|[_, containerd]| {
-                    containerd.said.contains("reports content size of zero")
-                })
-                && run.trial.shape.has_empty_layer
+                && run.trial.shape.kind == Kind::Unknown
+                && run.trial.damages.is_empty()
+        },
+    },
+    Meant {
+        name: "root by digest",
+        reason: "skopeo asks for the root by its tag only; containerd, docker and whoever pins a digest ask for \
+                 it by digest, and fail.",
+        is: |run, _, disagreement| {
+            disagreement == Disagreement::FalseAlarm
+                && run.taken == [Taken::Whole, Taken::Not]
+                && run
+                    .trial
+                    .wires
+                    .iter()
+                    .any(|wire| wire.asked == Asked::ByDigest)
         },
     },
 ];

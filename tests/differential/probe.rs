@@ -1,5 +1,6 @@
 //! The probe: the real HTTP side and the real crawl, in this process.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ const AT_A_TIME: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
     pub(crate) depth: Depth,
-    /// Whether it was given any answer that a registry without deviations does not give.
-    pub(crate) saw_something_odd: bool,
+    /// About which tags and digests it was answered as no registry without deviations does.
+    pub(crate) odd: BTreeSet<String>,
+    /// The digests about which it says something.
+    pub(crate) named: BTreeSet<String>,
     pub(crate) verdict: Verdict,
     /// Findings, obstacles and warnings, a line each.
     pub(crate) lines: Vec<String>,
@@ -26,7 +29,7 @@ pub(crate) struct Said {
 
 /// Sweeps everything at this depth, as `probe --once` does it.
 pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
-    front.was_odd();
+    front.odd();
     let began = std::time::Instant::now();
     let endpoint = Endpoint::parse(&front.url(), false).expect("the registry has an address");
     let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
@@ -62,11 +65,20 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
     let http = HttpRegistry::new(config).expect("a client can be made");
     let known = Record::new(policy.registry.clone());
     let sweep = crawl::sweep(&http, &policy, &known, &CancellationToken::new()).await;
+    let lines = lines(&sweep);
+    let digests = |line: &String| {
+        let places = line.match_indices("sha256:");
+        places
+            .filter_map(|(at, _)| line.get(at..at + 71))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     Said {
         depth,
-        saw_something_odd: front.was_odd(),
+        odd: front.odd(),
+        named: lines.iter().flat_map(digests).collect(),
         verdict: sweep.verdict(),
-        lines: lines(&sweep),
+        lines,
         took: began.elapsed(),
     }
 }
@@ -74,18 +86,39 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
 fn lines(sweep: &Sweep) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in &sweep.findings {
-        let digest = finding.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+        let digest = finding
+            .digest
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let evidence = &finding.defect.evidence;
         lines.push(format!(
             "{} {} {digest}: {}, promised {}, by {}",
-            finding.kind, finding.defect.reason, evidence.observed, evidence.promised, evidence.request
+            finding.kind,
+            finding.defect.reason,
+            evidence.observed,
+            evidence.promised,
+            evidence.request
         ));
     }
     for group in &sweep.unverified {
         let obstacle = &group.obstacle;
-        lines.push(format!("unverified {}: {}", obstacle.reason, obstacle.detail));
+        lines.push(format!(
+            "unverified {}: {}",
+            obstacle.reason, obstacle.detail
+        ));
     }
-    lines.extend(sweep.skipped.iter().map(|(exemption, n)| format!("skipped {exemption} {n}")));
-    lines.extend(sweep.warnings.iter().map(|warning| format!("warning {warning}")));
+    lines.extend(
+        sweep
+            .skipped
+            .iter()
+            .map(|(exemption, n)| format!("skipped {exemption} {n}")),
+    );
+    lines.extend(
+        sweep
+            .warnings
+            .iter()
+            .map(|warning| format!("warning {warning}")),
+    );
     lines
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use registry_double::{RawEdit, Registry, sha256};
+use registry_double::{Ranges, RawEdit, Registry, sha256};
+use serde_json::Value;
 
 use crate::damage::Damage;
 use crate::field;
 use crate::habit::{self, Deed, Habit};
 use crate::image::{self, Builder, Part, Shape, Stored};
+use crate::incident;
 use crate::wire::{self, Deviation};
 
 /// To be raised when what a deviation does changes while its words stay: the verdicts of clients are of
@@ -26,21 +28,44 @@ pub(crate) struct Trial {
     pub(crate) damages: Vec<Damage>,
 }
 
+/// One trial in so many is an incident that is known, and not one by chance.
+const INCIDENTS: u64 = 12;
+
 impl Trial {
     pub(crate) fn of(seed: u64) -> Self {
         let random = &mut Rng::with_seed(seed);
-        let shape = Shape::choose(random);
+        if seed % INCIDENTS == INCIDENTS - 1 {
+            return incident::choose(seed, random);
+        }
         let [fields, wires, habits, damages] = numbers(random);
+        let shape = Shape::choose(random, wires + habits == 0, fields + wires == 0);
+        let mut trial = Self::build(seed, shape, random, fields, &mut field::change);
+        let stored = &trial.stored;
+        trial.wires = (0..wires).map(|_| wire::choose(random, stored)).collect();
+        trial.habits = (0..habits).map(|_| habit::choose(random, stored)).collect();
+        trial.damages = (0..damages)
+            .map(|_| Damage::choose(random, stored))
+            .collect();
+        trial
+    }
+
+    /// Builds the image, so many fields of its documents changed.
+    pub(crate) fn build(
+        seed: u64,
+        shape: Shape,
+        random: &mut Rng,
+        mut fields: usize,
+        change: &mut dyn FnMut(&mut Value, &mut Rng, &[Stored]) -> field::Told,
+    ) -> Self {
         let mut changes = random.fork();
-        let mut fields_left = fields;
         let mut told = Vec::new();
         // Documents are built from the leaves up, and where one of them is changed the ones above it
         // name it as it became.
-        let parts = altered_parts(shape, fields, random);
+        let altered = altered_part(shape, random);
         let mut alter = |part: Part, document: &mut _, served: &mut String, stored: &[Stored]| {
-            while fields_left > 0 && parts.contains(&part) {
-                fields_left -= 1;
-                let (kind, words) = field::change(document, &mut changes, stored);
+            while fields > 0 && part == altered {
+                fields -= 1;
+                let (kind, words) = change(document, &mut changes, stored);
                 told.push((kind, format!("{part:?}: {words}")));
                 let written = document["mediaType"].as_str().unwrap_or_default();
                 if is_token(written) && changes.bool() {
@@ -49,10 +74,25 @@ impl Trial {
             }
         };
         let stored = Builder::new(shape, random, &mut alter).build();
-        let wires = (0..wires).map(|_| wire::choose(random, &stored)).collect();
-        let habits = (0..habits).map(|_| habit::choose(random, &stored)).collect();
-        let damages = (0..damages).map(|_| Damage::choose(random, &stored)).collect();
-        Self { seed, shape, stored, fields: told, wires, habits, damages }
+        Self {
+            seed,
+            shape,
+            stored,
+            fields: told,
+            wires: Vec::new(),
+            habits: Vec::new(),
+            damages: Vec::new(),
+        }
+    }
+
+    /// Whether these bytes are what the tag names.
+    pub(crate) fn is_root(&self, bytes: &[u8]) -> bool {
+        let mut roots = self.stored.iter().rev();
+        if self.has_two_tags() {
+            roots.any(|root| root.bytes == bytes)
+        } else {
+            roots.next().is_some_and(|root| root.bytes == bytes)
+        }
     }
 
     /// The deviations by their kinds, for tables.
@@ -81,11 +121,15 @@ impl Trial {
 
     /// Whether HEAD and GET of the tag are about different manifests.
     pub(crate) fn has_two_tags(&self) -> bool {
-        self.habits.iter().any(|habit| habit.kind == habit::TWO_TAGS)
+        self.habits
+            .iter()
+            .any(|habit| habit.kind == habit::TWO_TAGS)
     }
 
     pub(crate) fn is_over_tls(&self) -> bool {
-        self.habits.iter().any(|habit| matches!(habit.deed, Deed::UncleanTls))
+        self.habits
+            .iter()
+            .any(|habit| matches!(habit.deed, Deed::UncleanTls(_)))
     }
 
     /// Fills a registry, and gives it its habits.
@@ -93,11 +137,14 @@ impl Trial {
         // Something that is whole, by which a client knows that the registry answers.
         registry.image("other", Some("v1"), &[b"a layer of the other image"]);
         image::store(registry, &self.stored);
+        if self.shape.is_old {
+            registry.quirks(|quirks| quirks.ranges = Ranges::HonouredByOldGo);
+        }
         for habit in &self.habits {
             match habit.deed {
                 Deed::Quirk(change) => registry.quirks(change),
                 Deed::Storage(status) => habit::store_elsewhere(registry, status),
-                Deed::Change(_) | Deed::UncleanTls => {}
+                Deed::Change(_) | Deed::UncleanTls(_) => {}
             }
         }
     }
@@ -113,13 +160,22 @@ impl Trial {
     pub(crate) fn edit(&self) -> Arc<RawEdit> {
         let mut changes = Vec::new();
         for deviation in &self.wires {
-            let target = self.stored.iter().find(|stored| stored.part == deviation.part);
+            let target = self
+                .stored
+                .iter()
+                .find(|stored| stored.part == deviation.part);
             let target = target.expect("a deviation is about a part").clone();
-            changes.push((Some((target, deviation.asked)), Arc::clone(&deviation.change)));
+            changes.push((
+                Some((target, deviation.asked)),
+                Arc::clone(&deviation.change),
+            ));
         }
         for habit in &self.habits {
-            if let Deed::Change(change) = &habit.deed {
-                changes.push((None, Arc::clone(change)));
+            match &habit.deed {
+                Deed::Change(change) | Deed::UncleanTls(change) => {
+                    changes.push((None, Arc::clone(change)));
+                }
+                Deed::Quirk(_) | Deed::Storage(_) => {}
             }
         }
         Arc::new(move |request, answer| {
@@ -156,22 +212,28 @@ fn numbers(random: &mut Rng) -> [usize; 4] {
     }
 }
 
-/// The documents whose fields may change, few enough that the last of the changes finds one.
-fn altered_parts(shape: Shape, fields: usize, random: &mut Rng) -> Vec<Part> {
-    let parts = match shape.kind {
-        image::Kind::Index | image::Kind::Nested => {
-            vec![Part::Root, Part::Root, Part::Child, Part::Child, Part::Config]
-        }
-        image::Kind::Schema1 | image::Kind::SignedSchema1 => vec![Part::Root],
-        _ => vec![Part::Root, Part::Root, Part::Config],
+/// The document whose fields change.
+fn altered_part(shape: Shape, random: &mut Rng) -> Part {
+    let parts: &[Part] = match shape.kind {
+        image::Kind::Index | image::Kind::Nested | image::Kind::OddChild => &[
+            Part::Root,
+            Part::Root,
+            Part::Child,
+            Part::Child,
+            Part::Config,
+        ],
+        image::Kind::SignedSchema1 => &[Part::Root],
+        _ => &[Part::Root, Part::Root, Part::Config],
     };
-    let parts = if fields == 0 { Vec::new() } else { vec![parts] };
-    parts.iter().filter_map(|parts| random.choice(parts)).copied().collect()
+    *random.choice(parts).expect("there are documents")
 }
 
 /// Whether a `Content-Type` can say it.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// What the trials of these seeds are, in a few letters. Verdicts of clients are good for as long as

@@ -94,9 +94,9 @@ pub(crate) fn is_for(request: &Request, stored: &Stored) -> bool {
 }
 
 /// What is told of a change, and the change.
-type Told = (&'static str, String, Change);
+pub(crate) type Told = (&'static str, String, Change);
 
-fn told(
+pub(crate) fn told(
     kind: &'static str,
     words: impl Into<String>,
     change: impl Fn(&Request, &mut RawAnswer) + Send + Sync + 'static,
@@ -107,7 +107,9 @@ fn told(
 /// Chooses a deviation of the answers about one object.
 pub(crate) fn choose(random: &mut Rng, stored: &[Stored]) -> Deviation {
     let parts = stored.iter().filter(|stored| stored.part != Part::Rest);
-    let target = random.choice(parts.collect::<Vec<_>>()).expect("an image has parts");
+    let target = random
+        .choice(parts.collect::<Vec<_>>())
+        .expect("an image has parts");
     let is_blob = target.media_type.is_none();
     let mut asked = Asked::choose(random, target.part, is_blob);
     let (kind, words, change) = match random.u8(..12) {
@@ -115,19 +117,32 @@ pub(crate) fn choose(random: &mut Rng, stored: &[Stored]) -> Deviation {
         2..6 => header(random, target, stored),
         6 | 7 if is_blob => {
             asked = Asked::Ranged;
-            range(random)
+            range(random, target)
         }
         _ => body(random, target, stored),
     };
-    let words = format!("{:?}, asked for by {asked:?}: {words}", target.part);
-    Deviation { kind, words, asked, part: target.part, change }
+    Deviation::new((kind, words, change), target.part, asked)
+}
+
+impl Deviation {
+    pub(crate) fn new((kind, words, change): Told, part: Part, asked: Asked) -> Self {
+        let words = format!("{part:?}, asked for by {asked:?}: {words}");
+        Self {
+            kind,
+            words,
+            asked,
+            part,
+            change,
+        }
+    }
 }
 
 /// Statuses that an answer may have in place of its own. 429 and 503 ask for patience, which a client
 /// does not have and the probe has much of; they have tests of their own.
 const STATUSES: [u16; 40] = [
-    200, 201, 202, 203, 204, 205, 206, 226, 299, 300, 301, 302, 303, 304, 305, 307, 308, 399, 400, 401,
-    402, 403, 404, 405, 406, 409, 410, 412, 413, 414, 415, 416, 418, 451, 500, 501, 502, 504, 507, 599,
+    200, 201, 202, 203, 204, 205, 206, 226, 299, 300, 301, 302, 303, 304, 305, 307, 308, 399, 400,
+    401, 402, 403, 404, 405, 406, 409, 410, 412, 413, 414, 415, 416, 418, 451, 500, 501, 502, 504,
+    507, 599,
 ];
 
 fn status(random: &mut Rng) -> Told {
@@ -136,7 +151,12 @@ fn status(random: &mut Rng) -> Told {
     let location = (300..400).contains(&status).then(|| random.u8(..5));
     if status == 401 {
         let challenge = *random
-            .choice(&[None, Some("Basic realm=\"x\""), Some("Bearer realm=\"nowhere\""), Some("Odd")])
+            .choice(&[
+                None,
+                Some("Basic realm=\"x\""),
+                Some("Bearer realm=\"nowhere\""),
+                Some("Odd"),
+            ])
             .expect("there are challenges");
         let words = format!("401, challenge {challenge:?}, with {page:?}");
         return told("status 4xx", words, move |_, answer| {
@@ -161,24 +181,30 @@ fn status(random: &mut Rng) -> Told {
         Some(3) => ", to where nothing is",
         Some(_) => ", to where it is",
     };
-    told(kind, format!("{status}{to}, with {page:?}"), move |request, answer| {
-        answer.status = status;
-        page.put(answer);
-        let path = &request.path;
-        let location = match location {
-            None | Some(0) => return,
-            Some(1) => "http://[nowhere".to_owned(),
-            Some(2) => path.clone(),
-            Some(3) => format!("{path}0"),
-            Some(_) => elsewhere(request),
-        };
-        answer.set_header("Location", &location);
-    })
+    told(
+        kind,
+        format!("{status}{to}, with {page:?}"),
+        move |request, answer| {
+            answer.status = status;
+            page.put(answer);
+            let path = &request.path;
+            let location = match location {
+                None | Some(0) => return,
+                Some(1) => "http://[nowhere".to_owned(),
+                Some(2) => path.clone(),
+                Some(3) => format!("{path}0"),
+                Some(_) => elsewhere(request),
+            };
+            answer.set_header("Location", &location);
+        },
+    )
 }
 
 /// The same object in the other repository.
 fn elsewhere(request: &Request) -> String {
-    request.path.replacen(&format!("/{REPOSITORY}/"), &format!("/{COPY}/"), 1)
+    request
+        .path
+        .replacen(&format!("/{REPOSITORY}/"), &format!("/{COPY}/"), 1)
 }
 
 /// What an answer has for a body that is not the object.
@@ -216,7 +242,10 @@ impl Page {
         Some(match self {
             Self::ItsOwnBody => return None,
             Self::NoBody => ("text/plain", ""),
-            Self::Error => (JSON, "{\"errors\":[{\"code\":\"UNKNOWN\",\"message\":\"unknown error\"}]}\n"),
+            Self::Error => (
+                JSON,
+                "{\"errors\":[{\"code\":\"UNKNOWN\",\"message\":\"unknown error\"}]}\n",
+            ),
             Self::Message => (JSON, "{\"message\":\"upstream request timeout\"}"),
             Self::Braces => (JSON, "{}"),
             Self::Brackets => (JSON, "[]"),
@@ -232,7 +261,12 @@ impl Page {
         };
         answer.set_body(text);
         answer.set_header("Content-Type", media_type);
-        for name in ["Docker-Content-Digest", "Etag", "Content-Range", "Accept-Ranges"] {
+        for name in [
+            "Docker-Content-Digest",
+            "Etag",
+            "Content-Range",
+            "Accept-Ranges",
+        ] {
             answer.drop_header(name);
         }
     }
@@ -257,10 +291,14 @@ fn header(random: &mut Rng, target: &Stored, stored: &[Stored]) -> Told {
             let value = random.choice(values).expect("there are values");
             let is_first = random.bool();
             let place = if is_first { "before" } else { "behind" };
-            told(kind, format!("{}, and {place} it once more: {value:?}", own()), move |_, answer| {
-                let at = if is_first { 0 } else { answer.headers.len() };
-                answer.headers.insert(at, (name.to_owned(), value.clone()));
-            })
+            told(
+                kind,
+                format!("{}, and {place} it once more: {value:?}", own()),
+                move |_, answer| {
+                    let at = if is_first { 0 } else { answer.headers.len() };
+                    answer.headers.insert(at, (name.to_owned(), value.clone()));
+                },
+            )
         }
         _ => {
             let value = random.choice(values).expect("there are values");
@@ -282,7 +320,12 @@ fn named(
     let own = &target.digest;
     let other = stored.iter().find(|part| part.digest != *own);
     let other = other.map_or_else(|| sha256("other"), |part| part.digest.clone());
-    let list = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+    let list = |values: &[&str]| {
+        values
+            .iter()
+            .map(|value| (*value).to_owned())
+            .collect::<Vec<_>>()
+    };
     match random.u8(..16) {
         0..5 => ("header Content-Type", "Content-Type", content_types(target)),
         5 | 6 => {
@@ -303,10 +346,21 @@ fn named(
                 format!("{own} "),
                 own.replacen("sha256", "sha512", 1),
             ]);
-            ("header Docker-Content-Digest", "Docker-Content-Digest", values)
+            (
+                "header Docker-Content-Digest",
+                "Docker-Content-Digest",
+                values,
+            )
         }
         10 => {
-            let mut values = list(&["bytes */*", "bytes", "", "0-0/1", "items 0-1/2", "bytes 5-2/9"]);
+            let mut values = list(&[
+                "bytes */*",
+                "bytes",
+                "",
+                "0-0/1",
+                "items 0-1/2",
+                "bytes 5-2/9",
+            ]);
             values.extend([
                 format!("bytes {last}-{last}/{}", size + 1),
                 format!("bytes 0-{last}/*"),
@@ -316,14 +370,32 @@ fn named(
             ]);
             ("header Content-Range", "Content-Range", values)
         }
-        11 => ("header Accept-Ranges", "Accept-Ranges", list(&["none", "", "chunks", "bytes, none"])),
+        11 => (
+            "header Accept-Ranges",
+            "Accept-Ranges",
+            list(&["none", "", "chunks", "bytes, none"]),
+        ),
         12 => {
             let mut values = list(&["", "\"\"", "W/\"x\"", "x", "\"x"]);
-            values.extend([own.clone(), other, format!("\"{own}\""), format!("W/\"{own}\"")]);
+            values.extend([
+                own.clone(),
+                other,
+                format!("\"{own}\""),
+                format!("W/\"{own}\""),
+            ]);
             ("header ETag", "Etag", values)
         }
         13 => {
-            let values = list(&["gzip", "identity", "br", "deflate", "zstd", "aws-chunked", "", "none"]);
+            let values = list(&[
+                "gzip",
+                "identity",
+                "br",
+                "deflate",
+                "zstd",
+                "aws-chunked",
+                "",
+                "none",
+            ]);
             ("header Content-Encoding", "Content-Encoding", values)
         }
         14 => {
@@ -374,14 +446,20 @@ fn content_types(target: &Stored) -> Vec<String> {
     types
 }
 
-fn range(random: &mut Rng) -> Told {
+fn range(random: &mut Rng, target: &Stored) -> Told {
+    let whole = target.bytes.clone();
     let kind = "range";
     let total = move |answer: &RawAnswer| {
         let range = answer.header("Content-Range").unwrap_or_default();
-        range.rsplit_once('/').and_then(|(_, total)| total.parse::<u64>().ok())
+        range
+            .rsplit_once('/')
+            .and_then(|(_, total)| total.parse::<u64>().ok())
     };
     let set_total = move |answer: &mut RawAnswer, by: i64| {
-        let range = answer.header("Content-Range").unwrap_or_default().to_owned();
+        let range = answer
+            .header("Content-Range")
+            .unwrap_or_default()
+            .to_owned();
         if let (Some((part, _)), Some(total)) = (range.rsplit_once('/'), total(answer)) {
             let total = total.saturating_add_signed(by);
             answer.set_header("Content-Range", &format!("{part}/{total}"));
@@ -393,141 +471,299 @@ fn range(random: &mut Rng) -> Told {
             page.put(answer);
         })
     };
-    match random.u8(..11) {
+    match random.u8(..13) {
         0 => {
-            let refusals = [416, 416, 416, 400, 403, 404, 405, 406, 500, 500, 501, 502, 504];
+            let refusals = [
+                416, 416, 416, 400, 403, 404, 405, 406, 500, 500, 501, 502, 504,
+            ];
             let code = *random.choice(&refusals).expect("there are refusals");
             status(code, Page::choose(random))
         }
-        1 => told(kind, "416 with the total, as of something shorter", move |_, answer| {
-            let shorter = total(answer).unwrap_or_default() / 2;
-            answer.status = 416;
-            Page::NoBody.put(answer);
-            answer.set_header("Content-Range", &format!("bytes */{shorter}"));
+        1 => told(
+            kind,
+            "416 with the total, as of something shorter",
+            move |_, answer| {
+                let shorter = total(answer).unwrap_or_default() / 2;
+                answer.status = 416;
+                Page::NoBody.put(answer);
+                answer.set_header("Content-Range", &format!("bytes */{shorter}"));
+            },
+        ),
+        2 => told(kind, "200 with the part, and Content-Range", |_, answer| {
+            answer.status = 200
         }),
-        2 => told(kind, "200 with the part, and Content-Range", |_, answer| answer.status = 200),
-        3 => told(kind, "200 with the part, and no Content-Range", |_, answer| {
-            answer.status = 200;
-            answer.drop_header("Content-Range");
-        }),
-        4 => told(kind, "206 with a total that is one too many", move |_, answer| {
-            set_total(answer, 1);
-        }),
-        5 => told(kind, "206 with a total that is one too few", move |_, answer| {
-            set_total(answer, -1);
-        }),
+        3 => told(
+            kind,
+            "200 with the part, and no Content-Range",
+            |_, answer| {
+                answer.status = 200;
+                answer.drop_header("Content-Range");
+            },
+        ),
+        4 => told(
+            kind,
+            "206 with a total that is one too many",
+            move |_, answer| {
+                set_total(answer, 1);
+            },
+        ),
+        5 => told(
+            kind,
+            "206 with a total that is one too few",
+            move |_, answer| {
+                set_total(answer, -1);
+            },
+        ),
         6 => told(kind, "206 without Content-Range", |_, answer| {
             answer.drop_header("Content-Range");
         }),
-        7 => told(kind, "206 that says to hold the first bytes", move |_, answer| {
-            let last = answer.body.len().saturating_sub(1);
-            let total = total(answer).unwrap_or_default();
-            answer.set_header("Content-Range", &format!("bytes 0-{last}/{total}"));
-        }),
+        7 => told(
+            kind,
+            "206 that says to hold the first bytes",
+            move |_, answer| {
+                let last = answer.body.len().saturating_sub(1);
+                let total = total(answer).unwrap_or_default();
+                answer.set_header("Content-Range", &format!("bytes 0-{last}/{total}"));
+            },
+        ),
         8 => told(kind, "206 with other bytes than it says", |_, answer| {
             answer.body.iter_mut().for_each(|byte| *byte ^= 0x55);
         }),
-        9 => told(kind, "206 with no byte", |_, answer| answer.set_body("")),
-        _ => told(kind, "206 that says its length and has no byte", |_, answer| {
-            answer.body.clear();
+        9 => told(kind, "200 with everything", move |_, answer| {
+            answer.status = 200;
+            answer.drop_header("Content-Range");
+            answer.set_body(whole.clone());
         }),
+        10 => told(kind, "206 with everything", move |_, answer| {
+            answer.set_body(whole.clone());
+            let last = whole.len().saturating_sub(1);
+            answer.set_header("Content-Range", &format!("bytes 0-{last}/{}", whole.len()));
+        }),
+        11 => told(kind, "206 with no byte", |_, answer| answer.set_body("")),
+        _ => told(
+            kind,
+            "206 that says its length and has no byte",
+            |_, answer| {
+                answer.body.clear();
+            },
+        ),
     }
+}
+
+/// Ends at another place each time.
+pub(crate) fn cut_anew() -> Told {
+    let answers = AtomicUsize::new(0);
+    told(
+        "body cut",
+        "ends at another place each time",
+        move |_, answer| {
+            let place = answers.fetch_add(1, Ordering::Relaxed) * 97 + 11;
+            answer.body.truncate(place % answer.body.len().max(1));
+        },
+    )
+}
+
+/// What is there for everybody and has nothing of the object, range or not.
+pub(crate) fn stub(random: &mut Rng) -> Told {
+    let pages = [Page::WebPage, Page::Error, Page::Message, Page::Text];
+    let page = *random.choice(&pages).expect("there are pages");
+    let how = random.u8(..5);
+    let words = match how {
+        0 => "is 200 that says its length and has no byte, whatever is asked".to_owned(),
+        1 => "is 200 of no chunk, whatever is asked".to_owned(),
+        2 => "is 200 that says to have no byte, whatever is asked".to_owned(),
+        _ => format!("is 200 with {page:?}, whatever is asked"),
+    };
+    told("stub", words, move |request, answer| {
+        if request.is_head() {
+            return;
+        }
+        answer.status = 200;
+        if let Some(total) = answer
+            .header("Content-Range")
+            .and_then(|range| range.rsplit_once('/'))
+        {
+            let total = total.1.to_owned();
+            answer.set_header("Content-Length", &total);
+        }
+        answer.drop_header("Content-Range");
+        match how {
+            0 => answer.body.clear(),
+            1 => {
+                answer.body.clear();
+                answer.framing = Framing::Chunked;
+            }
+            2 => answer.set_body(""),
+            _ => page.put(answer),
+        }
+    })
 }
 
 fn body(random: &mut Rng, target: &Stored, stored: &[Stored]) -> Told {
     let at = random.usize(..target.bytes.len().max(1));
-    match random.u8(..20) {
-        0 | 1 => told("body cut", format!("ends after {at} bytes of those that it says"), {
-            move |_, answer| answer.body.truncate(at)
+    match random.u8(..21) {
+        0 | 1 => told(
+            "body cut",
+            format!("ends after {at} bytes of those that it says"),
+            { move |_, answer| answer.body.truncate(at) },
+        ),
+        2 => told(
+            "body cut",
+            "ends before it begins, and says its length",
+            |_, answer| {
+                answer.body.clear();
+            },
+        ),
+        3 => cut_anew(),
+        20 => stub(random),
+        4 => told(
+            "body shorter",
+            format!("has only {at} bytes, and says so"),
+            move |_, answer| {
+                let shorter = answer.body[..at.min(answer.body.len())].to_vec();
+                answer.set_body(shorter);
+            },
+        ),
+        5 => told("body emptied", "has no bytes, and says so", |_, answer| {
+            answer.set_body("")
         }),
-        2 => told("body cut", "ends before it begins, and says its length", |_, answer| {
-            answer.body.clear();
-        }),
-        3 => {
-            let answers = AtomicUsize::new(0);
-            told("body cut", "ends at another place each time", move |_, answer| {
-                let place = answers.fetch_add(1, Ordering::Relaxed) * 97 + 11;
-                answer.body.truncate(place % answer.body.len().max(1));
-            })
-        }
-        4 => told("body shorter", format!("has only {at} bytes, and says so"), move |_, answer| {
-            let shorter = answer.body[..at.min(answer.body.len())].to_vec();
-            answer.set_body(shorter);
-        }),
-        5 => told("body emptied", "has no bytes, and says so", |_, answer| answer.set_body("")),
         6 | 7 => {
             let page = Page::choose(random);
             let keeps_head = random.bool();
-            let head = if keeps_head { "its own head" } else { "a head of that" };
-            told("body replaced", format!("is {page:?} under {head}"), move |_, answer| {
-                let before = answer.headers.clone();
-                page.put(answer);
-                if keeps_head && let Some((_, text)) = page.bytes() {
-                    answer.headers = before;
-                    answer.set_body(text);
-                }
-            })
+            let head = if keeps_head {
+                "its own head"
+            } else {
+                "a head of that"
+            };
+            told(
+                "body replaced",
+                format!("is {page:?} under {head}"),
+                move |_, answer| {
+                    let before = answer.headers.clone();
+                    page.put(answer);
+                    if keeps_head && let Some((_, text)) = page.bytes() {
+                        answer.headers = before;
+                        answer.set_body(text);
+                    }
+                },
+            )
         }
         8 => {
-            let others: Vec<_> = stored.iter().filter(|other| other.digest != target.digest).collect();
-            let other = random.choice(others).map_or(Vec::new(), |other| other.bytes.clone());
+            let others: Vec<_> = stored
+                .iter()
+                .filter(|other| other.digest != target.digest)
+                .collect();
+            let other = random
+                .choice(others)
+                .map_or(Vec::new(), |other| other.bytes.clone());
             let words = format!("is that of {}", sha256(&other));
-            told("body of another", words, move |_, answer| answer.set_body(other.clone()))
+            told("body of another", words, move |_, answer| {
+                answer.set_body(other.clone())
+            })
         }
-        9 => told("body altered", format!("has another byte at {at}"), move |_, answer| {
-            if let Some(byte) = answer.body.get_mut(at) {
-                *byte ^= 1;
-            }
-        }),
-        10 => told("body chunked", "comes in chunks", |_, answer| answer.framing = Framing::Chunked),
-        11 => told("body chunked, cut", format!("comes in chunks and ends after {at} bytes"), {
+        9 => told(
+            "body altered",
+            format!("has another byte at {at}"),
             move |_, answer| {
-                answer.body.truncate(at);
+                if let Some(byte) = answer.body.get_mut(at) {
+                    *byte ^= 1;
+                }
+            },
+        ),
+        10 => told("body chunked", "comes in chunks", |_, answer| {
+            answer.framing = Framing::Chunked
+        }),
+        11 => told(
+            "body chunked, cut",
+            format!("comes in chunks and ends after {at} bytes"),
+            {
+                move |_, answer| {
+                    answer.body.truncate(at);
+                    answer.framing = Framing::ChunkedWithoutEnd;
+                }
+            },
+        ),
+        12 => told(
+            "body chunked, cut",
+            "comes in chunks, whole, without the last one",
+            |_, answer| {
                 answer.framing = Framing::ChunkedWithoutEnd;
-            }
-        }),
-        12 => told("body chunked, cut", "comes in chunks, whole, without the last one", |_, answer| {
-            answer.framing = Framing::ChunkedWithoutEnd;
-        }),
-        13 => told("body chunked, cut", "comes in no chunk, with the last one", |_, answer| {
-            answer.body.clear();
-            answer.framing = Framing::Chunked;
-        }),
-        14 => told("body compressed", "comes in gzip, and says so", |_, answer| {
-            answer.set_body(compressed(&answer.body));
-            answer.set_header("Content-Encoding", "gzip");
-        }),
-        15 => told("body compressed", "comes in gzip where that is accepted", |request, answer| {
-            if request.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")) {
+            },
+        ),
+        13 => told(
+            "body chunked, cut",
+            "comes in no chunk, with the last one",
+            |_, answer| {
+                answer.body.clear();
+                answer.framing = Framing::Chunked;
+            },
+        ),
+        14 => told(
+            "body compressed",
+            "comes in gzip, and says so",
+            |_, answer| {
                 answer.set_body(compressed(&answer.body));
                 answer.set_header("Content-Encoding", "gzip");
-            }
-        }),
-        16 => told("body compressed", "comes in gzip, and does not say so", |_, answer| {
-            answer.set_body(compressed(&answer.body));
-        }),
+            },
+        ),
+        15 => told(
+            "body compressed",
+            "comes in gzip where that is accepted",
+            |request, answer| {
+                if request
+                    .header("accept-encoding")
+                    .is_some_and(|accepted| accepted.contains("gzip"))
+                {
+                    answer.set_body(compressed(&answer.body));
+                    answer.set_header("Content-Encoding", "gzip");
+                }
+            },
+        ),
+        16 => told(
+            "body compressed",
+            "comes in gzip, and does not say so",
+            |_, answer| {
+                answer.set_body(compressed(&answer.body));
+            },
+        ),
         17 => {
             let padding = random.usize(1..40);
             let is_said = random.bool();
-            let said = if is_said { "and says so" } else { "beyond its length" };
-            told("body padded", format!("has {padding} bytes more, {said}"), move |_, answer| {
-                let longer = [answer.body.clone(), vec![b'\n'; padding]].concat();
-                if is_said {
-                    answer.set_body(longer);
-                } else {
-                    answer.body = longer;
-                }
-            })
+            let said = if is_said {
+                "and says so"
+            } else {
+                "beyond its length"
+            };
+            told(
+                "body padded",
+                format!("has {padding} bytes more, {said}"),
+                move |_, answer| {
+                    let longer = [answer.body.clone(), vec![b'\n'; padding]].concat();
+                    if is_said {
+                        answer.set_body(longer);
+                    } else {
+                        answer.body = longer;
+                    }
+                },
+            )
         }
-        18 => told("body to the end", "has no length and ends with the connection", |_, answer| {
-            answer.drop_header("Content-Length");
-        }),
-        _ => told("body to the end, cut", format!("has no length and ends after {at} bytes"), {
-            move |_, answer| {
+        18 => told(
+            "body to the end",
+            "has no length and ends with the connection",
+            |_, answer| {
                 answer.drop_header("Content-Length");
-                answer.body.truncate(at);
-            }
-        }),
+            },
+        ),
+        _ => told(
+            "body to the end, cut",
+            format!("has no length and ends after {at} bytes"),
+            {
+                move |_, answer| {
+                    answer.drop_header("Content-Length");
+                    answer.body.truncate(at);
+                }
+            },
+        ),
     }
 }
 

@@ -49,7 +49,9 @@ impl RawAnswer {
             _ if has_no_body(reply.status) => {}
             Some(length) => {
                 answer.set_header("Content-Length", &length.to_string());
-                answer.body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+                answer
+                    .body
+                    .truncate(usize::try_from(length).unwrap_or(usize::MAX));
             }
             None => answer.framing = Framing::Chunked,
         }
@@ -58,7 +60,10 @@ impl RawAnswer {
 
     /// The first value of a header, by name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let mut found = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.as_str())
     }
 
@@ -70,7 +75,8 @@ impl RawAnswer {
 
     /// Takes away the headers of that name.
     pub fn drop_header(&mut self, name: &str) {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
     }
 
     /// Replaces the body, and says its length.
@@ -81,7 +87,9 @@ impl RawAnswer {
 
     /// Whether whoever reads it knows where it ends, so that another one can follow.
     fn is_framed(&self, is_head: bool) -> bool {
-        let length = self.header("Content-Length").and_then(|length| length.parse().ok());
+        let length = self
+            .header("Content-Length")
+            .and_then(|length| length.parse().ok());
         match self.framing {
             Framing::Chunked => true,
             _ if is_head || has_no_body(self.status) => true,
@@ -176,13 +184,18 @@ async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Reque
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut request = Request::new(method, path, query, None);
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        let values = request.headers.entry(name.to_ascii_lowercase()).or_default();
+        let values = request
+            .headers
+            .entry(name.to_ascii_lowercase())
+            .or_default();
         if !values.is_empty() {
             values.push_str(", ");
         }
         values.push_str(value.trim());
     }
-    let length = request.header("content-length").and_then(|length| length.parse().ok());
+    let length = request
+        .header("content-length")
+        .and_then(|length| length.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     from.read_exact(&mut body).await?;
     request.body = body.into();
@@ -202,11 +215,19 @@ mod tests {
     #[test]
     fn what_is_written_is_what_was_asked_for() {
         let plain = written(Framing::Plain);
-        assert!(plain.starts_with("HTTP/1.1 200 ") && plain.ends_with("Content-Length: 3\r\n\r\nabc"));
+        assert!(
+            plain.starts_with("HTTP/1.1 200 ") && plain.ends_with("Content-Length: 3\r\n\r\nabc")
+        );
         let chunked = written(Framing::Chunked);
-        assert!(chunked.ends_with("chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), "{chunked}");
+        assert!(
+            chunked.ends_with("chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+            "{chunked}"
+        );
         let cut = written(Framing::ChunkedWithoutEnd);
-        assert!(cut.ends_with("\r\n3\r\nabc\r\n") && !cut.contains("Content-Length"), "{cut}");
+        assert!(
+            cut.ends_with("\r\n3\r\nabc\r\n") && !cut.contains("Content-Length"),
+            "{cut}"
+        );
     }
 
     #[test]
