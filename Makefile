@@ -32,6 +32,7 @@ test: ## Run all tests, those against real servers too (installs the servers)
 	$(MAKE) --no-print-directory static
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release --test real
+	$(CARGO) test --release --test differential
 
 .PHONY: check
 check: ## Run the tests that need nothing but this repository
@@ -41,7 +42,7 @@ check: ## Run the tests that need nothing but this repository
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --test real -- -D warnings
+	$(CARGO) clippy --test real --test differential -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
 
 .PHONY: update
@@ -55,6 +56,13 @@ bench: ## Race the probe against the shell job that it replaces and against load
 .PHONY: campaign
 campaign: ## 2,000 sweeps through a failing network (PROBE_CAMPAIGN_RUNS, PROBE_CAMPAIGN_SEED)
 	PROBE_CAMPAIGN_RUNS=$${PROBE_CAMPAIGN_RUNS:-2000} $(CARGO) test --release --test it campaign -- --nocapture
+
+.PHONY: differential
+differential: ## Hold the probe against skopeo and containerd (RUNS=5000 SEED=0; RECORD=1 keeps what they say)
+	tests/differential/clients.sh
+	PROBE_DIFFERENTIAL_CLIENTS=$(CURDIR)/target/clients/usr/bin PROBE_DIFFERENTIAL_RUNS=$(or $(RUNS),5000) \
+	PROBE_DIFFERENTIAL_SEED=$(SEED) PROBE_DIFFERENTIAL_RECORD=$(RECORD) \
+		$(CARGO) test --release --test differential -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for 10 minutes (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_TARGETS="link image"); needs nightly

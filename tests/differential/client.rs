@@ -189,6 +189,19 @@ impl Containerd {
         command
     }
 
+    /// Who is asked.
+    pub(crate) async fn versions(&self) -> String {
+        let mut versions = Vec::new();
+        for program in [Path::new("skopeo"), &self.programs.join("containerd")] {
+            let mut command = isolated(program, self.home.path());
+            command.arg("--version");
+            let output = run(command).await.expect("it says its version");
+            let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            versions.push(said);
+        }
+        versions.join(", ")
+    }
+
     /// Says how the registry is to be reached: what is on loopback is never taken to speak TLS.
     fn name(url: &str, hosts: &Path) {
         let (_, address) = url.split_once("://").expect("it is an address");

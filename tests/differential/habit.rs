@@ -25,18 +25,13 @@ pub(crate) const TWO_TAGS: &str = "tag HEAD and GET differ";
 #[derive(Clone)]
 pub(crate) enum Deed {
     /// It is one of the double's own.
-    Quirk(fn(&mut Quirks)),
+    Quirk(Quirk),
     /// Blobs are in storage behind it, to which this status leads.
     Storage(u16),
     /// It does this to every answer.
     Change(Change),
     /// It does this to every answer, and speaks TLS, and ends connections without saying that it does.
     UncleanTls(Change),
-}
-
-pub(crate) fn unclean_tls() -> Habit {
-    let words = "TLS, where all ends with the connection, and without a word";
-    habit("unclean TLS", words, Deed::UncleanTls(without_length()))
 }
 
 fn habit(kind: &'static str, words: impl Into<String>, deed: Deed) -> Habit {
@@ -59,99 +54,131 @@ fn is_object(request: &Request) -> bool {
     matches!(request.endpoint, Endpoint::Manifest | Endpoint::Blob)
 }
 
+/// What a change of every answer does to one.
+type Plain = fn(&Request, &mut RawAnswer);
+
+/// Habits that are one change of every answer.
+const CHANGES: [(&str, &str, Plain); 5] = [
+    (
+        "no digest header",
+        "no answer states a digest",
+        |_, answer| {
+            answer.drop_header("Docker-Content-Digest");
+        },
+    ),
+    (
+        "all in chunks",
+        "every answer comes in chunks",
+        |_, answer| {
+            answer.framing = Framing::Chunked;
+        },
+    ),
+    (
+        "all to the end",
+        "no answer has a length, all end with the connection",
+        |_, answer| {
+            answer.drop_header("Content-Length");
+        },
+    ),
+    (
+        "HEAD without a length",
+        "HEAD states no length",
+        |request, answer| {
+            if request.is_head() {
+                answer.drop_header("Content-Length");
+            }
+        },
+    ),
+    (
+        "HEAD without a length",
+        "HEAD states a length of 0",
+        |request, answer| {
+            if request.is_head() && is_object(request) && answer.status == 200 {
+                answer.set_header("Content-Length", "0");
+            }
+        },
+    ),
+];
+
+/// How a habit is given to a double.
+type Quirk = fn(&mut Quirks);
+
+/// Habits that the double has by itself.
+const QUIRKS: [(&str, &str, Quirk); 3] = [
+    ("ranges ignored", "ranges are ignored", |quirks| {
+        quirks.ranges = Ranges::Ignored;
+    }),
+    (
+        "a cache that remembers",
+        "HEAD is answered from memory",
+        |quirks| {
+            quirks.descriptor_cache = DescriptorCache::Warm;
+        },
+    ),
+    ("Accept ignored", "Accept makes no difference", |quirks| {
+        quirks.accept = Accept::Ignored;
+    }),
+];
+
+const REFUSALS: [u16; 8] = [400, 403, 404, 405, 416, 500, 501, 502];
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+const TYPES: [&str; 4] = [
+    "application/octet-stream",
+    "application/json",
+    "text/plain",
+    "",
+];
+
+fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
+    *random.choice(from).expect("there are some")
+}
+
 pub(crate) fn choose(random: &mut Rng, stored: &[Stored]) -> Habit {
-    let pick =
-        |random: &mut Rng, statuses: &[u16]| *random.choice(statuses).expect("there are statuses");
     match random.u8(..20) {
-        0 => habit(
-            "ranges ignored",
-            "ranges are ignored",
-            Deed::Quirk(|quirks| {
-                quirks.ranges = Ranges::Ignored;
-            }),
-        ),
-        1..4 => {
-            let status = pick(random, &[400, 403, 405, 416, 500, 501, 502]);
-            change(
-                "ranges refused",
-                format!("every range is refused by {status}"),
-                {
-                    move |request, answer| {
-                        if request.endpoint == Endpoint::Blob && request.header("range").is_some() {
-                            refuse(answer, status);
-                        }
-                    }
-                },
-            )
+        0..3 => {
+            let (kind, words, quirk) = pick(random, &QUIRKS);
+            habit(kind, words, Deed::Quirk(quirk))
         }
-        4..7 => {
-            let of = *random
-                .choice(&[Some(Endpoint::Manifest), Some(Endpoint::Blob), None])
-                .expect("there are endpoints");
+        3..6 => ranges_refused(pick(random, &REFUSALS)),
+        6..9 => {
+            let of = pick(
+                random,
+                &[Some(Endpoint::Manifest), Some(Endpoint::Blob), None],
+            );
             head_refused(random, of)
         }
-        7 => change(
-            "no digest header",
-            "no answer states a digest",
-            |_, answer| {
-                answer.drop_header("Docker-Content-Digest");
-            },
-        ),
-        8 => change(
-            "all in chunks",
-            "every answer comes in chunks",
-            |_, answer| {
-                answer.framing = Framing::Chunked;
-            },
-        ),
-        9 => habit(
-            "all to the end",
-            "no answer has a length, all end with the connection",
-            Deed::Change(without_length()),
-        ),
-        10 | 11 => {
-            let status = pick(random, &[301, 302, 303, 307, 308]);
+        9 | 10 => {
+            let status = pick(random, &REDIRECTS);
             habit(
                 "storage",
                 format!("blobs are in storage, by {status}"),
                 Deed::Storage(status),
             )
         }
-        12 | 13 => two_tags(random, stored),
-        14 => head_without_length(),
-        15 => change(
-            "HEAD without a length",
-            "HEAD states a length of 0",
-            |request, answer| {
-                if request.is_head() && is_object(request) && answer.status == 200 {
-                    answer.set_header("Content-Length", "0");
-                }
-            },
-        ),
-        16 => {
-            let types = [
-                "application/octet-stream",
-                "application/json",
-                "text/plain",
-                "",
-            ];
-            one_type(random.choice(&types).expect("there are types"))
+        11 | 12 => two_tags(random, stored),
+        13 => one_type(pick(random, &TYPES)),
+        14 => strict_accept(random),
+        15 => unclean_tls(),
+        _ => {
+            let (kind, words, deed) = pick(random, &CHANGES);
+            change(kind, words, deed)
         }
-        17 => strict_accept(random),
-        18 => habit(
-            "a cache that remembers",
-            "HEAD is answered from memory",
-            Deed::Quirk(|quirks| {
-                quirks.descriptor_cache = DescriptorCache::Warm;
-            }),
-        ),
-        _ => unclean_tls(),
     }
 }
 
-/// Answers that only the connection ends.
-fn without_length() -> Change {
-    Arc::new(|_, answer| answer.drop_header("Content-Length"))
+pub(crate) fn unclean_tls() -> Habit {
+    let words = "TLS, where all ends with the connection and without a word";
+    let change: Change = Arc::new(|_, answer| answer.drop_header("Content-Length"));
+    habit("unclean TLS", words, Deed::UncleanTls(change))
+}
+
+fn ranges_refused(status: u16) -> Habit {
+    let words = format!("every range is refused by {status}");
+    change("ranges refused", words, move |request, answer| {
+        if request.endpoint == Endpoint::Blob && request.header("range").is_some() {
+            refuse(answer, status);
+        }
+    })
 }
 
 pub(crate) fn one_type(media_type: &'static str) -> Habit {
@@ -178,15 +205,8 @@ fn refuse(answer: &mut RawAnswer, status: u16) {
 }
 
 pub(crate) fn head_without_length() -> Habit {
-    change(
-        "HEAD without a length",
-        "HEAD states no length",
-        |request, answer| {
-            if request.is_head() {
-                answer.drop_header("Content-Length");
-            }
-        },
-    )
+    let (kind, words, deed) = CHANGES[3];
+    change(kind, words, deed)
 }
 
 /// HEAD is refused, for what is at this endpoint or for everything.
@@ -210,48 +230,28 @@ pub(crate) fn head_refused(random: &mut Rng, of: Option<Endpoint>) -> Habit {
 
 /// Which `Accept` header it wants.
 pub(crate) fn strict_accept(random: &mut Rng) -> Habit {
-    match random.u8(..4) {
-        0 => habit(
-            "Accept ignored",
-            "Accept makes no difference",
-            Deed::Quirk(|quirks| {
-                quirks.accept = Accept::Ignored;
-            }),
-        ),
-        1 => change(
-            "strict Accept",
-            "404 to who does not accept the very type, or any",
-            |request, answer| {
-                let accepted = request.header("accept").unwrap_or_default();
-                let served = answer.header("Content-Type").unwrap_or_default();
-                let is_accepted = accepted.contains(served) || accepted.contains("*/*");
-                if request.endpoint == Endpoint::Manifest && answer.status == 200 && !is_accepted {
-                    refuse(answer, 404);
-                }
-            },
-        ),
-        2 => change(
-            "strict Accept",
-            "404 to who does not accept anything",
-            |request, answer| {
-                let accepted = request.header("accept").unwrap_or_default();
-                if request.endpoint == Endpoint::Manifest && !accepted.contains("*/*") {
-                    refuse(answer, 404);
-                }
-            },
-        ),
-        _ => change(
-            "strict Accept",
-            "406 to who does not accept Docker's types",
-            |request, answer| {
-                let accepted = request.header("accept").unwrap_or_default();
-                if request.endpoint == Endpoint::Manifest && !accepted.contains(t::DOCKER_MANIFEST)
-                {
-                    refuse(answer, 406);
-                }
-            },
-        ),
-    }
+    let wanted = [
+        (None, 404),
+        (Some("*/*"), 404),
+        (Some(t::DOCKER_MANIFEST), 406),
+    ];
+    let (wanted, status) = pick(random, &wanted);
+    let what = wanted.unwrap_or("the very type, or any");
+    let words = format!("{status} to who does not accept {what}");
+    change("strict Accept", words, move |request, answer| {
+        if request.endpoint != Endpoint::Manifest || answer.status != 200 {
+            return;
+        }
+        let accepted = request.header("accept").unwrap_or_default();
+        let served = answer.header("Content-Type").unwrap_or_default();
+        let is_accepted = match wanted {
+            Some(wanted) => accepted.contains(wanted),
+            None => accepted.contains(served) || accepted.contains("*/*"),
+        };
+        if !is_accepted {
+            refuse(answer, status);
+        }
+    })
 }
 
 /// HEAD and GET of the tag are about different manifests.

@@ -80,13 +80,15 @@ pub(crate) struct Shape {
     pub(crate) is_old: bool,
 }
 
+/// Changes a document on its way into the store, where it is this part, and what `Content-Type` says of it.
+pub(crate) type Alter<'a> = dyn FnMut(Part, &mut Value, &mut String, &[Stored]) + 'a;
+
 /// An image in the making: each document passes through `alter` before it is stored.
 pub(crate) struct Builder<'a> {
     shape: Shape,
     random: &'a mut Rng,
     pub(crate) stored: Vec<Stored>,
-    /// May change a document, and what `Content-Type` says of it.
-    alter: &'a mut dyn FnMut(Part, &mut Value, &mut String, &[Stored]),
+    alter: &'a mut Alter<'a>,
 }
 
 impl Shape {
@@ -94,13 +96,15 @@ impl Shape {
     /// can keep the other one from taking it: `is_plain` says so.
     pub(crate) fn choose(random: &mut Rng, is_plain: bool, says_all: bool) -> Self {
         let kind = match random.u8(..100) {
-            80..86 if is_plain => Kind::Nested,
-            86..92 if is_plain => Kind::OddChild,
-            92..96 if is_plain && says_all => Kind::Unknown,
             0..54 => Kind::Index,
-            54..88 => Kind::Manifest,
-            88..93 => Kind::Artifact,
-            _ => Kind::SignedSchema1,
+            54..80 => Kind::Manifest,
+            80..85 => Kind::Artifact,
+            85..92 => Kind::SignedSchema1,
+            _ if !is_plain => Kind::Manifest,
+            92..95 => Kind::Nested,
+            95..98 => Kind::OddChild,
+            _ if says_all => Kind::Unknown,
+            _ => Kind::Nested,
         };
         let is_docker = random.u8(..3) == 0 && kind != Kind::Unknown;
         Self {
@@ -164,11 +168,7 @@ impl Shape {
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(
-        shape: Shape,
-        random: &'a mut Rng,
-        alter: &'a mut dyn FnMut(Part, &mut Value, &mut String, &[Stored]),
-    ) -> Self {
+    pub(crate) fn new(shape: Shape, random: &'a mut Rng, alter: &'a mut Alter<'a>) -> Self {
         Self {
             shape,
             random,
@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
                     "application/vnd.example.odd.v1+json",
                     odd,
                 );
-                self.index(Part::Root, vec![child, odd]);
+                self.index(Part::Root, &[child, odd]);
             }
             Kind::Index | Kind::Nested => {
                 let child = self.manifest([Part::Child, Part::Config], "amd64", &layers);
@@ -212,9 +212,9 @@ impl<'a> Builder<'a> {
                 let mut sibling =
                     self.manifest([part, Part::Rest], "arm64", &[own, layers[1].clone()]);
                 if is_nested {
-                    sibling = self.index(Part::Sibling, vec![sibling]);
+                    sibling = self.index(Part::Sibling, &[sibling]);
                 }
-                self.index(Part::Root, vec![child, sibling]);
+                self.index(Part::Root, &[child, sibling]);
             }
         }
         self.stored
@@ -293,7 +293,7 @@ impl<'a> Builder<'a> {
         descriptor
     }
 
-    fn index(&mut self, part: Part, children: Vec<Value>) -> Value {
+    fn index(&mut self, part: Part, children: &[Value]) -> Value {
         let [_, index_type, ..] = self.shape.types();
         let mut index = json!({"schemaVersion": 2, "manifests": children});
         self.dress(&mut index, index_type);

@@ -116,3 +116,42 @@ fn get<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
         .find(|(name, _)| name.eq_ignore_ascii_case(key))
         .map(|(_, value)| value)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A folder with these files under their digests, and a root that names them.
+    fn folder(files: &[&str], named: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in files {
+            let hex = sha256(file).replace("sha256:", "");
+            fs::write(folder.path().join(hex), file).expect("a file is written");
+        }
+        let layers: Vec<_> = named
+            .iter()
+            .map(|name| json!({"digest": sha256(name)}))
+            .collect();
+        let root = json!({"Layers": layers}).to_string();
+        fs::write(folder.path().join("manifest.json"), root).expect("a file is written");
+        folder
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_seen() {
+        let kept = |folder: &tempfile::TempDir| in_folder(folder.path(), |_| true);
+        assert_eq!(kept(&folder(&["a", "b"], &["a", "b"])), Kept::Whole);
+        assert!(matches!(
+            kept(&folder(&["a"], &["a", "b"])),
+            Kept::Partly(_)
+        ));
+        let altered = folder(&["a"], &["a"]);
+        let hex = sha256("a").replace("sha256:", "");
+        fs::write(altered.path().join(hex), "other").expect("a file is written");
+        assert!(matches!(kept(&altered), Kept::Wrong(_)));
+        let other_root = in_folder(folder(&[], &[]).path(), |_| false);
+        assert!(matches!(other_root, Kept::Wrong(_)));
+    }
+}

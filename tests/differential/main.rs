@@ -15,32 +15,33 @@ mod judge;
 mod kept;
 mod meant;
 mod probe;
+mod summary;
 #[path = "../real/support/tarball.rs"]
 mod tarball;
 mod trial;
 mod verdicts;
 mod wire;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use client::{Containerd, Taken};
+use client::Containerd;
 use front::Front;
 use futures::StreamExt as _;
-use judge::{Disagreement, Run};
+use judge::Run;
 use registry_double::Double;
 use registry_probe::model::Depth;
+use summary::Summary;
 use tokio::sync::Semaphore;
 use trial::Trial;
+use verdicts::Kept;
 
 /// Trials that `make differential` goes through, and that are kept.
 const ALL: u64 = 5_000;
 /// Of those, every so many is replayed where no number is given.
-const EVERY: u64 = 12;
+const EVERY: usize = 11;
 /// Trials at a time. They mostly wait.
 const AT_A_TIME: usize = 16;
 /// Clients at a time. They do not.
@@ -99,171 +100,77 @@ fn number(name: &str) -> Option<u64> {
     value.map(|value| value.parse().expect("a number"))
 }
 
+/// What is tried: `RUNS` seeds from `SEED` on, or of those that are kept every so many.
+fn seeds(kept: usize, asks: bool) -> Vec<u64> {
+    let first = number("PROBE_DIFFERENTIAL_SEED");
+    let runs = number("PROBE_DIFFERENTIAL_RUNS").or(asks.then_some(ALL));
+    if first.is_none() && runs.is_none() {
+        return (0..kept as u64).step_by(EVERY).collect();
+    }
+    let first = first.unwrap_or(0);
+    (first..first + runs.unwrap_or(1)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_probe_agrees_with_clients() {
-    let records =
-        std::env::var_os("PROBE_DIFFERENTIAL_RECORD").is_some_and(|value| !value.is_empty());
-    let kept = if records {
-        Vec::new()
-    } else {
-        verdicts::read().expect("verdicts to go by")
-    };
     let containerd = match std::env::var_os("PROBE_DIFFERENTIAL_CLIENTS") {
         Some(programs) => Some(Arc::new(Containerd::start(Path::new(&programs)).await)),
         None => None,
     };
-    let first = number("PROBE_DIFFERENTIAL_SEED");
-    let runs = number("PROBE_DIFFERENTIAL_RUNS").or(containerd.as_ref().map(|_| ALL));
-    let seeds: Vec<u64> = match (first, runs) {
-        (None, None) => (0..kept.len() as u64)
-            .step_by(usize::try_from(EVERY).expect("it fits"))
-            .collect(),
-        (first, runs) => {
-            let first = first.unwrap_or(0);
-            (first..first + runs.unwrap_or(1)).collect()
-        }
+    let records = number("PROBE_DIFFERENTIAL_RECORD").is_some();
+    let kept = if records {
+        Kept::default()
+    } else {
+        verdicts::read()
     };
-    assert!(
-        !records || (first.is_none() && containerd.is_some()),
-        "all are recorded, from 0 on"
-    );
+    let seeds = seeds(kept.verdicts.len(), containerd.is_some());
     let began = Instant::now();
-    let trials = seeds.clone().into_iter().map(|seed| {
+    let trials = seeds.iter().map(|seed| {
+        let (seed, containerd) = (*seed, containerd.clone());
         let known = usize::try_from(seed)
             .ok()
-            .and_then(|seed| kept.get(seed).copied());
-        let containerd = containerd.clone();
-        async move {
-            let task = tokio::task::spawn_blocking(move || on_a_thread(seed, known, containerd));
-            (
-                known,
-                task.await.unwrap_or_else(|_| panic!("seed {seed} panics")),
-            )
-        }
+            .and_then(|seed| kept.verdicts.get(seed).copied());
+        tokio::task::spawn_blocking(move || (known, on_a_thread(seed, known, containerd)))
     });
     let mut done = futures::stream::iter(trials).buffer_unordered(AT_A_TIME);
     let mut summary = Summary::default();
-    let mut taken = BTreeMap::new();
-    while let Some((known, run)) = done.next().await {
-        taken.insert(run.trial.seed, run.taken);
+    while let Some(run) = done.next().await {
+        let (known, run) = run.expect("no run panics");
         summary.add(known, &run);
     }
-    if records {
-        let taken: Vec<_> = taken.into_values().collect();
-        verdicts::write(&taken, "skopeo and containerd");
-    }
-    let seconds = began.elapsed().as_secs_f64();
+    let took = began.elapsed().as_secs_f64();
     _ = writeln!(
         std::io::stdout(),
-        "{}{} runs in {seconds:.1} s",
+        "{}{} runs in {took:.1} s",
         summary.table(),
         seeds.len()
     );
-    for told in summary.unverified.values() {
-        _ = writeln!(std::io::stdout(), "unverified though taken: {told}\n");
-    }
-    let wrong: Vec<_> = summary.wrong.into_values().collect();
-    assert!(
-        wrong.is_empty(),
-        "{} seeds are wrong:\n\n{}",
-        wrong.len(),
-        wrong.join("\n\n")
-    );
-}
-
-/// What became of the runs of one kind of deviation.
-#[derive(Default)]
-struct Line {
-    runs: usize,
-    taken: usize,
-    refused: usize,
-    apart: usize,
-    unverified: usize,
-    alarms: usize,
-    missed: usize,
-    meant: usize,
-}
-
-/// What became of all runs.
-#[derive(Default)]
-struct Summary {
-    lines: BTreeMap<String, Line>,
-    unverified: BTreeMap<u64, String>,
-    meant: BTreeMap<&'static str, usize>,
-    wrong: BTreeMap<u64, String>,
-}
-
-impl Summary {
-    fn add(&mut self, known: Option<verdicts::Verdict>, run: &Run) {
-        let line = self.lines.entry(run.trial.kinds().join(" + ")).or_default();
-        line.runs += 1;
-        match run.taken {
-            [Taken::Whole, Taken::Whole] => line.taken += 1,
-            [Taken::Not, Taken::Not] => line.refused += 1,
-            _ => line.apart += 1,
-        }
-        if run.is_unverified_though_taken() {
-            line.unverified += 1;
-            self.unverified.insert(run.trial.seed, run.told());
-        }
-        let mut wrong = Vec::new();
-        for (said, disagreement, meant) in run.disagreements() {
-            let depth = said.depth;
-            match (meant, disagreement) {
-                (Some(meant), _) => *self.meant.entry(meant.name).or_default() += 1,
-                (None, Disagreement::FalseAlarm) => {
-                    wrong.push(format!("false alarm at depth {depth}"))
-                }
-                (None, Disagreement::Missed) => wrong.push(format!("missed at depth {depth}")),
-            }
-            let counted = match (meant, disagreement) {
-                (Some(_), _) => &mut line.meant,
-                (None, Disagreement::FalseAlarm) => &mut line.alarms,
-                (None, Disagreement::Missed) => &mut line.missed,
-            };
-            *counted += 1;
-        }
-        if !wrong.is_empty() {
-            let told = format!("{}: {}", wrong.join(", "), run.told());
-            self.wrong.insert(run.trial.seed, told);
-        }
-        if known.is_some_and(|known| known != run.taken) {
-            let known = known.map(verdicts::letter);
-            let told = format!("the clients said {known:?} before: {}", run.told());
-            self.wrong.insert(run.trial.seed, told);
-        }
-    }
-
-    fn table(&self) -> String {
-        let mut text = format!(
-            "{:60}{:>7}{:>7}{:>8}{:>7}{:>12}{:>8}{:>8}{:>7}\n",
-            "deviation",
-            "runs",
-            "taken",
-            "refused",
-            "apart",
-            "unverified",
-            "alarms",
-            "missed",
-            "meant"
-        );
-        for (kind, line) in &self.lines {
-            _ = writeln!(
-                text,
-                "{kind:60}{:>7}{:>7}{:>8}{:>7}{:>12}{:>8}{:>8}{:>7}",
-                line.runs,
-                line.taken,
-                line.refused,
-                line.apart,
-                line.unverified,
-                line.alarms,
-                line.missed,
-                line.meant
+    if let Some(containerd) = &containerd {
+        let clients = containerd.versions().await;
+        if records {
+            assert_eq!(
+                seeds.first(),
+                Some(&0),
+                "they are recorded from the first one on"
             );
+            let taken: Vec<_> = summary.taken.values().copied().collect();
+            verdicts::write(&taken, &clients);
+        } else if clients != kept.clients {
+            summary
+                .notes
+                .push(format!("{clients} were asked, and {} before", kept.clients));
         }
-        for (name, count) in &self.meant {
-            _ = writeln!(text, "meant: {name}: {count}");
-        }
-        text
     }
+    if seeds.len() as u64 >= ALL {
+        let unmet = summary.unmet();
+        summary.notes.extend(unmet);
+    }
+    summary.notes.extend(summary.wrong.into_values());
+    let notes = summary.notes;
+    assert!(
+        notes.is_empty(),
+        "{} are wrong:\n\n{}",
+        notes.len(),
+        notes.join("\n\n")
+    );
 }

@@ -119,6 +119,11 @@ impl Trial {
         !self.fields.is_empty()
     }
 
+    /// Whether what is answered deviates.
+    pub(crate) fn is_of_answers(&self) -> bool {
+        !self.wires.is_empty() || !self.habits.is_empty()
+    }
+
     /// Whether HEAD and GET of the tag are about different manifests.
     pub(crate) fn has_two_tags(&self) -> bool {
         self.habits
@@ -250,4 +255,26 @@ pub(crate) fn version(seeds: std::ops::Range<u64>) -> String {
         all = sha256(&all);
     }
     all[all.len() - 16..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_the_same_trial_each_time() {
+        for seed in 0..200 {
+            let (one, other) = (Trial::of(seed), Trial::of(seed));
+            assert_eq!(one.words(), other.words());
+            let digests = |trial: &Trial| {
+                trial
+                    .stored
+                    .iter()
+                    .map(|stored| stored.digest.clone())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(digests(&one), digests(&other), "{seed}");
+        }
+        assert_ne!(version(0..20), version(0..21));
+    }
 }

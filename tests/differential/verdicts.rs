@@ -27,43 +27,44 @@ fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/differential/verdicts.txt")
 }
 
-/// The verdicts on the seeds from 0 on.
-///
-/// # Errors
-///
-/// If they are on other trials than those of today.
-pub(crate) fn read() -> Result<Vec<Verdict>, String> {
-    let text = fs::read_to_string(path()).unwrap_or_default();
-    let mut version = None;
-    let mut verdicts = Vec::new();
+/// The verdicts that are kept.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Whose they are.
+    pub(crate) clients: String,
+    /// On the seeds from 0 on.
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// Reads the file. Panics where it is about other trials than those of today.
+pub(crate) fn read() -> Kept {
+    let text = fs::read_to_string(path()).expect("the verdicts are there");
+    let (mut kept, mut trials) = (Kept::default(), "");
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        if let Some(written) = line.strip_prefix("trials ") {
-            version = Some(written.to_owned());
-            continue;
-        }
-        for letter in line.chars() {
-            let known = LETTERS.iter().find(|(known, _)| *known == letter);
-            let (_, verdict) = known.ok_or_else(|| format!("{letter:?} is no verdict"))?;
-            verdicts.push(*verdict);
+        if let Some(clients) = line.strip_prefix("clients ") {
+            clients.clone_into(&mut kept.clients);
+        } else if let Some(version) = line.strip_prefix("trials ") {
+            trials = version;
+        } else {
+            kept.verdicts.extend(line.chars().map(verdict));
         }
     }
-    let today = trial::version(0..verdicts.len() as u64);
-    if verdicts.is_empty() || version.as_ref() == Some(&today) {
-        Ok(verdicts)
-    } else {
-        Err(format!(
-            "the verdicts in {} are on other trials ({version:?}) than those of today ({today}): ask the \
-             clients again with `make differential RECORD=1`",
-            path().display()
-        ))
-    }
+    let today = trial::version(0..kept.verdicts.len() as u64);
+    assert_eq!(
+        trials,
+        today,
+        "{} is about other trials than those of today: ask again with `make differential RECORD=1`",
+        path().display()
+    );
+    kept
 }
 
 pub(crate) fn write(verdicts: &[Verdict], clients: &str) {
     let mut text = format!(
-        "# What {clients} made of the image of each seed, from 0 on. Written by\n\
-         # `make differential RECORD=1`. '=' both took it, '.' neither, 's' skopeo only, 'c' containerd\n\
-         # only; for the rare others see verdicts.rs.\n\
+        "# What clients made of the image of each seed, from 0 on; written by\n\
+         # `make differential RECORD=1`. '=': both took it, '.': neither, 's': skopeo only, 'c':\n\
+         # containerd only. For the others, which are rare, see verdicts.rs.\n\
+         clients {clients}\n\
          trials {}\n",
         trial::version(0..verdicts.len() as u64)
     );
@@ -72,6 +73,13 @@ pub(crate) fn write(verdicts: &[Verdict], clients: &str) {
         text.push('\n');
     }
     fs::write(path(), text).expect("the file can be written");
+}
+
+fn verdict(letter: char) -> Verdict {
+    let known = LETTERS.iter().find(|(known, _)| *known == letter);
+    known
+        .unwrap_or_else(|| panic!("{letter:?} is no verdict"))
+        .1
 }
 
 pub(crate) fn letter(verdict: Verdict) -> char {

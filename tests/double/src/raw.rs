@@ -38,7 +38,7 @@ pub enum Framing {
 const CHUNK: usize = 16 * 1024;
 
 impl RawAnswer {
-    fn of(reply: Reply) -> Self {
+    fn of(reply: &Reply) -> Self {
         let mut answer = Self {
             status: reply.status,
             headers: reply.headers.clone(),
@@ -139,7 +139,7 @@ pub type RawEdit = dyn Fn(&Request, &mut RawAnswer) + Send + Sync;
 impl Registry {
     /// What it answers, before anybody changes it.
     pub fn raw_answer(&self, request: &Request) -> RawAnswer {
-        RawAnswer::of(self.answer(request))
+        RawAnswer::of(&self.answer(request))
     }
 
     /// Answers the requests of one connection, each changed by `edit`, until either side has enough.
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn written(framing: Framing) -> String {
-        let mut answer = RawAnswer::of(Reply::text(200, "abc"));
+        let mut answer = RawAnswer::of(&Reply::text(200, "abc"));
         answer.framing = framing;
         String::from_utf8(answer.written(false)).expect("text")
     }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_not_the_bodys_ends_the_connection() {
-        let mut answer = RawAnswer::of(Reply::text(200, "abc"));
+        let mut answer = RawAnswer::of(&Reply::text(200, "abc"));
         assert!(answer.is_framed(false));
         answer.set_header("Content-Length", "4");
         assert!(!answer.is_framed(false) && answer.is_framed(true));
