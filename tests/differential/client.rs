@@ -241,8 +241,8 @@ impl Containerd {
             .join("root/io.containerd.content.v1.content/blobs/sha256");
         let report = report(output, || {
             let root = root.as_deref().unwrap_or_default();
-            // It makes a manifest of its own of schema 1.
-            let is_made = trial.shape.kind == Kind::SignedSchema1;
+            // It makes a manifest of its own of schema 1, and of some of Docker's old ones.
+            let is_made = trial.shape.kind == Kind::SignedSchema1 || trial.is_of_documents();
             kept::in_store(&blobs, root, |bytes| is_made || trial.is_root(bytes))
         });
         // It would fill the disk. What is small may be another image's, too.

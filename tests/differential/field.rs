@@ -78,31 +78,30 @@ fn change_field(
     stored: &[Stored],
 ) -> Told {
     let key = key.replace("~1", "/").replace("~0", "~");
-    let value = fields[&key].clone();
+    let value = fields.remove(&key).expect("the field is there");
     match random.u8(..10) {
-        0 => {
-            fields.remove(&key);
-            ("field removed", format!("{place} is not there"))
-        }
+        0 => ("field removed", format!("{place} is not there")),
         1 => {
             fields.insert(key, Value::Null);
             ("field null", format!("{place} is null"))
         }
         2 | 3 => {
             let other = of_another_type(&value, random);
-            fields.insert(key, other.clone());
-            ("field of another type", format!("{place} is {other}"))
+            let words = format!("{place} is {other}");
+            fields.insert(key, other);
+            ("field of another type", words)
         }
         4..7 => {
             let other = other_value(&key, &value, random, stored);
-            fields.insert(key, other.clone());
-            ("field of another value", format!("{place} is {other}"))
+            let words = format!("{place} is {other}");
+            fields.insert(key, other);
+            ("field of another value", words)
         }
         7 => {
             let typo = misspelt(&key, random);
-            fields.remove(&key);
-            fields.insert(typo.clone(), value);
-            ("field misspelt", format!("{place} is called {typo}"))
+            let words = format!("{place} is called {typo}");
+            fields.insert(typo, value);
+            ("field misspelt", words)
         }
         8 => {
             let cased = if random.bool() {
@@ -110,12 +109,9 @@ fn change_field(
             } else {
                 capital(&key)
             };
-            fields.remove(&key);
-            fields.insert(cased.clone(), value);
-            (
-                "field in another case",
-                format!("{place} is called {cased}"),
-            )
+            let words = format!("{place} is called {cased}");
+            fields.insert(cased, value);
+            ("field in another case", words)
         }
         _ => {
             let other = match random.u8(..4) {
@@ -124,22 +120,29 @@ fn change_field(
                 2 => of_another_type(&value, random),
                 _ => other_value(&key, &value, random, stored),
             };
-            let again = format!("{key}{AGAIN}");
-            let is_first = random.bool();
-            let order = if is_first { "before" } else { "after" };
-            let (first, second) = if is_first {
-                (other.clone(), value)
-            } else {
-                (value, other.clone())
-            };
-            fields.insert(key, first);
-            fields.insert(again, second);
-            (
-                "field twice",
-                format!("{place} is there twice, {order} its own value as {other}"),
-            )
+            put_twice(fields, key, value, other, place, random.bool())
         }
     }
+}
+
+fn put_twice(
+    fields: &mut Map<String, Value>,
+    key: String,
+    value: Value,
+    other: Value,
+    place: &str,
+    is_first: bool,
+) -> Told {
+    let order = if is_first { "before" } else { "after" };
+    let words = format!("{place} is there twice, {order} its own value as {other}");
+    let (first, second) = if is_first {
+        (other, value)
+    } else {
+        (value, other)
+    };
+    fields.insert(format!("{key}{AGAIN}"), second);
+    fields.insert(key, first);
+    ("field twice", words)
 }
 
 fn change_element(

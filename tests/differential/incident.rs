@@ -21,7 +21,7 @@ pub(crate) fn choose(seed: u64, random: &mut Rng) -> Trial {
         kind,
         ..Shape::choose(random, false, false)
     };
-    let which = random.u8(..13);
+    let which = random.u8(..14);
     match which {
         0..3 => shape.kind = Kind::SignedSchema1,
         3 => shape.has_empty_layer = true,
@@ -76,7 +76,19 @@ pub(crate) fn choose(seed: u64, random: &mut Rng) -> Trial {
         9 | 10 => trial
             .wires
             .push(Deviation::new(stub(random), Part::Large, Asked::Get)),
-        11 => trial.habits.push(habit::unclean_tls()),
+        11 => {
+            let labelled = told(
+                "header Content-Encoding",
+                "Content-Encoding: gzip",
+                |_, answer| {
+                    answer.set_header("Content-Encoding", "gzip");
+                },
+            );
+            trial
+                .wires
+                .push(Deviation::new(labelled, Part::Large, Asked::Any));
+        }
+        12 => trial.habits.push(habit::unclean_tls()),
         _ => trial.habits.push(habit::strict_accept(random)),
     }
     trial

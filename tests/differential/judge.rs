@@ -51,6 +51,10 @@ impl Run {
         let is_of_documents = self.trial.is_of_documents();
         let is_of_answers = self.trial.is_of_answers();
         match (skopeo, containerd) {
+            // containerd asks for the rest of a body that was cut, with a range and again and again
+            // (core/remotes/docker/httpreadseeker.go). No plain GET gets the object, and no other client.
+            (Taken::Not, Taken::Whole) if self.trial.is_cut() => Must::NotSayIntact,
+            (Taken::Not, Taken::Whole) if self.trial.may_be_cut() => Must::SayAnything,
             (_, Taken::Whole) => Must::NotSayBroken,
             (Taken::Whole, _) if !is_of_documents => Must::NotSayBroken,
             (Taken::Whole, _) if is_of_answers => Must::SayAnything,

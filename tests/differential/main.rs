@@ -137,6 +137,9 @@ async fn the_probe_agrees_with_clients() {
     while let Some(run) = done.next().await {
         let (known, run) = run.expect("no run panics");
         summary.add(known, &run);
+        if seeds.len() == 1 {
+            _ = writeln!(std::io::stdout(), "{}", run.told());
+        }
     }
     let took = began.elapsed().as_secs_f64();
     _ = writeln!(

@@ -32,18 +32,6 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
-        name: "resumed",
-        reason: "containerd asks for the rest of a body that was cut, with a range, up to three times in vain \
-                 (core/remotes/docker/httpreadseeker.go); skopeo, docker and a plain GET do not get the \
-                 object.",
-        is: |run, _, disagreement| {
-            let kinds = run.trial.kinds();
-            disagreement == Disagreement::FalseAlarm
-                && run.taken == [Taken::Not, Taken::Whole]
-                && kinds.iter().any(|kind| kind.contains("cut"))
-        },
-    },
-    Meant {
         name: "unknown type",
         reason: "A document whose header and `mediaType` name a type that no client knows is pulled by the \
                  tools that made it, not by these: skopeo has no reader for it, and containerd asks for it \
@@ -53,6 +41,27 @@ pub(crate) const MEANT: &[Meant] = &[
             disagreement == Disagreement::Missed
                 && run.trial.shape.kind == Kind::Unknown
                 && run.trial.damages.is_empty()
+        },
+    },
+    Meant {
+        name: "label",
+        reason: "skopeo and containerd undo what `Content-Encoding: gzip` says, also where the bytes are right \
+                 as they are: of a layer that is gzip by itself they then have the tar. docker asks for \
+                 `identity` and takes the bytes as they are (moby#17595), and so does the probe.",
+        is: |run, _, disagreement| {
+            let kinds = run.trial.kinds();
+            disagreement == Disagreement::Missed && kinds.contains(&"header Content-Encoding")
+        },
+    },
+    Meant {
+        name: "odd framing",
+        reason: "Go's HTTP client refuses an answer whose `Transfer-Encoding` is not `chunked` alone, or whose \
+                 `Content-Length` is a list of equal lengths (net/http/transfer.go), where RFC 9112, 6, lets \
+                 a recipient go on. No registry was seen to send either; the bytes are there and right.",
+        is: |run, _, disagreement| {
+            let is_framing =
+                |kind: &&str| matches!(*kind, "header Transfer-Encoding" | "header Content-Length");
+            disagreement == Disagreement::Missed && run.trial.kinds().iter().any(is_framing)
         },
     },
     Meant {

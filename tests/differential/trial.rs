@@ -85,13 +85,25 @@ impl Trial {
         }
     }
 
-    /// Whether these bytes are what the tag names.
+    /// Whether these bytes are what the tag names. skopeo writes a list anew where it corrects what it
+    /// says of its children, and these are the same then.
     pub(crate) fn is_root(&self, bytes: &[u8]) -> bool {
+        let children = |bytes: &[u8]| -> Option<Vec<Value>> {
+            let document: Value = serde_json::from_slice(bytes).ok()?;
+            let children = document["manifests"].as_array()?.iter();
+            Some(children.map(|child| child["digest"].clone()).collect())
+        };
+        let is = |root: &Stored| {
+            let is_rewritten = self.is_of_documents()
+                && children(bytes).is_some()
+                && children(bytes) == children(&root.bytes);
+            root.bytes == bytes || is_rewritten
+        };
         let mut roots = self.stored.iter().rev();
         if self.has_two_tags() {
-            roots.any(|root| root.bytes == bytes)
+            roots.any(is)
         } else {
-            roots.next().is_some_and(|root| root.bytes == bytes)
+            roots.next().is_some_and(is)
         }
     }
 
@@ -122,6 +134,17 @@ impl Trial {
     /// Whether what is answered deviates.
     pub(crate) fn is_of_answers(&self) -> bool {
         !self.wires.is_empty() || !self.habits.is_empty()
+    }
+
+    /// Whether answers end too early, and there is nothing else about them.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.may_be_cut() && self.wires.len() + self.habits.len() == 1
+    }
+
+    /// Whether answers end too early, among other things.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        let is_cut = |kind: &str| kind.contains("cut") || kind == "stub";
+        self.wires.iter().any(|wire| is_cut(wire.kind))
     }
 
     /// Whether HEAD and GET of the tag are about different manifests.
