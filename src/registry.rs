@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
+use crate::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag, own_digest};
 
 /// A registry, or anything that answers as one.
 ///
@@ -25,11 +25,21 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// Lists all tags of a repository, page by page to the end.
     fn tags(&self, repository: &Repository) -> impl Future<Output = Listing<Tag>> + Send;
 
-    /// Asks what a tag points to (`HEAD`), the way a container runtime does.
+    /// Asks what a tag points to in the way that costs least (`HEAD`), for as long as the registry says
+    /// the same to that as to a client that pulls.
     fn resolve(
         &self,
         repository: &Repository,
         tag: &Tag,
+    ) -> impl Future<Output = Answer<Resolved>> + Send;
+
+    /// Asks for what a tag points to as a client pulls it (`GET`). Where `head` named another digest,
+    /// [`Registry::resolve`] asks so, too, from then on.
+    fn resolve_by_get(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        head: Option<&Digest>,
     ) -> impl Future<Output = Answer<Resolved>> + Send;
 
     /// Reads a manifest whole (`GET`).
@@ -39,7 +49,8 @@ pub trait Registry: Clone + Send + Sync + 'static {
         reference: &Reference,
     ) -> impl Future<Output = Answer<ManifestBody>> + Send;
 
-    /// Reads an image's config whole (`GET`).
+    /// Reads a blob whole that is known to be short (`GET`): an image's config, or a document that is
+    /// kept as one.
     fn config(
         &self,
         repository: &Repository,
@@ -102,24 +113,36 @@ pub struct Refusal {
     pub is_page: bool,
 }
 
-/// Where a tag points to.
+/// What a registry says of a tag: its digest, the manifest itself, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resolved {
-    /// The digest, as the registry states it.
-    Digest(Digest),
-    /// The manifest itself, from a registry that states no digest: it must be computed.
-    Manifest(ManifestBody),
+pub struct Resolved {
+    /// The digest, as the registry states it. Without it, the manifest is there to compute it from.
+    pub stated: Option<Digest>,
+    /// The manifest, if it came along.
+    pub body: Option<ManifestBody>,
 }
 
 impl Resolved {
-    /// The digest that the tag points to. Where the registry states none, the bytes tell it.
+    /// The digest that the tag leads to.
     #[must_use]
-    pub fn into_digest(self) -> Digest {
-        match self {
-            Self::Digest(digest) => digest,
-            Self::Manifest(body) => Digest::sha256(&body.bytes),
-        }
+    pub fn digest(&self) -> Option<Digest> {
+        let came = || self.body.as_ref().map(|body| own_digest(&body.bytes));
+        self.stated.clone().or_else(came)
     }
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// Where it says that it ends: by its length, or by its last chunk.
+    #[default]
+    Whole,
+    /// With the connection, and nothing says whether that is its end.
+    Connection,
+    /// The connection ended before the body did.
+    Cut,
+    /// It did not: there is more than was to be read.
+    More,
 }
 
 /// The bytes of a manifest, or of a config, as they were received.
@@ -131,8 +154,10 @@ pub struct ManifestBody {
     pub media_type: Option<String>,
     /// The raw bytes.
     pub bytes: Bytes,
-    /// The announced length, if fewer bytes than that arrived, again and again.
-    pub cut_from: Option<u64>,
+    /// The length that was announced.
+    pub announced: Option<u64>,
+    /// How they ended: cut only where they were so again and again.
+    pub end: BodyEnd,
 }
 
 /// What was learned of a blob.
@@ -144,10 +169,8 @@ pub struct BlobLook {
     pub status: u16,
     /// The blob's whole length as the registry states it; `None` if it does not.
     pub length: Option<u64>,
-    /// What was read of it; `None` if nothing was, or the registry ignored the range.
-    pub read: Option<BlobRead>,
-    /// Whether a range was asked for and ignored, so that the end of the blob was not seen.
-    pub range_ignored: bool,
+    /// What was read of it.
+    pub read: BlobRead,
     /// Whether the answer is a web page, which no blob is: something stands in the way.
     pub is_html: bool,
     /// Whether it was answered as a pull-through cache answers for what it has just downloaded.
@@ -155,15 +178,24 @@ pub struct BlobLook {
     pub is_from_cache: bool,
 }
 
-/// What was read of a blob.
+/// What was read of a blob, from what proves least to what proves most.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlobRead {
-    /// How many bytes were asked for, or announced.
-    pub wanted: u64,
-    /// How many arrived. Reading stops one byte after what was promised.
-    pub received: u64,
-    /// The digest, if everything was read and the algorithm is known.
-    pub digest: Option<Digest>,
+pub enum BlobRead {
+    /// Nothing: it is there, and as long as is stated.
+    Nothing,
+    /// The first of its bytes. The registry does not serve the last ones alone.
+    Start,
+    /// Its last byte.
+    End,
+    /// All that there was.
+    All {
+        /// How many bytes arrived. Reading stops one byte after what was promised.
+        received: u64,
+        /// Their digest, if the algorithm is known.
+        digest: Option<Digest>,
+        /// How they ended.
+        end: BodyEnd,
+    },
 }
 
 /// A list that was read page by page, as far as that went.

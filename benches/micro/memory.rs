@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use registry_probe::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
 use registry_probe::registry::{
-    Answer, BlobLook, ListEnd, Listing, ManifestBody, Refusal, Registry, Resolved, Traffic,
+    Answer, BlobLook, BlobRead, BodyEnd, ListEnd, Listing, ManifestBody, Refusal, Registry,
+    Resolved, Traffic,
 };
 
 const BLOB: u64 = 20_000;
@@ -90,6 +91,18 @@ fn absent() -> Refusal {
     }
 }
 
+impl Memory {
+    fn body(&self, digest: &Digest) -> ManifestBody {
+        ManifestBody {
+            request: format!("GET {digest}"),
+            media_type: Some(MANIFEST.into()),
+            bytes: self.0.manifests[digest].clone(),
+            announced: None,
+            end: BodyEnd::Whole,
+        }
+    }
+}
+
 impl Registry for Memory {
     async fn ping(&self) -> Result<(), Obstacle> {
         Ok(())
@@ -105,7 +118,23 @@ impl Registry for Memory {
 
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
         let digest = &self.0.by_tag[&(repository.clone(), tag.clone())];
-        Answer::Found(Resolved::Digest(digest.clone()))
+        Answer::Found(Resolved {
+            stated: Some(digest.clone()),
+            body: None,
+        })
+    }
+
+    async fn resolve_by_get(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        _head: Option<&Digest>,
+    ) -> Answer<Resolved> {
+        let digest = &self.0.by_tag[&(repository.clone(), tag.clone())];
+        Answer::Found(Resolved {
+            stated: Some(digest.clone()),
+            body: Some(self.body(digest)),
+        })
     }
 
     async fn manifest(
@@ -116,12 +145,7 @@ impl Registry for Memory {
         let Reference::Digest(digest) = reference else {
             return Answer::Absent(absent());
         };
-        Answer::Found(ManifestBody {
-            request: format!("GET {digest}"),
-            media_type: Some(MANIFEST.into()),
-            bytes: self.0.manifests[digest].clone(),
-            cut_from: None,
-        })
+        Answer::Found(self.body(digest))
     }
 
     async fn config(&self, _repository: &Repository, _digest: &Digest) -> Answer<ManifestBody> {
@@ -139,8 +163,7 @@ impl Registry for Memory {
             request: format!("HEAD {digest}"),
             status: 200,
             length: Some(BLOB),
-            read: None,
-            range_ignored: false,
+            read: BlobRead::Nothing,
             is_html: false,
             is_from_cache: false,
         })

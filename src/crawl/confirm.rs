@@ -10,14 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 
 use super::control::{Controls, answers};
+use super::form::{ReadBy, media_type};
 use super::judge::{self, Judged};
 use super::settle::Suspicion;
+use super::visit::look_at_document;
 use super::walk::Endpoint;
 use crate::model::{
-    Defect, Depth, Digest, Finding, Obstacle, ObstacleReason, Outcome, Reason, Reference,
-    Repository, Tag,
+    Defect, Depth, Digest, Finding, Kind, MediaKind, Obstacle, ObstacleReason, Outcome, Reason,
+    Reference, Repository, Tag,
 };
-use crate::registry::{ListEnd, Registry, Resolved};
+use crate::registry::{ListEnd, Registry};
 
 /// Further looks at what was broken in the first and intact in the second. One of two replicas that
 /// disagree shows itself in them but for one time in sixty-four.
@@ -144,8 +146,13 @@ impl Present {
             }
         }
         let points_to = tags.into_iter().map(|(repository, tag)| async move {
-            let seen = judge::tag(registry.resolve(&repository, &tag).await);
-            ((repository, tag), seen.map(Resolved::into_digest))
+            let answer = if are_listed {
+                registry.resolve(&repository, &tag).await
+            } else {
+                registry.resolve_by_get(&repository, &tag, None).await
+            };
+            let seen = judge::tag(answer).map(|pointed| pointed.digest);
+            ((repository, tag), seen)
         });
         let listed = lists.into_iter().map(|repository| async move {
             let listing = registry.tags(&repository).await;
@@ -326,11 +333,17 @@ impl<R: Registry> SecondLook<'_, R> {
     async fn look(&self, suspicion: &Suspicion) -> Outcome {
         let finding = &suspicion.finding;
         let repository = &finding.repository;
+        let media_type = finding.media_type.as_deref();
+        let is_unknown = media_type.map(MediaKind::from_media_type) == Some(MediaKind::Unknown);
         match (suspicion.endpoint, &finding.digest, finding.tags.first()) {
+            (Some(Endpoint::Manifests), Some(digest), _) if is_unknown => {
+                let look = look_at_document(self.registry, repository, digest);
+                as_promised(look.await.0, finding)
+            }
             (Some(Endpoint::Manifests), Some(digest), _) => {
                 let reference = Reference::Digest(digest.clone());
                 let answer = self.registry.manifest(repository, &reference).await;
-                promised_size(judge::manifest(Some(digest), answer).0, finding)
+                as_promised(judge::manifest(Some(digest), answer).0, finding)
             }
             (Some(Endpoint::Blobs), Some(digest), _) => {
                 let depth = finding.depth.max(depth_of(&finding.defect));
@@ -338,7 +351,7 @@ impl<R: Registry> SecondLook<'_, R> {
                     .registry
                     .blob(repository, digest, finding.size, depth)
                     .await;
-                promised_size(judge::blob(digest, finding.size, answer), finding)
+                as_promised(judge::blob(digest, finding.size, answer), finding)
             }
             (_, _, Some(tag)) => match judge::tag(self.registry.resolve(repository, tag).await) {
                 Ok(_) => Outcome::Intact,
@@ -372,9 +385,15 @@ fn depth_of(defect: &Defect) -> Depth {
     }
 }
 
-/// An object that is whole may yet have another size than its manifest says.
-fn promised_size(judged: Judged, finding: &Finding) -> Outcome {
-    match (judged.outcome, judge::size(finding.size, judged.length)) {
+/// An object that is whole may yet be another than its manifest says.
+fn as_promised(judged: Judged, finding: &Finding) -> Outcome {
+    let read_by = match (finding.kind, &finding.media_type) {
+        (Kind::Child, media_type) => ReadBy::Promise(media_type.as_deref().unwrap_or_default()),
+        _ => ReadBy::Header,
+    };
+    let contradiction = judge::size(finding.size, judged.length)
+        .or_else(|| media_type(read_by, judged.form.as_ref()));
+    match (judged.outcome, contradiction) {
         (Outcome::Intact, Some(defect)) => Outcome::Broken(defect),
         (outcome, _) => outcome,
     }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use super::walk::Endpoint;
-use crate::model::{Depth, Digest, Obstacle, ObstacleReason, Reference, Repository};
+use crate::model::{
+    Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, manifest_digest,
+};
 use crate::registry::{Answer, Registry};
 
 /// Objects that were found intact in this sweep, the latest of each kind: if the registry answers for
@@ -68,7 +70,7 @@ pub(super) async fn answers<R: Registry>(
         let reference = Reference::Digest(digest.clone());
         let answer = registry.manifest(repository, &reference).await;
         if let Answer::Found(body) = &answer
-            && digest.of_same_algorithm(&body.bytes).as_ref() != Some(digest)
+            && manifest_digest(&body.bytes, digest).as_ref() != Some(digest)
         {
             altered.get_or_insert_with(|| body.request.clone());
             continue;

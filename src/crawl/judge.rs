@@ -1,11 +1,12 @@
 //! The judge: a promise and an observation go in, an outcome comes out. Pure, so that every rule of
 //! integrity is a test of two lines.
 
+use super::form::Form;
 use crate::model::{
-    Defect, Digest, Document, Evidence, Exemption, MediaKind, Obstacle, ObstacleReason, Outcome,
-    Reason, Sign,
+    Defect, Depth, Digest, Document, Evidence, Exemption, MediaKind, Obstacle, ObstacleReason,
+    Outcome, Reason, Sign, manifest_digest, own_digest,
 };
-use crate::registry::{Answer, BlobLook, BlobRead, ManifestBody, Refusal, Resolved};
+use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal, Resolved};
 
 /// What a look at one object comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub(super) struct Judged {
     pub(super) length: Option<u64>,
     /// What about it was not looked at, though the rest is as promised.
     pub(super) exemption: Option<Exemption>,
+    /// What it is and what it is said to be, if it is a document.
+    pub(super) form: Option<Form>,
+    /// How closely it had to be looked at to see that it is broken, where that is closer than asked.
+    pub(super) depth: Option<Depth>,
 }
 
 impl Judged {
@@ -23,17 +28,53 @@ impl Judged {
             outcome,
             length: None,
             exemption: None,
+            form: None,
+            depth: None,
         }
+    }
+
+    /// Whether it is a manifest, kept as one, and as promised.
+    pub(super) fn is_whole_manifest(&self) -> bool {
+        let is_blob = self.form.as_ref().is_some_and(Form::is_blob);
+        self.outcome == Outcome::Intact && !is_blob
     }
 }
 
+/// Where a tag points to, and what was seen there if that came along.
+pub(super) struct Pointed {
+    pub(super) digest: Digest,
+    pub(super) manifest: Option<(Judged, Option<Document>)>,
+}
+
 /// Judges the answer for a tag. `Ok` is where it points to.
-pub(super) fn tag(answer: Answer<Resolved>) -> Result<Resolved, Outcome> {
-    match answer {
-        Answer::Found(resolved) => Ok(resolved),
-        Answer::Absent(refusal) => Err(absent(&refusal, "a manifest")),
-        Answer::Failing(refusal) => Err(failing(&refusal, "a manifest")),
-        Answer::Unknown(obstacle) => Err(Outcome::Unverified(obstacle)),
+pub(super) fn tag(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
+    let resolved = match answer {
+        Answer::Found(resolved) => resolved,
+        Answer::Absent(refusal) => return Err(absent(&refusal, "a manifest")),
+        Answer::Failing(refusal) => return Err(failing(&refusal, "a manifest")),
+        Answer::Unknown(obstacle) => return Err(Outcome::Unverified(obstacle)),
+    };
+    match (resolved.stated, resolved.body) {
+        (Some(digest), body) => {
+            let manifest = body.map(|body| manifest(Some(&digest), Answer::Found(body)));
+            Ok(Pointed { digest, manifest })
+        }
+        (None, Some(body)) => {
+            let digest = own_digest(&body.bytes);
+            match manifest(None, Answer::Found(body)) {
+                // Bytes that are no manifest, or not all of one, may be others the next time: no digest
+                // of theirs is one that the tag points to.
+                (judged, None) => Err(judged.outcome),
+                seen => Ok(Pointed {
+                    digest,
+                    manifest: Some(seen),
+                }),
+            }
+        }
+        (None, None) => Err(Outcome::Unverified(Obstacle::new(
+            ObstacleReason::Protocol,
+            "the answer for a tag names no manifest",
+        ))),
     }
 }
 
@@ -52,51 +93,89 @@ pub(super) fn manifest(
         Answer::Failing(refusal) => return (Judged::of(failing(&refusal, &promised)), None),
         Answer::Unknown(obstacle) => return (Judged::of(Outcome::Unverified(obstacle)), None),
     };
-    let (contradiction, document) = read_manifest(digest, &body);
-    let outcome = match contradiction {
-        None => Outcome::Intact,
-        Some((reason, observed)) => {
-            let evidence = Evidence {
-                sign: sign_of_manifest(reason, &body.bytes),
-                ..evidence(&promised, observed, &body.request, 200)
-            };
-            Outcome::Broken(Defect { reason, evidence })
-        }
+    let (contradiction, document) = match other_bytes(digest, &body) {
+        Some(contradiction) => (Some(contradiction), None),
+        None => read_manifest(&body),
     };
+    let outcome = of_bytes(contradiction, &promised, &body);
     let exemption = document
         .as_ref()
         .filter(|_| outcome == Outcome::Intact)
         .and_then(|document| exemption(document, digest));
-    let length = Some(body.bytes.len() as u64);
-    (
-        Judged {
-            outcome,
-            length,
-            exemption,
-        },
-        document,
-    )
+    let form = document
+        .as_ref()
+        .map(|document| Form::of(document, body.media_type.as_deref()));
+    let judged = Judged {
+        length: Some(body.bytes.len() as u64),
+        exemption,
+        form,
+        ..Judged::of(outcome)
+    };
+    (judged, document)
 }
 
-/// In which way a manifest's bytes contradict what was promised, if they do, and what they say.
-fn read_manifest(
-    digest: Option<&Digest>,
+/// Judges a child of a type that clients do not know, where it is kept as they keep it: as a blob. What
+/// it holds is read all the same, if it can be.
+pub(super) fn kept_as_blob(digest: &Digest, body: &ManifestBody) -> (Judged, Option<Document>) {
+    let document = Document::parse(&body.bytes, None);
+    let document = document
+        .ok()
+        .filter(|document| document.problems.is_empty());
+    let kind = document.as_ref().map(|document| document.kind);
+    let promised = format!("a blob with digest {digest}");
+    let outcome = of_bytes(other_bytes(Some(digest), body), &promised, body);
+    let is_intact = outcome == Outcome::Intact;
+    let judged = Judged {
+        form: Some(Form::of_blob(kind.unwrap_or(MediaKind::Unknown))),
+        length: Some(body.bytes.len() as u64),
+        ..Judged::of(outcome)
+    };
+    (judged, document.filter(|_| is_intact))
+}
+
+/// What bytes come to that are contradicted in this way, or in none.
+fn of_bytes(
+    contradiction: Option<(Reason, String)>,
+    promised: &str,
     body: &ManifestBody,
-) -> (Option<(Reason, String)>, Option<Document>) {
+) -> Outcome {
+    let Some((reason, observed)) = contradiction else {
+        return Outcome::Intact;
+    };
+    let evidence = Evidence {
+        sign: sign_of_manifest(reason, &body.bytes),
+        ..evidence(promised, observed, &body.request, 200)
+    };
+    Outcome::Broken(Defect { reason, evidence })
+}
+
+/// What is to be said of a body that was cut after so many bytes.
+fn cut(received: u64, announced: Option<u64>) -> String {
+    match announced {
+        Some(announced) => {
+            format!("{received} of {announced} announced bytes, then the connection ended")
+        }
+        None => format!("{received} bytes, and the connection ended before the body did"),
+    }
+}
+
+/// In which way bytes are not those that were promised, if they are not, and what they are.
+fn other_bytes(digest: Option<&Digest>, body: &ManifestBody) -> Option<(Reason, String)> {
     let length = body.bytes.len();
-    if let Some(announced) = body.cut_from {
-        let observed =
-            format!("{length} of {announced} announced bytes, then the connection ended");
-        return (Some((Reason::ShortRead, observed)), None);
+    if body.end == BodyEnd::Cut {
+        return Some((Reason::ShortRead, cut(length as u64, body.announced)));
     }
-    let parsed = Document::parse(&body.bytes, body.media_type.as_deref());
-    let is_schema1 = matches!(&parsed, Ok(document) if document.kind == MediaKind::Schema1);
-    let computed = digest.and_then(|digest| digest.of_same_algorithm(&body.bytes));
-    if let Some(computed) = computed.filter(|computed| Some(computed) != digest && !is_schema1) {
+    let digest = digest?;
+    let computed = manifest_digest(&body.bytes, digest)?;
+    (computed != *digest).then(|| {
         let observed = format!("{length} bytes that hash to {computed}");
-        return (Some((Reason::DigestMismatch, observed)), None);
-    }
-    match parsed {
+        (Reason::DigestMismatch, observed)
+    })
+}
+
+/// In which way a manifest's bytes are none that clients take, if they are not, and what they say.
+fn read_manifest(body: &ManifestBody) -> (Option<(Reason, String)>, Option<Document>) {
+    match Document::parse(&body.bytes, body.media_type.as_deref()) {
         Err(error) => {
             let observed = format!("bytes that are no manifest: {error}");
             (Some((Reason::InvalidManifest, observed)), None)
@@ -129,7 +208,6 @@ fn sign_of_manifest(reason: Reason, bytes: &[u8]) -> Option<Sign> {
 
 fn exemption(document: &Document, digest: Option<&Digest>) -> Option<Exemption> {
     match document.kind {
-        MediaKind::Schema1 => Some(Exemption::Schema1),
         MediaKind::Unknown => Some(Exemption::UnknownMediaType),
         _ if digest.is_some_and(|digest| digest.hasher().is_none()) => {
             Some(Exemption::UnknownAlgorithm)
@@ -150,15 +228,16 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
         Answer::Failing(refusal) => return Judged::of(failing(&refusal, &promised)),
         Answer::Unknown(obstacle) => return Judged::of(Outcome::Unverified(obstacle)),
     };
+    let in_the_way = |reason, what: &str| {
+        let detail = format!("{} {what}", look.request);
+        Outcome::Unverified(Obstacle::new(reason, detail))
+    };
     let outcome = match contradiction(digest, size, &look) {
         // Something in the way answers with a page of its own.
-        Some(_) if look.is_html => Outcome::Unverified(Obstacle::new(
+        Some(_) if look.is_html => in_the_way(
             ObstacleReason::Protocol,
-            format!(
-                "{} answers with a web page instead of the blob",
-                look.request
-            ),
-        )),
+            "answers with a web page instead of the blob",
+        ),
         Some((reason, observed)) => {
             let evidence = Evidence {
                 sign: sign_of_blob(reason, size, &look),
@@ -166,18 +245,37 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
             };
             Outcome::Broken(Defect { reason, evidence })
         }
+        // Some clients are content with that, and some are not.
+        None if is_cut(&look) => in_the_way(
+            ObstacleReason::Connect,
+            "brings every byte, and then the connection ends before the body does",
+        ),
         None => Outcome::Intact,
     };
     let exemption = match outcome {
-        Outcome::Intact if look.range_ignored => Some(Exemption::RangeUnsupported),
+        Outcome::Intact if look.read == BlobRead::Start => Some(Exemption::RangeUnsupported),
         Outcome::Intact if digest.hasher().is_none() => Some(Exemption::UnknownAlgorithm),
         _ => None,
     };
     Judged {
-        outcome,
-        length: look.length,
+        length: look.length.or(match look.read {
+            BlobRead::All { received, .. } if outcome == Outcome::Intact => Some(received),
+            _ => None,
+        }),
         exemption,
+        depth: matches!(look.read, BlobRead::All { .. }).then_some(Depth::Digest),
+        ..Judged::of(outcome)
     }
+}
+
+fn is_cut(look: &BlobLook) -> bool {
+    matches!(
+        look.read,
+        BlobRead::All {
+            end: BodyEnd::Cut,
+            ..
+        }
+    )
 }
 
 /// In which way a look contradicts what was promised, if it does, and what was seen instead.
@@ -190,27 +288,24 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
             format!("the registry has {length} bytes of it"),
         ));
     }
-    if look.status == 416 {
-        let observed = "the registry has fewer bytes of it than that".to_owned();
-        return Some((Reason::SizeMismatch, observed));
-    }
-    let BlobRead {
-        wanted,
+    let BlobRead::All {
         received,
         digest: computed,
-    } = look.read.as_ref()?;
-    if received < wanted {
-        let observed = match size {
-            Some(size) if *wanted == 1 && size > 1 => {
-                format!("nothing came where the last of {size} announced bytes should be")
-            }
-            _ => format!("{received} of {wanted} announced bytes, then the connection ended"),
-        };
-        return Some((Reason::ShortRead, observed));
+        end,
+    } = &look.read
+    else {
+        return None;
+    };
+    if *end == BodyEnd::Cut && computed.as_ref() != Some(digest) {
+        return Some((Reason::ShortRead, cut(*received, look.length)));
     }
-    if let Some(size) = size.filter(|size| computed.is_some() && received != size) {
-        let than = if *received < size { "fewer" } else { "more" };
-        return Some((Reason::SizeMismatch, format!("{than} bytes than that")));
+    if let Some(size) = size.filter(|size| received != size) {
+        let than = if *received < size {
+            format!("{received} bytes, which are fewer")
+        } else {
+            "more bytes than that".to_owned()
+        };
+        return Some((Reason::SizeMismatch, than));
     }
     match computed {
         Some(computed) if computed != digest => Some((
@@ -223,22 +318,21 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
 
 /// What a look at a blob shows that contradicts what was promised for this `reason`.
 fn sign_of_blob(reason: Reason, size: Option<u64>, look: &BlobLook) -> Option<Sign> {
-    let received = look.read.as_ref().map(|read| read.received);
+    let received = match look.read {
+        BlobRead::All { received, .. } => Some(received),
+        BlobRead::Nothing | BlobRead::Start | BlobRead::End => None,
+    };
     match reason {
         Reason::ShortRead if received == Some(0) => Some(Sign::NothingCame),
         Reason::ShortRead => Some(Sign::CutShort),
         Reason::DigestMismatch => Some(Sign::OtherBytes),
-        Reason::SizeMismatch if look.length == Some(0) => Some(Sign::Empty),
         Reason::SizeMismatch => {
-            let has = look
-                .length
-                .filter(|length| Some(*length) != size)
-                .or(received);
-            let is_longer = look.status != 416 && has > size;
-            Some(if is_longer {
-                Sign::Longer
-            } else {
-                Sign::Shorter
+            let has = look.length.filter(|length| Some(*length) != size);
+            let has = has.or(received);
+            Some(match has {
+                Some(0) => Sign::Empty,
+                has if has > size => Sign::Longer,
+                _ => Sign::Shorter,
             })
         }
         _ => None,
@@ -256,9 +350,8 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
             observed: format!(
                 "the registry has {length} bytes of it, which are as their digest says"
             ),
-            request: String::new(),
-            status: None,
             sign: Some(Sign::OtherPromise),
+            ..Evidence::default()
         },
     })
 }
@@ -327,96 +420,145 @@ mod tests {
 
     const DATA: &[u8] = b"hello";
 
-    fn look(length: Option<u64>, read: Option<BlobRead>) -> BlobLook {
+    fn look(length: Option<u64>, read: BlobRead) -> BlobLook {
         BlobLook {
             request: "GET x".into(),
-            status: 206,
+            status: 200,
             length,
             read,
-            range_ignored: false,
             is_html: false,
             is_from_cache: false,
         }
     }
 
-    fn read(wanted: u64, received: u64, digest: Option<&[u8]>) -> BlobRead {
-        BlobRead {
-            wanted,
+    fn all(received: u64, bytes: &[u8], end: BodyEnd) -> BlobRead {
+        BlobRead::All {
             received,
-            digest: digest.map(Digest::sha256),
+            digest: Some(Digest::sha256(bytes)),
+            end,
         }
     }
 
-    fn blob_reason(look: BlobLook) -> Option<Reason> {
-        reason(&blob(&Digest::sha256(DATA), Some(5), Answer::Found(look)).outcome)
+    fn judge_blob(look: BlobLook) -> Judged {
+        blob(&Digest::sha256(DATA), Some(5), Answer::Found(look))
     }
 
     #[test]
     fn blobs() {
+        use BodyEnd::{Connection, Cut, More, Whole};
+        use Reason as R;
         for (length, read, expected) in [
-            (Some(5), None, None),
-            (None, None, None),
-            (Some(5), Some(read(1, 1, None)), None),
-            (Some(5), Some(read(5, 5, Some(DATA))), None),
-            (Some(0), None, Some(Reason::SizeMismatch)),
-            (Some(4), Some(read(1, 1, None)), Some(Reason::SizeMismatch)),
-            (Some(5), Some(read(1, 0, None)), Some(Reason::ShortRead)),
-            (Some(5), Some(read(5, 2, None)), Some(Reason::ShortRead)),
+            (Some(5), BlobRead::Nothing, None),
+            (Some(5), BlobRead::End, None),
+            (Some(5), BlobRead::Start, None),
+            (None, BlobRead::Start, None),
+            (Some(5), all(5, DATA, Whole), None),
+            (None, all(5, DATA, Connection), None),
             (
-                None,
-                Some(read(6, 6, Some(b"hello!"))),
-                Some(Reason::SizeMismatch),
+                Some(0),
+                BlobRead::Nothing,
+                Some((R::SizeMismatch, Sign::Empty)),
+            ),
+            (
+                Some(4),
+                BlobRead::Nothing,
+                Some((R::SizeMismatch, Sign::Shorter)),
+            ),
+            (
+                Some(6),
+                BlobRead::Nothing,
+                Some((R::SizeMismatch, Sign::Longer)),
             ),
             (
                 Some(5),
-                Some(read(5, 5, Some(b"jello"))),
-                Some(Reason::DigestMismatch),
+                all(0, b"", Cut),
+                Some((R::ShortRead, Sign::NothingCame)),
+            ),
+            (
+                Some(5),
+                all(2, b"he", Cut),
+                Some((R::ShortRead, Sign::CutShort)),
+            ),
+            (
+                None,
+                all(2, b"he", Cut),
+                Some((R::ShortRead, Sign::CutShort)),
+            ),
+            (
+                None,
+                all(5, b"jello", Cut),
+                Some((R::ShortRead, Sign::CutShort)),
+            ),
+            (
+                None,
+                all(0, b"", Whole),
+                Some((R::SizeMismatch, Sign::Empty)),
+            ),
+            (
+                None,
+                all(2, b"he", Connection),
+                Some((R::SizeMismatch, Sign::Shorter)),
+            ),
+            (
+                None,
+                all(6, b"hello!", More),
+                Some((R::SizeMismatch, Sign::Longer)),
+            ),
+            (
+                Some(5),
+                all(5, b"jello", Whole),
+                Some((R::DigestMismatch, Sign::OtherBytes)),
             ),
         ] {
-            assert_eq!(
-                blob_reason(look(length, read.clone())),
-                expected,
-                "{length:?} {read:?}"
-            );
+            let judged = judge_blob(look(length, read.clone()));
+            let seen = match &judged.outcome {
+                Outcome::Broken(defect) => defect.evidence.sign.map(|sign| (defect.reason, sign)),
+                _ => None,
+            };
+            assert_eq!(seen, expected, "{length:?} {read:?}");
+            assert_eq!(judged.outcome == Outcome::Intact, expected.is_none());
         }
     }
 
     #[test]
-    fn a_range_beyond_the_end_means_a_shorter_blob() {
-        assert_eq!(
-            blob_reason(BlobLook {
-                status: 416,
-                ..look(None, None)
-            }),
-            Some(Reason::SizeMismatch)
+    fn a_body_that_is_cut_behind_its_last_byte_is_neither_intact_nor_broken() {
+        let judged = judge_blob(look(None, all(5, DATA, BodyEnd::Cut)));
+        assert!(
+            matches!(judged.outcome, Outcome::Unverified(o) if o.reason == ObstacleReason::Connect)
         );
+    }
+
+    #[test]
+    fn a_blob_of_no_promised_length() {
+        let judge = |look| blob(&Digest::sha256(DATA), None, Answer::Found(look));
+        let judged = judge(look(Some(5), all(5, DATA, BodyEnd::Whole)));
+        assert_eq!((judged.outcome, judged.length), (Outcome::Intact, Some(5)));
+        let judged = judge(look(None, all(5, DATA, BodyEnd::Whole)));
+        assert_eq!((judged.outcome, judged.length), (Outcome::Intact, Some(5)));
+        let cut = judge(look(Some(5), all(2, b"he", BodyEnd::Cut)));
+        assert_eq!(reason(&cut.outcome), Some(Reason::ShortRead));
     }
 
     #[test]
     fn a_web_page_in_place_of_a_blob_is_no_finding() {
         let page = BlobLook {
             is_html: true,
-            ..look(Some(812), None)
+            ..look(Some(812), BlobRead::Nothing)
         };
-        let judged = blob(&Digest::sha256(DATA), Some(5), Answer::Found(page));
         assert!(
-            matches!(judged.outcome, Outcome::Unverified(o) if o.reason == ObstacleReason::Protocol)
+            matches!(judge_blob(page).outcome, Outcome::Unverified(o) if o.reason == ObstacleReason::Protocol)
         );
         // A layer that is a page, as promised, is a layer.
         let page = BlobLook {
             is_html: true,
-            ..look(Some(5), Some(read(5, 5, Some(DATA))))
+            ..look(Some(5), all(5, DATA, BodyEnd::Whole))
         };
-        assert_eq!(blob_reason(page), None);
+        assert_eq!(judge_blob(page).outcome, Outcome::Intact);
     }
 
     #[test]
-    fn an_ignored_range_is_told() {
-        let ignored = BlobLook {
-            range_ignored: true,
-            ..look(Some(5), None)
-        };
-        let judged = blob(&Digest::sha256(DATA), Some(5), Answer::Found(ignored));
+    fn what_was_seen_of_its_start_alone_is_told() {
+        let judged = judge_blob(look(Some(5), BlobRead::Start));
         assert_eq!(
             (judged.outcome, judged.exemption),
             (Outcome::Intact, Some(Exemption::RangeUnsupported))
@@ -450,7 +592,8 @@ mod tests {
             request: "GET x".into(),
             media_type: Some(media_type.into()),
             bytes: bytes.to_vec().into(),
-            cut_from: None,
+            announced: None,
+            end: BodyEnd::Whole,
         }
     }
 
@@ -482,7 +625,8 @@ mod tests {
             );
         }
         let cut = ManifestBody {
-            cut_from: Some(99),
+            announced: Some(99),
+            end: BodyEnd::Cut,
             ..body(b"{", INDEX)
         };
         let (judged, document) = manifest(Some(&Digest::sha256(index)), Answer::Found(cut));
@@ -493,14 +637,66 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_of_schema_1_does_not_cover_its_bytes() {
-        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
-        let found = Answer::Found(body(br#"{"fsLayers":[]}"#, schema1));
-        let (judged, _) = manifest(Some(&Digest::sha256(b"other")), found);
-        assert_eq!(
-            (judged.outcome, judged.exemption),
-            (Outcome::Intact, Some(Exemption::Schema1))
-        );
+    fn no_type_keeps_bytes_from_being_hashed() {
+        for media_type in [
+            INDEX,
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            "application/json",
+        ] {
+            let found = Answer::Found(body(br#"{"manifests":[]}"#, media_type));
+            let (judged, _) = manifest(Some(&Digest::sha256(b"other")), found);
+            assert_eq!(reason(&judged.outcome), Some(Reason::DigestMismatch));
+        }
+    }
+
+    #[test]
+    fn a_tag_points_to_what_is_stated_or_to_what_came() {
+        let index = br#"{"manifests":[]}"#;
+        let resolved = |stated: Option<Digest>, body| tag(Answer::Found(Resolved { stated, body }));
+        let digest = Digest::sha256(index);
+        let stated = resolved(Some(digest.clone()), None).expect("a digest");
+        assert!(stated.digest == digest && stated.manifest.is_none());
+        let came = resolved(None, Some(body(index, INDEX))).expect("a manifest");
+        assert_eq!(came.digest, digest);
+        let (judged, document) = came.manifest.expect("it came along");
+        assert!(judged.outcome == Outcome::Intact && document.is_some());
+        // The digest of half a manifest, or of an error, is none that a tag points to.
+        let half = ManifestBody {
+            end: BodyEnd::Cut,
+            ..body(&index[..5], INDEX)
+        };
+        for (odd, expected) in [
+            (half, Reason::ShortRead),
+            (body(b"{}", INDEX), Reason::InvalidManifest),
+            (
+                body(br#"{"errors":[]}"#, "application/json"),
+                Reason::InvalidManifest,
+            ),
+        ] {
+            let seen = resolved(None, Some(odd.clone())).err();
+            assert_eq!(seen.as_ref().and_then(reason), Some(expected));
+            let stated = resolved(Some(digest.clone()), Some(odd)).expect("a digest");
+            assert_eq!(stated.digest, digest);
+        }
+        assert!(matches!(resolved(None, None), Err(Outcome::Unverified(_))));
+    }
+
+    #[test]
+    fn what_is_kept_as_a_blob_is_hashed_and_read_if_it_can_be() {
+        let judge = |promised: &[u8], bytes: &[u8]| {
+            let body = body(bytes, "application/octet-stream");
+            kept_as_blob(&Digest::sha256(promised), &body)
+        };
+        let index = br#"{"manifests":[]}"#;
+        let (judged, document) = judge(index, index);
+        assert!(judged.outcome == Outcome::Intact && document.is_some());
+        for bytes in [b"{}".as_slice(), b"", b"\x1f\x8b", br#"{"manifests":[7]}"#] {
+            let (judged, document) = judge(bytes, bytes);
+            assert!(judged.outcome == Outcome::Intact && document.is_none());
+        }
+        let (judged, document) = judge(index, br#"{"manifests":[ ]}"#);
+        assert_eq!(reason(&judged.outcome), Some(Reason::DigestMismatch));
+        assert_eq!(document, None);
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Ledger {
         sum.manifests += part.manifests;
         sum.blobs += part.blobs;
         sum.absent += part.absent;
+        sum.notices.add(part.notices);
         part.skipped
             .into_iter()
             .for_each(|(exemption, count)| sum.skip(exemption, count));
@@ -162,6 +163,7 @@ impl Ledger {
         if is_found_empty && !is_cache {
             self.warnings.extend(nothing_to_check(&counts));
         }
+        self.warnings.extend(self.tally.notices.sentences());
         self.findings.sort_by_cached_key(|finding| {
             let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
             (finding.repository.clone(), finding.kind, digest, tags)

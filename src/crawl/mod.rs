@@ -7,12 +7,15 @@
 
 mod confirm;
 mod control;
+mod expand;
+mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod judge;
 mod known;
 mod ledger;
 mod nearby;
+mod notices;
 mod obstacles;
 mod owner;
 mod progress;
@@ -26,6 +29,7 @@ mod tree;
 mod verify;
 mod visit;
 mod walk;
+mod way;
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use super::judge;
 use super::walk::Endpoint;
 use crate::model::{Depth, Digest, Finding, Outcome, Reason, Reference, Repository, Tag};
-use crate::registry::{Registry, Resolved};
+use crate::registry::Registry;
 
 /// Objects that are remembered. Those that many repositories share are seen again and again, and so
 /// are the last to be forgotten.
@@ -132,7 +132,7 @@ async fn siblings<R: Registry>(
     let looks = siblings.into_iter().take(LOOKS);
     let looks = looks.map(|((repository, tag), digest)| async move {
         let now = judge::tag(registry.resolve(&repository, &tag).await);
-        let is_same = now.map(Resolved::into_digest) == Ok(digest);
+        let is_same = now.is_ok_and(|now| now.digest == digest);
         ((repository, tag), is_same)
     });
     let looks = futures::stream::iter(looks).buffer_unordered(concurrency);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Policy;
 use super::confirm::{self, Confirmed};
 use super::control::{self, Controls};
-use super::judge;
+use super::judge::Pointed;
 use super::ledger::Ledger;
 use super::nearby::{self, Whereabouts};
 use super::progress::WaitReason;
@@ -17,10 +17,10 @@ use super::scrub::{Reading, Turn};
 use super::visit::{Running, Seen, Visit};
 use super::walk::{Endpoint, Walk};
 use crate::model::{
-    Counts, Digest, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference,
-    Repository, Sweep, Tag,
+    Counts, Exemption, Listed, Mode, Obstacle, ObstacleReason, Outcome, Reference, Repository,
+    Sweep, Tag,
 };
-use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
+use crate::registry::{ListEnd, Listing, Registry};
 
 /// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -155,11 +155,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.wait_for(named.clone());
             }
             Source::Images(images) => {
-                let names = images
-                    .iter()
-                    .map(|(name, reference)| reference.in_repository(name));
-                let names = names.collect();
-                self.ledger.listed(Listed::Images(names));
+                let names = images.iter();
+                let names = names.map(|(name, reference)| reference.in_repository(name));
+                self.ledger.listed(Listed::Images(names.collect()));
                 self.begin_images(images);
             }
         }
@@ -250,21 +248,25 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.is_in_doubt |= matches!(listing.end, ListEnd::Absent(_));
                 take_tags(walk, listing, self.policy);
             }
-            Seen::Resolved(id, Ok(Resolved::Digest(digest))) => _ = walk.tag_seen(id, Ok(digest)),
-            Seen::Resolved(id, Ok(Resolved::Manifest(body))) => {
-                let node = walk.tag_seen(id, Ok(Digest::sha256(&body.bytes)));
-                if let Some(node) = node.filter(|node| walk.came_along(*node)) {
-                    let (judged, document) = judge::manifest(None, Answer::Found(body));
+            Seen::Resolved(id, Ok(Pointed { digest, manifest })) => {
+                let node = walk.tag_seen(id, Ok(digest.clone()));
+                if let (Some(node), Some((judged, document))) = (node, manifest)
+                    && walk.came_along(node)
+                {
+                    if judged.is_whole_manifest() {
+                        self.whereabouts
+                            .seen(Endpoint::Manifests, &digest, &walk.repository);
+                        self.controls.manifest_is_intact(&walk.repository, digest);
+                    }
                     walk.manifest_seen(node, judged, document);
                 }
             }
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
-                if judged.outcome == Outcome::Intact {
-                    let repository = &walk.repository;
+                if judged.is_whole_manifest() {
                     self.whereabouts
-                        .seen(Endpoint::Manifests, &digest, repository);
-                    self.controls.manifest_is_intact(repository, digest);
+                        .seen(Endpoint::Manifests, &digest, &walk.repository);
+                    self.controls.manifest_is_intact(&walk.repository, digest);
                 }
                 walk.manifest_seen(id, judged, document);
             }
@@ -274,8 +276,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 if judged.outcome == Outcome::Intact {
                     let repository = &walk.repository;
                     self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
-                    self.controls
-                        .blob_is_intact(repository, digest, judged.length);
+                    let length = judged.length;
+                    self.controls.blob_is_intact(repository, digest, length);
                 }
                 walk.blob_seen(id, depth, judged);
             }
@@ -288,8 +290,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
         if walk.is_done()
             && let Some(walk) = self.walks[number].take()
         {
-            let walked = walk.finish(self.policy.depth, None, &mut self.room);
-            self.ledger.walked(walked);
+            self.ledger
+                .walked(walk.finish(self.policy.depth, None, &mut self.room));
         }
         None
     }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::judge;
 use super::nearby;
 use super::obstacles::Obstacles;
 use super::room::Room;
@@ -111,7 +110,7 @@ impl Walk {
                     self.obstacles.push(&obstacle);
                     unverified_nodes.push(id);
                 }
-                InMode::Settled => suspicions.extend(self.wrong_size(id, depth, room)),
+                InMode::Settled => suspicions.extend(self.wrong_promise(id, depth, room)),
             }
         }
         let above = self.trail(unverified_nodes, |_| true, usize::MAX);
@@ -271,14 +270,14 @@ impl Walk {
         }
     }
 
-    /// Two promises of different sizes for one digest: the object is whole, and one of them is wrong.
-    fn wrong_size(&self, id: NodeId, depth: Depth, room: &mut Room) -> Option<Suspicion> {
+    /// An object that is whole in itself, and that something promises with another size or type.
+    fn wrong_promise(&self, id: NodeId, depth: Depth, room: &mut Room) -> Option<Suspicion> {
         let node = &self.nodes[id as usize];
-        let is_wrong = |edge: &Edge| judge::size(edge.size, node.length).is_some();
+        let is_wrong = |edge: &Edge| node.contradiction(edge).is_some();
         let defect = node
             .edges
             .iter()
-            .find_map(|edge| judge::size(edge.size, node.length))?;
+            .find_map(|edge| node.contradiction(edge))?;
         Some(self.suspicion(id, &defect, is_wrong, depth, room))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::notices::Notices;
 use crate::model::Exemption;
 
 /// What a walk adds to the sweep's counts.
@@ -13,6 +14,7 @@ pub(super) struct Tally {
     pub(super) manifests: u64,
     pub(super) blobs: u64,
     pub(super) absent: u64,
+    pub(super) notices: Notices,
     pub(super) skipped: BTreeMap<Exemption, u64>,
 }
 

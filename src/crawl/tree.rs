@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::expand::{child_endpoint, exemption};
 use super::settle::InMode;
-use super::walk::{Edge, Endpoint, NodeId, Parent, Walk, child_endpoint};
+use super::walk::{Edge, Endpoint, NodeId, Parent, Walk};
 use crate::model::{
-    Descriptor, Digest, Document, Exemption, Finding, Image, Kind, Mode, Node, Obstacle,
-    ObstacleReason, Outcome, Reference, State, is_foreign_layer, shorten,
+    Descriptor, Digest, Document, Exemption, Finding, Image, Kind, MediaKind, Node, Obstacle,
+    ObstacleReason, Outcome, Reference, State, shorten,
 };
 
 impl Walk {
@@ -97,14 +98,7 @@ impl Tree<'_> {
     }
 
     fn node(&mut self, kind: Kind, endpoint: Endpoint, entry: &Descriptor) -> Node {
-        let exemption = match endpoint {
-            Endpoint::Manifests => None,
-            Endpoint::Blobs if kind == Kind::Layer && is_foreign_layer(&entry.media_type) => {
-                Some(Exemption::ForeignLayer)
-            }
-            Endpoint::Blobs if self.walk.mode == Mode::PullThrough => Some(Exemption::PullThrough),
-            Endpoint::Blobs => entry.is_inline.then_some(Exemption::InlineData),
-        };
+        let exemption = exemption(endpoint, kind, self.walk.mode, entry);
         let media_type = shorten(&entry.media_type, 128);
         let mut node = Node {
             kind,
@@ -142,6 +136,10 @@ impl Tree<'_> {
             return;
         };
         node.document = Some(document.kind);
+        if document.kind == MediaKind::Unknown && node.state == State::Intact {
+            // It is there, and nobody knows what it leads to.
+            node.state = State::Skipped(Exemption::UnknownMediaType);
+        }
         node.is_repeated = !self.seen.insert(id);
         if node.is_repeated {
             return;

@@ -163,8 +163,12 @@ async fn platforms<R: Registry>(
     let root = &image.root;
     match root.document {
         Some(MediaKind::Index) => {
-            let mut there = Vec::new();
-            stated(&root.children, &mut there);
+            let (mut there, mut untold) = (Vec::new(), Vec::new());
+            stated(&root.children, &mut there, &mut untold);
+            for child in untold {
+                let platform = of_config(registry, image, child).await?;
+                there.extend(platform.filter(|platform| !there.contains(platform)));
+            }
             Ok(Some(there))
         }
         Some(_) => {
@@ -175,16 +179,20 @@ async fn platforms<R: Registry>(
     }
 }
 
-/// The platforms of the children that are there, and of theirs.
-fn stated(children: &[Node], there: &mut Vec<String>) {
+/// The platforms of the children that are there, and of theirs; and the images among them for which
+/// none is stated.
+fn stated<'a>(children: &'a [Node], there: &mut Vec<String>, untold: &mut Vec<&'a Node>) {
     for child in children.iter().filter(|child| child.kind == Kind::Child) {
         let platform = child.platform.as_deref().map(printable);
+        if platform.is_none() && child.document == Some(MediaKind::Manifest) {
+            untold.push(child);
+        }
         if child.state != State::Absent
             && let Some(platform) = platform.filter(|platform| !there.contains(platform))
         {
             there.push(platform);
         }
-        stated(&child.children, there);
+        stated(&child.children, there, untold);
     }
 }
 
@@ -198,7 +206,16 @@ pub async fn platform<R: Registry>(
     registry: &R,
     image: &Image,
 ) -> Result<Option<String>, Obstacle> {
-    let config = image.root.children.iter();
+    of_config(registry, image, &image.root).await
+}
+
+/// The platform that the config of an image states, or of one of its children.
+async fn of_config<R: Registry>(
+    registry: &R,
+    image: &Image,
+    node: &Node,
+) -> Result<Option<String>, Obstacle> {
+    let config = node.children.iter();
     let mut config =
         config.filter(|child| child.kind == Kind::Config && child.state == State::Intact);
     let Some(digest) = config.next().and_then(|config| config.digest.as_ref()) else {

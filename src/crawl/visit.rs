@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
 
-use super::judge::{self, Judged};
+use super::judge::{self, Judged, Pointed};
 use super::progress::Progress;
 use super::scrub::Reading;
 use super::walk::{NodeId, Step, TagId};
+use super::way::Way;
 use crate::model::{
     Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
 };
@@ -23,8 +24,15 @@ pub(super) enum Visit {
         repository: Repository,
         id: TagId,
         tag: Tag,
+        way: Way,
     },
     Manifest {
+        repository: Repository,
+        id: NodeId,
+        digest: Digest,
+    },
+    /// A child of a type that clients do not know, wherever it is kept.
+    Document {
         repository: Repository,
         id: NodeId,
         digest: Digest,
@@ -42,10 +50,16 @@ impl Visit {
     /// The question that a walk has next.
     pub(super) fn of(step: Step, repository: Repository, reading: &mut Reading) -> Self {
         match step {
-            Step::Resolve(id, tag) => Self::Resolve {
+            Step::Resolve(id, tag, way) => Self::Resolve {
                 repository,
                 id,
                 tag,
+                way,
+            },
+            Step::Document(id, digest) => Self::Document {
+                repository,
+                id,
+                digest,
             },
             Step::Manifest(id, digest) => Self::Manifest {
                 repository,
@@ -66,7 +80,7 @@ impl Visit {
 /// What a visit saw.
 pub(super) enum Seen {
     Tags(Listing<Tag>),
-    Resolved(TagId, Result<Resolved, Outcome>),
+    Resolved(TagId, Result<Pointed, Outcome>),
     Manifest(NodeId, Digest, Judged, Option<Document>),
     Blob(NodeId, Digest, Depth, Judged),
     /// A blob of a registry that gave itself away as a pull-through cache.
@@ -102,15 +116,25 @@ impl Visit {
                 repository,
                 id,
                 tag,
-            } => Seen::Resolved(id, judge::tag(registry.resolve(&repository, &tag).await)),
+                way,
+            } => {
+                let answer = resolve(&registry, &repository, &tag, way).await;
+                Seen::Resolved(id, judge::tag(answer))
+            }
             Self::Manifest {
                 repository,
                 id,
                 digest,
             } => {
-                let reference = Reference::Digest(digest.clone());
-                let answer = registry.manifest(&repository, &reference).await;
-                let (judged, document) = judge::manifest(Some(&digest), answer);
+                let (judged, document) = look_at_manifest(&registry, &repository, &digest).await;
+                Seen::Manifest(id, digest, judged, document)
+            }
+            Self::Document {
+                repository,
+                id,
+                digest,
+            } => {
+                let (judged, document) = look_at_document(&registry, &repository, &digest).await;
                 Seen::Manifest(id, digest, judged, document)
             }
             Self::Blob {
@@ -128,6 +152,57 @@ impl Visit {
                 Seen::Blob(id, digest, depth, judged)
             }
         }
+    }
+}
+
+/// Asks for a tag in this way. The manifest that comes along need not be asked for again.
+async fn resolve<R: Registry>(
+    registry: &R,
+    repository: &Repository,
+    tag: &Tag,
+    way: Way,
+) -> Answer<Resolved> {
+    if way == Way::Get {
+        return registry.resolve_by_get(repository, tag, None).await;
+    }
+    match registry.resolve(repository, tag).await {
+        Answer::Found(Resolved {
+            stated: Some(head),
+            body: None,
+        }) if way == Way::Both => registry.resolve_by_get(repository, tag, Some(&head)).await,
+        answer => answer,
+    }
+}
+
+async fn look_at_manifest<R: Registry>(
+    registry: &R,
+    repository: &Repository,
+    digest: &Digest,
+) -> (Judged, Option<Document>) {
+    let reference = Reference::Digest(digest.clone());
+    let answer = registry.manifest(repository, &reference).await;
+    judge::manifest(Some(digest), answer)
+}
+
+/// Looks at a child of a type that clients do not know: containerd has it as a blob, others may have
+/// it as a manifest.
+pub(super) async fn look_at_document<R: Registry>(
+    registry: &R,
+    repository: &Repository,
+    digest: &Digest,
+) -> (Judged, Option<Document>) {
+    match registry.config(repository, digest).await {
+        Answer::Found(body) => judge::kept_as_blob(digest, &body),
+        Answer::Absent(refusal) => {
+            let reference = Reference::Digest(digest.clone());
+            let answer = match registry.manifest(repository, &reference).await {
+                // Distribution fails where it has, or had, a blob of that digest.
+                Answer::Failing(_) => Answer::Absent(refusal),
+                answer => answer,
+            };
+            judge::manifest(Some(digest), answer)
+        }
+        answer => judge::manifest(Some(digest), answer),
     }
 }
 

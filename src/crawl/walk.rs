@@ -4,18 +4,17 @@
 
 use std::collections::BTreeMap;
 
+use super::form::{Form, ReadBy, media_type};
 use super::judge::{self, Judged};
 use super::known::Known;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::tally::Tally;
+use super::way::{self, Way};
 use crate::model::{
-    Defect, Depth, Descriptor, Digest, Document, Exemption, Kind, MediaKind, Mode, Obstacle,
-    ObstacleReason, Outcome, Reason, Repository, Tag, is_foreign_layer,
+    Defect, Depth, Digest, Document, Kind, MediaKind, Mode, Obstacle, Outcome, Reason, Repository,
+    Tag,
 };
-
-/// Indexes inside indexes that are followed. Real ones have one or two levels.
-const DEEPEST_NESTING: u8 = 8;
 
 /// The two places of a repository where content is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +50,7 @@ pub(super) struct Edge {
 pub(super) struct Node {
     pub(super) digest: Digest,
     pub(super) endpoint: Endpoint,
-    nesting: u8,
+    pub(super) nesting: u8,
     pub(super) edges: Vec<Edge>,
     pub(super) outcome: Option<Outcome>,
     pub(super) length: Option<u64>,
@@ -59,6 +58,8 @@ pub(super) struct Node {
     asked: Option<u64>,
     /// How closely it was looked at, if it is a blob.
     pub(super) depth: Option<Depth>,
+    /// What it is and what it is said to be, if it is a document that was read.
+    pub(super) form: Option<Form>,
 }
 
 impl Node {
@@ -75,6 +76,23 @@ impl Node {
         let is_size = |defect: &Defect| defect.reason == Reason::SizeMismatch;
         let is_wrong = matches!(&self.outcome, Some(Outcome::Broken(defect)) if is_size(defect));
         is_wrong && self.length.is_some() && self.asked != self.length && self.size() == self.length
+    }
+
+    /// In which way one of its promises is wrong about it, though it is whole in itself.
+    pub(super) fn contradiction(&self, edge: &Edge) -> Option<Defect> {
+        let read_by = match edge.parent {
+            Parent::Tag(_) | Parent::Caller => ReadBy::Header,
+            Parent::Node(_) => ReadBy::Promise(&edge.media_type),
+        };
+        judge::size(edge.size, self.length).or_else(|| media_type(read_by, self.form.as_ref()))
+    }
+
+    /// Whether all that promise it promise a type that clients do not know.
+    fn is_of_unknown_type(&self) -> bool {
+        self.edges.iter().all(|edge| {
+            matches!(edge.parent, Parent::Node(_))
+                && MediaKind::from_media_type(&edge.media_type) == MediaKind::Unknown
+        })
     }
 
     /// What was promised: by the most direct of the promises, a tag's before a parent's.
@@ -111,8 +129,10 @@ pub(super) struct Walk {
     /// Whether these are all the tags that the repository has.
     pub(super) has_all_tags: bool,
     next_tag: TagId,
+    /// The tag whose turn it is to be asked for by GET, too.
+    pulled: Option<TagId>,
     /// What documents promised so far.
-    promises: Promises,
+    pub(super) promises: Promises,
     pub(super) nodes: Vec<Node>,
     pub(super) known: Known,
     to_visit: Vec<NodeId>,
@@ -127,8 +147,10 @@ pub(super) struct Walk {
 
 /// The next thing to ask of a repository.
 pub(super) enum Step {
-    Resolve(TagId, Tag),
+    Resolve(TagId, Tag, Way),
     Manifest(NodeId, Digest),
+    /// A child of a type that clients do not know, wherever it is kept.
+    Document(NodeId, Digest),
     Blob(NodeId, Digest, Option<u64>),
 }
 
@@ -140,6 +162,7 @@ impl Walk {
             tags: Vec::new(),
             has_all_tags: false,
             next_tag: 0,
+            pulled: None,
             promises: Promises::default(),
             nodes: Vec::new(),
             known: Known::default(),
@@ -187,14 +210,45 @@ impl Walk {
             let node = &mut self.nodes[id as usize];
             node.asked = node.size();
             let digest = node.digest.clone();
+            let may_be_a_blob = self.mode != Mode::PullThrough && node.is_of_unknown_type();
             return Some(match node.endpoint {
+                Endpoint::Manifests if may_be_a_blob => Step::Document(id, digest),
                 Endpoint::Manifests => Step::Manifest(id, digest),
                 Endpoint::Blobs => Step::Blob(id, digest, node.asked),
             });
         }
-        let state = self.tags.get(self.next_tag as usize)?;
+        let turn = self.next_tag;
+        // The manifest that comes along with the first tag may be that of the next ones, too.
+        let comes_along = turn == 1 && self.under_way > 0 && self.documents.is_none();
+        if turn as usize == self.tags.len() || (comes_along && self.is_first_tag_awaited()) {
+            return None;
+        }
         self.next_tag += 1;
-        Some(Step::Resolve(self.next_tag - 1, state.tag.clone()))
+        let (id, way) = self.in_turn(turn);
+        Some(Step::Resolve(id, self.tags[id as usize].tag.clone(), way))
+    }
+
+    fn is_first_tag_awaited(&self) -> bool {
+        let first = self
+            .pulled
+            .and_then(|pulled| self.tags.get(pulled as usize));
+        first.is_some_and(|state| state.resolved.is_none())
+    }
+
+    /// The tag that is asked for in this place, and how. What a client pulls is what GET gives. Of all
+    /// that a sweep finds by HEAD, one tag of each repository is asked for by GET, too, before the
+    /// others, so that the manifest need not be asked for again; and what the caller named, always.
+    fn in_turn(&mut self, turn: TagId) -> (TagId, Way) {
+        let (repository, tags) = (&self.repository, self.tags.len());
+        let pulled = *self
+            .pulled
+            .get_or_insert_with(|| way::in_turn(repository, tags));
+        match turn {
+            _ if self.documents.is_some() => (turn, Way::Get),
+            0 => (pulled, Way::Both),
+            turn if turn <= pulled => (turn - 1, Way::Head),
+            turn => (turn, Way::Head),
+        }
     }
 
     /// Whether there is nothing left to ask and nothing under way.
@@ -232,6 +286,7 @@ impl Walk {
         match document.as_ref().map(|document| document.kind) {
             Some(MediaKind::Index) => self.tally.indexes += 1,
             Some(_) => self.tally.manifests += 1,
+            None if judged.outcome == Outcome::Intact => self.tally.blobs += 1,
             None => {}
         }
         self.node_seen(id, judged);
@@ -239,13 +294,15 @@ impl Walk {
             if let Some(documents) = &mut self.documents {
                 documents.insert(id, document.clone());
             }
-            self.expand(id, document);
+            self.take(id, document);
         }
     }
 
     /// Notes what a blob turned out to be.
     pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
-        self.nodes[id as usize].depth = Some(depth);
+        let is_broken = matches!(judged.outcome, Outcome::Broken(_));
+        let closer = judged.depth.filter(|_| is_broken).unwrap_or(depth);
+        self.nodes[id as usize].depth = Some(depth.max(closer));
         if !matches!(judged.outcome, Outcome::Unverified(_)) {
             self.tally.blobs += 1;
         }
@@ -275,79 +332,18 @@ impl Walk {
         }
         let node = &mut self.nodes[id as usize];
         node.length = judged.length;
+        node.form = judged.form;
         node.outcome = Some(judged.outcome);
     }
 
-    fn expand(&mut self, id: NodeId, document: Document) {
-        let nesting = self.nodes[id as usize].nesting + 1;
-        if nesting > DEEPEST_NESTING && !document.children.is_empty() {
-            self.obstacles.push(&Obstacle::new(
-                ObstacleReason::TooLarge,
-                format!(
-                    "indexes are nested more than {DEEPEST_NESTING} deep under {}",
-                    self.nodes[id as usize].digest
-                ),
-            ));
-            return;
-        }
-        let digest = &self.nodes[id as usize].digest;
-        let (obstacle, is_bomb) = self.promises.take(digest, &document, self.tags.len());
-        if let Some(obstacle) = &obstacle {
-            self.obstacles.push(obstacle);
-        }
-        if is_bomb {
-            return;
-        }
-        for child in document.children {
-            let endpoint = child_endpoint(&child);
-            let kind = if endpoint == Endpoint::Manifests {
-                Kind::Child
-            } else {
-                Kind::Layer
-            };
-            self.describe(id, endpoint, kind, nesting, child);
-        }
-        if let Some(config) = document.config {
-            self.describe(id, Endpoint::Blobs, Kind::Config, nesting, config);
-        }
-        for layer in document.layers {
-            if is_foreign_layer(&layer.media_type) {
-                self.tally.skip(Exemption::ForeignLayer, 1);
-            } else {
-                self.describe(id, Endpoint::Blobs, Kind::Layer, nesting, layer);
-            }
-        }
-    }
-
-    /// Takes up one descriptor of a document.
-    fn describe(
-        &mut self,
-        parent: NodeId,
-        endpoint: Endpoint,
-        kind: Kind,
-        nesting: u8,
-        entry: Descriptor,
-    ) {
-        let edge = Edge {
-            parent: Parent::Node(parent),
-            kind,
-            size: entry.size,
-            media_type: entry.media_type,
-            platform: entry.platform,
-        };
-        let exemption = match endpoint {
-            Endpoint::Blobs if self.mode == Mode::PullThrough => Some(Exemption::PullThrough),
-            Endpoint::Blobs if entry.is_inline => Some(Exemption::InlineData),
-            _ => None,
-        };
-        match exemption {
-            Some(exemption) => self.tally.skip(exemption, 1),
-            None => _ = self.promise(endpoint, entry.digest, nesting, edge),
-        }
-    }
-
     /// Adds a promise. The object is put on the list of what is to be asked unless it is known.
-    fn promise(&mut self, endpoint: Endpoint, digest: Digest, nesting: u8, edge: Edge) -> NodeId {
+    pub(super) fn promise(
+        &mut self,
+        endpoint: Endpoint,
+        digest: Digest,
+        nesting: u8,
+        edge: Edge,
+    ) -> NodeId {
         if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
             let node = &mut self.nodes[id as usize];
             let is_settled = endpoint == Endpoint::Blobs
@@ -369,28 +365,10 @@ impl Walk {
             length: None,
             asked: None,
             depth: None,
+            form: None,
         });
         self.known.add(&self.nodes, id);
         self.to_visit.push(id);
         id
-    }
-}
-
-/// Where a child of an index is asked for. Build caches (BuildKit's) are indexes of layers, which are
-/// blobs, whatever the specification says; a registry has no manifest for them.
-pub(super) fn child_endpoint(child: &Descriptor) -> Endpoint {
-    let media_type = child
-        .media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let is_manifest = media_type.is_empty()
-        || MediaKind::from_media_type(media_type) != MediaKind::Unknown
-        || media_type.ends_with("json");
-    if is_manifest {
-        Endpoint::Manifests
-    } else {
-        Endpoint::Blobs
     }
 }

@@ -95,6 +95,12 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }
 
+/// Whether a connection ended without the words that its protocol has for that.
+pub(super) fn is_early_end(error: &reqwest::Error) -> bool {
+    let is_it = |cause: &io::Error| cause.kind() == io::ErrorKind::UnexpectedEof;
+    chain(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_it))
+}
+
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| {
         (*cause).source()

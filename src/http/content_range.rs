@@ -27,10 +27,10 @@ impl ContentRange {
         Self { bytes, total }
     }
 
-    /// Whether this is certainly another part than `asked`, as a first and a last byte: not one that
-    /// ends early because the whole does, which only a stated total tells apart.
-    pub(super) fn is_other_than(self, asked: (u64, u64)) -> bool {
-        self.total.is_some() && self.bytes.is_some_and(|bytes| bytes != asked)
+    /// Whether this is the part that was `asked` for, as a first and a last byte, of a whole of this
+    /// length. A total may be left out.
+    pub(super) fn is(self, asked: (u64, u64), length: u64) -> bool {
+        self.bytes == Some(asked) && self.total.is_none_or(|total| total == length)
     }
 }
 
@@ -61,11 +61,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_certain_is_another_part() {
-        let is_other = |text| ContentRange::parse(text).is_other_than((7, 7));
-        assert!(is_other("bytes 0-0/8"));
-        assert!(!is_other("bytes 7-7/8"));
-        assert!(!is_other("bytes 0-0/*"));
-        assert!(!is_other("bytes */8"));
+    fn only_the_very_part_is_it() {
+        let is_it = |text| ContentRange::parse(text).is((7, 7), 8);
+        assert!(is_it("bytes 7-7/8") && is_it("bytes 7-7/*"));
+        for text in [
+            "bytes 0-0/8",
+            "bytes 7-7/9",
+            "bytes */8",
+            "bytes 0--1/0",
+            "",
+        ] {
+            assert!(!is_it(text), "{text}");
+        }
     }
 }

@@ -279,7 +279,7 @@ impl Exchange {
     ) -> Result<Reply, Failure> {
         let (version, tls) = (response.version(), response.extensions_mut().remove());
         let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
+        let headers = response.headers().clone();
         let body = Body::read(
             response,
             &ask.read,

@@ -168,7 +168,7 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
             read: Read::Whole { cap: LARGEST_PAGE },
         };
         let reply = self.exchange.ask(&ask).await?;
-        if reply.body.was_cut {
+        if reply.body.was_cut() {
             self.exchange.ask(&ask).await
         } else {
             Ok(reply)
@@ -226,7 +226,7 @@ impl<'a, T: FromStr + Ord + ToString> Pages<'a, T> {
 }
 
 pub(super) fn read_page(reply: &Reply) -> Result<Vec<Value>, Failure> {
-    if reply.body.was_cut {
+    if reply.body.was_cut() {
         let detail = format!("{}: the list was cut short", reply.request);
         return Err(Failure::new(ObstacleReason::Connect, detail));
     }

@@ -6,6 +6,7 @@
 //! transport errors. `doctor` asks a few questions more, about the registry itself.
 
 mod auth;
+mod blobs;
 mod certificate;
 mod challenge;
 mod classify;
@@ -16,12 +17,14 @@ mod endpoint;
 mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod habits;
 mod limit;
 mod link;
 mod listing;
 mod meter;
 mod objects;
 mod pace;
+mod packed;
 mod reach;
 mod remarks;
 mod reply;
@@ -48,6 +51,7 @@ use crate::model::{Access, Depth, Digest, Obstacle, ObstacleReason, Reference, R
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
+use habits::Habits;
 use pace::{Bounds, Pool};
 use remarks::Remarks;
 use reply::{Read, Reply};
@@ -94,6 +98,7 @@ pub struct HttpRegistry {
     exchange: Arc<Exchange>,
     /// The same, on a new connection each time.
     fresh: Arc<Exchange>,
+    habits: Arc<Habits>,
     takes_any_certificate: bool,
 }
 
@@ -142,6 +147,7 @@ impl HttpRegistry {
             endpoint: Arc::new(config.endpoint),
             exchange,
             fresh,
+            habits: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
         })
     }
@@ -161,7 +167,7 @@ impl HttpRegistry {
 /// Whether something answers a ping as a registry does.
 fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
     // Quay answers `true` as text/html, so only what looks like a page is taken for one.
-    if reply.body.was_cut {
+    if reply.body.was_cut() {
         // Where not even this comes whole, nothing that is cut is the fault of what was asked for.
         let detail = format!("{}: the answer was cut short", reply.request);
         return Err(Obstacle::new(ObstacleReason::Connect, detail));
@@ -233,6 +239,15 @@ impl Registry for HttpRegistry {
 
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
         self.resolve_tag(repository, tag).await
+    }
+
+    async fn resolve_by_get(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        head: Option<&Digest>,
+    ) -> Answer<Resolved> {
+        self.pull_tag(repository, tag, head).await
     }
 
     async fn manifest(

@@ -1,60 +1,113 @@
-//! Manifests and blobs: which requests show what is there, and what their answers say.
+//! Manifests, and other documents that are read whole: which requests bring them, and what their
+//! answers say.
 
-use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
 use super::auth::Scope;
 use super::classify::Failure;
-use super::content_range::ContentRange;
 use super::exchange::Ask;
+use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
-use crate::model::{Depth, Digest, MANIFEST_ACCEPT, Reference, Repository, Tag};
-use crate::registry::{Answer, BlobLook, BlobRead, ManifestBody, Resolved};
+use crate::model::{
+    Digest, Document, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest,
+};
+use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
 pub(super) const LARGEST_MANIFEST: u64 = 16 << 20;
-/// Blobs up to this size are read whole where otherwise the last byte would be: it is the same
-/// number of requests, and it verifies the digest (configs, mostly).
-const SMALL_BLOB: u64 = 16 * 1024;
+/// The longest that is unpacked. As many as there are requests at a time may be.
+const LARGEST_UNPACKED: u64 = 4 << 20;
 
 impl HttpRegistry {
     pub(super) async fn resolve_tag(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
-        let reference = Reference::Tag(tag.clone());
+        if self.habits.wants_tags_by_get() {
+            return self.pull_tag(repository, tag, None).await;
+        }
         let ask = Ask {
             method: Method::HEAD,
-            url: self.endpoint.manifest(repository, &reference),
-            accept: MANIFEST_ACCEPT,
-            range: None,
-            scope: Scope::Pull(repository),
             read: Read::Nothing,
+            ..self.manifest_ask(repository, &Reference::Tag(tag.clone()))
         };
-        let reply = match self.exchange.ask(&ask).await {
+        match self.exchange.ask(&ask).await {
+            Ok(reply) if reply.status.is_success() && stated_digest(&reply).is_some() => {
+                Answer::Found(Resolved {
+                    stated: stated_digest(&reply),
+                    body: None,
+                })
+            }
+            // No digest stated, or a refusal that only a GET may utter (Nexus answers HEAD with 404).
+            Ok(_) => self.pull_tag(repository, tag, None).await,
+            Err(failure) if failure.refusal.is_some() => {
+                let answer = self.pull_tag(repository, tag, None).await;
+                if matches!(answer, Answer::Found(_)) {
+                    self.habits.ask_tags_by_get();
+                }
+                answer
+            }
+            Err(failure) => failure.answer(),
+        }
+    }
+
+    /// Asks for a tag by GET, and holds what comes against what HEAD said.
+    pub(super) async fn pull_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        head: Option<&Digest>,
+    ) -> Answer<Resolved> {
+        let ask = self.manifest_ask(repository, &Reference::Tag(tag.clone()));
+        let reply = match self.ask_again_if_cut(&ask).await {
             Ok(reply) => reply,
             Err(failure) => return failure.answer(),
         };
-        if reply.status.is_success()
-            && let Some(Ok(digest)) = reply
-                .header("docker-content-digest")
-                .map(|d| d.trim().parse())
+        let stated = stated_digest(&reply);
+        let body = match document(reply) {
+            Ok(body) => body,
+            Err(refused) => return refused.answer(),
+        };
+        let stated = match head {
+            Some(head) if is_of(&body, head) => Some(head.clone()),
+            head => stated.or(head.cloned()),
+        };
+        let is_manifest = |body: &ManifestBody| {
+            let media_type = body.media_type.as_deref();
+            body.end != BodyEnd::Cut && Document::parse(&body.bytes, media_type).is_ok()
+        };
+        let resolved = match stated {
+            Some(stated) if !is_of(&body, &stated) && is_manifest(&body) => {
+                self.contradicted(repository, stated, body).await
+            }
+            stated => found(stated, body),
+        };
+        if let (Some(head), Answer::Found(resolved)) = (head, &resolved)
+            && resolved.digest().as_ref() != Some(head)
         {
-            return Answer::Found(Resolved::Digest(digest));
+            self.habits.ask_tags_by_get();
         }
-        // No digest stated, or a refusal that only a GET may utter (Nexus answers HEAD with 404).
+        resolved
+    }
+
+    /// What a tag leads to whose manifest is another one than its header states. A client that goes by
+    /// the tag has what came, unless the registry has nothing better under the digest either.
+    async fn contradicted(
+        &self,
+        repository: &Repository,
+        stated: Digest,
+        body: ManifestBody,
+    ) -> Answer<Resolved> {
+        let reference = Reference::Digest(stated.clone());
         match self.read_manifest(repository, &reference).await {
-            Answer::Found(body) => Answer::Found(Resolved::Manifest(body)),
-            Answer::Absent(refusal) => Answer::Absent(refusal),
+            Answer::Found(altered) if !is_of(&altered, &stated) => found(Some(stated), altered),
+            Answer::Found(_) | Answer::Absent(_) => found(None, body),
             Answer::Failing(refusal) => Answer::Failing(refusal),
             Answer::Unknown(obstacle) => Answer::Unknown(obstacle),
         }
     }
 
-    pub(super) async fn read_manifest(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-    ) -> Answer<ManifestBody> {
-        self.read_document(Ask {
+    fn manifest_ask<'a>(&self, repository: &'a Repository, reference: &Reference) -> Ask<'a> {
+        Ask {
             method: Method::GET,
             url: self.endpoint.manifest(repository, reference),
             accept: MANIFEST_ACCEPT,
@@ -63,8 +116,16 @@ impl HttpRegistry {
             read: Read::Whole {
                 cap: LARGEST_MANIFEST,
             },
-        })
-        .await
+        }
+    }
+
+    pub(super) async fn read_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Answer<ManifestBody> {
+        self.read_document(self.manifest_ask(repository, reference))
+            .await
     }
 
     pub(super) async fn read_config(
@@ -73,14 +134,9 @@ impl HttpRegistry {
         digest: &Digest,
     ) -> Answer<ManifestBody> {
         self.read_document(Ask {
-            method: Method::GET,
             url: self.endpoint.blob(repository, digest),
             accept: "*/*",
-            range: None,
-            scope: Scope::Pull(repository),
-            read: Read::Whole {
-                cap: LARGEST_MANIFEST,
-            },
+            ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
         })
         .await
     }
@@ -88,160 +144,77 @@ impl HttpRegistry {
     async fn read_document(&self, ask: Ask<'_>) -> Answer<ManifestBody> {
         match self.ask_again_if_cut(&ask).await {
             Err(failure) => failure.answer(),
-            Ok(reply) if reply.is_absence() => Answer::Absent(reply.refusal()),
-            Ok(reply) if !reply.status.is_success() || reply.is_html() => reply.failure().answer(),
-            Ok(reply) => Answer::Found(ManifestBody {
-                request: reply.request.clone(),
-                media_type: reply.header(CONTENT_TYPE).map(str::to_owned),
-                cut_from: reply
-                    .body
-                    .was_cut
-                    .then(|| reply.content_length().unwrap_or_default()),
-                bytes: reply.body.bytes.into(),
-            }),
+            Ok(reply) => match document(reply) {
+                Ok(body) => Answer::Found(body),
+                Err(refused) => refused.answer(),
+            },
         }
     }
 
     /// A body that ends early is asked for once more, on a new connection, before that is believed.
     pub(super) async fn ask_again_if_cut(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         let reply = self.exchange.ask(ask).await?;
-        if reply.body.was_cut {
+        if reply.body.was_cut() {
             self.fresh.ask(ask).await
         } else {
             Ok(reply)
         }
     }
+}
 
-    pub(super) async fn look_at_blob(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        size: Option<u64>,
-        depth: Depth,
-    ) -> Answer<BlobLook> {
-        let ask = Ask {
-            method: Method::HEAD,
-            url: self.endpoint.blob(repository, digest),
-            accept: "*/*",
-            range: None,
-            scope: Scope::Pull(repository),
-            read: Read::Nothing,
-        };
-        let head = match self.exchange.ask(&ask).await {
-            Ok(reply) => reply,
-            Err(failure) => return failure.answer(),
-        };
-        // Some proxies strip the length or state 0, so neither is taken for a length (rule 4).
-        let stated = head.content_length().filter(|length| *length > 0);
-        let is_there = head.status.is_success() && !head.is_html();
-        let is_as_promised = is_there && size.is_none_or(|size| stated.unwrap_or_default() == size);
-        match size.or(stated) {
-            _ if is_from_cache(&head) => Answer::Found(head_look(&head, size)),
-            // No end to read, or none that is known.
-            Some(0) | None if is_there => Answer::Found(head_look(&head, size)),
-            _ if is_as_promised && depth == Depth::Head => Answer::Found(head_look(&head, size)),
-            // What HEAD says or refuses is only believed after a GET says it, too.
-            size => self.read_blob(ask, digest, size.unwrap_or(1), depth).await,
-        }
-    }
+/// What came in place of a document.
+enum Refused {
+    Absent(Refusal),
+    Failed(Failure),
+}
 
-    /// Reads the last byte, or everything where the blob is small or `depth` says so.
-    async fn read_blob(
-        &self,
-        head: Ask<'_>,
-        digest: &Digest,
-        size: u64,
-        depth: Depth,
-    ) -> Answer<BlobLook> {
-        let is_whole = depth == Depth::Digest || size <= SMALL_BLOB;
-        let range = match (depth, is_whole) {
-            (Depth::Digest, _) => None,
-            (_, true) => Some((0, size.saturating_sub(1))),
-            (_, false) => Some((size - 1, size - 1)),
-        };
-        let ask = Ask {
-            method: Method::GET,
-            range,
-            read: Read::Count {
-                partial: if is_whole { size } else { 1 },
-                whole: is_whole.then_some(size),
-                digest: digest.clone(),
-            },
-            ..head
-        };
-        match self.ask_again_if_cut(&ask).await {
-            Err(failure) => failure.answer(),
-            Ok(reply) if reply.is_absence() => Answer::Absent(reply.refusal()),
-            Ok(reply)
-                if reply.status.is_success()
-                    || reply.status == StatusCode::RANGE_NOT_SATISFIABLE =>
-            {
-                Answer::Found(get_look(&reply, ask.range, is_whole))
-            }
-            Ok(reply) => reply.failure().answer(),
+impl Refused {
+    fn answer<T>(self) -> Answer<T> {
+        match self {
+            Self::Absent(refusal) => Answer::Absent(refusal),
+            Self::Failed(failure) => failure.answer(),
         }
     }
 }
 
-/// Distribution's pull-through cache answers a blob that it has to download with the bare digest for
-/// an Etag, and without ranges (registry/proxy/proxyblobstore.go); for one that is at hand, as any
-/// registry does.
-pub(super) fn is_from_cache(head: &Reply) -> bool {
-    let etag = head
-        .header(ETAG)
-        .filter(|etag| etag.parse::<Digest>().is_ok());
-    head.status.is_success()
-        && !head.redirected()
-        && etag.is_some()
-        && head.header(ACCEPT_RANGES).is_none()
-}
-
-fn head_look(head: &Reply, size: Option<u64>) -> BlobLook {
-    BlobLook {
-        request: head.request.clone(),
-        status: head.status.as_u16(),
-        // An empty blob's length may be left out.
-        length: head.content_length().or(size.filter(|size| *size == 0)),
-        read: None,
-        range_ignored: false,
-        is_html: head.is_html(),
-        is_from_cache: is_from_cache(head),
+fn document(reply: Reply) -> Result<ManifestBody, Refused> {
+    if reply.is_absence() {
+        return Err(Refused::Absent(reply.refusal()));
     }
-}
-
-fn get_look(reply: &Reply, range: Option<(u64, u64)>, is_whole: bool) -> BlobLook {
-    let body = &reply.body;
-    let content_range = reply.header(CONTENT_RANGE).map(ContentRange::parse);
-    let total = content_range.and_then(|content_range| content_range.total);
-    let (length, wanted) = match (reply.status, range) {
-        (StatusCode::PARTIAL_CONTENT, Some((first, last))) => (total, last - first + 1),
-        (StatusCode::RANGE_NOT_SATISFIABLE, _) => (total, 0),
-        _ => (
-            reply.content_length(),
-            reply.content_length().unwrap_or(body.received),
-        ),
+    if reply.status != StatusCode::OK || reply.is_html() {
+        return Err(Refused::Failed(reply.failure()));
+    }
+    let is_packed = is_gzip(&reply.headers);
+    let announced = reply.content_length().filter(|_| !is_packed);
+    let media_type = reply.header(CONTENT_TYPE).map(str::to_owned);
+    let bytes = if is_packed {
+        unpacked(reply.body.bytes, LARGEST_UNPACKED)
+    } else {
+        reply.body.bytes
     };
-    // RFC 9110, 14.2 and 15.3.7: a server may ignore a range, and may send another part than it was
-    // asked for if it says so. That part shows nothing of the one that was to be seen.
-    let is_other_part = reply.status == StatusCode::PARTIAL_CONTENT
-        && range
-            .zip(content_range)
-            .is_some_and(|(asked, sent)| sent.is_other_than(asked));
-    // The digest says something only of a whole body.
-    let is_all = is_whole && !body.was_cut;
-    let read = (body.was_read && !is_other_part).then(|| BlobRead {
-        wanted,
-        received: body.received,
-        digest: body.digest.clone().filter(|_| is_all),
-    });
-    let is_ignored = range.is_some() && reply.status == StatusCode::OK && read.is_none();
-    BlobLook {
-        request: reply.request.clone(),
-        status: reply.status.as_u16(),
-        length,
-        range_ignored: is_ignored || is_other_part,
-        read,
-        is_html: reply.is_html(),
-        is_from_cache: false,
-    }
+    Ok(ManifestBody {
+        request: reply.request,
+        media_type,
+        announced,
+        end: reply.body.end,
+        bytes: bytes.into(),
+    })
+}
+
+fn found(stated: Option<Digest>, body: ManifestBody) -> Answer<Resolved> {
+    Answer::Found(Resolved {
+        stated,
+        body: Some(body),
+    })
+}
+
+/// Whether a manifest has this digest, as far as that can be computed.
+fn is_of(body: &ManifestBody, digest: &Digest) -> bool {
+    let computed = manifest_digest(&body.bytes, digest);
+    computed.is_none_or(|computed| computed == *digest)
+}
+
+fn stated_digest(reply: &Reply) -> Option<Digest> {
+    let stated = reply.header("docker-content-digest")?;
+    stated.trim().parse().ok()
 }

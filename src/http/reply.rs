@@ -1,8 +1,10 @@
 //! An answer in plain data: its head, and as much of its body as was to be read.
 
+use std::io::Write as _;
 use std::time::Duration;
 
-use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use flate2::write::MultiGzDecoder;
+use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode, Version};
 use tokio::sync::Semaphore;
@@ -10,8 +12,9 @@ use tokio::time::Instant;
 
 use super::classify::{self, Failure};
 use super::meter::Meter;
+use super::packed::{Counted, Counter, is_gzip};
 use crate::model::{Digest, ObstacleReason};
-use crate::registry::Refusal;
+use crate::registry::{BodyEnd, Refusal};
 
 /// As much of an error's body as is read for its code.
 const LARGEST_ERROR: u64 = 64 * 1024;
@@ -31,14 +34,21 @@ pub(super) enum Read {
     /// All of it, into memory. A longer one is an obstacle.
     Whole { cap: u64 },
     /// Count and hash it, up to one byte more than expected.
-    Count {
-        /// What is expected under 206.
-        partial: u64,
-        /// What is expected under 200; `None` to leave a whole body alone.
-        whole: Option<u64>,
-        /// The digest whose algorithm to hash by.
-        digest: Digest,
-    },
+    Count(Count),
+}
+
+/// What is expected of a blob's bytes, and how many of them to read.
+#[derive(Clone)]
+pub(super) struct Count {
+    /// Those that are expected under 206.
+    pub(super) part: u64,
+    /// Those that are expected under any other success, if that is known. Of a body that says to have
+    /// another length nothing is read.
+    pub(super) whole: Option<u64>,
+    /// The most to read of a whole body.
+    pub(super) most: u64,
+    /// The digest whose algorithm to hash by.
+    pub(super) digest: Digest,
 }
 
 /// What was read of a body.
@@ -46,14 +56,14 @@ pub(super) enum Read {
 pub(super) struct Body {
     /// The bytes themselves, under [`Read::Whole`] and for errors.
     pub(super) bytes: Vec<u8>,
-    /// How many bytes arrived, at most one more than expected.
-    pub(super) received: u64,
-    /// The digest of what arrived, under [`Read::Count`].
-    pub(super) digest: Option<Digest>,
+    /// What arrived.
+    pub(super) raw: Counted,
+    /// What it holds, under [`Read::Count`], if it says to be compressed.
+    pub(super) unpacked: Option<Counted>,
     /// Whether anything was to be read at all.
     pub(super) was_read: bool,
-    /// Whether the connection ended before the body did.
-    pub(super) was_cut: bool,
+    /// How it ended.
+    pub(super) end: BodyEnd,
 }
 
 /// An answer of any status.
@@ -114,10 +124,17 @@ impl Reply {
 
     pub(super) fn failure(&self) -> Failure {
         if self.status.is_success() {
-            let detail = format!(
-                "{} answers with a web page: a proxy or login page stands in the way",
-                self.request
-            );
+            let request = &self.request;
+            let detail = if self.is_html() {
+                format!(
+                    "{request} answers with a web page: a proxy or login page stands in the way"
+                )
+            } else {
+                format!(
+                    "{request} answers {}, and clients take 200 only",
+                    self.status.as_u16()
+                )
+            };
             return Failure::new(ObstacleReason::Protocol, detail);
         }
         classify::refused(&self.refusal())
@@ -125,6 +142,11 @@ impl Reply {
 }
 
 impl Body {
+    /// Whether the connection ended before the body did.
+    pub(super) fn was_cut(&self) -> bool {
+        self.end == BodyEnd::Cut
+    }
+
     /// Reads as much of a response's body as `read` says, or an error's for its code.
     pub(super) async fn read(
         response: Response,
@@ -135,6 +157,7 @@ impl Body {
     ) -> Result<Self, Failure> {
         let status = response.status();
         let reader = Reader {
+            ends_with_connection: ends_with_connection(&response),
             response,
             timeout,
             request,
@@ -144,29 +167,39 @@ impl Body {
         match read {
             Read::Nothing => Ok(Self::default()),
             Read::Whole { cap } if status.is_success() => reader.whole(*cap, true).await,
-            Read::Count {
-                partial, digest, ..
-            } if status == StatusCode::PARTIAL_CONTENT => reader.count(*partial, digest).await,
-            Read::Count {
-                whole: Some(whole),
-                digest,
-                ..
-            } if status.is_success() => reader.count(*whole, digest).await,
-            Read::Count { .. }
-                if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE =>
-            {
-                Ok(Self::default())
+            Read::Count(count) if status == StatusCode::PARTIAL_CONTENT => {
+                reader
+                    .count(Some(count.part), u64::MAX, &count.digest)
+                    .await
             }
+            Read::Count(count) if status.is_success() => {
+                let stated = reader.stated_length();
+                let is_other = stated.is_some() && count.whole.is_some() && stated != count.whole;
+                if count.most == 0 || is_other {
+                    return Ok(Self::default());
+                }
+                let expected = count.whole.or(stated);
+                reader.count(expected, count.most, &count.digest).await
+            }
+            Read::Count(_) if status == StatusCode::RANGE_NOT_SATISFIABLE => Ok(Self::default()),
             // Whatever can be had of an error's body will do.
-            Read::Whole { .. } | Read::Count { .. } => {
+            Read::Whole { .. } | Read::Count(_) => {
                 Ok(reader.whole(LARGEST_ERROR, false).await.unwrap_or_default())
             }
         }
     }
 }
 
+/// Whether nothing but the end of the connection is to tell where a body ends (RFC 9112, 6.3).
+fn ends_with_connection(response: &Response) -> bool {
+    let headers = response.headers();
+    let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    response.version() <= Version::HTTP_11 && !is_framed
+}
+
 struct Reader<'a> {
     response: Response,
+    ends_with_connection: bool,
     timeout: Duration,
     request: &'a str,
     meter: &'a Meter,
@@ -174,10 +207,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The length of what is compressed says nothing of what that holds.
+    fn stated_length(&self) -> Option<u64> {
+        let headers = self.response.headers();
+        let stated = headers.get(CONTENT_LENGTH).filter(|_| !is_gzip(headers));
+        stated?.to_str().ok()?.trim().parse().ok()
+    }
+
     async fn whole(mut self, cap: u64, is_limit: bool) -> Result<Body, Failure> {
         let mut bytes = Vec::new();
         let mut ends_at = self.ends_at(cap.min(16 * SLOWEST_RATE));
-        let mut was_cut = false;
+        let mut end = BodyEnd::More;
         let mut turn = None;
         while (bytes.len() as u64) <= cap {
             if turn.is_none() && bytes.len() > LARGE {
@@ -187,9 +227,8 @@ impl Reader<'_> {
             }
             match self.chunk(ends_at).await? {
                 Chunk::Bytes(chunk) => bytes.extend_from_slice(&chunk),
-                Chunk::End => break,
-                Chunk::Cut => {
-                    was_cut = true;
+                Chunk::End(how) => {
+                    end = how;
                     break;
                 }
             }
@@ -205,41 +244,62 @@ impl Reader<'_> {
         let received = bytes.len() as u64;
         Ok(Body {
             bytes,
-            received,
-            digest: None,
+            raw: Counted {
+                received,
+                digest: None,
+            },
+            unpacked: None,
             was_read: true,
-            was_cut,
+            end,
         })
     }
 
-    async fn count(mut self, expected: u64, digest: &Digest) -> Result<Body, Failure> {
-        let mut hasher = digest.hasher();
-        let ends_at = self.ends_at(expected);
-        let mut received = 0;
-        let mut was_cut = false;
-        while received <= expected {
+    /// Reads what is expected and one byte more, or `most` of what is longer or of unknown length.
+    async fn count(
+        mut self,
+        expected: Option<u64>,
+        most: u64,
+        digest: &Digest,
+    ) -> Result<Body, Failure> {
+        let expected = expected.filter(|expected| *expected <= most);
+        let stop = expected.map_or(most, |expected| expected.saturating_add(1));
+        let ends_at = self.ends_at(expected.unwrap_or(most));
+        let mut raw = Counter::new(digest, stop);
+        let mut unpacked = is_gzip(self.response.headers())
+            .then(|| MultiGzDecoder::new(Counter::new(digest, stop)));
+        // What does not get shorter by being compressed gets a little longer.
+        let raw_stop = match unpacked {
+            Some(_) => stop.saturating_add(stop / 8).saturating_add(4096),
+            None => stop,
+        };
+        let mut end = BodyEnd::More;
+        while raw.received < raw_stop {
             match self.chunk(ends_at).await? {
                 Chunk::Bytes(chunk) => {
-                    received += chunk.len() as u64;
-                    if let Some(hasher) = &mut hasher {
-                        hasher.update(&chunk);
+                    raw.take(&chunk);
+                    if let Some(decoder) = &mut unpacked
+                        && decoder.write_all(&chunk).is_err()
+                    {
+                        if decoder.get_ref().received >= stop {
+                            break;
+                        }
+                        // It says to be compressed and is not.
+                        unpacked = None;
                     }
                 }
-                Chunk::End => break,
-                Chunk::Cut => {
-                    was_cut = true;
+                Chunk::End(how) => {
+                    end = how;
                     break;
                 }
             }
         }
-        let received = received.min(expected.saturating_add(1));
-        let digest = hasher.map(crate::model::Hasher::finish);
+        let unpacked = unpacked.and_then(|decoder| decoder.finish().ok());
         Ok(Body {
             bytes: Vec::new(),
-            received,
-            digest,
+            raw: raw.finish(stop),
+            unpacked: unpacked.map(|counter| counter.finish(stop)),
             was_read: true,
-            was_cut,
+            end,
         })
     }
 
@@ -260,11 +320,16 @@ impl Reader<'_> {
                 self.meter.bytes(bytes.len());
                 Ok(Chunk::Bytes(bytes))
             }
-            Ok(Ok(None)) => Ok(Chunk::End),
+            Ok(Ok(None)) if self.ends_with_connection => Ok(Chunk::End(BodyEnd::Connection)),
+            Ok(Ok(None)) => Ok(Chunk::End(BodyEnd::Whole)),
             Ok(Err(error)) if error.is_timeout() => Err(slow()),
+            // Many servers end a TLS connection without saying that they do (rustls#1327).
+            Ok(Err(error)) if self.ends_with_connection && classify::is_early_end(&error) => {
+                Ok(Chunk::End(BodyEnd::Connection))
+            }
             Ok(Err(error)) => {
                 tracing::debug!(request = self.request, %error, "the body was cut");
-                Ok(Chunk::Cut)
+                Ok(Chunk::End(BodyEnd::Cut))
             }
         }
     }
@@ -272,6 +337,5 @@ impl Reader<'_> {
 
 enum Chunk {
     Bytes(bytes::Bytes),
-    End,
-    Cut,
+    End(BodyEnd),
 }

@@ -66,7 +66,7 @@ impl Cause {
             },
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
-            Reason::Unreadable => Self::Unknown,
+            Reason::Unreadable | Reason::MediaTypeMismatch => Self::Unknown,
             Reason::ShortRead if sign == Some(Sign::CutShort) => Self::Truncated,
             // Distribution stats the file unless it remembers the blob: only memory promises bytes
             // that are not there.
@@ -133,6 +133,7 @@ mod tests {
             (K::Layer, R::StorageMissing, None, C::RedirectTarget),
             (K::Layer, R::Inconsistent, None, C::ReplicasDisagree),
             (K::Layer, R::Unreadable, None, C::Unknown),
+            (K::Child, R::MediaTypeMismatch, None, C::Unknown),
         ] {
             let mut sweep = fixture::sweep();
             let mut finding = fixture::finding(kind, reason);

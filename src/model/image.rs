@@ -42,7 +42,8 @@ pub struct Node {
     pub media_type: Option<String>,
     /// The length in bytes that was promised for it, or that the root of the tree has.
     pub size: Option<u64>,
-    /// `os/architecture[/variant]`, where the promise states one.
+    /// `os/architecture[/variant]`, where the promise states one; `os(version)` where that states a
+    /// version.
     pub platform: Option<String>,
     /// What came of looking at it.
     pub state: State,
@@ -170,6 +171,11 @@ impl FromStr for Platform {
     type Err = NoPlatform;
 
     fn from_str(text: &str) -> Result<Self, NoPlatform> {
+        // Windows tells its images apart by versions, and runtimes take any that they can run.
+        let text = match text.split_once('(') {
+            Some((os, rest)) => &format!("{os}{}", rest.split_once(')').ok_or(NoPlatform)?.1),
+            None => text,
+        };
         let parts: Vec<_> = text.split('/').collect();
         let is_word = |part: &&str| {
             !part.is_empty()
@@ -204,6 +210,7 @@ mod tests {
             ("Linux/aarch64", "linux/arm64"),
             ("linux/arm", "linux/arm/v7"),
             ("linux/x86_64", "linux/amd64"),
+            ("windows(10.0.17763.6189)/amd64", "windows/amd64"),
         ] {
             assert_eq!(parse(one), parse(other), "{one} {other}");
         }
@@ -223,6 +230,7 @@ mod tests {
             "a/b/c/d",
             "linux/am d64",
             "linux/\x1b",
+            "linux(5/amd64",
         ] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }

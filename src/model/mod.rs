@@ -3,6 +3,7 @@
 mod blast;
 mod capped;
 mod cause;
+mod descriptor;
 mod digest;
 mod document;
 mod examination;
@@ -16,17 +17,18 @@ mod outcome;
 mod record;
 mod repair;
 mod sample;
+mod schema1;
 mod shard;
 mod sweep;
 mod text;
+mod typed;
 
 pub use blast::Root;
 pub(crate) use capped::Capped;
 pub use cause::{Cause, Sign};
+pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, MalformedDigest};
-pub use document::{
-    Descriptor, Document, DocumentError, MANIFEST_ACCEPT, MediaKind, is_foreign_layer,
-};
+pub use document::{Document, DocumentError, MANIFEST_ACCEPT, MediaKind, content_type};
 pub use examination::{
     Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
 };
@@ -41,6 +43,7 @@ pub use sample::{
     BlobAnswers, BlobHead, CacheSign, Etag, ManifestGet, ManifestHead, NextPage, Page, PageSize,
     Pull, Range, Sample, StatedDigest, StatedLength,
 };
+pub use schema1::{manifest_digest, own_digest};
 pub use shard::Shard;
 pub use sweep::{
     Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, RepositoryResult, Sweep, Unverified,

@@ -85,6 +85,9 @@ words! {
         Unreadable = "unreadable",
         /// The bytes are as promised and are no manifest that could be pulled.
         InvalidManifest = "invalid_manifest",
+        /// It is another kind of document than its header, its index or it itself says, so that clients
+        /// refuse it.
+        MediaTypeMismatch = "media_type_mismatch",
         /// The registry redirects to a storage that does not have the object.
         StorageMissing = "storage_missing",
         /// The registry gives answers that contradict each other.
@@ -236,10 +239,8 @@ words! {
         InlineData = "inline_data",
         /// A digest algorithm that this program cannot compute; existence was checked.
         UnknownAlgorithm = "unknown_algorithm",
-        /// A manifest type that this program does not know; the manifest itself was checked.
+        /// A document of a type of its own that holds nothing that is known; it itself was checked.
         UnknownMediaType = "unknown_media_type",
-        /// A schema 1 manifest, whose digest does not cover its raw bytes; its blobs were checked.
-        Schema1 = "schema1",
         /// A repository that the filters leave out.
         RepositoryFilter = "repository_filter",
         /// A tag that the filters leave out.
@@ -250,7 +251,7 @@ words! {
         InvalidName = "invalid_name",
         /// A blob of a pull-through cache, where asking would download it.
         PullThrough = "pull_through",
-        /// The last byte was not read because the registry does not answer ranged requests.
+        /// The last byte was not read because the registry does not serve it alone; the first ones were.
         RangeUnsupported = "range_unsupported",
     }
 }

@@ -163,7 +163,9 @@ fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
     Some(match (finding.defect.reason, cause) {
         (Reason::NotFound, _) => Repair::Push,
         (Reason::StorageMissing, _) => Repair::Refresh { delete: false },
-        (Reason::InvalidManifest, Cause::Unknown) => Repair::Rebuild,
+        (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
+            Repair::Rebuild
+        }
         _ if is_promise_wrong => Repair::Rebuild,
         _ => Repair::Refresh { delete: true },
     })
@@ -250,6 +252,12 @@ mod tests {
             ),
             (K::Child, R::Unreadable, None, "refresh repoint delete"),
             (K::Child, R::InvalidManifest, None, "repoint rebuild delete"),
+            (
+                K::Child,
+                R::MediaTypeMismatch,
+                None,
+                "repoint rebuild delete",
+            ),
             (K::Layer, R::StorageMissing, None, "refresh repoint delete"),
             (K::Layer, R::Inconsistent, None, ""),
         ] {

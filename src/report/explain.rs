@@ -9,7 +9,7 @@ use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE, WIDTH};
 use super::requests::{Request, Requests};
 use super::words::{self, bytes, length, many, number};
 use super::{broken, unknown};
-use crate::model::{Image, Kind, MediaKind, Node, State, Sweep, Verdict};
+use crate::model::{Exemption, Image, Kind, MediaKind, Node, State, Sweep, Verdict};
 
 /// The page of each image that was named, in lines of 80 columns.
 #[must_use]
@@ -38,8 +38,15 @@ fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
     let is_broken = |(_, node): &&(usize, &Node)| matches!(node.state, State::Broken(_));
     let bad = length(nodes.iter().filter(is_broken).count());
     let objects = many(length(nodes.len()), "object", "objects");
+    let is_opaque =
+        |(_, node): &(usize, &Node)| node.state == State::Skipped(Exemption::UnknownMediaType);
+    let limit = if nodes.iter().any(is_opaque) {
+        " as far as that could be followed"
+    } else {
+        ""
+    };
     let (style, what) = match sweep.verdict() {
-        Verdict::Intact => (GOOD, format!("{objects}, nothing broken")),
+        Verdict::Intact => (GOOD, format!("{objects}, nothing broken{limit}")),
         Verdict::Broken => {
             let is = if bad == 1 { "is" } else { "are" };
             (BAD, format!("{} of {objects} {is} broken", number(bad)))
@@ -125,6 +132,9 @@ fn what_came_of(node: &Node) -> String {
             format!(": {reason} ({})", defect.evidence.observed)
         }
         State::Unverified(obstacle) => format!(": {}", words::obstacle(obstacle.reason)),
+        State::Skipped(Exemption::UnknownMediaType) => {
+            ": of a type that is not known, so that what it leads to was not followed".into()
+        }
         State::Skipped(exemption) => format!(": {exemption}, not looked at"),
         State::Absent => ": absent, which the mode allows".into(),
         State::Changed => ": it seemed broken, and a second look did not agree".into(),
@@ -160,7 +170,7 @@ fn by_hand(lines: &mut Lines, sweep: &Sweep, image: &Image) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Authentication, Exemption, Obstacle, ObstacleReason};
+    use crate::model::{Authentication, Obstacle, ObstacleReason};
     use crate::report::{fixture, lines};
 
     fn assert_snapshot(name: &str, text: &str) {

@@ -36,6 +36,10 @@ fn manifest_hint(kind: Kind, reason: Reason) -> &'static str {
             "the registry keeps it as it was pushed: build the image again, push it with another \
              client, and delete this one"
         }
+        Reason::MediaTypeMismatch => {
+            "look at what stands before the registry if its header is wrong; else build the image \
+             again, and push it with another client"
+        }
         Reason::SizeMismatch => {
             "its file was cut or replaced in storage: delete it there, restart the registry, then \
              push again; a push alone changes nothing"
@@ -83,7 +87,7 @@ fn blob_hint(reason: Reason) -> &'static str {
             "see the registry's log; mostly an empty link file or a failing disk: delete that \
              file in storage, then push the image again"
         }
-        Reason::InvalidManifest => {
+        Reason::InvalidManifest | Reason::MediaTypeMismatch => {
             "the registry keeps it as it was pushed: build the image again and push it with \
              another client"
         }

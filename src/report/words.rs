@@ -23,6 +23,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::DigestMismatch => "does not match its digest",
         Reason::Unreadable => "cannot be read",
         Reason::InvalidManifest => "is not a valid manifest",
+        Reason::MediaTypeMismatch => "is not of the type that it is said to be",
         Reason::StorageMissing => "is missing from the storage behind the registry",
         Reason::Inconsistent => "gets contradicting answers",
     }
@@ -70,7 +71,6 @@ pub(super) fn exemption(reason: Exemption) -> &'static str {
         Exemption::InlineData => "blobs carried inline, in their descriptors, and whole",
         Exemption::UnknownAlgorithm => "unknown digest algorithms: only existence was checked",
         Exemption::UnknownMediaType => "unknown manifest types: their contents were not followed",
-        Exemption::Schema1 => "schema 1 manifests: not hashed, their blobs were checked",
         Exemption::RepositoryFilter => "repositories that the filters leave out",
         Exemption::TagFilter => "tags that the filters leave out",
         Exemption::TagsPerRepo => "tags beyond --tags-per-repo",

@@ -4,15 +4,16 @@ use reqwest::header::{ACCEPT_RANGES, CONTENT_TYPE, ETAG};
 use reqwest::{Method, StatusCode};
 
 use super::super::auth::Scope;
+use super::super::blobs::is_from_cache;
 use super::super::classify::Failure;
 use super::super::exchange::Ask;
-use super::super::objects::{LARGEST_MANIFEST, is_from_cache};
-use super::super::reply::{Read, Reply};
+use super::super::objects::LARGEST_MANIFEST;
+use super::super::reply::{Count, Read, Reply};
 use super::Doctor;
 use crate::model::{
     BlobAnswers, BlobHead, Descriptor, Digest, Document, Etag, MANIFEST_ACCEPT, ManifestGet,
     ManifestHead, MediaKind, ObstacleReason, Pull, Range, Reference, Repository, StatedDigest,
-    StatedLength, Tag, is_foreign_layer,
+    StatedLength, Tag,
 };
 
 /// Tags that are tried until the manifest of one can be read.
@@ -81,7 +82,9 @@ impl Doctor<'_> {
                 (Ok(get), blob, Some(manifest))
             }
         };
-        let length = known.as_ref().map(|manifest| manifest.reply.body.received);
+        let length = known
+            .as_ref()
+            .map(|manifest| manifest.reply.body.raw.received);
         let head = head
             .map_err(|failure| failure.obstacle)
             .map(|reply| ManifestHead {
@@ -157,7 +160,7 @@ impl Doctor<'_> {
         }
         let image = leaf.as_ref().unwrap_or(document);
         let blobs = image.config.iter().chain(&image.layers);
-        let blobs = blobs.filter(|blob| !blob.is_inline && !is_foreign_layer(&blob.media_type));
+        let blobs = blobs.filter(|blob| !blob.is_inline && !blob.is_elsewhere());
         let blobs: Vec<_> = blobs.collect();
         let has_bytes = |blob: &&&Descriptor| blob.size.is_some_and(|size| size > 0);
         Extent {
@@ -191,11 +194,12 @@ impl Doctor<'_> {
         let mut range = Range::NotAsked;
         if !head.as_ref().is_ok_and(is_from_cache) {
             let last = size.saturating_sub(1);
-            let read = Read::Count {
-                partial: 1,
+            let read = Read::Count(Count {
+                part: 1,
                 whole: None,
+                most: 0,
                 digest: blob.digest.clone(),
-            };
+            });
             let ask = Ask {
                 method: Method::GET,
                 range: Some((last, last)),
@@ -250,7 +254,7 @@ fn range_answer(get: Result<Reply, Failure>) -> Range {
     match get {
         Err(failure) => Range::Refused(failure.obstacle),
         Ok(reply) if reply.is_html() => Range::Refused(reply.failure().obstacle),
-        Ok(reply) => match (reply.status, reply.body.received) {
+        Ok(reply) => match (reply.status, reply.body.raw.received) {
             (StatusCode::OK, _) => Range::Ignored,
             (StatusCode::PARTIAL_CONTENT, 0) => Range::Empty,
             (StatusCode::PARTIAL_CONTENT, _) => Range::Honoured,

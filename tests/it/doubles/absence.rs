@@ -64,10 +64,9 @@ async fn other_refusals_mean_that_we_cannot_see() {
         let sweep = Probe::of(&double).sweep().await;
         assert_eq!(told(&sweep), ["unverified", &obstacle], "a blob, {status}");
 
-        let (double, image) = with_neighbour().await;
-        double
-            .when(on::manifest().reference(&image.digest))
-            .error(status, "ODD");
+        let (double, _) = with_neighbour().await;
+        let manifest = on::manifest().get().repository("app");
+        double.when(manifest).error(status, "ODD");
         let sweep = Probe::of(&double).sweep().await;
         assert_eq!(
             told(&sweep),

@@ -24,9 +24,10 @@ fn alter_manifests(registry: &Registry) {
 async fn a_network_that_cuts_everything_from_the_second_look_on() {
     let (double, image) = with_neighbour().await;
     let layer = on::blob().get().reference(&image.layers[0]);
-    // The first look asks twice, for a cut may happen; the next look finds the layer whole.
-    double.when(layer.clone().first(2)).cut_after(0);
-    double.when(layer.nth(3)).then(|registry, _| {
+    // The first look asks twice, for a cut may happen, by a range and without; the next look finds the
+    // layer whole.
+    double.when(layer.clone().first(4)).cut_after(0);
+    double.when(layer.nth(5)).then(|registry, _| {
         registry.when(on::any().get()).cut_after(0);
     });
     let sweep = Probe::of(&double).sweep().await;
@@ -50,8 +51,15 @@ async fn a_network_that_alters_even_what_was_intact_a_moment_ago() {
 async fn what_a_manifest_leads_to_that_came_altered_at_first() {
     let (double, image) = with_neighbour().await;
     double.remove_layer_link("app", &image.layers[0]);
-    let first = on::manifest().get().reference(&image.digest).first(1);
-    let altered = double.when(first);
+    // By the tag, and then by the digest that it states.
+    let manifest = ["v1".to_owned(), image.digest];
+    let is_it = move |asked: &registry_double::Request| {
+        asked
+            .reference
+            .as_ref()
+            .is_some_and(|asked| manifest.contains(asked))
+    };
+    let altered = double.when(on::manifest().get().matching(is_it).first(2));
     altered.edit(|_, reply| reply.with_body("{\"altered\": true}"));
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "obstacle app registry_error"]);

@@ -24,16 +24,18 @@ enum Method {
     Repositories,
     Tags,
     Resolve,
+    ResolveByGet,
     Manifest,
     Blob,
     Reconnected,
 }
 
-const METHODS: [Method; 7] = [
+const METHODS: [Method; 8] = [
     Method::Ping,
     Method::Repositories,
     Method::Tags,
     Method::Resolve,
+    Method::ResolveByGet,
     Method::Manifest,
     Method::Blob,
     Method::Reconnected,
@@ -73,6 +75,16 @@ impl Registry for Faulty {
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
         self.called(Method::Resolve);
         self.http.resolve(repository, tag).await
+    }
+
+    async fn resolve_by_get(
+        &self,
+        of: &Repository,
+        tag: &Tag,
+        head: Option<&Digest>,
+    ) -> Answer<Resolved> {
+        self.called(Method::ResolveByGet);
+        self.http.resolve_by_get(of, tag, head).await
     }
 
     async fn manifest(&self, of: &Repository, reference: &Reference) -> Answer<ManifestBody> {

@@ -3,15 +3,18 @@
 
 mod absence;
 mod accidents;
+mod answers;
 mod auth;
 mod blobs;
 mod breakdowns;
 mod caches;
 mod campaign;
 mod credentials;
+mod documents;
 mod endings;
 mod failures;
 mod faults;
+mod harmless;
 mod images;
 mod listing;
 mod manifests;
@@ -27,6 +30,8 @@ mod requests;
 mod rules;
 mod scrub;
 mod shards;
+mod tags;
+mod unclean;
 mod zoo;
 
 pub(crate) use rules::is_test;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use registry_double::Registry;
-use registry_probe::crawl::{self, Filter, Policy, Scope, Source, Turn};
+use registry_probe::crawl::{self, Expectations, Filter, Policy, Scope, Source, Turn};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
 use registry_probe::model::{
     Depth, Digest, Exemption, Finding, Mode, Record, Reference, Repository, Shard, Sweep,
@@ -76,6 +76,12 @@ impl<'a> Probe<'a> {
             policy,
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// Whoever may have issued the registry's certificate.
+    pub(super) fn any_certificate(mut self) -> Self {
+        self.config.skip_tls_verify = true;
+        self
     }
 
     /// By another address, that of a proxy in between.
@@ -191,6 +197,15 @@ impl<'a> Probe<'a> {
     /// Sweeps, and holds every request of the log against the manners that all requests must have.
     pub(super) async fn sweep(self) -> Sweep {
         self.sweep_behind(|http| http).await
+    }
+
+    /// Looks at the images that are named, and holds them against what is expected of them.
+    pub(super) async fn verify(self, expectations: &Expectations) -> Sweep {
+        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let (policy, known) = (&self.policy, &self.known);
+        let sweep = crawl::verify(&http, policy, known, expectations, &self.cancel).await;
+        manners::hold(self.registry);
+        sweep
     }
 
     /// The same, with something between the walk and its HTTP side.

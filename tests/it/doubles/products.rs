@@ -7,7 +7,7 @@ use registry_probe::model::Sweep;
 use super::manners;
 use super::probe::{Probe, details, told};
 
-static LONG: [u8; 50_000] = [b'x'; 50_000];
+static LONG: [u8; 100_000] = [b'x'; 100_000];
 
 /// Two repositories with an index, an image and a Docker image.
 fn fill(double: &Double) -> Image {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use registry_double::{Double, Image};
+use registry_double::{Double, Image, on};
 use registry_probe::model::Depth;
 
 use super::probe::{Probe, told};
@@ -11,8 +11,15 @@ use super::probe::{Probe, told};
 static LONG: [u8; 20_000] = [7; 20_000];
 
 /// What has to be asked of `app`: its tags by HEAD, its manifests by GET, its blobs by HEAD and (at
-/// `tail`) by a ranged GET, each once; and the lists before it.
-fn at_least(depth: Depth, tags: &[&str], manifests: &[&str], blobs: &[&str]) -> Vec<String> {
+/// `tail`) by a ranged GET, each once; and the lists before it. The manifest of the tag whose turn it is,
+/// `pulled`, is asked for by its name.
+fn at_least(
+    depth: Depth,
+    tags: &[&str],
+    (pulled, digest): (&str, &str),
+    manifests: &[&str],
+    blobs: &[&str],
+) -> Vec<String> {
     let ask = |method: &str, kind: &str, names: &[&str]| -> Vec<String> {
         let path = |name: &&str| format!("{method} /v2/app/{kind}/{name}");
         names.iter().map(path).collect()
@@ -23,7 +30,10 @@ fn at_least(depth: Depth, tags: &[&str], manifests: &[&str], blobs: &[&str]) -> 
         "GET /v2/app/tags/list".to_owned(),
     ];
     all.extend(ask("HEAD", "manifests", tags));
-    all.extend(ask("GET", "manifests", manifests));
+    let manifests = manifests.iter().copied();
+    let manifests: Vec<_> = manifests.filter(|manifest| *manifest != digest).collect();
+    all.extend(ask("GET", "manifests", &manifests));
+    all.extend(ask("GET", "manifests", &[pulled]));
     all.extend(ask("HEAD", "blobs", blobs));
     if depth == Depth::Tail {
         all.extend(ask("GET", "blobs", blobs));
@@ -44,7 +54,15 @@ async fn asks_no_more(double: &Double, tags: &[&str], manifests: &[&str], blobs:
             .map(|seen| format!("{} {}", seen.method(), seen.path()))
             .collect();
         asked.sort_unstable();
-        let expected = at_least(depth, tags, manifests, blobs);
+        let by_get = double.seen(&on::manifest().get().by_tag());
+        let [pulled] = by_get.as_slice() else {
+            panic!("one tag by GET: {by_get:?}");
+        };
+        let pulled = pulled.request.reference.as_deref().expect("a tag");
+        let digest = double
+            .digest_of("app", pulled)
+            .expect("it points somewhere");
+        let expected = at_least(depth, tags, (pulled, &digest), manifests, blobs);
         assert_eq!(counted(&asked), counted(&expected), "{depth}");
         assert_eq!(sweep.counts.requests, expected.len() as u64, "{depth}");
     }

@@ -1,7 +1,11 @@
 //! Lists and bodies without end, or with another length than they say.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::run::sweep;
 use super::server::{Body, Said, Server};
@@ -144,6 +148,24 @@ fn a_gzip_bomb_that_nobody_asked_for() {
         "{:.2000}",
         told.output
     );
+}
+
+#[test]
+fn a_gzip_bomb_that_is_one() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    for _ in 0..500 {
+        encoder
+            .write_all(&vec![b' '; 1 << 20])
+            .expect("memory takes it");
+    }
+    let bomb = encoder.finish().expect("memory takes it");
+    let server = Server::start(move |_, target| {
+        let headers = "Content-Encoding: gzip\r\nContent-Type: application/json\r\n";
+        let is_object = target.contains("/manifests/") || target.contains("/blobs/");
+        is_object.then(|| Said::new("200 OK", headers, bomb.clone()))
+    });
+    let told = sweep(&server);
+    assert_eq!(told.code, Some(1), "{:.2000}", told.output);
 }
 
 #[test]

@@ -78,10 +78,10 @@ fn indexes_in_indexes_in_indexes() {
     let mut chain = vec![wide(0, 1)];
     for _ in 0..20 {
         let last = chain.last().expect("one");
-        chain.push(format!(
-            r#"{{"manifests":[{}]}}"#,
-            child(&sha256(last)).replace("2}", &format!("{}}}", last.len()))
-        ));
+        let (digest, size) = (sha256(last), last.len());
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let child = json!({"mediaType": media_type, "digest": digest, "size": size});
+        chain.push(json!({"manifests": [child]}).to_string());
     }
     let server = Server::start(move |_, target| {
         let reference = target.rsplit('/').next().unwrap_or_default();

@@ -19,8 +19,8 @@ pub struct Zoo {
 
 /// Tags of `zoo` (row 26): `sparse` (one child of two absent), `attested` (an attestation manifest,
 /// absent), `nested` (an index in an index), `twice` (the same child twice), `untyped` (an index
-/// without `mediaType`), `untyped-image`, `empty` (an index of nothing), `inline` (a config with
-/// `data` that is not stored), `foreign` (a layer that may be absent and is), `subject` (naming a
+/// without `mediaType`), `untyped-image`, `empty` (an index of nothing), `inline` (an artifact whose
+/// config has `data` and is not stored), `foreign` (a layer that may be absent and is), `subject` (naming a
 /// manifest that does not exist), `sha512`, `schema1`, `artifact`.
 pub async fn zoo() -> Zoo {
     let double = Double::start().await;
@@ -81,7 +81,8 @@ fn images(registry: &Registry, image: &Image) {
 
     // `{"inline":1}`, in base64 in the descriptor, and nowhere else.
     let inline = json!({
-        "mediaType": t::OCI_CONFIG, "digest": sha256("{\"inline\":1}"), "size": 12,
+        "mediaType": "application/vnd.example.config.v1+json",
+        "digest": sha256("{\"inline\":1}"), "size": 12,
         "data": "eyJpbmxpbmUiOjF9",
     });
     put("inline", &manifest(&inline, &[&layer]));

@@ -1,0 +1,109 @@
+//! Bodies that come compressed though nobody asked for that, and what is counted of them.
+
+use std::io::{self, Read as _, Write};
+
+use flate2::read::MultiGzDecoder;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+
+use crate::model::{Digest, Hasher};
+
+/// Whether the body says to be compressed by what clients undo unasked.
+pub(super) fn is_gzip(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(CONTENT_ENCODING);
+    let encoding = encoding.and_then(|encoding| encoding.to_str().ok());
+    encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"))
+}
+
+/// What compressed bytes hold, or the bytes themselves where that is nothing, or more than `most`.
+pub(super) fn unpacked(bytes: Vec<u8>, most: u64) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    let decoder = MultiGzDecoder::new(bytes.as_slice());
+    match decoder.take(most + 1).read_to_end(&mut unpacked) {
+        Ok(length) if length as u64 <= most => unpacked,
+        _ => bytes,
+    }
+}
+
+/// How many bytes arrived, and what they hash to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// At most one more than expected.
+    pub(super) received: u64,
+    /// `None` if the algorithm is not known.
+    pub(super) digest: Option<Digest>,
+}
+
+/// Counts and hashes what is written to it, and takes no more than it is to.
+pub(super) struct Counter {
+    pub(super) received: u64,
+    stop: u64,
+    hasher: Option<Hasher>,
+}
+
+impl Counter {
+    pub(super) fn new(digest: &Digest, stop: u64) -> Self {
+        Self {
+            received: 0,
+            stop,
+            hasher: digest.hasher(),
+        }
+    }
+
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.received += bytes.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+    }
+
+    pub(super) fn finish(self, most: u64) -> Counted {
+        Counted {
+            received: self.received.min(most),
+            digest: self.hasher.map(Hasher::finish),
+        }
+    }
+}
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(bytes);
+        if self.received >= self.stop {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).expect("memory takes it");
+        encoder.finish().expect("memory takes it")
+    }
+
+    #[test]
+    fn what_is_compressed_is_unpacked_and_all_else_is_left() {
+        assert_eq!(unpacked(packed(b"{}"), 9), b"{}");
+        let twice = [packed(b"{"), packed(b"}")].concat();
+        assert_eq!(unpacked(twice, 9), b"{}");
+        for bytes in [
+            b"{}".to_vec(),
+            b"\x1f\x8b".to_vec(),
+            packed(b"longer than that"),
+        ] {
+            assert_eq!(unpacked(bytes.clone(), 9), bytes);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! JSON as Go's clients read it: keys in any case, of which the last counts, into fields that have
+//! types. What does not fit is an error to them, whatever it is worth.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The value of a field, as it is written, and not read before its type is known: what is hidden in a
+/// place where something else belongs takes no memory.
+pub(super) type Field<'a> = Option<&'a RawValue>;
+
+/// The fields of these names of a JSON object.
+///
+/// # Errors
+///
+/// If the text is not a JSON object.
+pub(super) fn fields<'a, const N: usize>(
+    text: &'a [u8],
+    names: &[&str; N],
+) -> serde_json::Result<[Field<'a>; N]> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let fields = Names(names).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(fields)
+}
+
+/// The value, if it is of this type.
+pub(super) fn read<'a, T: Deserialize<'a>>(field: Field<'a>) -> Option<T> {
+    serde_json::from_str(field?.get()).ok()
+}
+
+/// Whether a field can be read into this type; one that is not there, or null, into any.
+pub(super) fn fits<'a, T: Deserialize<'a>>(field: Field<'a>) -> bool {
+    field.is_none_or(is_null) || read::<T>(field).is_some()
+}
+
+pub(super) fn is_null(field: &RawValue) -> bool {
+    field.get() == "null"
+}
+
+struct Names<'n, const N: usize>(&'n [&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Names<'_, N> {
+    type Value = [Field<'de>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
+    type Value = [Field<'de>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        #[derive(Deserialize)]
+        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        let mut fields = [None; N];
+        while let Some(Key(key)) = map.next_key()? {
+            let is_it = |name: &&str| name.eq_ignore_ascii_case(&key);
+            match self.0.iter().position(is_it) {
+                Some(position) => fields[position] = Some(map.next_value()?),
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// Text, which is read and not kept.
+pub(super) struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl Visitor<'_> for Any {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+
+        deserializer.deserialize_str(Any)
+    }
+}
+
+/// A list of texts, or of nulls, which are read and not kept.
+pub(super) struct Texts;
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+                while list.next_element::<Option<Text>>()?.is_some() {}
+                Ok(Texts)
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// An object whose values are texts, or nulls, which are read and not kept.
+pub(super) struct TextMap;
+
+impl<'de> Deserialize<'de> for TextMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> Visitor<'de> for Map {
+            type Value = TextMap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap, A::Error> {
+                while map.next_entry::<Text, Option<Text>>()?.is_some() {}
+                Ok(TextMap)
+            }
+        }
+
+        deserializer.deserialize_map(Map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> [Option<String>; 2] {
+        let fields = fields(text.as_bytes(), &["size", "urls"]).expect("an object");
+        fields.map(|field| field.map(|value| value.get().to_owned()))
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case_and_the_last_one_counts() {
+        let [size, urls] = written(r#"{"Size": 1, "x": {"size": 9}, "SIZE": [ 2 ], "urls": null}"#);
+        assert_eq!(size.as_deref(), Some("[ 2 ]"));
+        assert_eq!(urls.as_deref(), Some("null"));
+        assert_eq!(written("{}"), [None, None]);
+        for text in ["", "[]", "null", r#"{"size": }"#, "{} {}", "\u{feff}{}"] {
+            assert!(fields(text.as_bytes(), &["size"]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_fit_or_do_not() {
+        let fits = |text: &str| {
+            let text = format!(r#"{{"x": {text}}}"#);
+            let [x] = fields(text.as_bytes(), &["x"]).expect("an object");
+            [
+                fits::<i64>(x),
+                fits::<Text>(x),
+                fits::<Texts>(x),
+                fits::<TextMap>(x),
+            ]
+        };
+        for (text, expected) in [
+            ("null", [true; 4]),
+            ("1", [true, false, false, false]),
+            ("-1", [true, false, false, false]),
+            ("1.0", [false; 4]),
+            ("1e3", [false; 4]),
+            ("18446744073709551615", [false; 4]),
+            (r#""1\n""#, [false, true, false, false]),
+            ("[]", [false, false, true, false]),
+            (r#"["a", null]"#, [false, false, true, false]),
+            ("[1]", [false; 4]),
+            (r#"{"a": "b", "c": null}"#, [false, false, false, true]),
+            (r#"{"a": 1}"#, [false; 4]),
+        ] {
+            assert_eq!(fits(text), expected, "{text}");
+        }
+    }
+}
