@@ -41,7 +41,7 @@ check: ## Run the tests that need nothing but this repository
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --test real -- -D warnings
+	$(CARGO) clippy --test real --test differential -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
 
 .PHONY: update
@@ -60,6 +60,13 @@ campaign: ## 2,000 sweeps through a failing network (PROBE_CAMPAIGN_RUNS, PROBE_
 simulate: ## Simulated sweeps of registries that flap, against an oracle: RUNS=1000000, or SEED=7 RUNS=1 to replay
 	PROBE_SIMULATION_SWEEPS=$(or $(RUNS),1000000) PROBE_SIMULATION_SEED=$(or $(SEED),0) \
 		$(CARGO) test --release --test simulation no_lie -- --nocapture
+
+.PHONY: differential
+differential: ## Hold the probe against skopeo and containerd (RUNS=5000 SEED=0; RECORD=1 keeps what they say)
+	tests/differential/clients.sh
+	PROBE_DIFFERENTIAL_CLIENTS=$(CURDIR)/target/clients/usr/bin PROBE_DIFFERENTIAL_RUNS=$(or $(RUNS),5000) \
+	PROBE_DIFFERENTIAL_SEED=$(SEED) PROBE_DIFFERENTIAL_RECORD=$(RECORD) \
+		$(CARGO) test --release --test differential -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for 10 minutes (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_TARGETS="link image"); needs nightly

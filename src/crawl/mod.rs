@@ -24,6 +24,7 @@ mod owner;
 mod progress;
 mod promises;
 mod recheck;
+mod repeats;
 mod room;
 mod scope;
 mod scrub;

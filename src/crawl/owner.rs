@@ -13,11 +13,12 @@ use super::judge::{Judged, Pointed};
 use super::ledger::Ledger;
 use super::look::Walked;
 use super::nearby::Whereabouts;
+use super::repeats::Repeats;
 use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
 use super::tag_list::take_tags;
-use super::visit::{Repeats, Running, Seen, Visit};
+use super::visit::{Running, Seen, Visit};
 use super::walk::Walk;
 use crate::model::{
     Counts, Digest, Document, Mode, Obstacle, ObstacleReason, Outcome, Presence, Record,

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 
 use super::graph::{Endpoint, NodeId, TagId};
-use super::history::{History, Object};
+use super::history::Object;
 use super::judge::{self, Judged, Pointed};
 use super::progress::Progress;
+use super::repeats::{Repeated, Repeats};
 use super::scrub::Reading;
 use super::walk::{Keeper, Step, Walk};
 use super::way::Way;
 use crate::model::{
-    Defect, Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference,
-    Repository, Tag,
+    Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
 };
 use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
 
@@ -216,78 +216,6 @@ async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> bool {
         Answer::Absent(refusal) => refusal.code.as_deref() == Some("MANIFEST_UNKNOWN"),
         Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => false,
     }
-}
-
-/// Times that the last look asks for what an earlier one saw otherwise. One of two replicas that take
-/// turns shows itself in them but for one time in some hundred.
-const TIMES: u32 = 12;
-/// Objects that a sweep asks for so often: what replicas disagree about shows in these.
-const MOST_REPEATED: u32 = 4;
-
-/// What of a sweep is asked for many times.
-#[derive(Default)]
-pub(super) struct Repeats {
-    objects: u32,
-}
-
-impl Repeats {
-    /// How often to ask for an object of a repository with this history; `object` is `None` where nothing
-    /// was seen broken there.
-    fn of(&mut self, history: &History, object: Option<&Object>) -> Repeated {
-        let past = object.and_then(|object| history.past(object));
-        let is_repeated = past.is_some() && history.is_last_next() && self.objects < MOST_REPEATED;
-        self.objects += u32::from(is_repeated);
-        Repeated {
-            left: if is_repeated { TIMES } else { 1 },
-            is_expected_broken: past.is_some_and(|past| past.was_broken_last),
-            changes: 0,
-            was_broken: None,
-            defect: None,
-        }
-    }
-}
-
-/// What several looks at one object in a row come to. What changes once was pushed or deleted meanwhile;
-/// what changes and changes back is answered by replicas that disagree.
-#[derive(Clone)]
-pub(super) struct Repeated {
-    left: u32,
-    /// Whether one look is enough that finds it broken, as the look before did.
-    is_expected_broken: bool,
-    changes: u32,
-    was_broken: Option<bool>,
-    defect: Option<Defect>,
-}
-
-impl Repeated {
-    /// Takes in one look. Gives what all of them come to once there were enough.
-    fn take(&mut self, outcome: &Outcome) -> Option<Outcome> {
-        self.left = self.left.saturating_sub(1);
-        let defect = match outcome {
-            Outcome::Broken(_) if self.is_expected_broken && self.was_broken.is_none() => {
-                return Some(outcome.clone());
-            }
-            Outcome::Broken(defect) => Some(defect),
-            // Nothing is learned by asking on what cannot be asked.
-            Outcome::Unverified(_) => return Some(outcome.clone()),
-            Outcome::Intact | Outcome::Skipped(_) => None,
-        };
-        let is_broken = defect.is_some();
-        let changes = self.was_broken.replace(is_broken) == Some(!is_broken);
-        self.changes += u32::from(changes);
-        self.defect = defect.cloned().or(self.defect.take());
-        if self.left > 0 {
-            return None;
-        }
-        let defect = self.defect.take().filter(|_| self.changes > 1);
-        Some(defect.map_or_else(|| outcome.clone(), inconsistent))
-    }
-}
-
-fn inconsistent(mut defect: Defect) -> Outcome {
-    defect.reason = Reason::Inconsistent;
-    defect.evidence.observed += " in some looks, and what was promised in others";
-    Outcome::Broken(defect)
 }
 
 /// Asks for a tag in this way. The manifest that comes along need not be asked for again.

@@ -48,12 +48,24 @@ impl Registry {
     ) -> String {
         let bytes = bytes.into();
         let digest = algorithm.digest(&bytes);
-        let mut store = self.store();
-        store.put_manifest(repository, &digest, media_type, bytes);
+        self.manifest_under(repository, &digest, media_type, bytes);
         if let Some(tag) = tag {
-            store.put_tag(repository, tag, &digest);
+            self.tag(repository, tag, &digest);
         }
         digest
+    }
+
+    /// Stores a manifest under a digest that need not be that of its bytes: a signed schema 1 manifest
+    /// has the one that it had before it was signed.
+    pub fn manifest_under(
+        &self,
+        repository: &str,
+        digest: &str,
+        media_type: &str,
+        bytes: impl Into<Bytes>,
+    ) {
+        self.store()
+            .put_manifest(repository, digest, media_type, bytes.into());
     }
 
     /// Stores an odd manifest and returns its digest. `Content-Type` says what its `mediaType`

@@ -34,6 +34,7 @@ pub mod on;
 pub mod presets;
 mod proxy;
 mod quirks;
+mod raw;
 mod registry;
 mod reply;
 mod request;
@@ -55,6 +56,7 @@ pub use proxy::{Cache, PullThrough};
 pub use quirks::{
     Accept, DescriptorCache, LinkWhen, Listing, ManifestReader, Next, OverMax, Quirks, Ranges,
 };
+pub use raw::{Framing, RawAnswer, RawEdit};
 pub use registry::Registry;
 pub use reply::Reply;
 pub use request::{Endpoint, Request};

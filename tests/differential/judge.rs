@@ -1,0 +1,123 @@
+//! What clients say against what the probe says.
+
+use registry_probe::model::Verdict;
+
+use crate::client::{Report, Taken};
+use crate::meant::{MEANT, Meant};
+use crate::probe::Said;
+use crate::trial::Trial;
+use crate::verdicts;
+
+/// A trial that was run.
+pub(crate) struct Run {
+    pub(crate) trial: Trial,
+    /// What skopeo and containerd made of the image.
+    pub(crate) taken: verdicts::Verdict,
+    /// What they said, where they were asked.
+    pub(crate) reports: Option<[Report; 2]>,
+    /// What the probe says at each depth.
+    pub(crate) said: Vec<Said>,
+}
+
+/// What the clients' verdicts leave to the probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Must {
+    NotSayBroken,
+    NotSayIntact,
+    /// A client was content with a part.
+    SayAnything,
+}
+
+/// How the probe disagrees with the clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disagreement {
+    /// Broken, and a client took it.
+    FalseAlarm,
+    /// Intact, and no client took it.
+    Missed,
+}
+
+impl Run {
+    /// Where clients differ, containerd decides on documents, for what only containers/image refuses
+    /// is no more than a notice; on answers any client does that gets on. Where both deviate, nobody
+    /// knows which of them it is.
+    pub(crate) fn must(&self) -> Must {
+        let [skopeo, mut containerd] = self.taken;
+        if self.trial.has_two_tags() || self.trial.shape.has_empty_layer {
+            // containerd goes by HEAD, where what clients pull is what GET gives; and it refuses a
+            // descriptor of 0 bytes whatever the registry has (core/remotes/handlers.go).
+            containerd = skopeo;
+        }
+        let is_of_documents = self.trial.is_of_documents();
+        let is_of_answers = self.trial.is_of_answers();
+        match (skopeo, containerd) {
+            // containerd asks for the rest of a body that was cut, with a range and again and again
+            // (core/remotes/docker/httpreadseeker.go). No plain GET gets the object, and no other client.
+            (Taken::Not, Taken::Whole) if self.trial.is_cut() => Must::NotSayIntact,
+            (Taken::Not, Taken::Whole) if self.trial.may_be_cut() => Must::SayAnything,
+            (_, Taken::Whole) => Must::NotSayBroken,
+            (Taken::Whole, _) if !is_of_documents => Must::NotSayBroken,
+            (Taken::Whole, _) if is_of_answers => Must::SayAnything,
+            (_, Taken::Partly) | (Taken::Partly, _) => Must::SayAnything,
+            (_, Taken::Not) => Must::NotSayIntact,
+        }
+    }
+
+    /// What the probe says at this depth that it must not.
+    fn disagreement(&self, said: &Said) -> Option<Disagreement> {
+        match (self.must(), said.verdict) {
+            (Must::NotSayBroken, Verdict::Broken) => Some(Disagreement::FalseAlarm),
+            (Must::NotSayIntact, Verdict::Intact) => Some(Disagreement::Missed),
+            _ => None,
+        }
+    }
+
+    /// All that it says and must not, with the kind of it that is meant, if it is.
+    pub(crate) fn disagreements(&self) -> Vec<(&Said, Disagreement, Option<&'static Meant>)> {
+        let mut found = Vec::new();
+        for said in &self.said {
+            if let Some(disagreement) = self.disagreement(said) {
+                let meant = MEANT
+                    .iter()
+                    .find(|meant| (meant.is)(self, said, disagreement));
+                found.push((said, disagreement, meant));
+            }
+        }
+        found
+    }
+
+    /// Whether a client takes it and the probe cannot say for ever.
+    pub(crate) fn is_unverified_though_taken(&self) -> bool {
+        let is_unverified = |said: &Said| said.verdict == Verdict::Unverified;
+        self.must() == Must::NotSayBroken && self.said.iter().any(is_unverified)
+    }
+
+    /// All that there is to know of it, and how to see it again.
+    pub(crate) fn told(&self) -> String {
+        let seed = self.trial.seed;
+        let mut lines = vec![format!("seed {seed} ({})", self.trial.kinds().join(" + "))];
+        lines.extend(
+            self.trial
+                .words()
+                .into_iter()
+                .map(|words| format!("  {words}")),
+        );
+        let clients = ["skopeo", "containerd"];
+        for (at, (client, taken)) in clients.iter().zip(self.taken).enumerate() {
+            let said = self
+                .reports
+                .as_ref()
+                .map_or("(as recorded)", |reports| &reports[at].said);
+            lines.push(format!("  {client}: {taken:?}: {said}"));
+        }
+        for said in &self.said {
+            lines.push(format!(
+                "  probe at depth {}: {}, in {:?}",
+                said.depth, said.verdict, said.took
+            ));
+            lines.extend(said.lines.iter().map(|line| format!("    {line}")));
+        }
+        lines.push(format!("  again: make differential RUNS=1 SEED={seed}"));
+        lines.join("\n")
+    }
+}

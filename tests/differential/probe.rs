@@ -1,0 +1,124 @@
+//! The probe: the real HTTP side and the real crawl, in this process.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
+use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
+use registry_probe::model::{Depth, Mode, Record, Sweep, Verdict};
+use tokio_util::sync::CancellationToken;
+
+use crate::front::Front;
+
+const AT_A_TIME: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
+
+/// What it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) depth: Depth,
+    /// About which tags and digests it was answered as no registry without deviations does.
+    pub(crate) odd: BTreeSet<String>,
+    /// The digests about which it says something.
+    pub(crate) named: BTreeSet<String>,
+    pub(crate) verdict: Verdict,
+    /// Findings, obstacles and warnings, a line each.
+    pub(crate) lines: Vec<String>,
+    pub(crate) took: Duration,
+}
+
+/// Sweeps everything at this depth, as `probe --once` does it.
+pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
+    front.odd();
+    let began = std::time::Instant::now();
+    let endpoint = Endpoint::parse(&front.url(), false).expect("the registry has an address");
+    let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
+    let policy = Policy {
+        registry: endpoint.name().to_owned(),
+        scope: Scope {
+            source: Source::Catalog,
+            repositories: everything.clone(),
+            tags: everything,
+            shard: None,
+            tags_per_repository: None,
+        },
+        depth,
+        scrub: None,
+        mode: Mode::Private,
+        empty: Empty::Unverified,
+        concurrency: AT_A_TIME,
+        confirm_after: Duration::ZERO,
+        deadline: None,
+        progress: std::sync::Arc::default(),
+    };
+    let config = Config {
+        endpoint,
+        credentials: CredentialSource::None,
+        ca_pem: None,
+        skip_tls_verify: true,
+        detect_cache: true,
+        concurrency: AT_A_TIME,
+        max_rps: None,
+        timeout: Duration::from_secs(20),
+        meter: std::sync::Arc::default(),
+    };
+    let http = HttpRegistry::new(config).expect("a client can be made");
+    let known = Record::new(policy.registry.clone());
+    let sweep = crawl::sweep(&http, &policy, &known, &CancellationToken::new()).await;
+    let lines = lines(&sweep);
+    let digests = |line: &String| {
+        let places = line.match_indices("sha256:");
+        places
+            .filter_map(|(at, _)| line.get(at..at + 71))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    Said {
+        depth,
+        odd: front.odd(),
+        named: lines.iter().flat_map(digests).collect(),
+        verdict: sweep.verdict(),
+        lines,
+        took: began.elapsed(),
+    }
+}
+
+fn lines(sweep: &Sweep) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in &sweep.findings {
+        let digest = finding
+            .digest
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let evidence = &finding.defect.evidence;
+        lines.push(format!(
+            "{} {} {digest}: {}, promised {}, by {}",
+            finding.kind,
+            finding.defect.reason,
+            evidence.observed,
+            evidence.promised,
+            evidence.request
+        ));
+    }
+    for group in &sweep.unverified {
+        let obstacle = &group.obstacle;
+        lines.push(format!(
+            "unverified {}: {}",
+            obstacle.reason, obstacle.detail
+        ));
+    }
+    lines.extend(
+        sweep
+            .skipped
+            .iter()
+            .map(|(exemption, n)| format!("skipped {exemption} {n}")),
+    );
+    lines.extend(
+        sweep
+            .warnings
+            .iter()
+            .map(|warning| format!("warning {warning}")),
+    );
+    lines
+}
