@@ -241,6 +241,12 @@ impl Repeats {
             left: if is_repeated { TIMES } else { 1 },
             is_expected_broken: past.is_some_and(|past| past.was_broken_last),
             changes: 0,
+            // Clients delete a tag and push it again; contents take them longer.
+            enough: if matches!(object, Some(Object::Tag(_))) {
+                4
+            } else {
+                2
+            },
             was_broken: None,
             defect: None,
         }
@@ -255,6 +261,8 @@ pub(super) struct Repeated {
     /// Whether one look is enough that finds it broken, as the look before did.
     is_expected_broken: bool,
     changes: u32,
+    /// Changes from which on it is replicas that disagree, and not a client at work.
+    enough: u32,
     was_broken: Option<bool>,
     defect: Option<Defect>,
 }
@@ -279,8 +287,15 @@ impl Repeated {
         if self.left > 0 {
             return None;
         }
-        let defect = self.defect.take().filter(|_| self.changes > 1);
-        Some(defect.map_or_else(|| outcome.clone(), inconsistent))
+        Some(match self.defect.take() {
+            Some(defect) if self.changes >= self.enough => inconsistent(defect),
+            Some(defect) if self.changes > 1 => {
+                let evidence = &defect.evidence;
+                let detail = format!("{} comes and goes", evidence.request);
+                Outcome::Unverified(Obstacle::new(ObstacleReason::RegistryError, detail))
+            }
+            _ => outcome.clone(),
+        })
     }
 }
 
