@@ -128,6 +128,8 @@ async fn what_is_under_way_is_finished_and_what_hangs_is_not_waited_for() {
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    // It is long since told to stop when the answer is there.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     server.finish.notify_one();
     timeout(PATIENCE, server.served)
         .await
