@@ -179,6 +179,11 @@ async fn a_login_that_nobody_asked_for_is_not_sent() {
 async fn whom_the_registry_redirects_to_is_not_told_the_password() {
     let other = double_with_image().await;
     other.require(Bearer::user_only("sweeper", "hunter2"));
+    other.open_to_everybody(&[]);
+    let challenge = format!("Bearer realm=\"{}/token\"", other.url());
+    other
+        .when(on::ping())
+        .set_header("WWW-Authenticate", &challenge);
     let double = double_with_image().await;
     double.when(on::ping()).redirect_to(307, &other);
     let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
