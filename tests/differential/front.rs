@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use crate::trial::Trial;
+
 /// Of an answer to a range that is a whole object, what the probe reads unless it is to read all.
 const HEAD_OF_ALL: usize = 64 * 1024;
 
@@ -25,22 +27,22 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Starts it before a registry; `healthy` is the same one without any deviation of its answers.
-    pub(crate) async fn start(
-        registry: Registry,
-        healthy: Registry,
-        edit: Arc<RawEdit>,
-        is_tls: bool,
-    ) -> Self {
+    /// Starts it before a registry of this trial; `whole` is the same one without any damage.
+    pub(crate) async fn start(registry: Registry, whole: Registry, trial: &Trial) -> Self {
         let odd = Arc::<Mutex<BTreeSet<_>>>::default();
         let noted = Arc::clone(&odd);
+        let (edit, habitual) = (trial.edit(), trial.habitual());
         let edit: Arc<RawEdit> = Arc::new(move |request: &Request, answer: &mut RawAnswer| {
             edit(request, answer);
-            if shown(request, answer) != shown(request, &healthy.raw_answer(request)) {
+            habitual(request, answer);
+            let mut usual = whole.raw_answer(request);
+            habitual(request, &mut usual);
+            if is_odd(request, answer, &usual) {
                 let what = request.reference.clone().unwrap_or_default();
                 noted.lock().expect("nobody panics with it").insert(what);
             }
         });
+        let is_tls = trial.is_over_tls();
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a port is free");
@@ -56,8 +58,7 @@ impl Front {
         }
     }
 
-    /// The tags and digests about which any answer since the last time was another than that of a
-    /// registry without deviations, in so far as it is looked at where a blob is not read whole.
+    /// The tags and digests about which any answer to GET since the last time was odd.
     pub(crate) fn odd(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.odd.lock().expect("nobody panics with it"))
     }
@@ -77,17 +78,27 @@ impl Drop for Front {
     }
 }
 
-/// What an answer shows to whoever reads no more than the beginning of what was not asked for. Signed
-/// addresses are never the same.
-fn shown(request: &Request, answer: &RawAnswer) -> RawAnswer {
-    let mut shown = answer.clone();
-    shown.drop_header("Location");
+/// Whether an answer to GET says anything of the object that the usual one does not, to whoever reads no
+/// more than the beginning of what was not asked for.
+fn is_odd(request: &Request, answer: &RawAnswer, usual: &RawAnswer) -> bool {
     if request.is_head() {
-        shown.body.clear();
-    } else if request.header("range").is_some() && answer.status == 200 {
-        shown.body.truncate(HEAD_OF_ALL);
+        return false;
     }
-    shown
+    let shown = |answer: &RawAnswer| {
+        let is_asked_for = request.header("range").is_none() || answer.status != 200;
+        let end = if is_asked_for {
+            answer.body.len()
+        } else {
+            HEAD_OF_ALL.min(answer.body.len())
+        };
+        // A body without a length is as long as it is.
+        let length = answer.header("Content-Length").map(str::to_owned);
+        let length = length.unwrap_or_else(|| answer.body.len().to_string());
+        let says = ["Content-Range", "Content-Encoding", "Transfer-Encoding"];
+        let says = says.map(|name| answer.header(name).map(str::to_owned));
+        (answer.status, answer.body[..end].to_vec(), length, says)
+    };
+    shown(answer) != shown(usual)
 }
 
 async fn accept(listener: TcpListener, registry: Registry, edit: Arc<RawEdit>, is_tls: bool) {

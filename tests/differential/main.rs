@@ -51,12 +51,11 @@ static CLIENTS: Semaphore = Semaphore::const_new(2);
 async fn run(seed: u64, kept: Option<verdicts::Verdict>, clients: Option<Arc<Containerd>>) -> Run {
     let trial = Trial::of(seed);
     let double = Double::start().await;
-    let healthy = Double::start().await;
+    let whole = Double::start().await;
     trial.prepare(&double);
-    trial.prepare(&healthy);
+    trial.prepare(&whole);
     trial.damage(&double);
-    let (edit, is_over_tls) = (trial.edit(), trial.is_over_tls());
-    let front = Front::start(double.clone(), healthy.clone(), edit, is_over_tls).await;
+    let front = Front::start(double.clone(), whole.clone(), &trial).await;
     let mut reports = None;
     if let Some(containerd) = &clients {
         let _permit = CLIENTS.acquire().await.expect("it is never closed");

@@ -1,12 +1,12 @@
 //! The disagreements with clients that are meant, each with its reason.
 
+use registry_double::media_type as t;
 use registry_probe::model::{Depth, Verdict};
 
 use crate::client::Taken;
-use crate::image::Kind;
 use crate::judge::{Disagreement, Run};
 use crate::probe::Said;
-use crate::wire::Asked;
+use crate::wire::{Asked, Deviation};
 
 /// A kind of disagreement that is meant.
 pub(crate) struct Meant {
@@ -37,10 +37,13 @@ pub(crate) const MEANT: &[Meant] = &[
                  tools that made it, not by these: skopeo has no reader for it, and containerd asks for it \
                  as a blob (core/remotes/docker/fetcher.go). The probe walks it by its structure, and what it \
                  has lost is found.",
-        is: |run, _, disagreement| {
+        is: |run, said, disagreement| {
             disagreement == Disagreement::Missed
-                && run.trial.shape.kind == Kind::Unknown
                 && run.trial.damages.is_empty()
+                && said
+                    .lines
+                    .iter()
+                    .any(|line| line.contains("documents of a type that no client knows"))
         },
     },
     Meant {
@@ -65,17 +68,53 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
-        name: "root by digest",
-        reason: "skopeo asks for the root by its tag only; containerd, docker and whoever pins a digest ask for \
-                 it by digest, and fail.",
+        name: "type of the GET",
+        reason: "containerd goes by what HEAD of the tag says, or by the descriptor; skopeo, podman and CRI-O by \
+                 what GET says (image/docker/docker_image_src.go), and fail. Whoever asks by GET does not get \
+                 the image.",
         is: |run, _, disagreement| {
             disagreement == Disagreement::FalseAlarm
-                && run.taken == [Taken::Whole, Taken::Not]
+                && run.taken == [Taken::Not, Taken::Whole]
                 && run
                     .trial
                     .wires
                     .iter()
-                    .any(|wire| wire.asked == Asked::ByDigest)
+                    .any(|wire| wire.kind == "header Content-Type" && wire.asked == Asked::Get)
+        },
+    },
+    Meant {
+        name: "no size",
+        reason: "A layer that is said to have 0 bytes and has some is taken by skopeo and containerd, for which 0 \
+                 is no size; cosign and crane hold the size against the bytes, and refuse it \
+                 (nix2container#207).",
+        is: |run, _, disagreement| {
+            let mut fields = run.trial.fields.iter();
+            disagreement == Disagreement::FalseAlarm
+                && fields.any(|(_, words)| words.contains("size is 0"))
+        },
+    },
+    Meant {
+        name: "one shape",
+        reason: "OCI's and Docker's types of one shape are equal for the probe. Where a registry serves one as \
+                 the other and is strict about `Accept` besides, containerd asks for the type that it was told \
+                 and is told that there is none; skopeo reads the document by the rules of the other.",
+        is: |run, _, disagreement| {
+            let shapes = [
+                [t::OCI_MANIFEST, t::DOCKER_MANIFEST],
+                [t::OCI_INDEX, t::DOCKER_LIST],
+            ];
+            let is_equal = |wire: &Deviation| {
+                let mut stored = run.trial.stored.iter();
+                let own = stored.find(|stored| stored.part == wire.part);
+                let own = own
+                    .and_then(|own| own.media_type.as_deref())
+                    .unwrap_or_default();
+                let is_other = |t: &&str| *t != own && wire.words.contains(*t);
+                shapes
+                    .iter()
+                    .any(|shape| shape.contains(&own) && shape.iter().any(|t| is_other(&t)))
+            };
+            disagreement == Disagreement::Missed && run.trial.wires.iter().any(is_equal)
         },
     },
 ];

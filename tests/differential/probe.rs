@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
 use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
-use registry_probe::model::{Depth, Mode, Record, Sweep, Verdict};
+use registry_probe::model::{Depth, Listed, Mode, Record, Repository, Sweep, Verdict};
 use tokio_util::sync::CancellationToken;
 
 use crate::front::Front;
+use crate::image::REPOSITORY;
 
 const AT_A_TIME: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
 
@@ -77,9 +78,30 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
         depth,
         odd: front.odd(),
         named: lines.iter().flat_map(digests).collect(),
-        verdict: sweep.verdict(),
+        verdict: verdict(&sweep),
         lines,
         took: began.elapsed(),
+    }
+}
+
+/// What it says of the repository that clients were asked about. The other one is there to compare.
+fn verdict(sweep: &Sweep) -> Verdict {
+    let is_ours = |name: &Repository| name.as_str() == REPOSITORY;
+    if sweep
+        .findings
+        .iter()
+        .any(|finding| is_ours(&finding.repository))
+    {
+        return Verdict::Broken;
+    }
+    let is_unverified = sweep
+        .unverified
+        .iter()
+        .any(|group| group.repository.as_ref().is_none_or(is_ours));
+    if is_unverified || matches!(sweep.listed, Listed::Failed(_)) {
+        Verdict::Unverified
+    } else {
+        Verdict::Intact
     }
 }
 

@@ -143,7 +143,8 @@ impl Trial {
 
     /// Whether answers end too early, among other things.
     pub(crate) fn may_be_cut(&self) -> bool {
-        let is_cut = |kind: &str| kind.contains("cut") || kind == "stub";
+        let is_cut =
+            |kind: &str| kind.contains("cut") || kind == "stub" || kind == "header Content-Length";
         self.wires.iter().any(|wire| is_cut(wire.kind))
     }
 
@@ -184,7 +185,19 @@ impl Trial {
         }
     }
 
-    /// What is done to its answers on the way.
+    /// What its habits make of every answer.
+    pub(crate) fn habitual(&self) -> Arc<RawEdit> {
+        let mut changes = Vec::new();
+        for habit in &self.habits {
+            match &habit.deed {
+                Deed::Change(change) | Deed::UncleanTls(change) => changes.push(Arc::clone(change)),
+                Deed::Quirk(_) | Deed::Storage(_) => {}
+            }
+        }
+        Arc::new(move |request, answer| changes.iter().for_each(|change| change(request, answer)))
+    }
+
+    /// What is made of single answers before that.
     pub(crate) fn edit(&self) -> Arc<RawEdit> {
         let mut changes = Vec::new();
         for deviation in &self.wires {
@@ -193,25 +206,11 @@ impl Trial {
                 .iter()
                 .find(|stored| stored.part == deviation.part);
             let target = target.expect("a deviation is about a part").clone();
-            changes.push((
-                Some((target, deviation.asked)),
-                Arc::clone(&deviation.change),
-            ));
-        }
-        for habit in &self.habits {
-            match &habit.deed {
-                Deed::Change(change) | Deed::UncleanTls(change) => {
-                    changes.push((None, Arc::clone(change)));
-                }
-                Deed::Quirk(_) | Deed::Storage(_) => {}
-            }
+            changes.push((target, deviation.asked, Arc::clone(&deviation.change)));
         }
         Arc::new(move |request, answer| {
-            for (target, change) in &changes {
-                let is_met = target.as_ref().is_none_or(|(target, asked)| {
-                    wire::is_for(request, target) && asked.is_met_by(request)
-                });
-                if is_met {
+            for (target, asked, change) in &changes {
+                if wire::is_for(request, target) && asked.is_met_by(request) {
                     change(request, answer);
                 }
             }
