@@ -141,6 +141,7 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
         },
         depth: Depth::Tail,
         scrub: None,
+        turn: 0,
         mode: Mode::Private,
         empty: Empty::Unverified,
         concurrency,

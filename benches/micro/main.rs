@@ -117,6 +117,7 @@ fn policy() -> Policy {
         },
         depth: Depth::Head,
         scrub: None,
+        turn: 0,
         mode: Mode::Private,
         empty: Empty::Unverified,
         concurrency: NonZeroUsize::new(8).expect("some at a time"),

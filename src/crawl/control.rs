@@ -14,13 +14,15 @@ use crate::registry::{Answer, Registry};
 pub(super) struct Controls {
     /// Manifests of different repositories, for one of them may be deleted meanwhile.
     manifests: VecDeque<(Repository, Digest)>,
-    blob: Option<(Repository, Digest, Option<u64>)>,
+    /// Several, for a sweep that goes no deeper than HEAD does not see which of them are empty.
+    blobs: VecDeque<(Repository, Digest, Option<u64>)>,
 }
 
 /// Manifests that are kept as controls, and how many of one repository: clients may delete some of
 /// them while the sweep goes on.
 const CONTROLS: usize = 8;
 const CONTROLS_OF_ONE: usize = 2;
+const BLOBS: usize = 4;
 
 impl Controls {
     pub(super) fn manifest_is_intact(&mut self, repository: &Repository, digest: Digest) {
@@ -39,7 +41,9 @@ impl Controls {
         digest: Digest,
         length: Option<u64>,
     ) {
-        self.blob = Some((repository.clone(), digest, length));
+        self.blobs.truncate(BLOBS - 1);
+        let control = (repository.clone(), digest, length);
+        self.blobs.push_front(control);
     }
 
     /// The manifest that was seen intact last.
@@ -47,9 +51,9 @@ impl Controls {
         self.manifests.front()
     }
 
-    /// The blob that was seen intact last.
-    pub(super) fn blob(&self) -> Option<&(Repository, Digest, Option<u64>)> {
-        self.blob.as_ref()
+    /// The blobs that were seen intact last, the last one first.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &(Repository, Digest, Option<u64>)> {
+        self.blobs.iter()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -59,7 +63,7 @@ impl Controls {
     /// Whether something of the same kind was ever readable.
     pub(super) fn has_kind_of(&self, endpoint: Endpoint) -> bool {
         match endpoint {
-            Endpoint::Blobs => self.blob.is_some(),
+            Endpoint::Blobs => !self.blobs.is_empty(),
             Endpoint::Manifests => !self.manifests.is_empty(),
         }
     }
@@ -101,7 +105,7 @@ pub(super) async fn answers<R: Registry>(
                       unmounted or emptied";
         return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
     }
-    if let Some((repository, digest, size)) = &controls.blob {
+    if let Some((repository, digest, size)) = controls.blobs.front() {
         answered(registry.blob(repository, digest, *size, Depth::Tail).await)?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::graph::Endpoint;
+use super::tag_list::TagList;
 use crate::model::{Depth, Digest, Finding, Known, Tag};
 
 /// Looks at a repository in one sweep, at most.
@@ -69,6 +70,8 @@ pub(super) struct History {
     known_tags: BTreeSet<Tag>,
     /// The tag whose turn it was in the first look to be asked for by GET, too.
     pub(super) pulled: Option<Tag>,
+    /// Its list of tags, as each look of this sweep had it.
+    pub(super) lists: Vec<TagList>,
     /// Tags in its list, as of the last sweep.
     pub(super) tags_known: u64,
     /// What was seen intact in this sweep, with its length, as hashes: a repository has millions.

@@ -51,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 pub use progress::{Progress, Wait, WaitReason};
 pub use scope::{Filter, Scope, Source};
 pub use scrub::{Scrub, Turn};
+pub use way::turn;
 pub use verify::{Expectations, platform, verify};
 
 use crate::model::{Depth, Mode, Obstacle, ObstacleReason, Record, Sweep};
@@ -70,6 +71,8 @@ pub struct Policy {
     pub scrub: Option<Turn>,
     /// What kind of registry it is.
     pub mode: Mode,
+    /// Picks the tag of each repository that is asked for by GET, too: see [`turn`].
+    pub turn: u64,
     /// What nothing to check comes to.
     pub empty: Empty,
     /// Visits at a time.

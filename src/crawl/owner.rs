@@ -79,6 +79,8 @@ pub(super) struct Crawl<'a, R> {
     pub(super) controls: Controls,
     pub(super) whereabouts: Whereabouts,
     pub(super) troubles_in_a_row: u32,
+    /// Whether a catalog that was read again was looked through for what the first one did not name.
+    pub(super) has_new: bool,
     /// Blobs that were not answered as a cache answers.
     blobs_seen: u32,
     /// Whether the list of what there is is in doubt: something that was listed, or seen broken, was not
@@ -103,6 +105,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             controls: Controls::default(),
             whereabouts: Whereabouts::default(),
             troubles_in_a_row: 0,
+            has_new: false,
             blobs_seen: 0,
             is_in_doubt: false,
         }
@@ -161,6 +164,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
 
     pub(super) fn new_walk(&self, repository: Repository, history: History) -> Walk {
         let mut walk = Walk::new(repository, self.policy.mode, history);
+        walk.turn = self.policy.turn;
         if matches!(self.policy.scope.source, Source::Images(_)) {
             walk.documents = Some(BTreeMap::new());
         }

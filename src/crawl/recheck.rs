@@ -60,8 +60,8 @@ impl<R: Registry> Crawl<'_, R> {
     }
 
     /// The repositories that the catalog, read again, does not name: of those that it did not name before, and
-    /// of those whose list of tags was not there.
-    async fn unlisted_now(&self) -> BTreeSet<Repository> {
+    /// of those whose list of tags was not there. What it names and no look has seen is put on the list.
+    async fn unlisted_now(&mut self) -> BTreeSet<Repository> {
         let doubtful = self.doubtful.iter();
         let unlisted = doubtful.clone().filter(|walked| walked.is_unlisted);
         let gone = doubtful.filter(|walked| walked.presence == Presence::Gone);
@@ -79,6 +79,10 @@ impl<R: Registry> Crawl<'_, R> {
         let mut names = &unlisted | &gone;
         for listed in &catalog.items {
             names.remove(listed);
+        }
+        if !self.has_new {
+            self.has_new = true;
+            self.wait_for_new(catalog.items);
         }
         names
     }
@@ -98,7 +102,7 @@ impl<R: Registry> Crawl<'_, R> {
 
     /// Asks whether the registry still is the one that was listed. A store that is unmounted or
     /// emptied under it answers 404 to everything, which is what a registry without tags does.
-    async fn is_still_there(&self) -> Result<(), Obstacle> {
+    async fn is_still_there(&mut self) -> Result<(), Obstacle> {
         answers(&self.registry, &self.controls).await?;
         let was_listed = self.ledger.repositories_listed > 0;
         if was_listed && self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
@@ -106,6 +110,13 @@ impl<R: Registry> Crawl<'_, R> {
             if listing.items.is_empty() {
                 let detail = "the catalog is empty now, and was not a moment ago";
                 return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+            }
+            for name in listing.items {
+                if self.ledger.missing.remove(&name).is_some() {
+                    let detail = "the catalog lists it now, and did not before";
+                    let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                    self.ledger.obstruct(Some(name), &obstacle);
+                }
             }
         }
         Ok(())
@@ -215,9 +226,21 @@ async fn is_own_page<R: Registry>(
         Endpoint::Blobs => refusal(registry.blob(repository, &digest, None, Depth::Head).await),
     };
     let is_same = |refusal: Refusal| refusal.is_page && refusal.redirected == is_redirected;
-    controls.delivers(registry, endpoint).await
-        && nobody_has().await.is_some_and(is_same)
-        && controls.delivers(registry, endpoint).await
+    let delivers = async || {
+        if controls.is_empty() {
+            is_unlisted(registry, finding).await
+        } else {
+            controls.delivers(registry, endpoint).await
+        }
+    };
+    delivers().await && nobody_has().await.is_some_and(is_same) && delivers().await
+}
+
+/// Whether a whole list lacks the tags of a finding: what a registry has to show in which nothing is intact.
+async fn is_unlisted<R: Registry>(registry: &R, finding: &Finding) -> bool {
+    let listing = registry.tags(&finding.repository).await;
+    let has = |tag| listing.items.contains(tag);
+    listing.end == ListEnd::Whole && !finding.tags.iter().any(has)
 }
 
 fn refusal<T>(answer: Answer<T>) -> Option<Refusal> {
@@ -240,11 +263,13 @@ impl Controls {
                 judge::manifest(Some(digest), answer).0.outcome == Outcome::Intact
             }
             Endpoint::Blobs => {
-                let Some((repository, digest, size)) = self.blob() else {
-                    return false;
-                };
-                let answer = registry.blob(repository, digest, *size, Depth::Tail).await;
-                judge::blob(digest, *size, answer).outcome == Outcome::Intact
+                for (repository, digest, size) in self.blobs() {
+                    let answer = registry.blob(repository, digest, *size, Depth::Tail).await;
+                    if judge::blob(digest, *size, answer).outcome == Outcome::Intact {
+                        return true;
+                    }
+                }
+                false
             }
         }
     }

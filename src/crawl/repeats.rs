@@ -13,9 +13,18 @@ const MOST_REPEATED: u32 = 4;
 #[derive(Default)]
 pub(super) struct Repeats {
     objects: u32,
+    lists: u32,
 }
 
 impl Repeats {
+    /// How often to ask for a repository's list of tags while it says that there is none. Where the catalog
+    /// lacks the repository, too, that is to be believed.
+    pub(super) fn of_list(&mut self, history: &History, is_unlisted: bool) -> u32 {
+        let is_repeated = is_unlisted && history.looks > 0 && self.lists < MOST_REPEATED;
+        self.lists += u32::from(is_repeated);
+        if is_repeated { TIMES } else { 1 }
+    }
+
     /// How often to ask for an object of a repository with this history; `object` is `None` where nothing
     /// was seen broken there.
     pub(super) fn of(&mut self, history: &History, object: Option<&Object>) -> Repeated {

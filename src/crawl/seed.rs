@@ -1,6 +1,6 @@
 //! Where a sweep begins: with the catalog and what was known besides, with named repositories, or with images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::History;
 use super::owner::{Crawl, Task};
@@ -73,6 +73,20 @@ impl<R: Registry> Crawl<'_, R> {
             before: None,
         });
         self.waiting.extend(tasks);
+    }
+
+    /// Puts on the list what a catalog names that was read later than the first, and that no look has seen.
+    pub(super) fn wait_for_new(&mut self, mut listed: Vec<Repository>) {
+        let doubtful = self.doubtful.iter().map(|walked| &walked.repository);
+        let doubtful: BTreeSet<_> = doubtful.collect();
+        listed.retain(|name| {
+            let is_seen = self.ledger.reached.contains_key(name) || doubtful.contains(name);
+            !is_seen && self.policy.scope.takes(name)
+        });
+        for name in &listed {
+            self.ledger.missing.remove(name);
+        }
+        self.wait_for(listed, true);
     }
 
     fn begin_images(&mut self, images: &[(Repository, Reference)]) {

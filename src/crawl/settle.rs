@@ -117,6 +117,7 @@ impl Walk {
         };
         if walked.needs_another_look() {
             walked.remember(&self.nodes, &self.tags);
+            walked.history.lists.push(self.list);
         }
         walked
     }

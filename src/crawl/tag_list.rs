@@ -53,7 +53,47 @@ pub(super) enum TagListEnd {
     Failed(Obstacle),
 }
 
+impl TagList {
+    /// What was seen of the repository, in its order: whether it is there.
+    fn shows_repository(&self) -> impl Iterator<Item = bool> {
+        let in_catalog = (!self.is_unlisted).then_some(true);
+        let in_list = match &self.end {
+            TagListEnd::Absent { .. } => Some(false),
+            TagListEnd::Whole { tags: 0, .. } if self.is_unlisted => Some(false),
+            TagListEnd::Whole { tags: 1.., .. } => Some(true),
+            TagListEnd::Unread | TagListEnd::Whole { .. } | TagListEnd::Failed(_) => None,
+        };
+        in_catalog.into_iter().chain(in_list)
+    }
+
+    /// Whether a tag that was looked for is in it.
+    fn shows_tag(&self, tag: &Tag) -> Option<bool> {
+        match &self.end {
+            TagListEnd::Absent { .. } => Some(false),
+            TagListEnd::Whole { lacks, .. } => Some(!lacks.contains(tag)),
+            TagListEnd::Unread | TagListEnd::Failed(_) => None,
+        }
+    }
+}
+
+/// Whether something was gone and there again: it was not simply deleted.
+fn has_returned(seen: impl Iterator<Item = bool>) -> bool {
+    let mut is_gone = false;
+    for is_there in seen {
+        if is_gone && is_there {
+            return true;
+        }
+        is_gone = !is_there;
+    }
+    false
+}
+
 impl Walk {
+    /// The list of each look of this sweep, this one included.
+    fn lists(&self) -> impl Iterator<Item = &TagList> {
+        self.history.lists.iter().chain([&self.list])
+    }
+
     /// Has the list of tags asked for, before anything else.
     pub(super) fn read_list(&mut self) {
         self.list.ask = Some(Step::List);
@@ -134,6 +174,13 @@ impl Walk {
                 look.presence = Presence::Gone;
                 // What is known to be broken is looked for all the same, and then all there is.
                 look.is_list_doubtful = self.history.has_past();
+                if has_returned(self.lists().flat_map(TagList::shows_repository)) {
+                    look.is_contested = true;
+                    look.obstacles.push(&Obstacle::new(
+                        ObstacleReason::RegistryError,
+                        "the catalog or its list of tags has it in one look, and not in another",
+                    ));
+                }
             }
             TagListEnd::Whole { is_shorter, .. } => {
                 look.is_list_doubtful = *is_shorter;
@@ -173,12 +220,15 @@ impl Walk {
         if self.history.looks == 1 || defect.reason != Reason::NotFound {
             return Ok(false);
         }
-        match &self.list.end {
-            TagListEnd::Unread => Ok(false),
-            TagListEnd::Whole { lacks, .. } => Ok(lacks.contains(tag)),
-            TagListEnd::Absent { .. } => Ok(true),
-            TagListEnd::Failed(obstacle) => Err(obstacle.clone()),
+        if let TagListEnd::Failed(obstacle) = &self.list.end {
+            return Err(obstacle.clone());
         }
+        let is_deleted = self.list.shows_tag(tag) == Some(false);
+        if is_deleted && has_returned(self.lists().filter_map(|list| list.shows_tag(tag))) {
+            let detail = format!("the list of tags has {tag} in one look, and not in another");
+            return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+        }
+        Ok(is_deleted)
     }
 
     /// Whether the list of tags lacks a tag that was looked for.

@@ -22,6 +22,8 @@ use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
 pub(super) enum Visit {
     Tags {
         repository: Repository,
+        /// How often to ask while there is none.
+        times: u32,
     },
     /// Whether the registry knows a repository whose list of tags it does not give.
     IsKnown {
@@ -64,7 +66,10 @@ impl Visit {
         // Most repositories have no past, and most objects are asked about.
         let has_past = history.has_past();
         match step {
-            Step::List => Self::Tags { repository },
+            Step::List => Self::Tags {
+                repository,
+                times: repeats.of_list(history, walk.list.is_unlisted),
+            },
             Step::IsKnown => Self::IsKnown { repository },
             Step::Resolve(id, tag, way) => {
                 let object = has_past.then(|| Object::Tag(tag.clone()));
@@ -155,7 +160,9 @@ impl Seen {
 impl Visit {
     async fn run<R: Registry>(self, registry: R) -> Seen {
         match self {
-            Self::Tags { repository } => Seen::Tags(registry.tags(&repository).await),
+            Self::Tags { repository, times } => {
+                Seen::Tags(tags(&registry, &repository, times).await)
+            }
             Self::IsKnown { repository } => Seen::IsKnown(is_known(&registry, &repository).await),
             Self::Resolve {
                 repository,
@@ -207,6 +214,19 @@ impl Visit {
             },
         }
     }
+}
+
+/// A repository's list of tags, asked for so many times while it is not there or empty.
+async fn tags<R: Registry>(registry: &R, repository: &Repository, times: u32) -> Listing<Tag> {
+    let mut listing = registry.tags(repository).await;
+    for _ in 1..times {
+        let is_empty = listing.end == ListEnd::Whole && listing.items.is_empty();
+        if !is_empty && !matches!(listing.end, ListEnd::Absent(_)) {
+            break;
+        }
+        listing = registry.tags(repository).await;
+    }
+    listing
 }
 
 /// Whether a registry answers for a manifest as for one of a repository that it knows.

@@ -36,7 +36,9 @@ pub(super) struct Walk {
     /// Whether these are all the tags that the repository has.
     pub(super) has_all_tags: bool,
     next_tag: TagId,
-    /// The tag whose turn it is to be asked for by GET, too.
+    /// The sweep's turn, which picks the tag that is asked for by GET, too.
+    pub(super) turn: u64,
+    /// That tag.
     pulled: Option<TagId>,
     /// What documents promised so far.
     pub(super) promises: Promises,
@@ -79,6 +81,7 @@ impl Walk {
             tags: Vec::new(),
             has_all_tags: false,
             next_tag: 0,
+            turn: 0,
             pulled: None,
             promises: Promises::default(),
             nodes: Vec::new(),
@@ -194,7 +197,7 @@ impl Walk {
                 .find(|(_, state)| state.tag == *pulled)
                 .map(|(id, _)| id);
         }
-        let id = way::in_turn(&self.repository, self.tags.len());
+        let id = way::in_turn(&self.repository, self.tags.len(), self.turn);
         self.history.pulled = Some(self.tags[id as usize].tag.clone());
         Some(id)
     }

@@ -17,12 +17,17 @@ pub(super) enum Way {
     Both,
 }
 
-/// The tag of so many whose turn it is: another one in each sweep, by and by each of them.
-pub(super) fn in_turn(repository: &Repository, tags: usize) -> TagId {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let minutes = now.unwrap_or_default().as_secs() / 60;
+/// The turn of a sweep that begins now.
+#[must_use]
+pub fn turn(now: SystemTime) -> u64 {
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
+}
+
+/// Of so many tags the one that a turn picks: in the long run each of them.
+pub(super) fn in_turn(repository: &Repository, tags: usize, turn: u64) -> TagId {
     let mut hasher = DefaultHasher::new();
-    (repository, minutes).hash(&mut hasher);
-    let turn = hasher.finish() % (tags.max(1) as u64);
-    TagId::try_from(turn).unwrap_or_default()
+    (repository, turn).hash(&mut hasher);
+    let id = hasher.finish() % (tags.max(1) as u64);
+    TagId::try_from(id).unwrap_or_default()
 }

@@ -36,6 +36,7 @@ pub(super) async fn watch(
         board.begin(&name);
         let now = SystemTime::now();
         let known = board.record(&name);
+        target.policy.turn = crawl::turn(now);
         let scrub = target.scrub.as_ref();
         target.policy.scrub = scrub.map(|scrub| scrub.turn(now, scrubbed));
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.

@@ -45,6 +45,7 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
         },
         depth,
         scrub: None,
+        turn: 0,
         mode: Mode::Private,
         empty: Empty::Unverified,
         concurrency: AT_A_TIME,

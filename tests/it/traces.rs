@@ -115,6 +115,7 @@ fn sweep(double: &Double) -> String {
         },
         depth: Depth::Digest,
         scrub: None,
+        turn: 0,
         mode: Mode::Private,
         empty: Empty::Unverified,
         concurrency: some,

@@ -227,6 +227,7 @@ impl Run {
             ),
         };
         let mut policy = policy(source);
+        policy.turn = step.at;
         if matches!(step.what, What::Nothing) {
             let none = Filter::new(&["no-such-team/*".to_owned()], &[]);
             policy.scope.repositories = none.expect("a pattern");
@@ -335,6 +336,7 @@ fn policy(source: Source) -> Policy {
         },
         depth: Depth::Tail,
         scrub: None,
+        turn: 0,
         mode: Mode::Private,
         empty: Empty::AllowedIfAlwaysSo,
         concurrency: NonZeroUsize::MIN,

@@ -273,6 +273,7 @@ fn policy(
         scope,
         depth: check.depth.into(),
         scrub: None,
+        turn: 0,
         mode: check.mode.map_or(Mode::Private, Into::into),
         empty: Empty::Unverified,
         concurrency: http.concurrency,

@@ -54,6 +54,7 @@ impl<'a> Probe<'a> {
             },
             depth: Depth::Tail,
             scrub: None,
+            turn: 0,
             mode: Mode::Private,
             empty: Empty::Unverified,
             concurrency: at_a_time(4),
