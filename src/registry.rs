@@ -25,21 +25,12 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// Lists all tags of a repository, page by page to the end.
     fn tags(&self, repository: &Repository) -> impl Future<Output = Listing<Tag>> + Send;
 
-    /// Asks what a tag points to in the way that costs least (`HEAD`), for as long as the registry says
-    /// the same to that as to a client that pulls.
+    /// Asks what a tag points to.
     fn resolve(
         &self,
         repository: &Repository,
         tag: &Tag,
-    ) -> impl Future<Output = Answer<Resolved>> + Send;
-
-    /// Asks for what a tag points to as a client pulls it (`GET`). Where `head` named another digest,
-    /// [`Registry::resolve`] asks so, too, from then on.
-    fn resolve_by_get(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        head: Option<&Digest>,
+        way: Way,
     ) -> impl Future<Output = Answer<Resolved>> + Send;
 
     /// Reads a manifest whole (`GET`).
@@ -113,6 +104,19 @@ pub struct Refusal {
     pub is_page: bool,
 }
 
+/// The error code of a list of tags that is not there because the repository is not (OCI Distribution 1.1,
+/// error code 7).
+pub const NAME_UNKNOWN: &str = "NAME_UNKNOWN";
+
+/// How to ask for a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In the way that costs least: by HEAD, for as long as the registry says the same to GET.
+    Cheap,
+    /// By HEAD, which containerd goes by, and by GET, which others do.
+    Both,
+}
+
 /// What a registry says of a tag: its digest, the manifest itself, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
@@ -120,6 +124,8 @@ pub struct Resolved {
     pub stated: Option<Digest>,
     /// The manifest, if it came along.
     pub body: Option<ManifestBody>,
+    /// What HEAD names where GET gives something else.
+    pub by_head: Option<Digest>,
 }
 
 impl Resolved {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use registry_probe::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
 use registry_probe::registry::{
     Answer, BlobLook, BlobRead, BodyEnd, ListEnd, Listing, ManifestBody, Refusal, Registry,
-    Resolved, Traffic,
+    Resolved, Traffic, Way,
 };
 
 const BLOB: u64 = 20_000;
@@ -116,24 +116,12 @@ impl Registry for Memory {
         whole(self.0.tags[repository].clone())
     }
 
-    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
+    async fn resolve(&self, repository: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
         let digest = &self.0.by_tag[&(repository.clone(), tag.clone())];
         Answer::Found(Resolved {
             stated: Some(digest.clone()),
-            body: None,
-        })
-    }
-
-    async fn resolve_by_get(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        _head: Option<&Digest>,
-    ) -> Answer<Resolved> {
-        let digest = &self.0.by_tag[&(repository.clone(), tag.clone())];
-        Answer::Found(Resolved {
-            stated: Some(digest.clone()),
-            body: Some(self.body(digest)),
+            body: (way == Way::Both).then(|| self.body(digest)),
+            by_head: None,
         })
     }
 

@@ -66,9 +66,8 @@ async fn once(
         } = target;
         policy.progress = Arc::clone(&progress);
         let name = policy.registry.clone();
-        let now = SystemTime::now();
-        policy.turn = crawl::turn(now);
-        policy.scrub = scrub.map(|scrub| scrub.turn(now, None));
+        policy.turn = fastrand::u64(..);
+        policy.scrub = scrub.map(|scrub| scrub.turn(SystemTime::now(), None));
         match HttpRegistry::new(http) {
             Ok(registry) => registries.push((registry, policy)),
             Err(error) => return super::usage_error(&format!("{name}: {error}")),

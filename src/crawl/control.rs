@@ -6,7 +6,7 @@ use super::graph::Endpoint;
 use crate::model::{
     Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, manifest_digest,
 };
-use crate::registry::{Answer, Registry};
+use crate::registry::{Answer, Registry, Way};
 
 /// Objects that were found intact in this sweep, the latest of each kind: if the registry answers for
 /// them, it answers. Manifests and blobs may fail apart, for they are stored and served apart.
@@ -115,7 +115,10 @@ pub(super) async fn answers<R: Registry>(
 async fn has_another<R: Registry>(registry: &R, controls: &Controls) -> bool {
     for (repository, _) in &controls.manifests {
         if let Some(tag) = registry.tags(repository).await.items.last()
-            && matches!(registry.resolve(repository, tag).await, Answer::Found(_))
+            && matches!(
+                registry.resolve(repository, tag, Way::Cheap).await,
+                Answer::Found(_)
+            )
         {
             return true;
         }

@@ -3,7 +3,7 @@
 use super::graph::Endpoint;
 use super::ledger::Ledger;
 use super::{Empty, Policy};
-use crate::model::{Finding, Mode, Obstacle, ObstacleReason, Record};
+use crate::model::{Exemption, Finding, Mode, Obstacle, ObstacleReason, Record};
 
 /// Objects that are not there, of at least this many and in at least so many repositories, while nothing
 /// is: then the storage is away. One image, or a registry of one tag, may be plainly broken.
@@ -107,8 +107,11 @@ impl Ledger {
         let is_covered = match self.mode {
             // A cache's tags are left alone.
             Mode::PullThrough => has_repositories,
-            // What the others have is not known here.
-            _ => objects > 0 || self.repositories_of_other_shards > 0,
+            // What other shards have is not known here; a filter of tags that takes nothing is.
+            _ => {
+                let is_filtered = tally.skipped.contains_key(&Exemption::TagFilter);
+                objects > 0 || self.repositories_of_other_shards > 0 && !is_filtered
+            }
         };
         if is_covered || !self.findings.is_empty() || !self.unverified.is_empty() {
             return;

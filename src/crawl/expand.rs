@@ -11,6 +11,10 @@ use crate::model::{
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
 const DEEPEST_NESTING: u8 = 8;
 
+/// The longest manifest that containers/image reads (image/docker/docker_image_src.go), and about what
+/// containerd reads by a tag.
+const LARGE: u64 = 4 << 20;
+
 impl Walk {
     /// Notes what readers should know of a document that was read, and takes up what it promises.
     pub(super) fn take(&mut self, id: NodeId, document: Document) {
@@ -36,6 +40,10 @@ impl Walk {
                 Notice::NoChildren,
             ),
             (!blobs.all(has_bytes), Notice::NoBytes),
+            (
+                node.length.is_some_and(|length| length > LARGE),
+                Notice::Large,
+            ),
             (is(Form::is_of_its_own), Notice::OwnType),
             (is_odd_child || is_ambiguous, Notice::RefusedByOthers),
         ] {

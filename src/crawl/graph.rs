@@ -16,6 +16,9 @@ pub(super) type NodeId = u32;
 /// A position in [`Walk::tags`].
 pub(super) type TagId = u32;
 
+/// Visits of one look to an object that is promised with several sizes.
+const MOST_VISITS: u8 = 3;
+
 /// Who promises a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parent {
@@ -44,6 +47,8 @@ pub(super) struct Node {
     pub(super) length: Option<u64>,
     /// The size that it was looked at by.
     pub(super) asked: Option<u64>,
+    /// How often it was looked at: a registry may state another size each time.
+    pub(super) visits: u8,
     /// How closely it was looked at, if it is a blob.
     pub(super) depth: Option<Depth>,
     /// What it is and what it is said to be, if it is a document that was read.
@@ -63,7 +68,12 @@ impl Node {
     pub(super) fn was_misjudged(&self) -> bool {
         let is_size = |defect: &Defect| defect.reason == Reason::SizeMismatch;
         let is_wrong = matches!(&self.outcome, Some(Outcome::Broken(defect)) if is_size(defect));
-        is_wrong && self.length.is_some() && self.asked != self.length && self.size() == self.length
+        let may_go = self.visits < MOST_VISITS;
+        is_wrong
+            && may_go
+            && self.length.is_some()
+            && self.asked != self.length
+            && self.size() == self.length
     }
 
     /// In which way one of its promises is wrong about it, though it is whole in itself.

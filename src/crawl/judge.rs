@@ -4,9 +4,9 @@
 use super::form::Form;
 use crate::model::{
     Defect, Depth, Digest, Document, Evidence, Exemption, MediaKind, Obstacle, ObstacleReason,
-    Outcome, Reason, Sign, manifest_digest, own_digest,
+    Outcome, Reason, Sign, manifest_digest,
 };
-use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal, Resolved};
+use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
 
 /// What a look at one object comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,44 +37,6 @@ impl Judged {
     pub(super) fn is_whole_manifest(&self) -> bool {
         let is_blob = self.form.as_ref().is_some_and(Form::is_blob);
         self.outcome == Outcome::Intact && !is_blob
-    }
-}
-
-/// Where a tag points to, and what was seen there if that came along.
-pub(super) struct Pointed {
-    pub(super) digest: Digest,
-    pub(super) manifest: Option<(Judged, Option<Document>)>,
-}
-
-/// Judges the answer for a tag. `Ok` is where it points to.
-pub(super) fn tag(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
-    let resolved = match answer {
-        Answer::Found(resolved) => resolved,
-        Answer::Absent(refusal) => return Err(absent(&refusal, "a manifest")),
-        Answer::Failing(refusal) => return Err(failing(&refusal, "a manifest")),
-        Answer::Unknown(obstacle) => return Err(Outcome::Unverified(obstacle)),
-    };
-    match (resolved.stated, resolved.body) {
-        (Some(digest), body) => {
-            let manifest = body.map(|body| manifest(Some(&digest), Answer::Found(body)));
-            Ok(Pointed { digest, manifest })
-        }
-        (None, Some(body)) => {
-            let digest = own_digest(&body.bytes);
-            match manifest(None, Answer::Found(body)) {
-                // Bytes that are no manifest, or not all of one, may be others the next time: no digest
-                // of theirs is one that the tag points to.
-                (judged, None) => Err(judged.outcome),
-                seen => Ok(Pointed {
-                    digest,
-                    manifest: Some(seen),
-                }),
-            }
-        }
-        (None, None) => Err(Outcome::Unverified(Obstacle::new(
-            ObstacleReason::Protocol,
-            "the answer for a tag names no manifest",
-        ))),
     }
 }
 
@@ -354,7 +316,7 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
     })
 }
 
-fn absent(refusal: &Refusal, promised: &str) -> Outcome {
+pub(super) fn absent(refusal: &Refusal, promised: &str) -> Outcome {
     let reason = if refusal.redirected {
         Reason::StorageMissing
     } else {
@@ -365,7 +327,7 @@ fn absent(refusal: &Refusal, promised: &str) -> Outcome {
 
 /// On a first look a lasting 5xx is a suspicion against the object; the confirmation finds out
 /// whether the registry answers for others.
-fn failing(refusal: &Refusal, promised: &str) -> Outcome {
+pub(super) fn failing(refusal: &Refusal, promised: &str) -> Outcome {
     refused(Reason::Unreadable, refusal, promised)
 }
 
@@ -653,7 +615,13 @@ mod tests {
     #[test]
     fn a_tag_points_to_what_is_stated_or_to_what_came() {
         let index = br#"{"manifests":[]}"#;
-        let resolved = |stated: Option<Digest>, body| tag(Answer::Found(Resolved { stated, body }));
+        let resolved = |stated: Option<Digest>, body| {
+            crate::crawl::resolve::judge(Answer::Found(crate::registry::Resolved {
+                stated,
+                body,
+                by_head: None,
+            }))
+        };
         let digest = Digest::sha256(index);
         let stated = resolved(Some(digest.clone()), None).expect("a digest");
         assert!(stated.digest == digest && stated.manifest.is_none());

@@ -45,6 +45,8 @@ pub(super) struct Walked {
     pub(super) tags_known: u64,
     /// Tags without a verdict.
     pub(super) unverified_tags: u64,
+    /// Those of them that no further look is taken at.
+    pub(super) lasting_tags: u64,
     pub(super) tally: Tally,
 }
 
@@ -93,6 +95,8 @@ impl Walked {
         self.images = images;
         self.exposed = before.exposed;
         self.limits.add_missing(before.limits);
+        self.unverified_tags += before.lasting_tags;
+        self.lasting_tags += before.lasting_tags;
         self.tally.add(before.tally);
         self.has_deletions |= before.has_deletions;
         self.tags_known = self.tags_known.max(before.tags_known);

@@ -25,6 +25,7 @@ mod progress;
 mod promises;
 mod recheck;
 mod repeats;
+mod resolve;
 mod room;
 mod scope;
 mod scrub;
@@ -37,7 +38,6 @@ mod tree;
 mod verify;
 mod visit;
 mod walk;
-mod way;
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
@@ -51,7 +51,6 @@ use tokio_util::sync::CancellationToken;
 pub use progress::{Progress, Wait, WaitReason};
 pub use scope::{Filter, Scope, Source};
 pub use scrub::{Scrub, Turn};
-pub use way::turn;
 pub use verify::{Expectations, platform, verify};
 
 use crate::model::{Depth, Mode, Obstacle, ObstacleReason, Record, Sweep};
@@ -71,7 +70,7 @@ pub struct Policy {
     pub scrub: Option<Turn>,
     /// What kind of registry it is.
     pub mode: Mode,
-    /// Picks the tag of each repository that is asked for by GET, too: see [`turn`].
+    /// Picks the tag of each repository that is asked for by GET, too: with each number the next one.
     pub turn: u64,
     /// What nothing to check comes to.
     pub empty: Empty,

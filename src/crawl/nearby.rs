@@ -8,9 +8,9 @@ use std::hash::{Hash as _, Hasher as _};
 use futures::StreamExt as _;
 
 use super::graph::Endpoint;
-use super::judge;
+use super::{judge, resolve};
 use crate::model::{Depth, Digest, Finding, Outcome, Reason, Reference, Repository, Tag};
-use crate::registry::Registry;
+use crate::registry::{Registry, Way};
 
 /// Objects that are remembered. Those that many repositories share are seen again and again, and so
 /// are the last to be forgotten.
@@ -131,7 +131,7 @@ async fn siblings<R: Registry>(
     let siblings: BTreeMap<_, _> = findings.iter().filter_map(sibling).collect();
     let looks = siblings.into_iter().take(LOOKS);
     let looks = looks.map(|((repository, tag), digest)| async move {
-        let now = judge::tag(registry.resolve(&repository, &tag).await);
+        let now = resolve::judge(registry.resolve(&repository, &tag, Way::Cheap).await);
         let is_same = now.is_ok_and(|now| now.digest == digest);
         ((repository, tag), is_same)
     });

@@ -11,6 +11,8 @@ pub(super) enum Notice {
     NoChildren,
     /// A manifest that names a blob of no bytes.
     NoBytes,
+    /// A manifest of more than 4 MiB.
+    Large,
     /// A document of a type that only it and its header know.
     OwnType,
     /// What containerd takes and containers/image does not.
@@ -23,6 +25,9 @@ impl Notice {
             Self::NoChildren => "indexes that promise nothing",
             Self::NoBytes => {
                 "manifests with a config or layer of 0 bytes, which containerd refuses"
+            }
+            Self::Large => {
+                "manifests of more than 4 MiB, which podman, CRI-O and skopeo refuse, and containerd by tag"
             }
             Self::OwnType => "documents of a type that no client knows",
             Self::RefusedByOthers => {

@@ -7,13 +7,14 @@ use tokio::time::Instant;
 
 use super::Policy;
 use super::control::{self, Controls};
-use super::graph::{Endpoint, NodeId};
+use super::graph::{Endpoint, NodeId, TagId};
 use super::history::History;
-use super::judge::{Judged, Pointed};
+use super::judge::Judged;
 use super::ledger::Ledger;
 use super::look::Walked;
 use super::nearby::Whereabouts;
 use super::repeats::Repeats;
+use super::resolve::Pointed;
 use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
@@ -262,14 +263,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         match seen {
             Seen::Tags(listing) => take_tags(walk, listing, self.policy),
             Seen::IsKnown(is_known) => walk.is_known(is_known),
-            Seen::Resolved(id, Ok(Pointed { digest, manifest })) => {
-                let node = walk.tag_seen(id, Ok(digest.clone()));
-                if let (Some(node), Some((judged, document))) = (node, manifest)
-                    && walk.came_along(node)
-                {
-                    self.manifest_seen(number, node, digest, judged, document);
-                }
-            }
+            Seen::Resolved(id, Ok(pointed)) => self.resolved(number, id, pointed),
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
             Seen::Manifest(id, digest, judged, document) => {
                 self.manifest_seen(number, id, digest, judged, document);
@@ -307,6 +301,22 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
         }
         None
+    }
+
+    fn resolved(&mut self, number: usize, id: TagId, pointed: Pointed) {
+        let Some(Open { walk, .. }) = &mut self.walks[number] else {
+            return;
+        };
+        if let Some(head) = pointed.by_head {
+            walk.tag_seen(id, Ok(head));
+        }
+        let digest = pointed.digest;
+        let node = walk.tag_seen(id, Ok(digest.clone()));
+        if let (Some(node), Some((judged, document))) = (node, pointed.manifest)
+            && walk.came_along(node)
+        {
+            self.manifest_seen(number, node, digest, judged, document);
+        }
     }
 
     fn manifest_seen(
@@ -347,6 +357,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     /// Ends the sweep, with what is left to ask put down to `cut_short`.
     pub(super) fn finish(mut self, cut_short: Option<Obstacle>) -> Sweep {
         if let Some(obstacle) = &cut_short {
+            self.take_back_what_was_not_vetted(obstacle);
             if self.is_in_doubt {
                 self.ledger.listing_failed(obstacle.clone());
             }

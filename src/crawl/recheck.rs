@@ -1,7 +1,7 @@
 //! Looking again, and what only the end of a sweep shows of its findings: whether the registry, and what stands
 //! in front of it, still answers as it did; whether a page is how a storage says "absent".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,6 +23,9 @@ use crate::model::{
     Sign,
 };
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
+
+/// Repositories in a row whose page is that of something in between, after which all others' are, too.
+const MOST_FOREIGN: u32 = 32;
 
 impl<R: Registry> Crawl<'_, R> {
     /// Waits, and puts whatever was not plainly intact on the list again, over new connections.
@@ -100,6 +103,23 @@ impl<R: Registry> Crawl<'_, R> {
         }
     }
 
+    /// Where the sweep was cut short, takes back what only its end would have shown to be the objects' fault.
+    pub(super) fn take_back_what_was_not_vetted(&mut self, cut_short: &Obstacle) {
+        let (controls, ledger) = (&self.controls, &mut self.ledger);
+        let is_told_to = matches!(
+            cut_short.reason,
+            ObstacleReason::Cancelled | ObstacleReason::Deadline
+        );
+        ledger.take_back(|finding| {
+            let page = is_page(finding).then(|| page(&finding.defect));
+            let outage = (!is_told_to && is_like_an_outage(finding)).then(|| cut_short.clone());
+            page.or_else(|| unreadable(finding, controls)).or(outage)
+        });
+        for finding in std::mem::take(&mut ledger.deleted_by_page) {
+            ledger.obstruct(Some(finding.repository), &page(&finding.defect));
+        }
+    }
+
     /// Asks whether the registry still is the one that was listed. A store that is unmounted or
     /// emptied under it answers 404 to everything, which is what a registry without tags does.
     async fn is_still_there(&mut self) -> Result<(), Obstacle> {
@@ -172,25 +192,21 @@ fn endpoint(finding: &Finding) -> Endpoint {
 /// A 404 that is a web page is that of something in between, unless what answers gives the same for what
 /// nobody has, and delivers what is intact before and after (Swift, and S3 as a website, do).
 async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut Ledger) {
-    let mut vetted: Vec<(Repository, Endpoint, bool)> = Vec::new();
+    let mut vetted = BTreeMap::new();
+    let mut foreign_in_a_row = 0;
     let unlisted = std::mem::take(&mut ledger.deleted_by_page);
     let findings = ledger.findings().iter().chain(&unlisted);
     for finding in findings.filter(|finding| is_page(finding)) {
-        let (repository, endpoint) = (&finding.repository, endpoint(finding));
-        let is_known = |(name, place, _): &(Repository, Endpoint, bool)| {
-            name == repository && *place == endpoint
-        };
-        if !vetted.iter().any(is_known) {
-            let is_own = is_own_page(registry, controls, finding, endpoint).await;
-            vetted.push((repository.clone(), endpoint, is_own));
+        let place = (finding.repository.clone(), endpoint(finding));
+        if foreign_in_a_row < MOST_FOREIGN && !vetted.contains_key(&place) {
+            let is_own = is_own_page(registry, controls, finding, place.1).await;
+            foreign_in_a_row = if is_own { 0 } else { foreign_in_a_row + 1 };
+            vetted.insert(place, is_own);
         }
     }
     let foreign = |finding: &Finding| {
-        let place = endpoint(finding);
-        let is_it = |(name, endpoint, _): &&(Repository, Endpoint, bool)| {
-            *name == finding.repository && *endpoint == place
-        };
-        let is_own = vetted.iter().find(is_it).is_some_and(|(_, _, own)| *own);
+        let place = (finding.repository.clone(), endpoint(finding));
+        let is_own = vetted.get(&place).copied().unwrap_or_default();
         (is_page(finding) && !is_own).then(|| page(&finding.defect))
     };
     ledger.take_back(foreign);

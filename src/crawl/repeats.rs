@@ -72,7 +72,7 @@ impl Repeated {
             Outcome::Broken(defect) => Some(defect),
             // Nothing is learned by asking on what cannot be asked.
             Outcome::Unverified(_) => return Some(outcome.clone()),
-            Outcome::Intact | Outcome::Skipped(_) => None,
+            Outcome::Intact => None,
         };
         let is_broken = defect.is_some();
         let changes = self.was_broken.replace(is_broken) == Some(!is_broken);

@@ -73,15 +73,32 @@ pub struct Scope {
     pub tags_per_repository: Option<usize>,
 }
 
+/// What a scope takes from a list of repositories.
+pub(super) struct Taken {
+    /// What this sweep has to look at.
+    pub(super) repositories: Vec<Repository>,
+    /// Repositories of this shard that the filter leaves out.
+    pub(super) left_out: u64,
+    /// Repositories that the filter takes, and that other shards look at.
+    pub(super) of_other_shards: usize,
+}
+
 impl Scope {
-    /// The repositories that the filter takes, and the number of those that it leaves out. What belongs
-    /// to another shard is no concern of this sweep's, and not counted.
-    pub(super) fn repositories(&self, mut listed: Vec<Repository>) -> (Vec<Repository>, u64) {
-        listed.retain(|repository| self.shard.is_none_or(|shard| shard.holds(repository)));
-        let all = listed.len();
-        listed.retain(|repository| self.repositories.takes(repository.as_str()));
-        let left_out = all - listed.len();
-        (listed, left_out as u64)
+    /// Takes what this sweep has to look at from a list of repositories.
+    pub(super) fn repositories(&self, mut listed: Vec<Repository>) -> Taken {
+        let (mut left_out, mut of_other_shards) = (0, 0);
+        listed.retain(|repository| {
+            let is_own = self.shard.is_none_or(|shard| shard.holds(repository));
+            let is_taken = self.repositories.takes(repository.as_str());
+            left_out += u64::from(is_own && !is_taken);
+            of_other_shards += usize::from(!is_own && is_taken);
+            is_own && is_taken
+        });
+        Taken {
+            repositories: listed,
+            left_out,
+            of_other_shards,
+        }
     }
 
     /// Whether a repository is in scope, should the registry list it.
@@ -130,8 +147,9 @@ mod tests {
         let listed = ["app", "team/app", "team/sub/x"]
             .iter()
             .map(|name| name.parse().expect("a name"));
-        let (taken, left_out) = scope.repositories(listed.collect());
-        (taken.iter().map(ToString::to_string).collect(), left_out)
+        let taken = scope.repositories(listed.collect());
+        let names = taken.repositories.iter().map(ToString::to_string);
+        (names.collect(), taken.left_out)
     }
 
     #[test]

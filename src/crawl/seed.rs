@@ -59,15 +59,15 @@ impl<R: Registry> Crawl<'_, R> {
     }
 
     fn wait_for(&mut self, repositories: Vec<Repository>, is_listed: bool) {
-        let all = repositories.len();
-        let (repositories, left_out) = self.policy.scope.repositories(repositories);
+        let taken = self.policy.scope.repositories(repositories);
         if is_listed {
-            self.ledger.skip(Exemption::RepositoryFilter, left_out);
-            self.ledger.repositories_listed(repositories.len());
-            let of_others = all - repositories.len() - usize::try_from(left_out).unwrap_or(all);
-            self.ledger.repositories_of_other_shards(of_others);
+            self.ledger
+                .skip(Exemption::RepositoryFilter, taken.left_out);
+            self.ledger.repositories_listed(taken.repositories.len());
+            self.ledger
+                .repositories_of_other_shards(taken.of_other_shards);
         }
-        let tasks = repositories.into_iter().map(|repository| Task {
+        let tasks = taken.repositories.into_iter().map(|repository| Task {
             repository,
             is_listed,
             before: None,

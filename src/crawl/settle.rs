@@ -49,6 +49,8 @@ pub(super) struct Look {
     pub(super) suspicions: Vec<Suspicion>,
     intact_again: Vec<Object>,
     pub(super) obstacles: Obstacles,
+    /// Those that no look overcomes.
+    limits: Obstacles,
     /// Nodes and tags that are not plainly intact.
     doubtful_nodes: Vec<NodeId>,
     doubtful_tags: BTreeSet<TagId>,
@@ -62,6 +64,18 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// Notes what keeps an object from a verdict. Whether another look may overcome it.
+    fn obstruct(&mut self, obstacle: &Obstacle) -> bool {
+        let may_change = obstacle.may_change();
+        let list = if may_change {
+            &mut self.obstacles
+        } else {
+            &mut self.limits
+        };
+        list.push(obstacle);
+        may_change
+    }
+
     /// Counts what is not there.
     fn count_absence(&mut self, endpoint: Endpoint, defect: &Defect) {
         if defect.is_absence() {
@@ -95,6 +109,9 @@ impl Walk {
         }
         let doubtful = self.doubtful(&mut look);
         let is_first = self.history.looks == 1;
+        let is_lasting = |id: &&TagId| !doubtful.tags.contains(&self.tags[**id as usize].tag);
+        let lasting = look.unverified_tags.iter().filter(is_lasting).count();
+        self.obstacles.add_missing(look.limits);
         let mut walked = Walked {
             images: self.images(cut_short),
             exposed: if is_first { self.exposed() } else { None },
@@ -102,6 +119,7 @@ impl Walk {
             absent: look.absent,
             tags_known: self.tags_in_list(),
             unverified_tags: look.unverified_tags.len() as u64,
+            lasting_tags: lasting as u64,
             repository: self.repository,
             suspicions: look.suspicions,
             intact_again: look.intact_again,
@@ -158,10 +176,9 @@ impl Walk {
                     }
                 },
                 InMode::Unverified(obstacle) => {
-                    if obstacle.may_change() {
+                    if look.obstruct(&obstacle) {
                         look.doubtful_tags.insert(id);
                     }
-                    look.obstacles.push(&obstacle);
                     look.unverified_tags.insert(id);
                 }
                 InMode::Settled if self.history.past(&object()).is_some() => {
@@ -187,6 +204,12 @@ impl Walk {
                 Some(outcome) => self.in_this_mode(outcome, node.kind()),
                 None => InMode::left_over(cut_short),
             };
+            let in_mode = match in_mode {
+                InMode::Absent(defect) if !parents(node).all(|id| sparse.contains(&id)) => {
+                    self.without_siblings(defect)
+                }
+                in_mode => in_mode,
+            };
             match in_mode {
                 InMode::Broken(defect) => {
                     look.count_absence(node.endpoint, &defect);
@@ -194,20 +217,11 @@ impl Walk {
                     let suspicion = self.suspicion(id, &defect, |_| true, depth, room);
                     look.suspicions.push(suspicion);
                 }
-                InMode::Absent(defect)
-                    if self.mode == Mode::Mirror
-                        && !parents(node).all(|parent| sparse.contains(&parent)) =>
-                {
-                    look.doubtful_nodes.push(id);
-                    let suspicion = self.suspicion(id, &defect, |_| true, depth, room);
-                    look.suspicions.push(suspicion);
-                }
                 InMode::Absent(_) => absent.push(id),
                 InMode::Unverified(obstacle) => {
-                    if obstacle.may_change() {
+                    if look.obstruct(&obstacle) {
                         look.doubtful_nodes.push(id);
                     }
-                    look.obstacles.push(&obstacle);
                     look.unverified_nodes.push(id);
                 }
                 InMode::Settled => {
@@ -265,7 +279,7 @@ impl Walk {
                 defect.reason,
                 Reason::NotFound | Reason::StorageMissing | Reason::Unreadable
             ),
-            outcome => matches!(outcome, Some(Outcome::Intact | Outcome::Skipped(_))),
+            outcome => matches!(outcome, Some(Outcome::Intact)),
         };
         self.nodes
             .iter()
@@ -294,7 +308,7 @@ impl Walk {
         let defect = match outcome {
             Outcome::Broken(defect) => defect,
             Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),
-            Outcome::Intact | Outcome::Skipped(_) => return InMode::Settled,
+            Outcome::Intact => return InMode::Settled,
         };
         let is_page = defect.evidence.sign == Some(Sign::WebPage);
         match (self.mode, kind, defect.reason) {
@@ -302,12 +316,10 @@ impl Walk {
             (Mode::Mirror | Mode::PullThrough, _, Reason::NotFound) if is_page => {
                 InMode::Unverified(page(defect))
             }
-            // Sparse copies leave children out on purpose.
             (Mode::Mirror | Mode::PullThrough, Kind::Child, Reason::NotFound) => {
                 InMode::Absent(defect.clone())
             }
-            // A cache says 404 and 500 also when its upstream refuses it or cannot be reached.
-            (Mode::PullThrough, _, Reason::NotFound | Reason::Unreadable) => {
+            (mode, kind, reason) if mode.excuses(kind, reason) => {
                 let evidence = &defect.evidence;
                 InMode::Unverified(Obstacle::new(
                     ObstacleReason::RegistryError,
@@ -319,6 +331,22 @@ impl Walk {
             }
             _ => InMode::Broken(defect.clone()),
         }
+    }
+
+    /// What it means that a child is not there, and no other child of its index either: nobody can pull that.
+    fn without_siblings(&self, defect: Defect) -> InMode {
+        if self.mode == Mode::Mirror {
+            return InMode::Broken(defect);
+        }
+        if self.documents.is_none() {
+            return InMode::Absent(defect);
+        }
+        let evidence = &defect.evidence;
+        let detail = format!(
+            "{} answers {}, as for all children of that index",
+            evidence.request, evidence.observed
+        );
+        InMode::Unverified(Obstacle::new(ObstacleReason::RegistryError, detail))
     }
 
     /// The indexes that have a child: only of these may others be left out on purpose.
@@ -338,7 +366,7 @@ impl Walk {
             return None;
         }
         let is_exposed = |node: &&Node| {
-            let is_there = matches!(node.outcome, Some(Outcome::Intact | Outcome::Skipped(_)));
+            let is_there = matches!(node.outcome, Some(Outcome::Intact));
             let is_manifest = node.endpoint == Endpoint::Manifests;
             let by_index = |edge: &Edge| matches!(edge.parent, Parent::Node(_));
             is_manifest && is_there && node.edges.iter().all(by_index)

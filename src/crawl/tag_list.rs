@@ -8,7 +8,7 @@ use super::scope::Source;
 use super::settle::Look;
 use super::walk::{Step, TagState, Walk};
 use crate::model::{Defect, Exemption, Mode, Obstacle, ObstacleReason, Presence, Reason, Tag};
-use crate::registry::{ListEnd, Listing, Refusal};
+use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, Refusal};
 
 /// The list of a repository's tags.
 #[derive(Default)]
@@ -128,6 +128,20 @@ impl Walk {
                     lacks,
                     is_shorter: count < self.history.tags_known,
                 }
+            }
+            // Of a repository that the catalog lacks, any code of a registry says that it is gone.
+            ListEnd::Absent(refusal)
+                if !self.list.is_unlisted && refusal.code.as_deref() != Some(NAME_UNKNOWN) =>
+            {
+                TagListEnd::Failed(Obstacle::new(
+                    ObstacleReason::Protocol,
+                    format!(
+                        "{} answers {} {}; only {NAME_UNKNOWN} would say that the repository is not there",
+                        refusal.request,
+                        refusal.status,
+                        refusal.code.unwrap_or_default()
+                    ),
+                ))
             }
             ListEnd::Absent(refusal) => {
                 if !self.list.is_unlisted && is_catalog {

@@ -12,8 +12,8 @@ use crate::model::{
 };
 
 impl Walk {
-    /// The images that the caller named, as the first look saw them. `cut_short` says why that look
-    /// ended with things left to ask.
+    /// The images that the caller named, as this look saw them. `cut_short` says why it ended with things
+    /// left to ask.
     pub(super) fn images(&self, cut_short: Option<&Obstacle>) -> Vec<Image> {
         let Some(documents) = &self.documents else {
             return Vec::new();
@@ -50,10 +50,7 @@ impl Walk {
     }
 
     fn state(&self, outcome: &Outcome, kind: Kind) -> State {
-        match outcome {
-            Outcome::Skipped(exemption) => State::Skipped(*exemption),
-            outcome => of_mode(self.in_this_mode(outcome, kind)),
-        }
+        of_mode(self.in_this_mode(outcome, kind))
     }
 }
 
@@ -161,7 +158,7 @@ impl Tree<'_> {
     }
 }
 
-/// Takes up what the second look said: only what it agreed with is broken. `obstacle` is one that the
+/// Takes up what the looks came to: only what they agree on is broken. `obstacle` is one that the
 /// repository has, if any.
 pub(super) fn settle(image: &mut Image, findings: &[Finding], obstacle: Option<&Obstacle>) {
     let repository = &image.repository;

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::Policy;
 use super::progress::WaitReason;
 use crate::model::{
-    Digest, Expected, Image, Kind, MediaKind, Node, Obstacle, ObstacleReason, Platform, Reason,
-    Record, State, Sweep, Unmet, Unverified, printable,
+    Digest, Exemption, Expected, Image, Kind, MediaKind, Node, Obstacle, ObstacleReason, Platform,
+    Reason, Record, State, Sweep, Unmet, Unverified, printable,
 };
 use crate::registry::{Answer, Registry};
 
@@ -68,7 +68,9 @@ pub async fn verify<R: Registry>(
         sweep.warnings.push(if may_settle(&sweep) {
             format!("the {waited} of --wait were up: not whole after {last}")
         } else {
-            format!("not waited for any longer after {last}: waiting does not help")
+            let detail =
+                "what is wrong is refused, damaged or too late, and does not change by waiting";
+            format!("not waited for any longer after {last}: {detail}")
         });
     }
     sweep
@@ -112,8 +114,31 @@ impl Verify<'_> {
     }
 
     async fn sweep<R: Registry>(&self, registry: &R) -> Sweep {
+        let end = self.policy.deadline.map(|length| Instant::now() + length);
         let mut sweep = super::sweep(registry, self.policy, self.known, self.cancel).await;
-        unmet(registry, &mut sweep, self.expectations).await;
+        let deadline = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        let cut_short = |reason| {
+            let detail = "the platforms of the images were not all read";
+            let unverified = Unverified {
+                repository: None,
+                obstacle: Obstacle::new(reason, detail),
+                count: 1,
+            };
+            (Vec::new(), vec![unverified])
+        };
+        let (unmet, unverified) = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => cut_short(ObstacleReason::Cancelled),
+            compared = compare(registry, &sweep, self.expectations) => compared,
+            () = deadline => cut_short(ObstacleReason::Deadline),
+        };
+        sweep.unmet = unmet;
+        sweep.unverified.extend(unverified);
         sweep
     }
 }
@@ -140,10 +165,14 @@ fn may_settle(sweep: &Sweep) -> bool {
     !is_whole(sweep) && !reasons.any(is_lasting) && !damages.any(is_damaged)
 }
 
-/// Holds the images of a sweep against what is expected of them. What could not be seen is neither met
-/// nor unmet: the sweep says already that it is broken or unverified.
-async fn unmet<R: Registry>(registry: &R, sweep: &mut Sweep, expectations: &Expectations) {
-    let mut unmet = Vec::new();
+/// Compares the images of a sweep with what is expected of them. Gives what is unmet and what could not be
+/// found out. What is broken or unverified is neither met nor unmet: the sweep says so already.
+async fn compare<R: Registry>(
+    registry: &R,
+    sweep: &Sweep,
+    expectations: &Expectations,
+) -> (Vec<Unmet>, Vec<Unverified>) {
+    let (mut unmet, mut unverified) = (Vec::new(), Vec::new());
     for image in &sweep.images {
         let mut miss = |expected, observed| {
             unmet.push(Unmet {
@@ -158,30 +187,68 @@ async fn unmet<R: Registry>(registry: &R, sweep: &mut Sweep, expectations: &Expe
             let observed = format!("it leads to {digest}");
             miss(Expected::Digest(expected.clone()), observed);
         }
-        if expectations.platforms.is_empty() {
-            continue;
-        }
-        match platforms(registry, image).await {
-            Ok(Some(there)) => {
-                for expected in &expectations.platforms {
-                    if !there.iter().any(|text| is_for(text, expected)) {
-                        let observed = match there.as_slice() {
-                            [] => "it states no platform".to_owned(),
-                            there => format!("it is for {}", there.join(", ")),
-                        };
-                        miss(Expected::Platform(expected.clone()), observed);
-                    }
+        match missing(registry, image, &expectations.platforms).await {
+            Ok(Missing { platforms, there }) => {
+                let observed = match there.as_slice() {
+                    [] => "it states no platform".to_owned(),
+                    there => format!("it is for {}", there.join(", ")),
+                };
+                for expected in platforms {
+                    miss(Expected::Platform(expected.clone()), observed.clone());
                 }
             }
-            Ok(None) => {}
-            Err(obstacle) => sweep.unverified.push(Unverified {
+            Err(obstacle) => unverified.push(Unverified {
                 repository: Some(image.repository.clone()),
                 obstacle,
                 count: 1,
             }),
         }
     }
-    sweep.unmet = unmet;
+    (unmet, unverified)
+}
+
+/// Platforms that an image is not there for, and those that it is there for.
+#[derive(Default)]
+struct Missing<'a> {
+    platforms: Vec<&'a Platform>,
+    there: Vec<String>,
+}
+
+/// Which of the platforms an image is not there for.
+async fn missing<'a, R: Registry>(
+    registry: &R,
+    image: &Image,
+    expected: &'a [Platform],
+) -> Result<Missing<'a>, Obstacle> {
+    let root = &image.root;
+    let (mut there, mut untold) = (Vec::new(), Vec::new());
+    match root.document {
+        // The sweep says why it was not read.
+        None => return Ok(Missing::default()),
+        Some(MediaKind::Index) => stated(&root.children, &mut there, &mut untold),
+        Some(_) => untold.push(root),
+    }
+    let lacks = |there: &[String]| {
+        let is_missing = |platform: &&Platform| !there.iter().any(|text| is_for(text, platform));
+        expected.iter().filter(is_missing).collect::<Vec<_>>()
+    };
+    let mut is_all_read = true;
+    for image_node in untold {
+        if lacks(&there).is_empty() {
+            break;
+        }
+        match of_config(registry, image, image_node).await? {
+            Config::States(platform) if !there.contains(&platform) => there.push(platform),
+            Config::States(_) | Config::StatesNone => {}
+            Config::Unread => is_all_read = false,
+        }
+    }
+    let platforms = if is_all_read {
+        lacks(&there)
+    } else {
+        Vec::new()
+    };
+    Ok(Missing { platforms, there })
 }
 
 fn is_for(stated: &str, expected: &Platform) -> bool {
@@ -190,53 +257,29 @@ fn is_for(stated: &str, expected: &Platform) -> bool {
         .is_ok_and(|stated| stated == *expected)
 }
 
-/// The platforms that an image is there for; `None` if it could not be read that far.
-async fn platforms<R: Registry>(
-    registry: &R,
-    image: &Image,
-) -> Result<Option<Vec<String>>, Obstacle> {
-    let root = &image.root;
-    match root.document {
-        Some(MediaKind::Index) => {
-            let (mut there, mut untold) = (Vec::new(), Vec::new());
-            stated(&root.children, &mut there, &mut untold);
-            for child in untold {
-                let platform = of_config(registry, image, child).await?;
-                there.extend(platform.filter(|platform| !there.contains(platform)));
-            }
-            Ok(Some(there))
-        }
-        // Its config says so, if that was there.
-        Some(_) if config(root).is_none() => Ok(None),
-        Some(_) => {
-            let platform = platform(registry, image).await?;
-            Ok(Some(platform.into_iter().collect()))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The platforms of the children that are there, and of theirs; and the images among them for which
-/// none is stated.
+/// The platforms of the children that are there, and of theirs; and those among them for which none is
+/// stated.
 fn stated<'a>(children: &'a [Node], there: &mut Vec<String>, untold: &mut Vec<&'a Node>) {
     for child in children.iter().filter(|child| child.kind == Kind::Child) {
         let platform = child.platform.as_deref().map(printable);
-        if platform.is_none() && child.document == Some(MediaKind::Manifest) {
+        let is_there = child.state != State::Absent;
+        if platform.is_none() && is_there && child.document != Some(MediaKind::Index) {
             untold.push(child);
         }
-        if child.state != State::Absent
-            && let Some(platform) = platform.filter(|platform| !there.contains(platform))
-        {
+        if is_there && let Some(platform) = platform.filter(|platform| !there.contains(platform)) {
             there.push(platform);
         }
         stated(&child.children, there, untold);
     }
 }
 
-/// The config of an image, or of a child, that is no index, if it was there and whole.
-fn config(node: &Node) -> Option<&Node> {
-    let mut children = node.children.iter();
-    children.find(|child| child.kind == Kind::Config && child.state == State::Intact)
+/// What the config of an image says of its platform.
+enum Config {
+    States(String),
+    /// It states none, or the image has no config.
+    StatesNone,
+    /// It is broken or unverified, which the sweep says.
+    Unread,
 }
 
 /// The platform of an image that is no index, as its config states it; `None` if it states none, or is
@@ -249,22 +292,49 @@ pub async fn platform<R: Registry>(
     registry: &R,
     image: &Image,
 ) -> Result<Option<String>, Obstacle> {
-    of_config(registry, image, &image.root).await
+    let mut children = image.root.children.iter();
+    if !children.any(|child| child.kind == Kind::Config && child.state == State::Intact) {
+        return Ok(None);
+    }
+    match of_config(registry, image, &image.root).await? {
+        Config::States(platform) => Ok(Some(platform)),
+        Config::StatesNone | Config::Unread => Ok(None),
+    }
 }
 
-/// The platform that the config of an image states, or of one of its children.
+/// Reads the config of an image, or of one of its children.
 async fn of_config<R: Registry>(
     registry: &R,
     image: &Image,
     node: &Node,
-) -> Result<Option<String>, Obstacle> {
-    let Some(digest) = config(node).and_then(|config| config.digest.as_ref()) else {
-        return Ok(None);
+) -> Result<Config, Obstacle> {
+    if node.document.is_none() {
+        return Ok(Config::Unread);
+    }
+    let mut children = node.children.iter();
+    let config = children.find(|child| child.kind == Kind::Config);
+    let Some((config, digest)) = config.and_then(|it| Some((it, it.digest.as_ref()?))) else {
+        return Ok(Config::StatesNone);
+    };
+    match &config.state {
+        State::Broken(_) | State::Unverified(_) | State::Changed => return Ok(Config::Unread),
+        State::Skipped(Exemption::InlineData) => return Ok(Config::StatesNone),
+        // Whoever names a platform wants to know.
+        State::Intact | State::Skipped(_) | State::Absent => {}
+    }
+    let unread = |what: String| {
+        let detail = format!("its platform is not known: {what}");
+        Obstacle::new(ObstacleReason::RegistryError, detail)
     };
     match registry.config(&image.repository, digest).await {
-        Answer::Found(body) => Ok(Platform::of_config(&body.bytes).map(|p| p.to_string())),
+        Answer::Found(body) => Ok(Platform::of_config(&body.bytes)
+            .map_or(Config::StatesNone, |found| {
+                Config::States(found.to_string())
+            })),
         Answer::Unknown(obstacle) => Err(obstacle),
-        // It was there a moment ago: the next sweep says what became of it.
-        Answer::Absent(_) | Answer::Failing(_) => Ok(None),
+        Answer::Absent(refusal) | Answer::Failing(refusal) => Err(unread(format!(
+            "{} answers {}",
+            refusal.request, refusal.status
+        ))),
     }
 }

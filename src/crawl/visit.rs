@@ -7,16 +7,16 @@ use tokio::task::{Id, JoinSet};
 
 use super::graph::{Endpoint, NodeId, TagId};
 use super::history::Object;
-use super::judge::{self, Judged, Pointed};
+use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::repeats::{Repeated, Repeats};
+use super::resolve::{self, Pointed};
 use super::scrub::Reading;
 use super::walk::{Keeper, Step, Walk};
-use super::way::Way;
 use crate::model::{
     Depth, Digest, Document, Obstacle, ObstacleReason, Outcome, Reason, Reference, Repository, Tag,
 };
-use crate::registry::{Answer, ListEnd, Listing, Registry, Resolved};
+use crate::registry::{Answer, ListEnd, Listing, Registry, Way};
 
 /// A question.
 pub(super) enum Visit {
@@ -26,9 +26,7 @@ pub(super) enum Visit {
         times: u32,
     },
     /// Whether the registry knows a repository whose list of tags it does not give.
-    IsKnown {
-        repository: Repository,
-    },
+    IsKnown { repository: Repository },
     Resolve {
         repository: Repository,
         id: TagId,
@@ -152,7 +150,7 @@ impl Seen {
         match outcome {
             Outcome::Unverified(obstacle) => obstacle.is_transient(),
             Outcome::Broken(defect) => defect.reason == Reason::Unreadable,
-            Outcome::Intact | Outcome::Skipped(_) => false,
+            Outcome::Intact => false,
         }
     }
 }
@@ -163,7 +161,7 @@ impl Visit {
             Self::Tags { repository, times } => {
                 Seen::Tags(tags(&registry, &repository, times).await)
             }
-            Self::IsKnown { repository } => Seen::IsKnown(is_known(&registry, &repository).await),
+            Self::IsKnown { repository } => is_known(&registry, &repository).await,
             Self::Resolve {
                 repository,
                 id,
@@ -171,7 +169,7 @@ impl Visit {
                 way,
                 mut repeated,
             } => loop {
-                let seen = judge::tag(resolve(&registry, &repository, &tag, way).await);
+                let seen = resolve::judge(registry.resolve(&repository, &tag, way).await);
                 let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
                 match repeated.take(&outcome) {
                     None => {}
@@ -229,31 +227,18 @@ async fn tags<R: Registry>(registry: &R, repository: &Repository, times: u32) ->
     listing
 }
 
-/// Whether a registry answers for a manifest as for one of a repository that it knows.
-async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> bool {
+/// Whether a registry answers for a manifest as for one of a repository that it knows; or its list of tags,
+/// which is not there, if it is there now: another replica may have it.
+async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> Seen {
     let reference = Reference::Digest(nothing());
-    match registry.manifest(repository, &reference).await {
+    let is_known = match registry.manifest(repository, &reference).await {
         Answer::Absent(refusal) => refusal.code.as_deref() == Some("MANIFEST_UNKNOWN"),
         Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => false,
-    }
-}
-
-/// Asks for a tag in this way. The manifest that comes along need not be asked for again.
-async fn resolve<R: Registry>(
-    registry: &R,
-    repository: &Repository,
-    tag: &Tag,
-    way: Way,
-) -> Answer<Resolved> {
-    if way == Way::Get {
-        return registry.resolve_by_get(repository, tag, None).await;
-    }
-    match registry.resolve(repository, tag).await {
-        Answer::Found(Resolved {
-            stated: Some(head),
-            body: None,
-        }) if way == Way::Both => registry.resolve_by_get(repository, tag, Some(&head)).await,
-        answer => answer,
+    };
+    let again = registry.tags(repository).await;
+    match again.end {
+        ListEnd::Absent(_) => Seen::IsKnown(is_known),
+        ListEnd::Whole | ListEnd::Failed(_) => Seen::Tags(again),
     }
 }
 

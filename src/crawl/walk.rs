@@ -10,12 +10,13 @@ use super::judge::{self, Judged};
 use super::known::Known;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
+use super::resolve;
 use super::tag_list::TagList;
 use super::tally::Tally;
-use super::way::{self, Way};
 use crate::model::{
     Depth, Digest, Document, Kind, MediaKind, Mode, Obstacle, Outcome, Repository, Tag,
 };
+use crate::registry::Way;
 
 /// A tag and what is known of it.
 pub(super) struct TagState {
@@ -131,6 +132,7 @@ impl Walk {
             let id = self.to_visit.remove(position);
             let node = &mut self.nodes[id as usize];
             node.asked = node.size();
+            node.visits += 1;
             let digest = node.digest.clone();
             let may_be_a_blob = self.mode != Mode::PullThrough && node.is_of_unknown_type();
             return Some(match node.endpoint {
@@ -143,9 +145,9 @@ impl Walk {
             return None;
         }
         let turn = self.next_tag;
-        // The manifest that comes along with the first tag may be that of the next ones, too.
-        let comes_along = turn == 1 && self.under_way > 0 && self.documents.is_none();
-        if turn as usize == self.tags.len() || (comes_along && self.is_first_tag_awaited()) {
+        // Where GET says something else than HEAD of the first tag, the others are not asked for by HEAD.
+        let is_to_tell = turn == 1 && self.under_way > 0 && self.documents.is_none();
+        if turn as usize == self.tags.len() || is_to_tell && self.is_first_tag_awaited() {
             return None;
         }
         self.next_tag += 1;
@@ -162,11 +164,10 @@ impl Walk {
 
     /// The tag that is asked for in this place, and how. What a client pulls is what GET gives. Of all
     /// that a sweep finds by HEAD, one tag of each repository is asked for by GET, too, before the
-    /// others, so that the manifest need not be asked for again; so is a tag that was seen broken; and
-    /// what the caller named, always.
+    /// others; so is a tag that was seen broken, and what the caller named.
     fn in_turn(&mut self, turn: TagId) -> (TagId, Way) {
         if self.documents.is_some() {
-            return (turn, Way::Get);
+            return (turn, Way::Both);
         }
         if turn == 0 {
             self.pulled = self.whose_turn();
@@ -183,7 +184,7 @@ impl Walk {
         let way = if self.pulled == Some(id) || was_broken() {
             Way::Both
         } else {
-            Way::Head
+            Way::Cheap
         };
         (id, way)
     }
@@ -197,7 +198,7 @@ impl Walk {
                 .find(|(_, state)| state.tag == *pulled)
                 .map(|(id, _)| id);
         }
-        let id = way::in_turn(&self.repository, self.tags.len(), self.turn);
+        let id = resolve::in_turn(&self.repository, self.tags.len(), self.turn);
         self.history.pulled = Some(self.tags[id as usize].tag.clone());
         Some(id)
     }
@@ -208,7 +209,8 @@ impl Walk {
         self.under_way == 0 && self.to_visit.is_empty() && has_all
     }
 
-    /// Notes where a tag points to. The manifest there is asked for unless it came along.
+    /// Notes where a tag points to, the last place being the one that is reported. The manifest there is asked
+    /// for unless it came along.
     pub(super) fn tag_seen(&mut self, id: TagId, seen: Result<Digest, Outcome>) -> Option<NodeId> {
         let node = seen.as_ref().ok().map(|digest| {
             let edge = Edge {
@@ -341,6 +343,7 @@ impl Walk {
             outcome: seen.map(|_| Outcome::Intact),
             length: seen.flatten(),
             asked: None,
+            visits: 0,
             depth: None,
             form: None,
         });

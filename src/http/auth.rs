@@ -162,6 +162,9 @@ impl Auth {
         let again = self.bearer(&challenge, &named, scope, refused).await?;
         // A token that was given to us as it is cannot be had anew.
         let is_same = refused.is_some_and(|refused| refused.header == again.header);
+        if is_same {
+            again.note_that_refusals_stand();
+        }
         Ok((!is_same).then_some(again))
     }
 

@@ -14,6 +14,7 @@ use super::link;
 use super::page::{MOST_ENTRIES, read_page};
 use super::reply::{Read, Reply};
 use crate::model::{ObstacleReason, Repository, Tag};
+use crate::registry::NAME_UNKNOWN;
 use crate::registry::{ListEnd, Listing, Refusal};
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
@@ -139,7 +140,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             };
             match next {
                 Next::End => return self.ended(),
-                Next::Ask(..) if self.items.len() >= self.most() => break,
+                Next::Ask(..) if self.items.len() as u64 + self.invalid >= self.most() => break,
                 Next::Ask(next, by) => (query, way) = (next, by),
                 Next::Check if self.still_has_place().await? => return self.ended(),
                 Next::Check | Next::Restart => {
@@ -169,11 +170,12 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         incomplete(&format!("{path} changes while it is read"))
     }
 
-    fn most(&self) -> usize {
-        match self.scope {
+    fn most(&self) -> u64 {
+        let most = match self.scope {
             Scope::Catalog => MOST_REPOSITORIES,
             Scope::None | Scope::Pull(_) => MOST_ENTRIES,
-        }
+        };
+        most as u64
     }
 
     async fn page(&self, query: &str) -> Result<Reply, Failure> {
@@ -322,12 +324,14 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         }
     }
 
-    /// What a 404 to the whole list says. Only `NAME_UNKNOWN` is said of a repository; all else is said
-    /// by something on the way, such as a proxy that has lost its backend.
+    /// What a 404 to the whole list says. Only `NAME_UNKNOWN`, and Harbor's `NOT_FOUND`, is said of a
+    /// repository; all else is said by something on the way, such as a proxy that has lost its backend.
     fn absence(&self, reply: &Reply) -> Stop {
         let says_so = match self.scope {
             Scope::Catalog => true,
-            Scope::None | Scope::Pull(_) => reply.code().as_deref() == Some("NAME_UNKNOWN"),
+            Scope::None | Scope::Pull(_) => {
+                matches!(reply.code().as_deref(), Some(NAME_UNKNOWN | "NOT_FOUND"))
+            }
         };
         if reply.is_absence() && says_so {
             return Stop::Absent(reply.refusal());

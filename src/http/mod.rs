@@ -52,7 +52,7 @@ pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
 pub use secret::Secret;
 
 use crate::model::{Access, Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag};
-use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic};
+use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
 use habits::Habits;
@@ -249,17 +249,8 @@ impl Registry for HttpRegistry {
             .await
     }
 
-    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
-        self.resolve_tag(repository, tag).await
-    }
-
-    async fn resolve_by_get(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        head: Option<&Digest>,
-    ) -> Answer<Resolved> {
-        self.pull_tag(repository, tag, head).await
+    async fn resolve(&self, repository: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
+        self.resolve_tag(repository, tag, way).await
     }
 
     async fn manifest(

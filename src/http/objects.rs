@@ -13,7 +13,7 @@ use super::reply::{Read, Reply};
 use crate::model::{
     Digest, Document, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest,
 };
-use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved};
+use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved, Way};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
 pub(super) const LARGEST_MANIFEST: u64 = 16 << 20;
@@ -21,8 +21,13 @@ pub(super) const LARGEST_MANIFEST: u64 = 16 << 20;
 const LARGEST_UNPACKED: u64 = 4 << 20;
 
 impl HttpRegistry {
-    pub(super) async fn resolve_tag(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
-        if self.habits.wants_tags_by_get() {
+    pub(super) async fn resolve_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        way: Way,
+    ) -> Answer<Resolved> {
+        if way == Way::Cheap && self.habits.wants_tags_by_get() {
             return self.pull_tag(repository, tag, None).await;
         }
         let ask = Ask {
@@ -32,9 +37,14 @@ impl HttpRegistry {
         };
         match self.exchange.ask(&ask).await {
             Ok(reply) if reply.status.is_success() && stated_digest(&reply).is_some() => {
+                let stated = stated_digest(&reply);
+                if way == Way::Both {
+                    return self.pull_tag(repository, tag, stated).await;
+                }
                 Answer::Found(Resolved {
-                    stated: stated_digest(&reply),
+                    stated,
                     body: None,
+                    by_head: None,
                 })
             }
             // No digest stated, or a refusal that only a GET may utter (Nexus answers HEAD with 404).
@@ -51,11 +61,11 @@ impl HttpRegistry {
     }
 
     /// Asks for a tag by GET, and holds what comes against what HEAD said.
-    pub(super) async fn pull_tag(
+    async fn pull_tag(
         &self,
         repository: &Repository,
         tag: &Tag,
-        head: Option<&Digest>,
+        head: Option<Digest>,
     ) -> Answer<Resolved> {
         let ask = self.manifest_ask(repository, &Reference::Tag(tag.clone()));
         let reply = match self.ask_again_if_cut(&ask).await {
@@ -67,9 +77,9 @@ impl HttpRegistry {
             Ok(body) => body,
             Err(refused) => return refused.answer(),
         };
-        let stated = match head {
+        let stated = match &head {
             Some(head) if is_of(&body, head) => Some(head.clone()),
-            head => stated.or(head.cloned()),
+            head => stated.or(head.clone()),
         };
         let is_manifest = |body: &ManifestBody| {
             let media_type = body.media_type.as_deref();
@@ -81,12 +91,14 @@ impl HttpRegistry {
             }
             stated => found(stated, body),
         };
-        if let (Some(head), Answer::Found(resolved)) = (head, &resolved)
-            && resolved.digest().as_ref() != Some(head)
-        {
+        let Answer::Found(mut resolved) = resolved else {
+            return resolved;
+        };
+        if head.is_some() && resolved.digest() != head {
             self.habits.ask_tags_by_get();
+            resolved.by_head = head;
         }
-        resolved
+        Answer::Found(resolved)
     }
 
     /// What a tag leads to whose manifest is another one than its header states. A client that goes by
@@ -205,6 +217,7 @@ fn found(stated: Option<Digest>, body: ManifestBody) -> Answer<Resolved> {
     Answer::Found(Resolved {
         stated,
         body: Some(body),
+        by_head: None,
     })
 }
 

@@ -42,8 +42,6 @@ pub enum Outcome {
     Broken(Defect),
     /// We could not find out.
     Unverified(Obstacle),
-    /// We chose not to look.
-    Skipped(Exemption),
 }
 
 words! {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use super::name::Repository;
-use super::sweep::{Bracket, Finding, Listed, Presence, Sweep, Verdict};
+use super::sweep::{Bracket, Finding, Listed, Mode, Presence, Sweep, Verdict};
 
 /// Sweeps in a row that have to find a repository gone before it is forgotten: from the catalog, and its own
 /// list of tags with it.
@@ -107,10 +107,19 @@ impl Record {
             let inside = found.entry(finding.repository.clone()).or_default();
             inside.push(finding.clone());
         }
+        // A sweep that asked for no image clears none.
+        let is_of_lists =
+            sweep.mode == Mode::PullThrough && !matches!(sweep.listed, Listed::Images(_));
         for result in &sweep.repositories {
             let findings = found.remove(&result.name).unwrap_or_default();
             let known = self.repositories.entry(result.name.clone()).or_default();
             if result.unverified == 0 {
+                let mut findings = findings;
+                if is_of_lists {
+                    let is_kept =
+                        |known: &&Finding| !sweep.mode.excuses(known.kind, known.defect.reason);
+                    findings.extend(known.findings.iter().filter(is_kept).cloned());
+                }
                 known.replace(findings, sweep.finished_at);
                 known.tags = result.tags;
             } else {

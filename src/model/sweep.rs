@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::digest::Digest;
 use super::image::{Image, Unmet};
 use super::name::{Repository, Tag};
-use super::outcome::{Defect, Depth, Exemption, Kind, Obstacle, ObstacleReason, words};
+use super::outcome::{Defect, Depth, Exemption, Kind, Obstacle, ObstacleReason, Reason, words};
 use super::repair::{Access, Nearby};
 
 words! {
@@ -19,6 +19,20 @@ words! {
         Mirror = "mirror",
         /// A cache: as a mirror, and blobs are not asked for, because asking would download them.
         PullThrough = "pull-through",
+    }
+}
+
+impl Mode {
+    /// Whether that says nothing against an object of such a registry. Sparse copies leave children out on
+    /// purpose; a cache says 404 and 500 also when its upstream refuses it or cannot be reached.
+    #[must_use]
+    pub fn excuses(self, kind: Kind, reason: Reason) -> bool {
+        match (self, reason) {
+            (Self::Private, _) => false,
+            (Self::Mirror, Reason::NotFound) => kind == Kind::Child,
+            (Self::PullThrough, Reason::NotFound | Reason::Unreadable) => true,
+            (Self::Mirror | Self::PullThrough, _) => false,
+        }
     }
 }
 

@@ -32,11 +32,12 @@ pub(super) async fn watch(
     // The last slot of the scrub that was read.
     let mut scrubbed = None;
     let mut target = target;
+    target.policy.turn = fastrand::u64(..);
     loop {
         board.begin(&name);
         let now = SystemTime::now();
         let known = board.record(&name);
-        target.policy.turn = crawl::turn(now);
+        target.policy.turn = target.policy.turn.wrapping_add(1);
         let scrub = target.scrub.as_ref();
         target.policy.scrub = scrub.map(|scrub| scrub.turn(now, scrubbed));
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.

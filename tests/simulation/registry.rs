@@ -8,7 +8,7 @@ use registry_probe::model::{
     Access, Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag,
 };
 use registry_probe::registry::{
-    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic,
+    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +198,7 @@ impl Simulated {
         Answer::Found(Resolved {
             stated: is_stated.then(|| digest.clone()),
             body,
+            by_head: None,
         })
     }
 
@@ -301,19 +302,23 @@ impl Registry for Simulated {
         self.listing(question, reply, name)
     }
 
-    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
-        let request = format!("HEAD /v2/{repository}/manifests/{tag}");
-        self.resolved(repository, tag, request, false).await
-    }
-
-    async fn resolve_by_get(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        _: Option<&Digest>,
-    ) -> Answer<Resolved> {
-        let request = format!("GET /v2/{repository}/manifests/{tag}");
-        self.resolved(repository, tag, request, true).await
+    async fn resolve(&self, repository: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let head = self.resolved(repository, tag, format!("HEAD {path}"), false);
+        let head = match head.await {
+            Answer::Found(Resolved {
+                stated: Some(head),
+                body: None,
+                ..
+            }) if way == Way::Both => head,
+            answer => return answer,
+        };
+        let get = self.resolved(repository, tag, format!("GET {path}"), true);
+        let mut answer = get.await;
+        if let Answer::Found(resolved) = &mut answer {
+            resolved.by_head = Some(head).filter(|head| resolved.digest().as_ref() != Some(head));
+        }
+        answer
     }
 
     async fn manifest(&self, of: &Repository, reference: &Reference) -> Answer<ManifestBody> {

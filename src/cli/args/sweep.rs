@@ -57,8 +57,8 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(long, value_name = "N", env = "PROBE_TAGS_PER_REPO", help_heading = SCOPE)]
     pub(in crate::cli) tags_per_repo: Option<NonZeroU32>,
 
-    /// Take nothing to check for an answer: without it, a registry or filter that names nothing is
-    /// unverified, since that is also what a lost store looks like
+    /// Accept that there is nothing to check: without it, a registry or filter that names nothing is
+    /// unverified, since a lost store looks the same
     #[arg(long, env = "PROBE_ALLOW_EMPTY", value_parser = FalseyValueParser::new(), help_heading = SCOPE)]
     pub(in crate::cli) allow_empty: bool,
 

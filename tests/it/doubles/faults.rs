@@ -12,7 +12,7 @@ use registry_probe::model::{
     Access, Depth, Digest, Obstacle, Record, Reference, Repository, Sweep, Tag, Verdict,
 };
 use registry_probe::registry::{
-    Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic,
+    Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
 
 use super::probe::{DEADLINE, Probe, broken, details, skip_waits};
@@ -25,18 +25,16 @@ enum Method {
     Repositories,
     Tags,
     Resolve,
-    ResolveByGet,
     Manifest,
     Blob,
     Reconnected,
 }
 
-const METHODS: [Method; 8] = [
+const METHODS: [Method; 7] = [
     Method::Ping,
     Method::Repositories,
     Method::Tags,
     Method::Resolve,
-    Method::ResolveByGet,
     Method::Manifest,
     Method::Blob,
     Method::Reconnected,
@@ -73,19 +71,9 @@ impl Registry for Faulty {
         self.http.tags(repository).await
     }
 
-    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
+    async fn resolve(&self, of: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
         self.called(Method::Resolve);
-        self.http.resolve(repository, tag).await
-    }
-
-    async fn resolve_by_get(
-        &self,
-        of: &Repository,
-        tag: &Tag,
-        head: Option<&Digest>,
-    ) -> Answer<Resolved> {
-        self.called(Method::ResolveByGet);
-        self.http.resolve_by_get(of, tag, head).await
+        self.http.resolve(of, tag, way).await
     }
 
     async fn manifest(&self, of: &Repository, reference: &Reference) -> Answer<ManifestBody> {

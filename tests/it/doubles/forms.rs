@@ -231,15 +231,16 @@ async fn only_name_unknown_says_that_there_is_no_repository() {
             on_the_way,
             Ends::Absent,
         ),
-        // A proxy without a route, Harbor, and what is asked for elsewhere.
+        // A proxy without a route, and what is asked for elsewhere.
         (
             Reply::json(404, &json!({"message": "no Route matched"})),
             on_the_way,
             Ends::Absent,
         ),
+        // Harbor's words, which count of a repository that the catalog lacks.
         (
             Reply::error(404, "NOT_FOUND", "repository not found"),
-            on_the_way,
+            Ends::Absent,
             Ends::Absent,
         ),
         (

@@ -13,7 +13,7 @@ use registry_probe::model::{
     Access, Depth, Digest, Mode, Obstacle, Record, Reference, Repository, Shard, Sweep, Tag,
 };
 use registry_probe::registry::{
-    Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic,
+    Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -74,17 +74,8 @@ impl Registry for Counted {
         self.http.tags(repository).await
     }
 
-    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Answer<Resolved> {
-        self.http.resolve(repository, tag).await
-    }
-
-    async fn resolve_by_get(
-        &self,
-        of: &Repository,
-        tag: &Tag,
-        head: Option<&Digest>,
-    ) -> Answer<Resolved> {
-        self.http.resolve_by_get(of, tag, head).await
+    async fn resolve(&self, of: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
+        self.http.resolve(of, tag, way).await
     }
 
     async fn manifest(&self, of: &Repository, reference: &Reference) -> Answer<ManifestBody> {
@@ -542,7 +533,7 @@ async fn a_cut_index_of_zot_is_not_a_repository_without_tags() {
 }
 
 #[tokio::test]
-async fn a_repository_without_tags_costs_one_request_more() {
+async fn a_repository_without_tags_costs_two_requests_more() {
     let double = Double::start().await;
     for n in 0..10 {
         let name = format!("r{n}");
@@ -556,7 +547,7 @@ async fn a_repository_without_tags_costs_one_request_more() {
     assert_eq!((told(&sweep), looks.count()), (vec!["intact".into()], 0));
     let absent = on::manifest().reference(&format!("sha256:{}", "0".repeat(64)));
     assert_eq!(double.count(&absent), 4);
-    assert_eq!(double.count(&on::tags()), 10);
+    assert_eq!(double.count(&on::tags()), 10 + 4);
     // What was known with tags is not fine without them.
     let whole = Double::start().await;
     whole.image("r0", Some("v1"), &[b"one"]);

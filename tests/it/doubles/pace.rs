@@ -187,9 +187,9 @@ async fn the_cost_of_a_healthy_sweep() {
     let double = busy().await;
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
-    // Ping, catalog, two lists; ten tags, ten manifests; per repository ten configs and two layers,
-    // by HEAD and by GET.
-    assert_eq!(double.requests().len(), 4 + 10 + 10 + 2 * (5 + 2) * 2);
+    // Ping, catalog, two lists; ten tags, one of each repository by GET, too; ten manifests; per repository
+    // ten configs and two layers, by HEAD and by GET.
+    assert_eq!(double.requests().len(), 4 + 10 + 2 + 10 + 2 * (5 + 2) * 2);
     assert_eq!(sweep.counts.requests, double.requests().len() as u64);
 }
 
