@@ -121,7 +121,7 @@ impl HttpRegistry {
         };
         match self.exchange.ask(&ask).await {
             Ok(head) => Ok(Some(head)),
-            Err(failure) if failure.refusal.is_some() => Ok(None),
+            Err(failure) if failure.may_be_of_head() => Ok(None),
             Err(failure) => Err(failure),
         }
     }

@@ -120,6 +120,9 @@ const OF_DOCUMENTS: [&str; 11] = [
     "annotations",
 ];
 
+/// Of those, the lists.
+const LISTS: std::ops::RangeInclusive<usize> = 4..=8;
+
 struct RawDocument<'a> {
     schema_version: Field<'a>,
     media_type: Field<'a>,
@@ -190,9 +193,13 @@ impl<'a> RawDocument<'a> {
         for alone in fields.each_earlier() {
             Self::holding(alone).note_misfits(&mut earlier_misfits);
         }
+        let mut last = fields.last;
+        for list in LISTS {
+            last[list] = fields.null[list].or(last[list]);
+        }
         Ok(Self {
             earlier_misfits,
-            ..Self::holding(fields.last)
+            ..Self::holding(last)
         })
     }
 
@@ -504,6 +511,23 @@ mod tests {
         let document = parse(&misspelt, None);
         assert_eq!(document.kind, MediaKind::Index);
         assert!(document.children.is_empty() && document.problems.is_empty());
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_a_null() {
+        for (position, name) in OF_DOCUMENTS.iter().enumerate() {
+            let is_list = ["layers", "manifests", "blobs", "fsLayers", "history"].contains(name);
+            assert_eq!(LISTS.contains(&position), is_list, "{name}");
+        }
+        let text = format!(
+            r#"{{"fsLayers":[{{"blobSum":"{DIGEST}"}}],"history":[{{"v1Compatibility":"{{}}"}}]"#
+        );
+        let problems = |rest: &str| {
+            let document = Document::parse(format!("{text}{rest}}}").as_bytes(), None);
+            document.expect("a document").problems
+        };
+        assert_eq!(problems(""), Vec::<String>::new());
+        assert_eq!(problems(r#","fsLayers":null"#), ["`fsLayers` has no entry"]);
     }
 
     /// Measured with containerd 1.6.20 and skopeo 1.9.3.

@@ -17,8 +17,11 @@ const MOST_EARLIER: usize = 64;
 
 /// Fields of a JSON object.
 pub(super) struct Fields<'a, const N: usize> {
-    /// The value that counts for each: the last one that is not null, which changes nothing.
+    /// The value that counts for each: the last one that is not null, which changes no text, number or
+    /// object.
     pub(super) last: [Field<'a>; N],
+    /// A null that comes after it, which empties a list.
+    pub(super) null: [Field<'a>; N],
     /// The values before it, with the position of their field. They have to fit, too.
     pub(super) earlier: Vec<(usize, &'a RawValue)>,
 }
@@ -26,6 +29,7 @@ pub(super) struct Fields<'a, const N: usize> {
 impl<'a, const N: usize> Fields<'a, N> {
     fn take(&mut self, position: usize, value: &'a RawValue) {
         let last = &mut self.last[position];
+        self.null[position] = is_null(value).then_some(value);
         match *last {
             Some(before) if is_null(value) && !is_null(before) => {}
             Some(before) if is_null(before) => *last = Some(value),
@@ -101,6 +105,7 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
 
         let mut fields = Fields {
             last: [None; N],
+            null: [None; N],
             earlier: Vec::new(),
         };
         while let Some(Key(key)) = map.next_key()? {
