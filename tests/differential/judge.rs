@@ -35,6 +35,8 @@ pub(crate) enum Disagreement {
     FalseAlarm,
     /// Intact, and no client took it.
     Missed,
+    /// Unverified for ever, for the registry has habits, and clients get along with them.
+    NeverVerified,
 }
 
 impl Run {
@@ -70,6 +72,9 @@ impl Run {
         match (self.must(), said.verdict) {
             (Must::NotSayBroken, Verdict::Broken) => Some(Disagreement::FalseAlarm),
             (Must::NotSayIntact, Verdict::Intact) => Some(Disagreement::Missed),
+            (Must::NotSayBroken, Verdict::Unverified) if self.trial.is_of_habits_only() => {
+                Some(Disagreement::NeverVerified)
+            }
             _ => None,
         }
     }

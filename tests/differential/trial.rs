@@ -136,6 +136,11 @@ impl Trial {
         !self.wires.is_empty() || !self.habits.is_empty()
     }
 
+    /// Whether there is nothing odd about the registry but what it does with every request of a kind.
+    pub(crate) fn is_of_habits_only(&self) -> bool {
+        !self.habits.is_empty() && self.habits.len() == self.kinds().len()
+    }
+
     /// Whether answers end too early, and there is nothing else about them.
     pub(crate) fn is_cut(&self) -> bool {
         self.may_be_cut() && self.wires.len() + self.habits.len() == 1
