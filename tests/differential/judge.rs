@@ -35,7 +35,8 @@ pub(crate) enum Disagreement {
     FalseAlarm,
     /// Intact, and no client took it.
     Missed,
-    /// Unverified for ever, for the registry has habits, and clients get along with them.
+    /// Unverified for ever, for the registry has habits, and clients get along with them; or for bodies are
+    /// cut, wherever that is, and no client gets one.
     NeverVerified,
 }
 
@@ -61,6 +62,8 @@ impl Run {
             (Taken::Not, Taken::Whole) if self.trial.may_be_cut() => Must::SayAnything,
             (_, Taken::Whole) => Must::NotSayBroken,
             (Taken::Whole, _) if !is_of_documents => Must::NotSayBroken,
+            // What HEAD says is nothing to containerd, which refuses a descriptor of 0 bytes.
+            (Taken::Whole, Taken::Not) if self.trial.promises_nothing() => Must::NotSayIntact,
             (Taken::Whole, _) if is_of_answers => Must::SayAnything,
             (_, Taken::Partly) | (Taken::Partly, _) => Must::SayAnything,
             (_, Taken::Not) => Must::NotSayIntact,
@@ -73,6 +76,9 @@ impl Run {
             (Must::NotSayBroken, Verdict::Broken) => Some(Disagreement::FalseAlarm),
             (Must::NotSayIntact, Verdict::Intact) => Some(Disagreement::Missed),
             (Must::NotSayBroken, Verdict::Unverified) if self.trial.is_of_habits_only() => {
+                Some(Disagreement::NeverVerified)
+            }
+            (Must::NotSayIntact, Verdict::Unverified) if self.trial.is_of_cuts_only() => {
                 Some(Disagreement::NeverVerified)
             }
             _ => None,
