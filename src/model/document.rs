@@ -6,62 +6,12 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::capped::Capped;
-use super::descriptor::{Descriptor, Form, LONGEST_TYPE, RawDescriptor, written_type};
+use super::descriptor::{Descriptor, Form, RawDescriptor, written_type};
 use super::digest::Digest;
+use super::media_type::{MediaKind, content_type};
 use super::schema1;
 use super::text::shorten;
 use super::typed::{self, Field, Text, TextMap, fields, fits};
-
-/// The `Accept` of every manifest request, in one line: a registry may answer 404 for a stored
-/// manifest whose type the client does not name, and `*/*` does not count everywhere (distribution,
-/// handlers/manifests.go). It is there for types that are not in this list.
-pub const MANIFEST_ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
-     application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, \
-     application/vnd.docker.distribution.manifest.v2+json, \
-     application/vnd.docker.distribution.manifest.v1+prettyjws, \
-     application/vnd.docker.distribution.manifest.v1+json, \
-     application/vnd.oci.artifact.manifest.v1+json, */*";
-
-/// What kind of document something is, or is said to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaKind {
-    /// An OCI index or a Docker manifest list.
-    Index,
-    /// An OCI or a Docker schema 2 image manifest.
-    Manifest,
-    /// A Docker schema 1 manifest. Its digest leaves the signatures out.
-    Schema1,
-    /// The withdrawn OCI artifact manifest, still found in Harbor, ACR and GHCR.
-    Artifact,
-    /// Anything else. By the image specification an unknown type is no error.
-    Unknown,
-}
-
-impl MediaKind {
-    /// Reads a media type as it stands in a document: to the letter, as clients do.
-    #[must_use]
-    pub fn from_media_type(media_type: &str) -> Self {
-        match media_type {
-            "application/vnd.oci.image.index.v1+json"
-            | "application/vnd.docker.distribution.manifest.list.v2+json" => Self::Index,
-            "application/vnd.oci.image.manifest.v1+json"
-            | "application/vnd.docker.distribution.manifest.v2+json" => Self::Manifest,
-            "application/vnd.docker.distribution.manifest.v1+prettyjws"
-            | "application/vnd.docker.distribution.manifest.v1+json" => Self::Schema1,
-            "application/vnd.oci.artifact.manifest.v1+json" => Self::Artifact,
-            _ => Self::Unknown,
-        }
-    }
-}
-
-/// The type in a `Content-Type`: parameters such as `; charset=utf-8` are left out of account, as the
-/// distribution specification asks, and so is its case.
-#[must_use]
-pub fn content_type(header: &str) -> String {
-    let media_type = header.split(';').next().unwrap_or_default();
-    shorten(media_type.trim(), LONGEST_TYPE).to_ascii_lowercase()
-}
 
 /// What a manifest's bytes turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,7 +194,7 @@ impl<'a> RawDocument<'a> {
                 None => {}
                 Some(list) => {
                     let mut entries = list.entries.into_iter().filter(is_there);
-                    let misfit = entries.find_map(|entry| RawDescriptor::misfit_of(entry));
+                    let misfit = entries.find_map(RawDescriptor::misfit_of);
                     misfits.extend(misfit.map(|misfit| format!("an entry of `{name}` {misfit}")));
                 }
             }
@@ -309,8 +259,7 @@ impl<'a> RawDocument<'a> {
             _ => {}
         }
         if kind == MediaKind::Manifest {
-            let blobs = config.iter().chain(&layers);
-            problems.extend(blobs.filter_map(mistyped_blob).next());
+            problems.extend(config.iter().chain(&layers).find_map(mistyped_blob));
         }
         if config.as_ref().is_some_and(is_of_an_image) {
             layers.iter_mut().chain(&mut config).for_each(|blob| {
@@ -440,6 +389,7 @@ fn is_of_an_image(config: &Descriptor) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::descriptor::LONGEST_TYPE;
     use super::*;
 
     const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
