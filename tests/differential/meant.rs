@@ -145,7 +145,7 @@ pub(crate) const MEANT: &[Meant] = &[
                 let is_other = |t: &&str| *t != own && wire.words.contains(*t);
                 shapes
                     .iter()
-                    .any(|shape| shape.contains(&own) && shape.iter().any(|t| is_other(t)))
+                    .any(|shape| shape.contains(&own) && shape.iter().any(is_other))
             };
             disagreement == Disagreement::Missed && run.trial.wires.iter().any(is_equal)
         },
