@@ -32,6 +32,7 @@ test: ## Run all tests, those against real servers too (installs the servers)
 	$(MAKE) --no-print-directory static
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release --test real
+	$(CARGO) test --release --test differential
 
 .PHONY: check
 check: ## Run the tests that need nothing but this repository

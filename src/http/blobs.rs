@@ -57,6 +57,7 @@ impl HttpRegistry {
         let blob = BlobAsk {
             ask: get,
             digest,
+            promised: size,
             size: size.or(stated.filter(|length| *length > 0)),
             most: u64::MAX,
         };
@@ -120,7 +121,7 @@ impl HttpRegistry {
         };
         match self.exchange.ask(&ask).await {
             Ok(head) => Ok(Some(head)),
-            Err(failure) if failure.refusal.is_some() => Ok(None),
+            Err(failure) if failure.may_be_of_head() => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -202,6 +203,9 @@ enum Part {
 struct BlobAsk<'a> {
     ask: Ask<'a>,
     digest: &'a Digest,
+    /// The length that it is to have, if anything says so but HEAD.
+    promised: Option<u64>,
+    /// That length, or what HEAD states.
     size: Option<u64>,
     /// The most to read of it.
     most: u64,
@@ -211,7 +215,7 @@ impl BlobAsk<'_> {
     fn count(&self, part: u64, most: u64) -> Read {
         Read::Count(Count {
             part,
-            whole: self.size,
+            whole: self.promised,
             most,
             digest: self.digest.clone(),
         })

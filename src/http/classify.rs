@@ -37,6 +37,11 @@ impl Failure {
         }
     }
 
+    /// Whether GET may yet be answered where HEAD was not: the registry fails on it, or leads nowhere.
+    pub(super) fn may_be_of_head(&self) -> bool {
+        self.refusal.is_some() || self.obstacle.reason == ObstacleReason::Protocol
+    }
+
     pub(super) fn answer<T>(self) -> Answer<T> {
         match self.refusal {
             Some(refusal) => Answer::Failing(refusal),

@@ -49,7 +49,7 @@ impl HttpRegistry {
             }
             // No digest stated, or a refusal that only a GET may utter (Nexus answers HEAD with 404).
             Ok(_) => self.pull_tag(repository, tag, None).await,
-            Err(failure) if failure.refusal.is_some() => {
+            Err(failure) if failure.may_be_of_head() => {
                 let answer = self.pull_tag(repository, tag, None).await;
                 if matches!(answer, Answer::Found(_)) {
                     self.habits.ask_tags_by_get();

@@ -80,10 +80,23 @@ pub(super) struct RawDescriptor<'a> {
     data: Field<'a>,
     platform: Field<'a>,
     artifact_type: Field<'a>,
+    /// What is wrong with values of keys that are there once more further down.
+    earlier_misfit: Option<&'static str>,
 }
 
 impl<'a> RawDescriptor<'a> {
     pub(super) fn of(entry: &'a RawValue) -> Option<Self> {
+        let fields = fields(entry.get().as_bytes(), &OF_DESCRIPTORS).ok()?;
+        let earlier_misfit = fields
+            .each_earlier()
+            .find_map(|alone| Self::holding(alone).misfit());
+        Some(Self {
+            earlier_misfit,
+            ..Self::holding(fields.last)
+        })
+    }
+
+    fn holding(fields: [Field<'a>; 9]) -> Self {
         let [
             media_type,
             digest,
@@ -94,8 +107,8 @@ impl<'a> RawDescriptor<'a> {
             data,
             platform,
             artifact_type,
-        ] = fields(entry.get().as_bytes(), &OF_DESCRIPTORS).ok()?;
-        Some(Self {
+        ] = fields;
+        Self {
             media_type,
             digest,
             blob_sum,
@@ -105,11 +118,20 @@ impl<'a> RawDescriptor<'a> {
             data,
             platform,
             artifact_type,
-        })
+            earlier_misfit: None,
+        }
+    }
+
+    /// Why clients cannot read an entry at all, whatever it promises.
+    pub(super) fn misfit_of(entry: &RawValue) -> Option<&'static str> {
+        match RawDescriptor::of(entry) {
+            None => Some("is not a descriptor"),
+            Some(raw) => raw.misfit(),
+        }
     }
 
     /// The first field that has another type than clients read it into.
-    pub(super) fn misfit(&self) -> Option<&'static str> {
+    fn misfit(&self) -> Option<&'static str> {
         let platform = self.platform.filter(|platform| !typed::is_null(platform));
         [
             (
@@ -145,6 +167,7 @@ impl<'a> RawDescriptor<'a> {
         ]
         .into_iter()
         .find_map(|(fits, misfit)| (!fits).then_some(misfit))
+        .or(self.earlier_misfit)
     }
 
     fn data(&self) -> Option<Vec<u8>> {
@@ -223,7 +246,7 @@ impl Platform {
     fn of(platform: &RawValue) -> Option<Self> {
         let names = ["os", "os.version", "architecture", "variant", "os.features"];
         let [os, version, architecture, variant, features] =
-            fields(platform.get().as_bytes(), &names).ok()?;
+            fields(platform.get().as_bytes(), &names).ok()?.last;
         let texts = [os, version, architecture, variant];
         let is_readable = texts.into_iter().all(fits::<Text>) && fits::<Texts>(features);
         is_readable.then(|| Self {

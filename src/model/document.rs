@@ -6,62 +6,12 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::capped::Capped;
-use super::descriptor::{Descriptor, Form, LONGEST_TYPE, RawDescriptor, written_type};
+use super::descriptor::{Descriptor, Form, RawDescriptor, written_type};
 use super::digest::Digest;
+use super::media_type::{MediaKind, content_type};
 use super::schema1;
 use super::text::shorten;
 use super::typed::{self, Field, Text, TextMap, fields, fits};
-
-/// The `Accept` of every manifest request, in one line: a registry may answer 404 for a stored
-/// manifest whose type the client does not name, and `*/*` does not count everywhere (distribution,
-/// handlers/manifests.go). It is there for types that are not in this list.
-pub const MANIFEST_ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
-     application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, \
-     application/vnd.docker.distribution.manifest.v2+json, \
-     application/vnd.docker.distribution.manifest.v1+prettyjws, \
-     application/vnd.docker.distribution.manifest.v1+json, \
-     application/vnd.oci.artifact.manifest.v1+json, */*";
-
-/// What kind of document something is, or is said to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaKind {
-    /// An OCI index or a Docker manifest list.
-    Index,
-    /// An OCI or a Docker schema 2 image manifest.
-    Manifest,
-    /// A Docker schema 1 manifest. Its digest leaves the signatures out.
-    Schema1,
-    /// The withdrawn OCI artifact manifest, still found in Harbor, ACR and GHCR.
-    Artifact,
-    /// Anything else. By the image specification an unknown type is no error.
-    Unknown,
-}
-
-impl MediaKind {
-    /// Reads a media type as it stands in a document: to the letter, as clients do.
-    #[must_use]
-    pub fn from_media_type(media_type: &str) -> Self {
-        match media_type {
-            "application/vnd.oci.image.index.v1+json"
-            | "application/vnd.docker.distribution.manifest.list.v2+json" => Self::Index,
-            "application/vnd.oci.image.manifest.v1+json"
-            | "application/vnd.docker.distribution.manifest.v2+json" => Self::Manifest,
-            "application/vnd.docker.distribution.manifest.v1+prettyjws"
-            | "application/vnd.docker.distribution.manifest.v1+json" => Self::Schema1,
-            "application/vnd.oci.artifact.manifest.v1+json" => Self::Artifact,
-            _ => Self::Unknown,
-        }
-    }
-}
-
-/// The type in a `Content-Type`: parameters such as `; charset=utf-8` are left out of account, as the
-/// distribution specification asks, and so is its case.
-#[must_use]
-pub fn content_type(header: &str) -> String {
-    let media_type = header.split(';').next().unwrap_or_default();
-    shorten(media_type.trim(), LONGEST_TYPE).to_ascii_lowercase()
-}
 
 /// What a manifest's bytes turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +49,7 @@ impl std::error::Error for DocumentError {}
 
 /// Descriptors that one list of a document may have. Real ones have some dozens; artifacts that are
 /// split into chunks have a few thousand.
-const MOST_ENTRIES: usize = 10_000;
+pub(super) const MOST_ENTRIES: usize = 10_000;
 /// As many of a document's problems as are told.
 const MOST_PROBLEMS: usize = 16;
 /// Characters of an error that are worth telling.
@@ -120,6 +70,9 @@ const OF_DOCUMENTS: [&str; 11] = [
     "annotations",
 ];
 
+/// Of those, the lists.
+const LISTS: std::ops::RangeInclusive<usize> = 4..=8;
+
 struct RawDocument<'a> {
     schema_version: Field<'a>,
     media_type: Field<'a>,
@@ -132,6 +85,8 @@ struct RawDocument<'a> {
     history: Field<'a>,
     subject: Field<'a>,
     annotations: Field<'a>,
+    /// Why clients cannot read values of keys that are there once more further down.
+    earlier_misfits: Vec<String>,
 }
 
 impl Document {
@@ -183,6 +138,22 @@ impl Document {
 
 impl<'a> RawDocument<'a> {
     fn of(bytes: &'a [u8]) -> serde_json::Result<Self> {
+        let fields = fields(bytes, &OF_DOCUMENTS)?;
+        let mut earlier_misfits = Vec::new();
+        for alone in fields.each_earlier() {
+            Self::holding(alone).note_misfits(&mut earlier_misfits);
+        }
+        let mut last = fields.last;
+        for list in LISTS {
+            last[list] = fields.null[list].or(last[list]);
+        }
+        Ok(Self {
+            earlier_misfits,
+            ..Self::holding(last)
+        })
+    }
+
+    fn holding(fields: [Field<'a>; 11]) -> Self {
         let [
             schema_version,
             media_type,
@@ -195,8 +166,8 @@ impl<'a> RawDocument<'a> {
             history,
             subject,
             annotations,
-        ] = fields(bytes, &OF_DOCUMENTS)?;
-        Ok(Self {
+        ] = fields;
+        Self {
             schema_version,
             media_type,
             artifact_type,
@@ -208,7 +179,31 @@ impl<'a> RawDocument<'a> {
             history,
             subject,
             annotations,
-        })
+            earlier_misfits: Vec::new(),
+        }
+    }
+
+    /// What is of another type than clients read it into, whatever comes after it.
+    fn note_misfits(&self, misfits: &mut Vec<String>) {
+        self.check_types(MediaKind::Index, misfits);
+        let is_there = |field: &&RawValue| !typed::is_null(field);
+        for (name, list) in [("manifests", self.manifests), ("layers", self.layers)] {
+            let list = list.filter(is_there);
+            match typed::read::<Capped<'_, MOST_ENTRIES>>(list) {
+                None if list.is_some() => misfits.push(format!("`{name}` is not a list")),
+                None => {}
+                Some(list) => {
+                    let mut entries = list.entries.into_iter().filter(is_there);
+                    let misfit = entries.find_map(RawDescriptor::misfit_of);
+                    misfits.extend(misfit.map(|misfit| format!("an entry of `{name}` {misfit}")));
+                }
+            }
+        }
+        let misfit = self
+            .config
+            .filter(is_there)
+            .and_then(RawDescriptor::misfit_of);
+        misfits.extend(misfit.map(|misfit| format!("`config` {misfit}")));
     }
 
     /// By what it holds; a key counts even where nothing is behind it, for it does to clients.
@@ -220,16 +215,20 @@ impl<'a> RawDocument<'a> {
                 .contains(&kind)
         };
         let is_artifact = is_said(MediaKind::Artifact) || self.artifact_type.is_some();
+        let own_kind = MediaKind::from_media_type(own_type);
         if self.manifests.is_some() {
             MediaKind::Index
+        } else if self.fs_layers.is_some() && self.layers.is_none() && is_said(MediaKind::Schema1) {
+            MediaKind::Schema1
         } else if self.config.is_some() || self.layers.is_some() {
             MediaKind::Manifest
         } else if self.fs_layers.is_some() {
             MediaKind::Schema1
-        } else if MediaKind::from_media_type(own_type) == MediaKind::Artifact
-            || (self.blobs.is_some() && is_artifact)
-        {
+        } else if own_kind == MediaKind::Artifact || (self.blobs.is_some() && is_artifact) {
             MediaKind::Artifact
+        } else if own_kind == MediaKind::Index {
+            // Of no children: both containerd and skopeo take it.
+            MediaKind::Index
         } else {
             MediaKind::Unknown
         }
@@ -249,6 +248,8 @@ impl<'a> RawDocument<'a> {
             layers.append(&mut reader.list(self.blobs, "blobs", Form::Descriptor));
         }
         let config = self.config.filter(|config| !typed::is_null(config));
+        // No client looks at one in schema 1.
+        let config = config.filter(|_| kind != MediaKind::Schema1);
         let has_config = config.is_some();
         let mut config = config.and_then(|config| reader.entry(config, "config", Form::Descriptor));
         let left_out = reader.left_out;
@@ -256,6 +257,9 @@ impl<'a> RawDocument<'a> {
             MediaKind::Manifest if !has_config => problems.push("`config` is missing".into()),
             MediaKind::Schema1 => problems.extend(schema1::problem(self.history, layers.len())),
             _ => {}
+        }
+        if kind == MediaKind::Manifest {
+            problems.extend(config.iter().chain(&layers).find_map(mistyped_blob));
         }
         if config.as_ref().is_some_and(is_of_an_image) {
             layers.iter_mut().chain(&mut config).for_each(|blob| {
@@ -287,17 +291,30 @@ impl<'a> RawDocument<'a> {
             .iter()
             .filter_map(|(name, field)| field.map(|_| *name))
             .collect();
-        let is_one = matches!(held.as_slice(), [_] | [] | ["config", "layers"]);
+        let is_one = match held.as_slice() {
+            [_] | [] | ["config", "layers"] => true,
+            ["config", "fsLayers"] => kind == MediaKind::Schema1,
+            _ => false,
+        };
         if !is_one {
             let held = held.join("`, `");
             problems.push(format!(
                 "`{held}` stand side by side, and clients refuse that"
             ));
         }
+        self.check_types(kind, problems);
+        if matches!(kind, MediaKind::Index | MediaKind::Manifest) {
+            problems.extend_from_slice(&self.earlier_misfits);
+        }
+    }
+
+    /// What is of another type than clients read it into, lists and the config aside.
+    fn check_types(&self, kind: MediaKind, problems: &mut Vec<String>) {
         if !fits::<Text>(self.media_type) {
             problems.push("`mediaType` is not text".into());
         }
-        if kind == MediaKind::Artifact || kind == MediaKind::Unknown {
+        // Of schema 1, clients read the layers and the history only.
+        if !matches!(kind, MediaKind::Index | MediaKind::Manifest) {
             return;
         }
         if !fits::<i64>(self.schema_version) {
@@ -308,15 +325,19 @@ impl<'a> RawDocument<'a> {
         }
         let subject = self.subject.filter(|subject| !typed::is_null(subject));
         if let Some(subject) = subject.filter(|_| kind == MediaKind::Manifest) {
-            match RawDescriptor::of(subject) {
-                None => problems.push("`subject` is not a descriptor".into()),
-                Some(subject) => {
-                    let misfit = subject.misfit();
-                    problems.extend(misfit.map(|misfit| format!("`subject` {misfit}")));
-                }
-            }
+            let misfit = RawDescriptor::misfit_of(subject);
+            problems.extend(misfit.map(|misfit| format!("`subject` {misfit}")));
         }
     }
+}
+
+/// Why clients fail on a blob that is said to be a manifest: they ask for one (containerd,
+/// core/remotes/docker/fetcher.go).
+fn mistyped_blob(blob: &Descriptor) -> Option<String> {
+    use MediaKind as K;
+    let kind = K::from_media_type(&blob.media_type);
+    matches!(kind, K::Index | K::Manifest | K::Schema1)
+        .then(|| format!("the blob {} is said to be a manifest", blob.digest))
 }
 
 struct Reader<'p> {
@@ -368,6 +389,7 @@ fn is_of_an_image(config: &Descriptor) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::descriptor::LONGEST_TYPE;
     use super::*;
 
     const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
@@ -435,6 +457,96 @@ mod tests {
             assert_eq!(document.kind, MediaKind::Index);
             assert!(document.children.is_empty() && document.problems.is_empty());
         }
+        let misspelt = serde_json::json!({"mediaType": OCI_INDEX, "Manifest": [descriptor()]});
+        let document = parse(&misspelt, None);
+        assert_eq!(document.kind, MediaKind::Index);
+        assert!(document.children.is_empty() && document.problems.is_empty());
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_a_null() {
+        for (position, name) in OF_DOCUMENTS.iter().enumerate() {
+            let is_list = ["layers", "manifests", "blobs", "fsLayers", "history"].contains(name);
+            assert_eq!(LISTS.contains(&position), is_list, "{name}");
+        }
+        let text = format!(
+            r#"{{"fsLayers":[{{"blobSum":"{DIGEST}"}}],"history":[{{"v1Compatibility":"{{}}"}}]"#
+        );
+        let problems = |rest: &str| {
+            let document = Document::parse(format!("{text}{rest}}}").as_bytes(), None);
+            document.expect("a document").problems
+        };
+        assert_eq!(problems(""), Vec::<String>::new());
+        assert_eq!(problems(r#","fsLayers":null"#), ["`fsLayers` has no entry"]);
+    }
+
+    /// Measured with containerd 1.6.20 and skopeo 1.9.3.
+    #[test]
+    fn what_is_there_twice_is_read_twice() {
+        let entry = serde_json::to_string(&descriptor()).expect("JSON");
+        let [head, tail] = [entry.trim_end_matches('}'), entry.trim_start_matches('{')];
+        let problems = |config: &str, rest: &str| {
+            let text = format!(r#"{{"config":{config},"layers":[{entry}]{rest}}}"#);
+            let document = Document::parse(text.as_bytes(), Some(OCI_MANIFEST));
+            document.expect("a document").problems
+        };
+        for (config, rest) in [
+            (format!(r#"{{"size":"2",{tail}"#), ""),
+            (format!(r#"{{"size":2.0,{tail}"#), ""),
+            (format!(r#"{{"digest":["x"],{tail}"#), ""),
+            (format!(r#"[],"config":{entry}"#), ""),
+            (entry.clone(), r#","annotations":[],"annotations":{}"#),
+            (entry.clone(), r#","mediaType":7,"mediaType":"x/y""#),
+            (format!(r#"{entry},"layers":7"#), ""),
+            (format!(r#"{entry},"layers":[{{"size":"2"}}]"#), ""),
+        ] {
+            assert_ne!(problems(&config, rest), Vec::<String>::new(), "{config}");
+        }
+        for (config, rest) in [
+            (format!(r#"{head},"size":null}}"#), ""),
+            (format!(r#"{head},"digest":null}}"#), ""),
+            (format!(r#"{{"digest":"sha256:x",{tail}"#), ""),
+            (format!(r#"null,"config":{entry}"#), ""),
+            (format!(r#"{entry},"config":null"#), ""),
+            (format!(r#"{entry},"layers":[null,{{}}]"#), ""),
+            (entry.clone(), r#","annotations":{},"annotations":null"#),
+        ] {
+            assert_eq!(problems(&config, rest), Vec::<String>::new(), "{config}");
+        }
+    }
+
+    /// containerd asks for it as a manifest.
+    #[test]
+    fn a_blob_is_not_said_to_be_a_manifest() {
+        for (media_type, is_refused) in [
+            (OCI_INDEX, true),
+            (OCI_MANIFEST, true),
+            (
+                "application/vnd.docker.distribution.manifest.v1+prettyjws",
+                true,
+            ),
+            ("application/vnd.oci.artifact.manifest.v1+json", false),
+        ] {
+            for place in ["/config/mediaType", "/layers/0/mediaType"] {
+                let document = parse(&with(place, media_type.into()), None);
+                assert_eq!(!document.problems.is_empty(), is_refused, "{media_type}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_schema_1_only_layers_and_history_are_read() {
+        let mut json = serde_json::json!({
+            "schemaVersion": 1.5, "annotations": ["x"], "config": descriptor(),
+            "fsLayers": [{"blobSum": DIGEST}], "history": [{"V1Compatibility": "{}"}]
+        });
+        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+        let document = parse(&json, Some(schema1));
+        assert_eq!(document.kind, MediaKind::Schema1);
+        assert!(document.config.is_none() && document.problems.is_empty());
+        assert!(!parse(&json, Some(OCI_MANIFEST)).problems.is_empty());
+        json["layers"] = serde_json::json!([]);
+        assert!(!parse(&json, Some(schema1)).problems.is_empty());
     }
 
     #[test]
@@ -443,7 +555,6 @@ mod tests {
             serde_json::json!({}),
             serde_json::json!({"errors": [{"code": "UNKNOWN"}]}),
             serde_json::json!({"message": "no healthy upstream"}),
-            serde_json::json!({"schemaVersion": 2, "mediaType": OCI_INDEX}),
             serde_json::json!({"mediaType": OCI_MANIFEST, "architecture": "amd64"}),
             serde_json::json!({"mediaType": "application/vnd.example+json", "things": []}),
         ] {

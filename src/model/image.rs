@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::digest::Digest;
-use super::document::MediaKind;
+use super::media_type::MediaKind;
 use super::name::{Reference, Repository};
 use super::outcome::{Defect, Exemption, Kind, Obstacle};
 

@@ -12,6 +12,7 @@ mod fixture;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod image;
+mod media_type;
 mod name;
 mod outcome;
 mod record;
@@ -28,11 +29,12 @@ pub(crate) use capped::Capped;
 pub use cause::{Cause, Sign};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, MalformedDigest};
-pub use document::{Document, DocumentError, MANIFEST_ACCEPT, MediaKind, content_type};
+pub use document::{Document, DocumentError};
 pub use examination::{
     Certificate, Contact, Examination, Greeting, Identity, Login, Outlook, Protection, Wanted,
 };
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
+pub use media_type::{MANIFEST_ACCEPT, MediaKind, content_type};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use outcome::{
     Defect, Depth, Evidence, Exemption, Kind, Obstacle, ObstacleReason, Outcome, Reason,

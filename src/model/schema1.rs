@@ -4,30 +4,27 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::capped::Capped;
 use super::digest::Digest;
+use super::document::MOST_ENTRIES;
 use super::typed::{self, Field, fields};
 
 /// Why clients refuse a schema 1 manifest of so many layers, each of which it has to describe.
 pub(super) fn problem(history: Field<'_>, layers: usize) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Entry {
-        v1_compatibility: String,
-    }
-
-    let history: Vec<Option<Entry>> = typed::read(history).unwrap_or_default();
+    let history: Capped<'_, MOST_ENTRIES> = typed::read(history).unwrap_or_default();
+    let history = history.entries;
     if layers == 0 {
         return Some("`fsLayers` has no entry".into());
     }
     if history.len() != layers {
         return Some("`history` has not as many entries as `fsLayers`".into());
     }
-    let describes = |entry: &Option<Entry>| {
-        let text = entry
-            .as_ref()
-            .map(|entry| entry.v1_compatibility.as_bytes());
-        text.is_some_and(|text| fields(text, &["id"]).is_ok())
+    let describes = |entry: &RawValue| {
+        let entry = fields(entry.get().as_bytes(), &["v1Compatibility"]).ok();
+        let text: Option<String> = entry.and_then(|entry| typed::read(entry.last[0]));
+        text.is_some_and(|text| fields(text.as_bytes(), &["id"]).is_ok())
     };
     let bad = history.iter().position(|entry| !describes(entry))?;
     Some(format!("`history[{bad}]` describes no layer"))
@@ -65,7 +62,7 @@ fn signed_payload(bytes: &[u8]) -> Option<Vec<u8>> {
         format_tail: String,
     }
 
-    let [layers, signatures] = fields(bytes, &["fsLayers", "signatures"]).ok()?;
+    let [layers, signatures] = fields(bytes, &["fsLayers", "signatures"]).ok()?.last;
     layers?;
     let signatures: Vec<Signature> = typed::read(signatures)?;
     let protected = URL_SAFE_NO_PAD
@@ -131,11 +128,15 @@ mod tests {
     fn every_layer_is_described() {
         let problem = |history: &str, layers| {
             let text = format!(r#"{{"history":{history}}}"#);
-            let [history] = fields(text.as_bytes(), &["history"]).expect("an object");
+            let [history] = fields(text.as_bytes(), &["history"])
+                .expect("an object")
+                .last;
             problem(history, layers)
         };
         let entry = r#"{"v1Compatibility":"{}"}"#;
         assert_eq!(problem(&format!("[{entry}]"), 1), None);
+        let cased = r#"{"V1COMPATIBILITY":"{}"}"#;
+        assert_eq!(problem(&format!("[{cased}]"), 1), None);
         for (history, layers) in [
             (format!("[{entry}]"), 0),
             (format!("[{entry}]"), 2),

@@ -1,5 +1,5 @@
-//! JSON as Go's clients read it: keys in any case, of which the last counts, into fields that have
-//! types. What does not fit is an error to them, whatever it is worth.
+//! JSON as Go's clients read it: keys in any case, into fields that have types. What does not fit is an
+//! error to them, whatever it is worth, and a key that is there twice is read twice.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +12,47 @@ use serde_json::value::RawValue;
 /// place where something else belongs takes no memory.
 pub(super) type Field<'a> = Option<&'a RawValue>;
 
+/// Of a document's keys that are there more than once, as many are remembered.
+const MOST_EARLIER: usize = 64;
+
+/// Fields of a JSON object.
+pub(super) struct Fields<'a, const N: usize> {
+    /// The value that counts for each: the last one that is not null, which changes no text, number or
+    /// object.
+    pub(super) last: [Field<'a>; N],
+    /// A null that comes after it, which empties a list.
+    pub(super) null: [Field<'a>; N],
+    /// The values before it, with the position of their field. They have to fit, too.
+    pub(super) earlier: Vec<(usize, &'a RawValue)>,
+}
+
+impl<'a, const N: usize> Fields<'a, N> {
+    fn take(&mut self, position: usize, value: &'a RawValue) {
+        let last = &mut self.last[position];
+        self.null[position] = is_null(value).then_some(value);
+        match *last {
+            Some(before) if is_null(value) && !is_null(before) => {}
+            Some(before) if is_null(before) => *last = Some(value),
+            Some(before) => {
+                *last = Some(value);
+                if self.earlier.len() < MOST_EARLIER {
+                    self.earlier.push((position, before));
+                }
+            }
+            None => *last = Some(value),
+        }
+    }
+
+    /// Each earlier value, as if there were nothing else.
+    pub(super) fn each_earlier(&self) -> impl Iterator<Item = [Field<'a>; N]> {
+        self.earlier.iter().map(|(position, value)| {
+            let mut alone = [None; N];
+            alone[*position] = Some(*value);
+            alone
+        })
+    }
+}
+
 /// The fields of these names of a JSON object.
 ///
 /// # Errors
@@ -20,7 +61,7 @@ pub(super) type Field<'a> = Option<&'a RawValue>;
 pub(super) fn fields<'a, const N: usize>(
     text: &'a [u8],
     names: &[&str; N],
-) -> serde_json::Result<[Field<'a>; N]> {
+) -> serde_json::Result<Fields<'a, N>> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let fields = Names(names).deserialize(&mut reader)?;
     reader.end()?;
@@ -44,7 +85,7 @@ pub(super) fn is_null(field: &RawValue) -> bool {
 struct Names<'n, const N: usize>(&'n [&'n str; N]);
 
 impl<'de, const N: usize> DeserializeSeed<'de> for Names<'_, N> {
-    type Value = [Field<'de>; N];
+    type Value = Fields<'de, N>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -52,7 +93,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for Names<'_, N> {
 }
 
 impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
-    type Value = [Field<'de>; N];
+    type Value = Fields<'de, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -62,11 +103,15 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
         #[derive(Deserialize)]
         struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        let mut fields = [None; N];
+        let mut fields = Fields {
+            last: [None; N],
+            null: [None; N],
+            earlier: Vec::new(),
+        };
         while let Some(Key(key)) = map.next_key()? {
             let is_it = |name: &&str| name.eq_ignore_ascii_case(&key);
             match self.0.iter().position(is_it) {
-                Some(position) => fields[position] = Some(map.next_value()?),
+                Some(position) => fields.take(position, map.next_value()?),
                 None => _ = map.next_value::<IgnoredAny>()?,
             }
         }
@@ -151,7 +196,31 @@ mod tests {
 
     fn written(text: &str) -> [Option<String>; 2] {
         let fields = fields(text.as_bytes(), &["size", "urls"]).expect("an object");
-        fields.map(|field| field.map(|value| value.get().to_owned()))
+        fields
+            .last
+            .map(|field| field.map(|value| value.get().to_owned()))
+    }
+
+    #[test]
+    fn a_null_changes_nothing_and_what_stood_there_before_is_remembered() {
+        for text in [
+            r#"{"size": 1, "size": null}"#,
+            r#"{"size": null, "SIZE": 1, "size": null}"#,
+        ] {
+            assert_eq!(written(text)[0].as_deref(), Some("1"), "{text}");
+        }
+        let text = r#"{"size": "x", "urls": [], "size": null, "Size": 2, "size": 3}"#;
+        let fields = fields(text.as_bytes(), &["size", "urls"]).expect("an object");
+        let earlier = fields
+            .each_earlier()
+            .map(|alone| alone.map(|field| field.map(RawValue::get)));
+        assert_eq!(
+            earlier.collect::<Vec<_>>(),
+            [[Some("\"x\""), None], [Some("2"), None]]
+        );
+        let many = format!("{{{}\"size\": 0}}", "\"size\": 7, ".repeat(9_999));
+        let fields = super::fields(many.as_bytes(), &["size"]).expect("an object");
+        assert_eq!(fields.earlier.len(), MOST_EARLIER);
     }
 
     #[test]
@@ -169,7 +238,7 @@ mod tests {
     fn values_fit_or_do_not() {
         let fits = |text: &str| {
             let text = format!(r#"{{"x": {text}}}"#);
-            let [x] = fields(text.as_bytes(), &["x"]).expect("an object");
+            let [x] = fields(text.as_bytes(), &["x"]).expect("an object").last;
             [
                 fits::<i64>(x),
                 fits::<Text>(x),

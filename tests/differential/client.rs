@@ -166,7 +166,8 @@ impl Containerd {
         panic!("containerd does not answer: {log}");
     }
 
-    /// Content and metadata only; and what one namespace has is not there for another.
+    /// Content and metadata only; what one namespace has is not there for another; and nothing is collected
+    /// that is still to be looked at.
     fn configuration(home: &Path) -> String {
         let home = home.display();
         format!(
@@ -176,7 +177,8 @@ impl Containerd {
              'io.containerd.snapshotter.v1.btrfs', 'io.containerd.snapshotter.v1.devmapper', \
              'io.containerd.snapshotter.v1.zfs']\n\
              [grpc]\naddress = '{home}/socket'\n\
-             [plugins.'io.containerd.metadata.v1.bolt']\ncontent_sharing_policy = 'isolated'\n"
+             [plugins.'io.containerd.metadata.v1.bolt']\ncontent_sharing_policy = 'isolated'\n\
+             [plugins.'io.containerd.gc.v1.scheduler']\nmutation_threshold = 0\n"
         )
     }
 

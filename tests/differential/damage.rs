@@ -19,7 +19,7 @@ enum How {
 
 /// One object, and its damage.
 pub(crate) struct Damage {
-    part: Part,
+    pub(crate) part: Part,
     digest: String,
     is_manifest: bool,
     how: How,

@@ -35,6 +35,9 @@ pub(crate) enum Disagreement {
     FalseAlarm,
     /// Intact, and no client took it.
     Missed,
+    /// Unverified for ever, for the registry has habits, and clients get along with them; or for bodies are
+    /// cut, wherever that is, and no client gets one.
+    NeverVerified,
 }
 
 impl Run {
@@ -51,12 +54,16 @@ impl Run {
         let is_of_documents = self.trial.is_of_documents();
         let is_of_answers = self.trial.is_of_answers();
         match (skopeo, containerd) {
+            // On documents containerd decides, and it has read those of the other tag.
+            (Taken::Whole, _) if self.trial.has_two_tags() && is_of_documents => Must::SayAnything,
             // containerd asks for the rest of a body that was cut, with a range and again and again
             // (core/remotes/docker/httpreadseeker.go). No plain GET gets the object, and no other client.
             (Taken::Not, Taken::Whole) if self.trial.is_cut() => Must::NotSayIntact,
             (Taken::Not, Taken::Whole) if self.trial.may_be_cut() => Must::SayAnything,
             (_, Taken::Whole) => Must::NotSayBroken,
             (Taken::Whole, _) if !is_of_documents => Must::NotSayBroken,
+            // What HEAD says is nothing to containerd, which refuses a descriptor of 0 bytes.
+            (Taken::Whole, Taken::Not) if self.trial.promises_nothing() => Must::NotSayIntact,
             (Taken::Whole, _) if is_of_answers => Must::SayAnything,
             (_, Taken::Partly) | (Taken::Partly, _) => Must::SayAnything,
             (_, Taken::Not) => Must::NotSayIntact,
@@ -68,6 +75,12 @@ impl Run {
         match (self.must(), said.verdict) {
             (Must::NotSayBroken, Verdict::Broken) => Some(Disagreement::FalseAlarm),
             (Must::NotSayIntact, Verdict::Intact) => Some(Disagreement::Missed),
+            (Must::NotSayBroken, Verdict::Unverified) if self.trial.is_of_habits_only() => {
+                Some(Disagreement::NeverVerified)
+            }
+            (Must::NotSayIntact, Verdict::Unverified) if self.trial.is_of_cuts_only() => {
+                Some(Disagreement::NeverVerified)
+            }
             _ => None,
         }
     }

@@ -41,7 +41,7 @@ use verdicts::Kept;
 /// Trials that `make differential` goes through, and that are kept.
 const ALL: u64 = 5_000;
 /// Of those, every so many is replayed where no number is given.
-const EVERY: usize = 7;
+const EVERY: usize = 5;
 /// Trials at a time. They mostly wait.
 const AT_A_TIME: usize = 16;
 /// Clients at a time. They do not.

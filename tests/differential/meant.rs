@@ -4,6 +4,7 @@ use registry_double::media_type as t;
 use registry_probe::model::{Depth, Verdict};
 
 use crate::client::Taken;
+use crate::image::{Kind, Part};
 use crate::judge::{Disagreement, Run};
 use crate::probe::Said;
 use crate::wire::{Asked, Deviation};
@@ -21,13 +22,18 @@ pub(crate) const MEANT: &[Meant] = &[
         name: "unread",
         reason: "At depth `tail` the probe asks for the last byte of a large blob and for nothing of it by a \
                  plain GET, and all that it was answered about what is broken is what a whole registry \
-                 answers. The claim of `tail` goes no further, and depth `digest` finds it.",
+                 answers, or it says that it has read the start only. The claim of `tail` goes no \
+                 further, and depth `digest` finds it.",
         is: |run, said, disagreement| {
             let at_digest = run.said.iter().find(|said| said.depth == Depth::Digest);
+            // Of what it read no more than the start of, it says so.
+            let is_start = |line: &String| line.starts_with("skipped range_unsupported");
+            let is_counted = said.lines.iter().any(is_start);
             disagreement == Disagreement::Missed
                 && said.depth != Depth::Digest
                 && at_digest.is_some_and(|at_digest| {
-                    at_digest.verdict != Verdict::Intact && at_digest.named.is_disjoint(&said.odd)
+                    at_digest.verdict != Verdict::Intact
+                        && (is_counted || at_digest.named.is_disjoint(&said.odd))
                 })
         },
     },
@@ -53,7 +59,10 @@ pub(crate) const MEANT: &[Meant] = &[
                  `identity` and takes the bytes as they are (moby#17595), and so does the probe.",
         is: |run, _, disagreement| {
             let kinds = run.trial.kinds();
-            disagreement == Disagreement::Missed && kinds.contains(&"header Content-Encoding")
+            // What comes compressed is put in the clear again where the tag is given another manifest.
+            let is_labelled = kinds.contains(&"header Content-Encoding")
+                || (kinds.contains(&"body compressed") && run.trial.has_two_tags());
+            disagreement == Disagreement::Missed && is_labelled
         },
     },
     Meant {
@@ -68,29 +77,53 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
-        name: "type of the GET",
-        reason: "containerd goes by what HEAD of the tag says, or by the descriptor; skopeo, podman and CRI-O by \
-                 what GET says (image/docker/docker_image_src.go), and fail. Whoever asks by GET does not get \
-                 the image.",
-        is: |run, _, disagreement| {
+        name: "GET of the tag",
+        reason: "containerd goes by what HEAD of the tag says, and asks by digest then; skopeo, podman and CRI-O \
+                 ask for the tag by GET (image/docker/docker_image_src.go), and fail on what comes, or on its \
+                 type. Whoever asks so does not get the image, and `verify` and one tag of each repository \
+                 are asked for so.",
+        is: |run, said, disagreement| {
+            let is_it = |wire: &Deviation| {
+                let is_type = wire.kind == "header Content-Type" && wire.asked == Asked::Get;
+                wire.part == Part::Root && (wire.asked == Asked::GetByTag || is_type)
+            };
             disagreement == Disagreement::FalseAlarm
                 && run.taken == [Taken::Not, Taken::Whole]
-                && run
-                    .trial
-                    .wires
-                    .iter()
-                    .any(|wire| wire.kind == "header Content-Type" && wire.asked == Asked::Get)
+                && run.trial.wires.iter().any(is_it)
+                && said
+                    .lines
+                    .first()
+                    .is_some_and(|line| line.starts_with("tag "))
         },
     },
     Meant {
         name: "no size",
-        reason: "A layer that is said to have 0 bytes and has some is taken by skopeo and containerd, for which 0 \
-                 is no size; cosign and crane hold the size against the bytes, and refuse it \
-                 (nix2container#207).",
+        reason: "A layer that is said to have 0 bytes, and has some, is refused by containerd \
+                 (core/remotes/handlers.go) unless another child of the index has brought it before, which is \
+                 chance; cosign and crane hold the size against the bytes, and refuse it (nix2container#207). \
+                 skopeo takes it, for 0 is no size to it.",
         is: |run, _, disagreement| {
-            let mut fields = run.trial.fields.iter();
+            disagreement == Disagreement::FalseAlarm && run.trial.promises_nothing()
+        },
+    },
+    Meant {
+        name: "mended list",
+        reason: "skopeo does not hold the index of a tag against its digest, and writes it anew from what it has \
+                 read (image/copy/multiple.go): altered bytes that it does not read are mended by that. \
+                 containerd and docker hold it against its digest, and fail.",
+        is: |run, _, disagreement| {
+            let is_index = matches!(
+                run.trial.shape.kind,
+                Kind::Index | Kind::Nested | Kind::OddChild
+            );
+            let is_altered =
+                |wire: &Deviation| wire.part == Part::Root && wire.kind.starts_with("body ");
+            let mut damages = run.trial.damages.iter();
             disagreement == Disagreement::FalseAlarm
-                && fields.any(|(_, words)| words.contains("size is 0"))
+                && run.taken == [Taken::Whole, Taken::Not]
+                && is_index
+                && (run.trial.wires.iter().any(is_altered)
+                    || damages.any(|damage| damage.part == Part::Root))
         },
     },
     Meant {
@@ -112,7 +145,7 @@ pub(crate) const MEANT: &[Meant] = &[
                 let is_other = |t: &&str| *t != own && wire.words.contains(*t);
                 shapes
                     .iter()
-                    .any(|shape| shape.contains(&own) && shape.iter().any(|t| is_other(&t)))
+                    .any(|shape| shape.contains(&own) && shape.iter().any(is_other))
             };
             disagreement == Disagreement::Missed && run.trial.wires.iter().any(is_equal)
         },

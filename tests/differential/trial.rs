@@ -136,6 +136,25 @@ impl Trial {
         !self.wires.is_empty() || !self.habits.is_empty()
     }
 
+    /// Whether bodies have less than they say, and nothing else is odd but the digests that are stated.
+    pub(crate) fn is_of_cuts_only(&self) -> bool {
+        let kinds = self.kinds();
+        let is_of_it = |kind: &&str| matches!(*kind, "body cut" | "header Docker-Content-Digest");
+        kinds.contains(&"body cut") && kinds.iter().all(is_of_it)
+    }
+
+    /// Whether something is said to have no bytes.
+    pub(crate) fn promises_nothing(&self) -> bool {
+        self.fields
+            .iter()
+            .any(|(_, words)| words.ends_with("size is 0"))
+    }
+
+    /// Whether there is nothing odd about the registry but what it does with every request of a kind.
+    pub(crate) fn is_of_habits_only(&self) -> bool {
+        !self.habits.is_empty() && self.habits.len() == self.kinds().len()
+    }
+
     /// Whether answers end too early, and there is nothing else about them.
     pub(crate) fn is_cut(&self) -> bool {
         self.may_be_cut() && self.wires.len() + self.habits.len() == 1

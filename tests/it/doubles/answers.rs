@@ -303,6 +303,32 @@ async fn one_odd_blob_does_not_end_the_ranges_of_others() {
 }
 
 #[tokio::test]
+async fn other_bytes_of_another_length_than_head_states_are_read() {
+    let other = || Reply::text(200, "other bytes");
+    for bytes in [long(), b"short".to_vec()] {
+        let double = Double::start().await;
+        let layer = double.blob("app", bytes);
+        // It promises a digest, and no length.
+        let schema1 = json!({
+            "schemaVersion": 1, "name": "app", "tag": "v1", "architecture": "amd64",
+            "fsLayers": [{"blobSum": layer}], "history": [{"v1Compatibility": "{}"}],
+        });
+        double.manifest(
+            "app",
+            Some("v1"),
+            media_type::DOCKER_SCHEMA1,
+            schema1.to_string(),
+        );
+        double.when(on::blob().get()).reply(other());
+        for depth in [Depth::Tail, Depth::Digest] {
+            let sweep = Probe::of(&double).depth(depth).sweep().await;
+            let expected = ["broken", "finding app layer digest_mismatch: v1"];
+            assert_eq!(told(&sweep), expected, "{depth}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn blobs_of_no_promised_length_and_of_none_where_head_is_refused() {
     let double = Double::start().await;
     let layer = double.blob("app", long());

@@ -160,13 +160,13 @@ async fn documents_that_lack_what_makes_them_one() {
         told(&Probe::of(&double).sweep().await)
     };
     let errors = json!({"errors": [{"code": "UNKNOWN"}]});
-    for json in [
-        json!({}),
-        json!({"schemaVersion": 2, "mediaType": t::OCI_INDEX}),
-        errors,
-    ] {
+    for json in [json!({}), errors] {
         assert_eq!(whole(json, t::OCI_INDEX).await, INVALID);
     }
+    // One that says what it is has no children, to containerd and to skopeo.
+    let misspelt = json!({"schemaVersion": 2, "mediaType": t::OCI_INDEX, "manifest": []});
+    let nothing = ["intact", "warning indexes that promise nothing"];
+    assert_eq!(whole(misspelt, t::OCI_INDEX).await, nothing);
     let history = json!([{"v1Compatibility": "{}"}]);
     for json in [
         json!({"schemaVersion": 1, "history": history}),
@@ -275,6 +275,60 @@ async fn fields_of_other_types_than_clients_read_them_into() {
     }
     let platform = |child: &mut Value| child["platform"] = json!("linux");
     assert_eq!(described(platform).await, INVALID);
+}
+
+#[tokio::test]
+async fn keys_that_are_there_twice_are_read_twice() {
+    let told = async |from: &str, to: &str| {
+        let double = Double::start().await;
+        let (_, manifest) = image(&double);
+        let text = manifest.to_string();
+        assert!(text.contains(from), "{text}");
+        let twice = text.replacen(from, to, 1);
+        double.manifest("app", Some("v1"), t::OCI_MANIFEST, twice);
+        told(&Probe::of(&double).sweep().await)
+    };
+    for earlier in [
+        r#""size":"7","#,
+        r#""digest":["x"],"#,
+        r#""urls":7,"urls":[],"#,
+    ] {
+        let both = format!(r#"{earlier}"digest":"#);
+        assert_eq!(told(r#""digest":"#, &both).await, INVALID, "{earlier}");
+    }
+    let earlier = r#""annotations":[7],"annotations":{},"config":"#;
+    assert_eq!(told(r#""config":"#, earlier).await, INVALID);
+    let later = r#""size":null,"digest":null,"mediaType":"#;
+    assert_eq!(told(r#""mediaType":"#, later).await, INTACT);
+}
+
+#[tokio::test]
+async fn a_blob_that_is_said_to_be_a_manifest() {
+    for place in ["config", "layers"] {
+        let change = |manifest: &mut Value| {
+            let blob = match place {
+                "config" => &mut manifest["config"],
+                layers => &mut manifest[layers][0],
+            };
+            blob["mediaType"] = json!(t::OCI_MANIFEST);
+        };
+        assert_eq!(served(t::OCI_MANIFEST, false, change).await, INVALID);
+    }
+}
+
+#[tokio::test]
+async fn of_schema_1_clients_read_the_layers_and_the_history() {
+    let double = Double::start().await;
+    let (image, manifest) = image(&double);
+    let schema1 = json!({
+        "schemaVersion": 1.5, "annotations": ["x"], "config": manifest["config"],
+        "fsLayers": [{"blobSum": image.layers[0]}], "history": [{"V1Compatibility": "{}"}],
+    });
+    double.manifest("app", Some("v1"), t::DOCKER_SCHEMA1, schema1.to_string());
+    double.remove_bytes(&image.config);
+    assert_eq!(told(&Probe::of(&double).sweep().await), INTACT);
+    double.remove_bytes(&image.layers[0]);
+    assert_eq!(told(&Probe::of(&double).sweep().await), ["broken", LOST]);
 }
 
 #[tokio::test]
