@@ -145,7 +145,8 @@ pub(super) fn media_type(read_by: ReadBy<'_>, form: Option<&Form>) -> Option<Def
         ),
         (ReadBy::Promise(media_type), Form::Odd(odd)) => {
             let told = MediaKind::from_media_type(media_type);
-            let is_its_own = odd.kind == MediaKind::Unknown && *odd.served_as == *media_type;
+            let is_its_own =
+                odd.kind == MediaKind::Unknown && odd.served_as.eq_ignore_ascii_case(media_type);
             let is_unknown = told == MediaKind::Unknown && (odd.is_blob || is_its_own);
             (
                 is_unknown || odd.is_read_as(told),

@@ -205,11 +205,6 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
             };
             Outcome::Broken(Defect { reason, evidence })
         }
-        // Some clients are content with that, and some are not.
-        None if is_cut(&look) => in_the_way(
-            ObstacleReason::Connect,
-            "brings every byte, and then the connection ends before the body does",
-        ),
         None => Outcome::Intact,
     };
     let exemption = match outcome {
@@ -226,16 +221,6 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
         depth: matches!(look.read, BlobRead::All { .. }).then_some(Depth::Digest),
         ..Judged::of(outcome)
     }
-}
-
-fn is_cut(look: &BlobLook) -> bool {
-    matches!(
-        look.read,
-        BlobRead::All {
-            end: BodyEnd::Cut,
-            ..
-        }
-    )
 }
 
 /// In which way a look contradicts what was promised, if it does, and what was seen instead.
@@ -256,7 +241,8 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
     else {
         return None;
     };
-    if *end == BodyEnd::Cut && computed.as_ref() != Some(digest) {
+    // Clients hold that against it, be every byte there (Go: unexpected EOF).
+    if *end == BodyEnd::Cut {
         return Some((Reason::ShortRead, cut(*received, look.length)));
     }
     if let Some(size) = size.filter(|size| received != size) {
@@ -484,11 +470,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_cut_behind_its_last_byte_is_neither_intact_nor_broken() {
+    fn a_body_that_is_cut_behind_its_last_byte_is_cut() {
         let judged = judge_blob(look(None, all(5, DATA, BodyEnd::Cut)));
-        assert!(
-            matches!(judged.outcome, Outcome::Unverified(o) if o.reason == ObstacleReason::Connect)
-        );
+        assert_eq!(reason(&judged.outcome), Some(Reason::ShortRead));
     }
 
     #[test]

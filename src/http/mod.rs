@@ -176,15 +176,13 @@ impl HttpRegistry {
 
 /// Whether something answers a ping as a registry does.
 fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
-    // Quay answers `true` as text/html, so only what looks like a page is taken for one.
     if reply.body.was_cut() {
         // Where not even this comes whole, nothing that is cut is the fault of what was asked for.
         let detail = format!("{}: the answer was cut short", reply.request);
         return Err(Obstacle::new(ObstacleReason::Connect, detail));
     }
-    let is_page = reply.is_html() && reply.body.bytes.trim_ascii_start().starts_with(b"<");
     match reply.status.as_u16() {
-        200..=299 if !is_page => Ok(()),
+        200..=299 if !reply.is_page() => Ok(()),
         // A token is wanted: learned, and fetched with the first request that needs it.
         401 => Ok(()),
         _ => Err(reply.failure().obstacle),

@@ -11,7 +11,7 @@ use super::exchange::Ask;
 use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
 use crate::model::{
-    Digest, Document, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest,
+    Digest, Document, MANIFEST_ACCEPT, ObstacleReason, Reference, Repository, Tag, manifest_digest,
 };
 use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved, Way};
 
@@ -193,14 +193,20 @@ fn document(reply: Reply) -> Result<ManifestBody, Refused> {
     if reply.status == StatusCode::NOT_FOUND {
         return Err(Refused::Absent(reply.refusal()));
     }
-    if reply.status != StatusCode::OK || reply.is_html() {
+    if reply.status != StatusCode::OK || reply.is_page() {
         return Err(Refused::Failed(reply.failure()));
     }
     let is_packed = is_gzip(&reply.headers);
     let announced = reply.content_length().filter(|_| !is_packed);
     let media_type = reply.header(CONTENT_TYPE).map(str::to_owned);
     let bytes = if is_packed {
-        unpacked(reply.body.bytes, LARGEST_UNPACKED)
+        let Some(bytes) = unpacked(reply.body.bytes, LARGEST_UNPACKED) else {
+            let most = LARGEST_UNPACKED >> 20;
+            let detail = format!("{} holds more than {most} MiB, compressed", reply.request);
+            let failure = Failure::new(ObstacleReason::TooLarge, detail);
+            return Err(Refused::Failed(failure));
+        };
+        bytes
     } else {
         reply.body.bytes
     };

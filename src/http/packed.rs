@@ -14,13 +14,14 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> bool {
     encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"))
 }
 
-/// What compressed bytes hold, or the bytes themselves where that is nothing, or more than `most`.
-pub(super) fn unpacked(bytes: Vec<u8>, most: u64) -> Vec<u8> {
+/// What compressed bytes hold, or the bytes themselves where that is nothing. `None` if it is more than
+/// `most`.
+pub(super) fn unpacked(bytes: Vec<u8>, most: u64) -> Option<Vec<u8>> {
     let mut unpacked = Vec::new();
     let decoder = MultiGzDecoder::new(bytes.as_slice());
     match decoder.take(most + 1).read_to_end(&mut unpacked) {
-        Ok(length) if length as u64 <= most => unpacked,
-        _ => bytes,
+        Ok(length) => (length as u64 <= most).then_some(unpacked),
+        Err(_) => Some(bytes),
     }
 }
 
@@ -95,15 +96,13 @@ mod tests {
 
     #[test]
     fn what_is_compressed_is_unpacked_and_all_else_is_left() {
-        assert_eq!(unpacked(packed(b"{}"), 9), b"{}");
+        let unpacked = |bytes| unpacked(bytes, 9);
+        assert_eq!(unpacked(packed(b"{}")).as_deref(), Some(&b"{}"[..]));
         let twice = [packed(b"{"), packed(b"}")].concat();
-        assert_eq!(unpacked(twice, 9), b"{}");
-        for bytes in [
-            b"{}".to_vec(),
-            b"\x1f\x8b".to_vec(),
-            packed(b"longer than that"),
-        ] {
-            assert_eq!(unpacked(bytes.clone(), 9), bytes);
+        assert_eq!(unpacked(twice).as_deref(), Some(&b"{}"[..]));
+        for bytes in [b"{}".to_vec(), b"\x1f\x8b".to_vec()] {
+            assert_eq!(unpacked(bytes.clone()), Some(bytes));
         }
+        assert_eq!(unpacked(packed(b"longer than that")), None);
     }
 }

@@ -102,6 +102,11 @@ impl Reply {
             .is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
     }
 
+    /// Whether it is a web page by its type and its text: Quay answers a ping with `true` as text/html.
+    pub(super) fn is_page(&self) -> bool {
+        self.is_html() && self.body.bytes.trim_ascii_start().starts_with(b"<")
+    }
+
     /// The code of an error body. A HEAD has none.
     pub(super) fn code(&self) -> Option<String> {
         classify::error_code(&self.body.bytes)

@@ -99,7 +99,9 @@ impl Document {
     /// If the bytes are not a JSON object, or one that holds nothing of a manifest and is not of a type of
     /// its own.
     pub fn parse(bytes: &[u8], served_as: Option<&str>) -> Result<Self, DocumentError> {
-        let raw = RawDocument::of(bytes)
+        // Go reads what is no UTF-8 as U+FFFD.
+        let text = String::from_utf8_lossy(bytes);
+        let raw = RawDocument::of(text.as_bytes())
             .map_err(|error| DocumentError(shorten(&error.to_string(), LONGEST_ERROR)))?;
         let own_type = written_type(raw.media_type);
         let is_of_its_own = !own_type.is_empty()

@@ -149,7 +149,7 @@ impl Platform {
             #[serde(default)]
             variant: String,
         }
-        let config: Config = serde_json::from_slice(config).ok()?;
+        let config: Config = serde_json::from_str(&String::from_utf8_lossy(config)).ok()?;
         let is_stated = !config.os.is_empty() && !config.architecture.is_empty();
         is_stated.then(|| Self::new(&config.os, &config.architecture, &config.variant))
     }

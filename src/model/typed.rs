@@ -1,7 +1,6 @@
 //! JSON as Go's clients read it: keys in any case, into fields that have types. What does not fit is an
 //! error to them, whatever it is worth, and a key that is there twice is read twice.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -100,16 +99,13 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        #[derive(Deserialize)]
-        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
         let mut fields = Fields {
             last: [None; N],
             null: [None; N],
             earlier: Vec::new(),
         };
         while let Some(Key(key)) = map.next_key()? {
-            let is_it = |name: &&str| name.eq_ignore_ascii_case(&key);
+            let is_it = |name: &&str| name.as_bytes().eq_ignore_ascii_case(&key);
             match self.0.iter().position(is_it) {
                 Some(position) => fields.take(position, map.next_value()?),
                 None => _ = map.next_value::<IgnoredAny>()?,
@@ -119,7 +115,30 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
     }
 }
 
-/// Text, which is read and not kept.
+/// A key, as bytes.
+struct Key(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl Visitor<'_> for Any {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Key, E> {
+                Ok(Key(key.to_vec()))
+            }
+        }
+
+        deserializer.deserialize_bytes(Any)
+    }
+}
+
+/// Text, which is read and not kept. As bytes: Go takes half a surrogate pair, which no `str` holds.
 pub(super) struct Text;
 
 impl<'de> Deserialize<'de> for Text {
@@ -133,12 +152,12 @@ impl<'de> Deserialize<'de> for Text {
                 f.write_str("text")
             }
 
-            fn visit_str<E: Error>(self, _: &str) -> Result<Text, E> {
+            fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<Text, E> {
                 Ok(Text)
             }
         }
 
-        deserializer.deserialize_str(Any)
+        deserializer.deserialize_bytes(Any)
     }
 }
 
@@ -254,10 +273,12 @@ mod tests {
             ("1e3", [false; 4]),
             ("18446744073709551615", [false; 4]),
             (r#""1\n""#, [false, true, false, false]),
+            (r#""\ud83d""#, [false, true, false, false]),
             ("[]", [false, false, true, false]),
             (r#"["a", null]"#, [false, false, true, false]),
             ("[1]", [false; 4]),
             (r#"{"a": "b", "c": null}"#, [false, false, false, true]),
+            (r#"{"\udead": "\ud83d"}"#, [false, false, false, true]),
             (r#"{"a": 1}"#, [false; 4]),
         ] {
             assert_eq!(fits(text), expected, "{text}");
