@@ -35,8 +35,7 @@ const SUSPICIOUS_ROW: u32 = 16;
 const BLOBS_ON_PROBATION: usize = 3;
 const PROBATION: u32 = 200;
 
-/// Repositories that are looked at again in one sweep. Where more are in doubt, it is no single repository's
-/// fault, and what is kept of each takes memory.
+/// Repositories that are looked at again in one sweep: what is kept of each takes memory.
 const MOST_DOUBTFUL: usize = 20_000;
 
 /// Between the second look and the third, at most: a push or a clean-up that is under way goes on meanwhile.
@@ -312,6 +311,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
         }
         let digest = pointed.digest;
         let node = walk.tag_seen(id, Ok(digest.clone()));
+        if let (Some(node), Some(form)) = (node, pointed.form) {
+            walk.nodes[node as usize].form = Some(form);
+        }
         if let (Some(node), Some((judged, document))) = (node, pointed.manifest)
             && walk.came_along(node)
         {

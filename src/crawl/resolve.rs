@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::form::Form;
 use super::graph::TagId;
 use super::judge::{self, Judged};
 use crate::model::{Digest, Document, Obstacle, ObstacleReason, Outcome, Repository, own_digest};
@@ -21,6 +22,8 @@ pub(super) struct Pointed {
     /// What HEAD names, if that is something else.
     pub(super) by_head: Option<Digest>,
     pub(super) manifest: Option<(Judged, Option<Document>)>,
+    /// What GET of the tag says it is: clients go by that, whatever is said of the digest.
+    pub(super) form: Option<Form>,
 }
 
 /// Judges the answer for a tag. `Ok` is where it points to.
@@ -34,12 +37,14 @@ pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
     match (resolved.stated, resolved.body) {
         (Some(digest), body) => {
             let seen = body.map(|body| judge::manifest(Some(&digest), Answer::Found(body)));
+            let form = seen.as_ref().and_then(|(judged, _)| judged.form.clone());
             // What is whole is asked for by its digest, too, as clients do.
             let manifest = seen.filter(|(judged, _)| judged.outcome != Outcome::Intact);
             Ok(Pointed {
                 digest,
                 by_head: resolved.by_head,
                 manifest,
+                form,
             })
         }
         (None, Some(body)) => {
@@ -51,6 +56,7 @@ pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
                     digest,
                     by_head: resolved.by_head,
                     manifest: Some(seen),
+                    form: None,
                 }),
             }
         }

@@ -305,7 +305,9 @@ impl Walk {
         }
         let node = &mut self.nodes[id as usize];
         node.length = judged.length;
-        node.form = judged.form;
+        if node.form.is_none() {
+            node.form = judged.form;
+        }
         node.outcome = Some(judged.outcome);
     }
 

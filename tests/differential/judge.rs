@@ -46,14 +46,24 @@ impl Run {
     /// knows which of them it is.
     pub(crate) fn must(&self) -> Must {
         let [skopeo, mut containerd] = self.taken;
-        if self.trial.has_two_tags() || self.trial.shape.has_empty_layer {
-            // containerd goes by HEAD, where what clients pull is what GET gives; and it refuses a
-            // descriptor of 0 bytes whatever the registry has (core/remotes/handlers.go).
+        if self.trial.shape.has_empty_layer {
+            // It refuses a descriptor of 0 bytes whatever the registry has (core/remotes/handlers.go).
             containerd = skopeo;
         }
         let is_of_documents = self.trial.is_of_documents();
         let is_of_answers = self.trial.is_of_answers();
         match (skopeo, containerd) {
+            // skopeo goes by GET of the tag; containerd by HEAD, and then by digest, as docker does and
+            // whoever pins one.
+            (Taken::Whole, Taken::Not) if self.trial.is_of_root_by_digest() => Must::NotSayIntact,
+            // containerd asks for the rest of what was cut, and docker does not.
+            (Taken::Whole, Taken::Whole)
+                if self.trial.is_of_root_by_digest() && self.trial.may_be_cut() =>
+            {
+                Must::SayAnything
+            }
+            (Taken::Whole, Taken::Not) if self.trial.is_of_root_by_head() => Must::SayAnything,
+            (Taken::Not, Taken::Whole) if self.trial.has_two_tags() => Must::NotSayIntact,
             // On documents containerd decides, and it has read those of the other tag.
             (Taken::Whole, _) if self.trial.has_two_tags() && is_of_documents => Must::SayAnything,
             // containerd asks for the rest of a body that was cut, with a range and again and again

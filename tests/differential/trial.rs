@@ -11,7 +11,7 @@ use crate::field;
 use crate::habit::{self, Deed, Habit};
 use crate::image::{self, Builder, Part, Shape, Stored};
 use crate::incident;
-use crate::wire::{self, Deviation};
+use crate::wire::{self, Asked, Deviation};
 
 /// To be raised when what a deviation does changes while its words stay: the verdicts of clients are of
 /// another registry then.
@@ -153,6 +153,30 @@ impl Trial {
     /// Whether there is nothing odd about the registry but what it does with every request of a kind.
     pub(crate) fn is_of_habits_only(&self) -> bool {
         !self.habits.is_empty() && self.habits.len() == self.kinds().len()
+    }
+
+    /// Whether that is all that deviates: what is said of the root's digest.
+    pub(crate) fn is_of_root_by_digest(&self) -> bool {
+        let mut wires = self.wires.iter();
+        // A header that is no digest is another thing to each client.
+        let is_it = |wire: &Deviation| {
+            let is_content = wire.kind != "header Docker-Content-Digest";
+            is_content && wire.part == Part::Root && wire.asked == Asked::ByDigest
+        };
+        self.wires.len() == 1 && wires.all(is_it) && !self.has_two_tags()
+    }
+
+    /// Whether HEAD of the tag, or what it leads to, may be another thing than GET of it.
+    pub(crate) fn is_of_root_by_head(&self) -> bool {
+        let mut wires = self.wires.iter();
+        let is_it = |wire: &Deviation| {
+            wire.part == Part::Root
+                && matches!(
+                    wire.asked,
+                    Asked::Head | Asked::HeadByTag | Asked::ByTag | Asked::ByDigest
+                )
+        };
+        wires.any(is_it) || self.has_two_tags()
     }
 
     /// Whether answers end too early, and there is nothing else about them.
