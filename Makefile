@@ -46,7 +46,7 @@ lint: ## Check formatting, lints and documentation
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
 
 .PHONY: update
-update: ## Rewrite what is generated: the help in README.md, the snapshots of reports
+update: ## Rewrite what is generated: the help in docs/command-line.md, the snapshots of reports
 	UPDATE=1 INSTA_UPDATE=always $(CARGO) test --lib --test it
 
 .PHONY: bench

@@ -1,13 +1,23 @@
 //! What the documents say, held against the program.
 
+mod commands;
+mod reports;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use registry_probe::model::{Cause, Exemption, ObstacleReason, Reason};
+
 use crate::tidy::source::{self, Source};
 
-/// Around the part of README.md that is the program's own help.
+/// Around the part of the command line reference that is the program's own help.
 const HELP: [&str; 2] = ["<!-- help: begin -->\n", "<!-- help: end -->"];
+
+/// The commands of that reference, each with its own help.
+const COMMANDS: [&[&str]; 4] = [&[], &["verify"], &["explain"], &["doctor"]];
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -17,31 +27,124 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).expect("the document is there")
 }
 
-/// What `probe -h` prints where there is no terminal, in the environment of nobody in particular.
-fn help() -> String {
+fn is_page(name: &str) -> bool {
+    Path::new(name).extension() == Some("md".as_ref())
+}
+
+/// The pages in a folder, as paths from the package's root.
+fn pages(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(path(folder)).expect("the folder is there");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let mut pages: Vec<_> = names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| is_page(name))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// What people read: everything but the sources.
+fn all() -> Vec<String> {
+    let mut all = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "benches/README.md",
+    ]
+    .map(String::from)
+    .to_vec();
+    all.extend(pages("docs"));
+    all.extend(pages("docs/runbooks"));
+    all
+}
+
+/// What a command's `--help` prints where there is no terminal, in the environment of nobody in particular.
+fn help(command: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_probe"))
-        .arg("-h")
+        .args(command)
+        .arg("--help")
         .env_clear()
         .output()
         .expect("the program starts");
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("help is text")
+    let text = String::from_utf8(output.stdout).expect("help is text");
+    text.lines()
+        .fold(String::new(), |all, line| all + line.trim_end() + "\n")
 }
 
 #[test]
-fn the_readme_shows_the_help_of_this_program() {
-    let readme = read("README.md");
+fn the_reference_is_the_help_of_this_program() {
+    let name = "docs/command-line.md";
+    let reference = read(name);
     let [begin, end] = HELP;
-    let (before, rest) = readme.split_once(begin).expect("the help's beginning");
+    let (before, rest) = reference.split_once(begin).expect("the help's beginning");
     let (shown, after) = rest.split_once(end).expect("the help's end");
-    let help = format!("```text\n$ probe -h\n{}```\n", help());
+    let mut help = String::new();
+    for command in COMMANDS {
+        let title = [&["probe"], command].concat().join(" ");
+        let text = self::help(command);
+        let _ = write!(help, "\n### {title}\n\n```text\n{text}```\n\n");
+    }
     if std::env::var_os("UPDATE").is_some() {
         let rewritten = [before, begin, &help, end, after].concat();
-        fs::write(path("README.md"), rewritten).expect("README.md can be written");
+        fs::write(path(name), rewritten).expect("the reference can be written");
     } else {
-        assert_eq!(
-            shown, help,
-            "rewrite it: UPDATE=1 cargo test --test it readme"
+        assert!(
+            shown == help,
+            "{name} is old: rewrite it with `make update`"
+        );
+    }
+}
+
+/// Somebody who has never heard of the program reads it in five minutes, and finds the rest from there.
+#[test]
+fn the_readme_is_short_and_leads_to_every_page() {
+    let readme = read("README.md");
+    let lines = readme.lines().count();
+    assert!(
+        lines <= 200,
+        "README.md has {lines} lines: move some to docs"
+    );
+    for page in pages("docs") {
+        assert!(
+            readme.contains(&format!("]({page})")),
+            "README.md does not link to {page}"
+        );
+    }
+}
+
+/// A reason that nobody explains is looked up in vain.
+#[test]
+fn every_reason_and_every_cause_is_explained() {
+    let words = |page: &str| -> BTreeSet<String> {
+        let rows = read(page);
+        let first = rows.lines().filter_map(|line| {
+            let row = line.strip_prefix("| `")?;
+            row.split(" | ").next().map(str::to_owned)
+        });
+        first
+            .flat_map(|cell| {
+                cell.split(['`', ',', ' '])
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let (checks, repairs) = (words("docs/checks.md"), words("docs/repairs.md"));
+    let reasons = Reason::ALL.iter().map(|reason| reason.word());
+    let obstacles = ObstacleReason::ALL.iter().map(|reason| reason.word());
+    let exemptions = Exemption::ALL.iter().map(|reason| reason.word());
+    for word in reasons.chain(obstacles).chain(exemptions) {
+        assert!(checks.contains(word), "docs/checks.md has no row `{word}`");
+    }
+    for cause in Cause::ALL {
+        let word = cause.word();
+        assert!(
+            repairs.contains(word),
+            "docs/repairs.md has no row `{word}`"
         );
     }
 }
@@ -59,23 +162,42 @@ fn this_version_has_an_entry_in_the_changelog() {
     );
 }
 
+/// What the headings of a page are called in a link: lower case, with `-` for spaces, without other signs.
+fn anchors(page: &str) -> Vec<String> {
+    let sign = |c: char| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || "-_".contains(c) => Some(c.to_ascii_lowercase()),
+        _ => None,
+    };
+    let text = read(page);
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let names = headings.map(|line| line.trim_start_matches('#').trim());
+    names
+        .map(|name| name.chars().filter_map(sign).collect())
+        .collect()
+}
+
 /// A link that leads nowhere is found by a reader otherwise.
 #[test]
-fn documents_link_to_files_that_are_there() {
-    for document in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-    ] {
-        let text = read(document);
+fn documents_link_to_files_and_headings_that_are_there() {
+    for document in all() {
+        let text = read(&document);
+        let folder = Path::new(&document).parent().expect("a folder");
         let targets = text
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.contains("://")) {
-            let file = target.split('#').next().unwrap_or_default();
-            assert!(path(file).exists(), "{document} links to {target}");
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let linked = match file {
+                "" => document.clone(),
+                file => folder.join(file).to_string_lossy().into_owned(),
+            };
+            assert!(path(&linked).exists(), "{document} links to {target}");
+            assert!(
+                heading.is_empty() || anchors(&linked).iter().any(|it| it == heading),
+                "{document} links to {target}, a heading that is not there"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The commands that the runbooks and docs/deploying.md tell people to type, typed.
+//! The commands that the README, the pages in docs and the runbooks tell people to type, typed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -284,8 +284,8 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
     let mut terminal = Terminal::new(&registry, &source, &content.manifest().digest);
     let said = terminal.follows("docs/runbooks/RegistryCatalogInaccessible.md", "catalog");
     assert_eq!(said, "200\n200\n");
-    terminal.follows("docs/deploying.md", "verify-a-push");
-    terminal.follows("docs/deploying.md", "laptop");
+    terminal.follows("docs/ci.md", "verify-a-push");
+    terminal.follows("README.md", "laptop");
 
     let front = Nginx::tls(&registry);
     terminal.variables[0].1 = front.host();
@@ -344,11 +344,11 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
 /// What is typed against a cluster is at least understood by kubectl, and leads to files that are there.
 #[test]
 fn kubectl_understands_what_is_created_and_finds_what_is_applied() {
-    let mut documents: Vec<_> = names("docs/runbooks", ".md");
-    for name in &mut documents {
-        name.insert_str(0, "docs/runbooks/");
+    let mut documents = vec!["README.md".to_owned()];
+    for folder in ["docs", "docs/runbooks"] {
+        let pages = names(folder, ".md").into_iter();
+        documents.extend(pages.map(|name| format!("{folder}/{name}")));
     }
-    documents.push("docs/deploying.md".into());
     let (mut created, mut applied) = (0, 0);
     for document in documents {
         for line in text(&document).replace("\\\n", "").lines() {
