@@ -163,7 +163,7 @@ fn damaged_bytes_are_removed_before_the_push_or_it_is_skipped() {
 }
 
 #[test]
-fn a_tag_is_pointed_at_an_older_image_or_deleted_and_garbage_is_collected() {
+fn a_tag_is_moved_or_deleted_and_garbage_is_collected() {
     let content = Content::index("newer");
     let (mut registry, source) = two_registries(&content);
     skopeo::push(&registry, &Content::index("older"), "team/app:1.3");
@@ -343,7 +343,7 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
 
 /// What is typed against a cluster is at least understood by kubectl, and leads to files that are there.
 #[test]
-fn kubectl_understands_what_is_created_and_finds_what_is_applied() {
+fn kubectl_understands_what_is_created_and_applied() {
     let mut documents: Vec<_> = names("docs/runbooks", ".md");
     for name in &mut documents {
         name.insert_str(0, "docs/runbooks/");
