@@ -24,6 +24,12 @@ if [ "${1:-}" = one ]; then
 fi
 
 targets=${FUZZ_TARGETS:-$(cd fuzz_targets && printf '%s\n' *.rs | sed 's/\.rs$//')}
+for target in $targets; do
+    if [ ! -e "fuzz_targets/$target.rs" ]; then
+        echo "there is no target $target" >&2
+        exit 1
+    fi
+done
 # shellcheck disable=SC2086 # One filter for each target.
 (cd .. && PROBE_FUZZ_MUTATIONS=20000 cargo test --release --lib -- --exact \
     $(printf 'fuzzing::replay::%s\n' $targets))
