@@ -70,7 +70,7 @@ differential: ## Hold the probe against skopeo and containerd (RUNS=5000 SEED=0;
 		$(CARGO) test --release --test differential -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser for 10 minutes (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_TARGETS="link image"); needs nightly
+fuzz: ## 20,000 mutations for every parser, then cargo-fuzz (FUZZ_SECONDS=600, 0 for none; FUZZ_JOBS, FUZZ_TARGETS)
 	fuzz/run.sh
 
 .PHONY: deny

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fuzzes the targets of src/fuzzing, FUZZ_SECONDS each (600) and FUZZ_JOBS at a time (1): those of
-# FUZZ_TARGETS, or all. What is found goes below the build's folder, so that the corpus stays what was
-# committed; a crash is left in fuzz/artifacts, and is a failure. Needs cargo-fuzz and a nightly compiler.
+# Gives the targets of fuzz/checks 20,000 mutations of their corpora, then fuzzes them, FUZZ_SECONDS each
+# (600; 0 for mutations alone) and FUZZ_JOBS at a time (1): those of FUZZ_TARGETS, or all. What is found
+# goes below the build's folder, so that the corpus stays what was committed; a crash is left in
+# fuzz/artifacts, and is a failure. Fuzzing needs cargo-fuzz and a nightly compiler; mutations do not.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,7 +23,21 @@ if [ "${1:-}" = one ]; then
     exit
 fi
 
+targets=${FUZZ_TARGETS:-$(cd fuzz_targets && printf '%s\n' *.rs | sed 's/\.rs$//')}
+for target in $targets; do
+    if [ ! -e "fuzz_targets/$target.rs" ]; then
+        echo "there is no target $target" >&2
+        exit 1
+    fi
+done
+# shellcheck disable=SC2086 # One filter for each target.
+(cd .. && PROBE_FUZZ_MUTATIONS=20000 cargo test --release --lib -- --exact \
+    $(printf 'fuzzing::replay::%s\n' $targets))
+
 export FUZZ_SECONDS=${FUZZ_SECONDS:-600}
+if [ "$FUZZ_SECONDS" = 0 ]; then
+    exit
+fi
 export FUZZ_OUTPUT=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 # shellcheck disable=SC2155 # A compiler that is missing shows itself in the build.
 export FUZZ_HOST=$(rustc +nightly -vV | sed -n 's/^host: //p')
@@ -31,5 +46,4 @@ if ! command -v cargo-fuzz >/dev/null; then
     exit 1
 fi
 cargo +nightly fuzz build --target-dir "$FUZZ_OUTPUT"
-targets=${FUZZ_TARGETS:-$(cd fuzz_targets && printf '%s\n' *.rs | sed 's/\.rs$//')}
 xargs -n 1 -P "${FUZZ_JOBS:-1}" "$PWD/run.sh" one <<<"$targets"

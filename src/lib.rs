@@ -16,6 +16,7 @@ pub mod cli;
 pub mod crawl;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "../fuzz/checks/mod.rs"]
 pub mod fuzzing;
 pub mod http;
 pub mod model;

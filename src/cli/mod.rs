@@ -6,6 +6,7 @@ mod doctor;
 mod exit;
 mod explain;
 #[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/checks/cli.rs"]
 pub(crate) mod fuzzing;
 mod generated;
 mod image;

@@ -104,14 +104,13 @@ impl Ledger {
         let objects = tally.tags_listed + tally.indexes + tally.manifests + tally.blobs;
         let has_repositories =
             self.repositories_listed > 0 || self.repositories_of_other_shards > 0;
-        let is_covered = match self.mode {
+        let is_covered = if self.mode == Mode::PullThrough {
             // A cache's tags are left alone.
-            Mode::PullThrough => has_repositories,
+            has_repositories
+        } else {
             // What other shards have is not known here; a filter of tags that takes nothing is.
-            _ => {
-                let is_filtered = tally.skipped.contains_key(&Exemption::TagFilter);
-                objects > 0 || self.repositories_of_other_shards > 0 && !is_filtered
-            }
+            let is_filtered = tally.skipped.contains_key(&Exemption::TagFilter);
+            objects > 0 || self.repositories_of_other_shards > 0 && !is_filtered
         };
         if is_covered || !self.findings.is_empty() || !self.unverified.is_empty() {
             return;

@@ -10,6 +10,7 @@ mod coverage;
 mod expand;
 mod form;
 #[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/checks/crawl.rs"]
 pub(crate) mod fuzzing;
 mod graph;
 mod history;

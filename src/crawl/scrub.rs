@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_sweep_leaves_none_out_and_an_early_one_reads_none_twice() {
+    fn late_sweeps_leave_none_out_early_ones_read_none_twice() {
         let scrub = Scrub::new(7 * DAY, HOUR / 4, None);
         let blobs = blobs(3_000);
         let mut reads = vec![0; blobs.len()];

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_say_what_is_asked_for_whatever_the_repository_is_called() {
+    fn paths_say_what_is_asked_for_whatever_the_repository() {
         for (path, asked) in [
             ("/v2/", Asked::Ping),
             ("/prefix/v2/", Asked::Ping),

@@ -18,6 +18,7 @@ mod doctor;
 mod endpoint;
 mod exchange;
 #[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/checks/http.rs"]
 pub(crate) mod fuzzing;
 mod habits;
 mod limit;

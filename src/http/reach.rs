@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_sent_to_metadata_and_only_neighbours_to_this_machine() {
+    fn nobody_is_sent_to_metadata_only_neighbours_to_localhost() {
         let public = "https://registry.example/v2/";
         let local = "http://127.0.0.1:5000/v2/";
         for (from, to, is_allowed) in [

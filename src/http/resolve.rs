@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leads_to_a_metadata_service_and_to_this_machine_only_from_it() {
+    fn no_name_leads_to_metadata_only_localhost_to_localhost() {
         for (found, registry, kept) in [
             ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
             ("10.0.0.1 fd00::1", "198.51.100.1", "10.0.0.1 fd00::1"),

@@ -10,6 +10,7 @@ mod examination;
 #[cfg(test)]
 mod fixture;
 #[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/checks/model.rs"]
 pub(crate) mod fuzzing;
 mod image;
 mod media_type;

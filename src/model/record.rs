@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten_when_sweeps_have_said_so_often_enough() {
+    fn what_is_gone_is_forgotten_after_enough_sweeps() {
         let all = sweep(1, &[("a", &["x"], 0), ("b", &[], 0)]);
         let missing = |at, presence| Sweep {
             missing: vec![(name("a"), presence)],
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_process_knew_counts_only_where_the_sweep_was_blind() {
+    fn what_another_process_knew_counts_only_for_the_unseen() {
         let mut blind = record(vec![blind(2)]);
         blind.recall(name("a"), 3, None);
         assert_eq!(failures(&blind, "a"), Some(3));

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_removed_and_not_deleted_by_its_digest() {
+    fn what_cannot_be_read_is_not_deleted_by_its_digest() {
         let sweep = fixture::sweep();
         let mut own = finding(Kind::Tag, Reason::DigestMismatch);
         own.nearby.pointed_to = own.digest.clone().into_iter().collect();

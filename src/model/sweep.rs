@@ -28,10 +28,9 @@ impl Mode {
     #[must_use]
     pub fn excuses(self, kind: Kind, reason: Reason) -> bool {
         match (self, reason) {
-            (Self::Private, _) => false,
             (Self::Mirror, Reason::NotFound) => kind == Kind::Child,
             (Self::PullThrough, Reason::NotFound | Reason::Unreadable) => true,
-            (Self::Mirror | Self::PullThrough, _) => false,
+            (Self::Private | Self::Mirror | Self::PullThrough, _) => false,
         }
     }
 }

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_changes_nothing_and_what_stood_there_before_is_remembered() {
+    fn a_null_changes_nothing_that_stood_there_before() {
         for text in [
             r#"{"size": 1, "size": null}"#,
             r#"{"size": null, "SIZE": 1, "size": null}"#,

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_behind_a_token_service_with_something_of_everything() {
+    fn an_image_of_everything_behind_a_token_service() {
         let mut sweep = fixture::explained();
         sweep.access.login = Authentication::Token {
             realm: "https://auth.example/token?it's".into(),

@@ -19,6 +19,7 @@ mod exposed;
 #[cfg(test)]
 mod fixture;
 #[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/checks/report.rs"]
 pub(crate) mod fuzzing;
 mod hint;
 mod json_repair;
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_listing_is_told_once_whether_or_not_the_walk_told_it() {
+    fn a_failed_listing_is_told_once_whoever_told_it() {
         let told = fixture::unverified();
         let mut untold = told.clone();
         untold.unverified.clear();

@@ -222,7 +222,7 @@ mod tests {
 
     /// Whatever a registry has in its answers, a shell reads one request, in rows as in a line.
     #[test]
-    fn rows_and_lines_are_the_same_to_the_shell_whatever_is_in_them() {
+    fn rows_are_lines_to_the_shell_whatever_is_in_them() {
         let mut sweep = fixture::explained();
         let hostile = "application/x'; touch /tmp/owned; echo '$(id)`id`\\";
         sweep.images[0].root.children[0].media_type = Some(hostile.to_owned());

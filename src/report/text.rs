@@ -232,7 +232,7 @@ mod tests {
 
     /// There is no verdict on one look, and "nothing found broken" would read as one.
     #[test]
-    fn a_sweep_that_was_stopped_before_its_second_look_names_what_seemed_broken() {
+    fn a_stopped_sweep_names_what_seemed_broken() {
         let text = render(&[fixture::stopped()], false);
         assert_snapshot("stopped", &text);
         assert!(!text.contains("nothing"), "{text}");

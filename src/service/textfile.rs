@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_behind_and_the_old_file_stays_where_it_cannot_be_replaced() {
+    fn the_old_file_stays_where_it_cannot_be_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("probe.prom");
         replace(&path, b"old").expect("written");

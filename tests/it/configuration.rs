@@ -94,7 +94,7 @@ fn the_example_is_usable_and_every_value_in_force_has_a_source() {
 }
 
 #[test]
-fn what_cannot_be_used_ends_with_the_code_for_usage_and_its_place() {
+fn unusable_values_end_with_the_usage_code_and_their_place() {
     let directory = configured();
     let file = directory.path().join("probe.yaml");
     let example = &examples()[0];

@@ -24,8 +24,6 @@ const FLOORS: &[(&str, &[&str])] = &[
             "model", "yaml", "registry", "http", "crawl", "report", "service",
         ],
     ),
-    // For fuzzers and tests: what must hold, floor by floor.
-    ("fuzzing", &["model", "http", "crawl", "report", "cli"]),
 ];
 
 /// Names that belong into one part of the program, and where that is. A part that is not there yet is
@@ -51,6 +49,8 @@ const PURE: &[&str] = &["src/model/", "src/report/", "src/crawl/judge.rs"];
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 60;
 const LONGEST_MAIN: usize = 40;
+/// The most characters of a test's name.
+const LONGEST_NAME: usize = 59;
 
 #[test]
 fn the_source_is_tidy() {
@@ -62,11 +62,20 @@ fn the_source_is_tidy() {
 
 #[test]
 fn every_exception_from_a_lint_has_a_reason() {
-    let sources: Vec<_> = ["src", "tests"]
+    let sources: Vec<_> = ["src", "tests", "fuzz/checks", "examples"]
         .into_iter()
         .flat_map(source::read_all)
         .collect();
     let violations: Vec<_> = sources.iter().flat_map(exceptions).collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn names_of_tests_are_short() {
+    let folders = ["src", "tests", "fuzz/checks", "benches"];
+    let sources: Vec<_> = folders.into_iter().flat_map(source::read_all).collect();
+    assert!(sources.iter().map(|s| s.tests().len()).sum::<usize>() > 900);
+    let violations: Vec<_> = sources.iter().flat_map(long_names).collect();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
@@ -326,6 +335,22 @@ fn exceptions(source: &Source) -> Vec<String> {
     found
 }
 
+/// The name of a test is read in lists of tests.
+fn long_names(source: &Source) -> Vec<String> {
+    let tests = source.tests().into_iter();
+    let long = tests.filter(|test| test.text.len() > LONGEST_NAME);
+    long.map(|test| {
+        format!(
+            "{}:{}: `{}` has {} characters, {LONGEST_NAME} is the most",
+            source.path,
+            test.line,
+            test.text,
+            test.text.len()
+        )
+    })
+    .collect()
+}
+
 /// Shows the rules one file, and checks that they say of it what they should, or nothing for `""`.
 fn assert_caught(path: &str, text: &str, expected: &str) {
     let source = Source {
@@ -334,6 +359,7 @@ fn assert_caught(path: &str, text: &str, expected: &str) {
     };
     let mut found = violations(std::slice::from_ref(&source));
     found.extend(exceptions(&source));
+    found.extend(long_names(&source));
     let found = found.join("\n");
     if expected.is_empty() {
         assert_eq!(found, "", "{path}: {text}");
@@ -578,5 +604,28 @@ fn untidiness_is_caught() {
             text: text.into(),
         };
         assert!(opening(&source).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_long_name_of_a_test_is_caught() {
+    let test = |attribute: &str, length: usize| {
+        let name = "a".repeat(length);
+        format!("#[cfg(test)] mod tests {{\n{attribute}\npub async fn {name}() {{}} fn b() {{}} }}")
+    };
+    for (text, expected) in [
+        (test("#[test]", 60), "src/http/a.rs:4: `aaa"),
+        (
+            test("#[tokio::test(start_paused = true)]", 60),
+            "60 characters, 59 is",
+        ),
+        (
+            test("#[test] #[should_panic(expected = \"b\")]", 60),
+            "60 characters",
+        ),
+        (test("#[test]", 59), ""),
+        (test("#[inline]", 60), ""),
+    ] {
+        assert_caught("src/http/a.rs", &text, expected);
     }
 }

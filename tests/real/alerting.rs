@@ -27,7 +27,7 @@ fn rules_in_haste_are_the_same_rules() {
 }
 
 #[test]
-fn a_broken_image_a_registry_that_is_down_and_a_probe_that_is_gone_reach_alertmanager() {
+fn broken_images_dead_registries_and_probes_reach_alertmanager() {
     let mut registry = Registry::start();
     let image = Content::index("alerting");
     skopeo::push(&registry, &image, "team/app:1.4");
@@ -108,7 +108,7 @@ fn a_broken_image_a_registry_that_is_down_and_a_probe_that_is_gone_reach_alertma
 }
 
 #[test]
-fn a_storage_that_is_away_is_told_once_and_what_it_breaks_is_not() {
+fn a_storage_that_is_away_is_told_once_and_alone() {
     let registry = Registry::start();
     let mut pushes = Vec::new();
     for repository in ["team/app", "team/web", "tools/build"] {
@@ -158,7 +158,7 @@ fn a_storage_that_is_away_is_told_once_and_what_it_breaks_is_not() {
 
 /// Which alert withholds the message of which about the same registry.
 #[test]
-fn messages_are_withheld_where_nothing_can_be_done_about_them_yet() {
+fn messages_are_withheld_where_nothing_can_be_done_yet() {
     let all = [FAILURE, IN_USE, STALE, FELL, CATALOG, STORAGE];
     let withholds = |cause: &str, other: &str| match cause {
         STORAGE | CATALOG => [FAILURE, IN_USE, STALE, FELL].contains(&other),

@@ -24,7 +24,7 @@ fn documents() -> Vec<Value> {
 }
 
 #[test]
-fn the_rules_pass_their_tests_and_the_old_ones_fail_the_regressions() {
+fn the_rules_pass_and_the_old_ones_fail_the_regressions() {
     let said = run(&mut tool(
         at("alerts/check.sh").to_str().expect("a path is text"),
     ))

@@ -343,7 +343,7 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
 
 /// What is typed against a cluster is at least understood by kubectl, and leads to files that are there.
 #[test]
-fn kubectl_understands_what_is_created_and_finds_what_is_applied() {
+fn kubectl_understands_what_is_created_and_applied() {
     let mut documents = vec!["README.md".to_owned()];
     for folder in ["docs", "docs/runbooks"] {
         let pages = names(folder, ".md").into_iter();

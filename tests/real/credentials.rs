@@ -79,7 +79,7 @@ fn by_the_configuration_of_docker() {
 }
 
 #[test]
-fn wrong_ones_are_unverified_and_the_message_says_what_to_check() {
+fn wrong_ones_are_unverified_and_told_what_to_check() {
     let registry = guarded();
     let probe = || {
         Probe::once()
@@ -95,7 +95,7 @@ fn wrong_ones_are_unverified_and_the_message_says_what_to_check() {
 }
 
 #[test]
-fn none_at_all_are_unverified_and_the_message_says_what_to_check() {
+fn none_at_all_are_unverified_and_told_what_to_check() {
     let registry = guarded();
     assert_refused(&Probe::once().arg(registry.host()).run());
 }

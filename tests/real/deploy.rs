@@ -170,7 +170,7 @@ fn complaints(pod: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_pod_keeps_to_the_restricted_profile_and_says_what_it_needs() {
+fn every_pod_is_restricted_and_says_what_it_needs() {
     for (name, pod) in pods() {
         assert_eq!(complaints(&pod), Vec::<String>::new(), "{name}");
         for container in pod["spec"]["containers"].as_array().expect("containers") {

@@ -187,7 +187,7 @@ fn sweep_on(service: &Service, double: &Double, until: u64, every: u64) {
 }
 
 #[test]
-fn sweep_after_sweep_takes_no_more_memory_and_no_more_descriptors() {
+fn sweeps_in_a_row_take_no_more_memory_or_descriptors() {
     let double = registry();
     let gateway = gateway();
     let folder = tempfile::tempdir().expect("a temporary directory");

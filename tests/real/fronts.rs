@@ -78,7 +78,7 @@ fn plain_http_where_tls_is_expected_is_unverified() {
 }
 
 #[test]
-fn a_refused_catalog_is_unverified_and_the_message_says_what_to_do() {
+fn a_refused_catalog_is_unverified_and_told_what_to_do() {
     let registry = registry_with_two();
     let front = Nginx::plain(&registry, NO_CATALOG);
     let outcome = Probe::once().arg(front.host()).run();
@@ -156,7 +156,7 @@ fn a_front_that_limits_the_rate_is_swept_within_it() {
 }
 
 #[test]
-fn a_repository_that_is_refused_is_unverified_and_what_is_broken_wins() {
+fn a_refused_repository_is_unverified_and_broken_wins() {
     let mut registry = registry_with_two();
     let image = Image::new("broken", "amd64");
     let layer = image.layers[0].digest.clone();

@@ -168,7 +168,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn the_image_is_small_runs_as_nobody_and_sweeps_a_registry_with_a_private_authority() {
+fn the_image_is_small_runs_as_nobody_and_takes_a_private_ca() {
     let image = Image::build();
     let config = image.buildah(&["inspect", "--type", "image", "localhost/registry-probe"]);
     let config: serde_json::Value = serde_json::from_str(&config).expect("it is JSON");

@@ -96,7 +96,7 @@ fn a_stopped_registry_behind_a_proxy_is_unverified() {
 }
 
 #[test]
-fn a_registry_that_hangs_is_unverified_and_does_not_hang_the_probe() {
+fn a_registry_that_hangs_is_unverified_and_hangs_no_probe() {
     let registry = Registry::start();
     registry.freeze();
     // Each is waited for where the other would take longer than any run here.
@@ -117,7 +117,7 @@ fn a_registry_stopped_in_mid_sweep_has_no_findings() {
 }
 
 #[test]
-fn a_registry_stopped_in_mid_sweep_behind_a_proxy_has_no_findings() {
+fn a_registry_stopped_behind_a_proxy_has_no_findings() {
     let mut registry = busy();
     let front = Nginx::plain(&registry, "");
     let outcome = stopped_in_mid_sweep(&mut registry, &front.host());

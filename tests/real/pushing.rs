@@ -112,7 +112,7 @@ fn a_half_blind_sweep_adds_what_it_found_and_clears_nothing() {
 }
 
 #[test]
-fn the_old_jobs_group_is_in_the_way_and_the_message_says_what_to_do() {
+fn the_old_jobs_group_is_in_the_way_and_told_what_to_do() {
     let (registry, _) = broken();
     let gateway = Pushgateway::start();
     let old = "# TYPE registry_manifest_integrity_failures counter\nregistry_manifest_integrity_failures 3\n";

@@ -50,7 +50,7 @@ fn incident() -> (Registry, [Content; 3]) {
 }
 
 #[test]
-fn the_incident_is_told_in_one_screen_and_pasting_the_repair_ends_it() {
+fn the_incident_fits_one_screen_and_its_repair_ends_it() {
     let (mut registry, [first, _, third]) = incident();
     let children: Vec<_> = first
         .images()
@@ -100,7 +100,7 @@ fn the_incident_is_told_in_one_screen_and_pasting_the_repair_ends_it() {
 }
 
 #[test]
-fn pushing_one_of_the_tags_again_restores_what_all_of_them_miss() {
+fn pushing_one_tag_again_restores_what_all_of_them_miss() {
     let (mut registry, [first, second, _]) = incident();
     let outcome = sweep(&registry);
     let finding = finding(&outcome, &first.images()[0].manifest.digest);
@@ -128,7 +128,7 @@ fn without_the_image_a_push_says_what_is_missing() {
 }
 
 #[test]
-fn a_stale_cache_is_refreshed_where_a_push_alone_changes_nothing() {
+fn a_stale_cache_is_refreshed_where_a_push_does_nothing() {
     let mut registry = Registry::start();
     let layers = ["removed", "emptied", "halved", "whole"].map(Layer::gzip);
     let image: Content = Image::of("stale", "amd64", &layers).into();
@@ -299,7 +299,7 @@ fn tags_that_lead_nowhere_are_pointed_elsewhere_or_removed() {
 }
 
 #[test]
-fn each_damage_has_its_cause_and_pushing_afresh_mends_what_is_damaged() {
+fn each_damage_has_its_cause_and_pushing_afresh_mends_it() {
     let mut registry = Registry::start();
     let names = ["gone", "emptied", "halved", "flipped", "altered"];
     let contents: BTreeMap<_, Content> = names

@@ -107,7 +107,7 @@ fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
 }
 
 #[test]
-fn manifests_are_asked_for_once_but_for_one_tag_by_digest_and_last_bytes_by_range() {
+fn manifests_are_asked_for_once_and_last_bytes_by_range() {
     let registry = Registry::start();
     bulk::push_all(&registry, &pushes()[..14]);
     let mark = registry.mark();

@@ -129,7 +129,7 @@ fn five_times_as_many_blobs_take_hardly_more_memory() {
 }
 
 #[test]
-fn a_layer_much_longer_than_the_memory_it_takes_is_read_in_full() {
+fn a_layer_longer_than_the_memory_is_read_in_full() {
     const LENGTH: u64 = 300_000_000;
     let directory = tempfile::tempdir().expect("a directory");
     let layer = directory.path().join("layer");

@@ -200,7 +200,7 @@ fn told_to_end_in_mid_sweep_it_does_and_claims_nothing() {
 }
 
 #[test]
-fn every_metric_is_documented_and_every_documented_one_is_there() {
+fn the_documented_metrics_are_those_that_are_there() {
     let (sick, _) = broken();
     let nginx = Nginx::tls(&sick);
     let authority = nginx.authority();

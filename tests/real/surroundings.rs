@@ -51,7 +51,7 @@ fn sweeps(metrics: &Metrics, registry: &str) -> f64 {
 }
 
 #[test]
-fn a_clock_that_is_set_neither_spins_nor_stalls_nor_hides_an_age() {
+fn a_clock_that_is_set_neither_spins_nor_stalls_nor_lies() {
     const INTERVAL: f64 = 0.3;
     let double = broken_and_intact();
     let real = Registry::start();

@@ -173,7 +173,7 @@ fn short_lived_tokens_are_renewed_before_they_end() {
 }
 
 #[test]
-fn tokens_that_live_shorter_than_promised_are_renewed_when_they_are_refused() {
+fn tokens_that_expire_early_are_renewed_when_refused() {
     let terms = Terms {
         promised: 60,
         ..Terms::of_seconds(4)
@@ -198,7 +198,7 @@ fn assert_told_what_to_check(outcome: &Outcome) -> Report {
 }
 
 #[test]
-fn a_wrong_password_is_unverified_and_the_message_says_what_to_check() {
+fn a_wrong_password_is_unverified_and_told_what_to_check() {
     let guarded = Guarded::new(Terms::of_seconds(60));
     let probe = Probe::once().args(["--username", "sweeper"]);
     let outcome = guarded.sweep(probe.password_file("a-wrong-guess"));
@@ -216,7 +216,7 @@ fn a_wrong_password_is_unverified_and_the_message_says_what_to_check() {
 }
 
 #[test]
-fn a_wrong_password_for_named_repositories_is_unauthorized_for_each() {
+fn a_wrong_password_is_unauthorized_for_each_named_repository() {
     let guarded = Guarded::new(Terms::of_seconds(60));
     let probe = Probe::once().args(["--username", "sweeper"]);
     let probe = probe.password_file("a-wrong-guess");
@@ -254,7 +254,7 @@ fn without_credentials_the_rest_is_unauthorized() {
 }
 
 #[test]
-fn without_credentials_the_catalog_is_refused_and_the_message_names_the_way_around() {
+fn without_credentials_a_refused_catalog_names_the_way_around() {
     let guarded = Guarded::new(Terms::of_seconds(60));
     let outcome = guarded.sweep(Probe::once());
     let report = assert_told_what_to_check(&outcome);

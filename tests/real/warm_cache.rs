@@ -69,7 +69,7 @@ fn after_a_restart_heads_see_what_was_hidden() {
 }
 
 #[test]
-fn a_child_that_the_registry_itself_does_not_miss_is_not_missed() {
+fn a_child_that_the_registry_has_is_not_missed() {
     let mut registry = Registry::start();
     let content = Content::index("unlinked child");
     skopeo::push(&registry, &content, &format!("{REPOSITORY}:latest"));

@@ -120,7 +120,7 @@ fn each_registry_has_its_own_options() {
 }
 
 #[test]
-fn a_flag_wins_over_the_environment_over_an_entry_over_the_top_over_the_default() {
+fn flags_win_over_environment_entry_top_and_default() {
     let depths = |arguments: &[&str], environment: &[(&str, &str)]| {
         let targets = two().targets(arguments, environment);
         [targets[0].policy.depth, targets[1].policy.depth]
@@ -241,7 +241,7 @@ fn of_two_logins_the_one_from_the_greater_source_is_taken() {
 }
 
 #[test]
-fn a_password_in_the_environment_wins_over_a_file_that_the_file_names() {
+fn an_environment_password_wins_over_a_configured_file() {
     let configured =
         Configured::by("once: true\nusername: u\npassword-file: gone\nregistries: [r]\n");
     assert_eq!(configured.targets(&[], &[("PROBE_PASSWORD", "p")]).len(), 1);
@@ -292,7 +292,7 @@ fn what_is_in_force_is_a_file_that_says_the_same() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_with_its_place_and_what_is_allowed() {
+fn unusable_values_are_told_with_place_and_what_is_allowed() {
     for (text, expected) in [
         (
             "once: true\ndpeth: head\n",
@@ -402,7 +402,7 @@ fn a_variable_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn the_service_is_configured_at_the_top_and_names_are_the_registries_own() {
+fn the_service_is_configured_at_the_top_names_by_registry() {
     let text = "interval: 5m\nlisten: 127.0.0.1:0\nweb-config: web.yml\nlog-format: json\n\
                 push-gateway: http://gateway.example:9091\n\
                 registries:\n  - {registry: a, instance: main}\n  - b\n";

@@ -433,7 +433,7 @@ mod tests {
 
     /// Whoever changes how the stylesheet is put into the page learns here that browsers refuse it.
     #[test]
-    fn the_policy_allows_the_stylesheet_as_it_is_and_nothing_is_inline() {
+    fn the_policy_allows_the_stylesheet_and_nothing_is_inline() {
         let page = page(&record([fixture::rich(), later(fixture::rich(), 900)]));
         let (_, rest) = page.split_once("<style>").expect("a stylesheet");
         let (style, rest) = rest.split_once("</style>").expect("its end");

@@ -6,7 +6,7 @@ use registry_probe::model::{CacheSign, Outlook, Range};
 use super::{LAYER, blob, examine, shown};
 
 #[tokio::test]
-async fn distribution_as_a_proxy_is_recognised_before_it_downloads_anything() {
+async fn distribution_as_a_proxy_is_recognised_before_a_download() {
     let double = presets::distribution_proxy(1_000_000).await;
     double.image("team/app", Some("v1"), &[b"a layer"]);
     let found = examine(&double, &["team/app"]).await;

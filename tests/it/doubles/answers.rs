@@ -251,7 +251,7 @@ async fn a_range_that_is_refused_says_nothing_of_the_blob() {
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_every_range_is_asked_without_from_then_on() {
+async fn a_registry_that_refuses_ranges_is_asked_without_them() {
     for status in [400, 416] {
         let double = Double::start().await;
         let layers: Vec<_> = (0..4_u8).map(|n| vec![n; 300_000]).collect();
@@ -329,7 +329,7 @@ async fn other_bytes_of_another_length_than_head_states_are_read() {
 }
 
 #[tokio::test]
-async fn blobs_of_no_promised_length_and_of_none_where_head_is_refused() {
+async fn blobs_of_no_promised_length_where_head_is_refused() {
     let double = Double::start().await;
     let layer = double.blob("app", long());
     let schema1 = json!({

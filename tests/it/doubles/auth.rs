@@ -35,7 +35,7 @@ async fn the_challenge_says_where_the_token_is_and_what_it_is_for() {
 }
 
 #[tokio::test]
-async fn a_right_to_the_catalog_is_asked_for_only_where_a_challenge_names_it() {
+async fn a_right_to_the_catalog_is_asked_for_by_challenge_only() {
     let double = filled().await;
     double.require(Bearer::anonymous().catalog(CatalogAccess::AnyToken));
     let sweep = Probe::of(&double).sweep().await;
@@ -105,7 +105,7 @@ async fn a_token_is_had_by_get_and_password_in_either_field() {
 }
 
 #[tokio::test]
-async fn a_token_service_of_its_own_is_told_the_password_and_the_registry_is_not() {
+async fn a_separate_token_service_alone_is_told_the_password() {
     let double = filled().await;
     let service = Double::beside(&double).await;
     let realm = format!("{}/token", service.url());
@@ -146,7 +146,7 @@ async fn a_realm_that_is_no_web_address_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_service_that_redirects_is_not_followed_with_our_password() {
+async fn a_redirecting_token_service_gets_no_password_elsewhere() {
     let double = filled().await;
     let other = Double::start().await;
     double.require(Bearer::user_only("user", "secret"));
@@ -177,7 +177,7 @@ async fn a_repository_that_is_denied_is_an_obstacle_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_repository_that_anonymous_clients_may_not_see_wants_a_login() {
+async fn a_repository_closed_to_anonymous_clients_wants_a_login() {
     let double = filled().await;
     double.require(Bearer::anonymous().user("user", "secret").private("two"));
     let sweep = Probe::of(&double).sweep().await;
@@ -187,7 +187,7 @@ async fn a_repository_that_anonymous_clients_may_not_see_wants_a_login() {
 }
 
 #[tokio::test]
-async fn a_token_service_that_fails_for_one_repository_hides_that_one_only() {
+async fn a_token_that_fails_for_one_repository_hides_it_alone() {
     let each = [
         (400, "forbidden"),
         (401, "unauthorized"),

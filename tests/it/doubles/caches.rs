@@ -50,7 +50,7 @@ async fn images_that_are_named_are_looked_at_and_still_no_blob() {
 }
 
 #[tokio::test]
-async fn a_child_that_a_cache_does_not_have_is_counted_and_not_broken() {
+async fn a_child_that_a_cache_lacks_is_counted_and_not_broken() {
     let (double, arm64) = distribution().await;
     double.upstream(|cache| cache.hold("app", &arm64.digest));
     double.remove_manifest_link("app", &arm64.digest);
@@ -133,7 +133,7 @@ async fn a_mirror_has_its_blobs_looked_at() {
 }
 
 #[tokio::test]
-async fn a_cache_that_is_taken_for_a_registry_is_recognised_after_three_blobs() {
+async fn an_undeclared_cache_is_recognised_after_three_blobs() {
     let double = presets::distribution_proxy(100_000_000).await;
     for n in 0..10 {
         let layer = format!("layer {n}");

@@ -292,7 +292,7 @@ async fn keys_with_a_path_are_for_what_is_under_it() {
 }
 
 #[tokio::test]
-async fn a_login_that_an_open_registry_does_not_ask_for_is_a_warning_and_no_helper_is_started() {
+async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
     let double = Double::start().await;
     double.image("team/app", Some("v1"), &[b"a layer"]);
     double.image("team/other", Some("v1"), &[b"another"]);

@@ -23,7 +23,7 @@ async fn with_neighbour() -> (Double, Image) {
 }
 
 #[tokio::test]
-async fn one_object_that_fails_beside_others_that_answer_is_unreadable() {
+async fn one_object_that_fails_beside_others_is_unreadable() {
     let (double, _) = presets::empty_link().await;
     double.image("app", Some("neighbour"), &[b"another"]);
     let sweep = Probe::of(&double).sweep().await;
@@ -40,7 +40,7 @@ async fn one_object_that_fails_beside_others_that_answer_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_truncated_manifest_is_unreadable_and_its_index_says_which_tags_suffer() {
+async fn a_truncated_manifest_is_told_with_the_tags_that_suffer() {
     let (double, _) = with_neighbour().await;
     let child = double.image("app", None, &[b"of one platform"]);
     double.index("app", Some("multi"), &[("linux/s390x", &child)]);
@@ -105,7 +105,7 @@ async fn a_registry_that_fails_on_everything_has_no_broken_object() {
 }
 
 #[tokio::test]
-async fn failing_on_every_blob_is_trouble_with_the_storage_and_not_with_each_of_them() {
+async fn failing_on_every_blob_is_trouble_with_the_storage() {
     let double = Double::start().await;
     for n in 0..5 {
         let layer = format!("layer {n}");
@@ -149,7 +149,7 @@ async fn an_outage_ends_the_sweep_without_a_verdict_on_any_object() {
 }
 
 #[tokio::test]
-async fn an_outage_before_the_second_look_takes_back_what_the_first_one_suggests() {
+async fn an_outage_before_the_second_look_takes_the_first_back() {
     let (double, image) = with_neighbour().await;
     double.remove_layer_link("app", &image.layers[0]);
     let outage = (*double).clone();

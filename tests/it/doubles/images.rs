@@ -76,7 +76,7 @@ async fn a_cache_is_not_asked_for_the_blobs_of_a_tree() {
 }
 
 #[tokio::test]
-async fn a_tag_that_leads_nowhere_and_a_manifest_by_its_digest_have_trees() {
+async fn a_tag_to_nowhere_and_a_manifest_by_digest_have_trees() {
     let double = Double::start().await;
     let image = double.image("app", Some("v1"), &[b"layer"]);
     let sweep = Probe::of(&double)

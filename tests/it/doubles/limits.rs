@@ -28,7 +28,7 @@ fn too_large(double: &Double, tag: &str) {
 const TOO_LARGE: [&str; 2] = ["unverified", "obstacle app too_large"];
 
 #[tokio::test]
-async fn what_is_too_large_stays_unverified_whatever_else_is_looked_at_again() {
+async fn what_is_too_large_stays_unverified_in_every_look() {
     let double = Double::start().await;
     too_large(&double, "big");
     let image = double.image("app", Some("ok"), &[b"a layer"]);
@@ -46,7 +46,7 @@ async fn what_is_too_large_stays_unverified_whatever_else_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn a_known_failure_is_not_cleared_by_a_manifest_that_is_too_large() {
+async fn a_manifest_too_large_does_not_clear_a_known_failure() {
     let double = Double::start().await;
     let image = double.image("app", Some("v1"), &[b"a layer"]);
     double.remove_bytes(&image.layers[0]);
@@ -91,7 +91,7 @@ async fn a_filter_that_takes_nothing_takes_nothing_in_any_shard() {
 }
 
 #[tokio::test]
-async fn what_only_the_end_would_show_is_no_finding_where_the_end_is_cut_off() {
+async fn a_cut_off_end_makes_no_finding_of_what_it_would_show() {
     let page = Reply::html(404, "404 page not found");
     for (reply, reason) in [
         (page, ObstacleReason::Protocol),

@@ -285,7 +285,7 @@ async fn no_place_in_a_list_is_made_up_where_a_link_leads_on() {
 }
 
 #[tokio::test]
-async fn a_full_page_without_a_link_is_gone_on_from_by_its_last_entry() {
+async fn a_full_page_without_a_link_is_continued_by_its_last_entry() {
     let double = Double::start().await;
     double.quirks(|quirks| {
         quirks.tags.honours_n = true;
@@ -437,7 +437,7 @@ async fn a_guess_that_comes_to_nothing_is_looked_into() {
 }
 
 #[tokio::test]
-async fn entries_that_nobody_can_pull_by_are_counted_and_repeated_ones_taken_once() {
+async fn unusable_entries_are_counted_and_repeated_ones_taken_once() {
     let double = Double::start().await;
     tagged(&double, 3);
     let digest = registry_double::sha256("x");

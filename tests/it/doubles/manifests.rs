@@ -155,7 +155,7 @@ async fn a_manifest_is_linked_in_each_repository_on_its_own() {
 }
 
 #[tokio::test]
-async fn ten_mebibytes_of_manifest_are_read_and_much_more_is_an_obstacle() {
+async fn a_manifest_of_ten_mebibytes_is_read_and_much_more_not() {
     let double = Double::start().await;
     let padded = |length: usize| {
         format!(
@@ -191,7 +191,7 @@ async fn ten_mebibytes_of_manifest_are_read_and_much_more_is_an_obstacle() {
 }
 
 #[tokio::test]
-async fn a_warning_of_the_registry_is_passed_on_once_and_changes_nothing() {
+async fn a_warning_is_passed_on_once_and_changes_nothing() {
     let double = Double::start().await;
     double.image("app", Some("v1"), &[b"a layer"]);
     double

@@ -80,7 +80,7 @@ async fn a_login_is_sent_where_a_challenge_stands_beside_the_ping() {
 }
 
 #[tokio::test]
-async fn a_login_is_sent_where_a_challenge_stands_beside_the_catalog_alone() {
+async fn a_login_is_sent_where_only_the_catalog_shows_a_challenge() {
     let double = basic().await;
     by_twos(&double);
     double
@@ -349,7 +349,7 @@ async fn a_challenge_from_elsewhere_gets_nothing_of_ours() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_not_about_us_is_passed_on_and_renews_little() {
+async fn a_refusal_not_about_us_is_passed_on_and_renews_little() {
     let basic = registry_double::Auth::from(Basic::new("user", "secret"));
     let bearer = registry_double::Auth::from(Bearer::user_only("user", "secret"));
     for auth in [basic, bearer] {

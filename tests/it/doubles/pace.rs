@@ -173,7 +173,7 @@ async fn the_token_services_pause_is_kept_too() {
 }
 
 #[tokio::test]
-async fn a_token_service_that_wants_to_be_left_alone_for_long_ends_what_needs_it() {
+async fn a_token_service_that_wants_a_long_pause_ends_its_requests() {
     let double = busy().await;
     double.require(Bearer::anonymous());
     double.when(on::token()).reply(limited("3600"));
@@ -211,7 +211,7 @@ fn take(double: &Double, a_second: u64) {
 }
 
 #[tokio::test]
-async fn a_registry_with_a_limit_is_swept_within_it_and_without_an_obstacle() {
+async fn a_registry_with_a_limit_is_swept_within_it() {
     let double = Double::start().await;
     double.populate(Population {
         repositories: 6,

@@ -13,7 +13,7 @@ fn long() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_kind_of_redirect_keeps_method_and_range_and_drops_the_authorization() {
+async fn redirects_keep_method_and_range_and_drop_authorization() {
     for status in [301, 302, 303, 307, 308] {
         let double = Double::start().await;
         double.require(Basic::new("user", "secret"));
@@ -124,7 +124,7 @@ async fn a_head_that_leads_nowhere_is_asked_again_by_get() {
 }
 
 #[tokio::test]
-async fn what_storage_does_not_have_is_broken_and_no_signature_is_told() {
+async fn what_storage_lacks_is_broken_and_no_signature_is_told() {
     let double = presets::object_storage().await;
     let image = double.image("app", Some("v1"), &[b"a layer", &long()]);
     // The registry's cache believes in it; the bucket has lost it.
@@ -209,7 +209,7 @@ async fn a_redirect_to_nowhere_is_an_obstacle() {
 }
 
 #[tokio::test]
-async fn a_registry_that_moved_behind_a_path_of_its_own_keeps_our_credentials() {
+async fn a_registry_that_moved_to_its_own_path_keeps_the_login() {
     let double = Double::start().await;
     double.require(Basic::new("user", "secret"));
     double.image("app", Some("v1"), &[b"a layer"]);
@@ -236,7 +236,7 @@ async fn a_registry_that_moved_behind_a_path_of_its_own_keeps_our_credentials() 
 }
 
 #[tokio::test]
-async fn another_registry_gets_one_anonymous_token_exchange_and_nothing_of_ours() {
+async fn another_registry_gets_one_anonymous_token_exchange() {
     let front = Double::start().await;
     front.require(Basic::new("user", "secret"));
     front.image("app", Some("v1"), &[b"a layer"]);
@@ -258,7 +258,7 @@ async fn another_registry_gets_one_anonymous_token_exchange_and_nothing_of_ours(
 }
 
 #[tokio::test]
-async fn the_storage_of_another_registry_does_not_get_that_registrys_token() {
+async fn the_storage_of_another_registry_gets_no_token_of_it() {
     let front = Double::start().await;
     front.image("app", Some("v1"), &[b"a layer"]);
     let backend = presets::object_storage().await;

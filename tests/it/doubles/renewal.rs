@@ -57,7 +57,7 @@ async fn a_token_of_two_seconds_is_renewed_before_it_expires() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_unannounced_is_renewed_once_for_each_refusal() {
+async fn a_token_that_expires_early_is_renewed_once_a_refusal() {
     let double = Double::start().await;
     fill(&double, 2);
     double.require(Bearer::anonymous().saying_lifetime(None));
@@ -115,7 +115,7 @@ async fn ecr_public_says_400_to_an_expired_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_with_403_and_no_challenge_is_renewed() {
+async fn a_token_refused_with_403_and_no_challenge_is_renewed() {
     let each = [
         Reply::error(403, "DENIED", "expired"),
         Reply::error(403, "UNAUTHORIZED", "expired"),
@@ -220,7 +220,7 @@ async fn a_password_that_expires_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_password_that_expired_and_is_not_replaced_is_an_obstacle_and_no_loop() {
+async fn an_expired_password_is_an_obstacle_and_no_loop() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("config.json");
     let double = presets::ecr_expiring(Duration::from_secs(3600)).await;

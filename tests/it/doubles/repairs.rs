@@ -36,7 +36,7 @@ fn copy(finding: &Finding) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn an_intact_sibling_costs_one_head_and_nothing_where_all_is_well() {
+async fn an_intact_sibling_costs_one_head_and_only_where_needed() {
     let (double, shared) = shelf().await;
     assert_eq!(told(&Probe::of(&double).sweep().await), ["intact"]);
     let tags = |double: &Double| double.count(&on::manifest().by_tag());

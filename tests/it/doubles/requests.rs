@@ -85,7 +85,7 @@ fn blobs<'a>(images: &[&'a Image]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_child_that_indexes_share_is_asked_for_once_with_all_below_it() {
+async fn a_child_that_indexes_share_is_asked_for_once() {
     let double = Double::start().await;
     let shared = double.image("app", None, &[&LONG, b"of the shared child"]);
     let (first, second) = (

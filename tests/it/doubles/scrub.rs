@@ -96,7 +96,7 @@ async fn altered_bytes_are_found_in_their_turn_and_stay_found() {
 }
 
 #[tokio::test]
-async fn a_body_that_ends_early_in_a_full_read_only_is_confirmed_by_another() {
+async fn a_body_cut_in_a_full_read_is_confirmed_by_another() {
     let (double, image) = registry().await;
     let whole = on::blob().get().reference(&image.layers[5]);
     double

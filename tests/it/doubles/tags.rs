@@ -58,7 +58,7 @@ async fn what_a_client_pulls_is_what_get_gives() {
 }
 
 #[tokio::test]
-async fn a_registry_whose_head_is_about_something_else_is_asked_by_get_from_then_on() {
+async fn a_registry_with_a_wrong_head_is_asked_by_get_afterwards() {
     let (double, amd64, arm64, _) = shelf(0).await;
     double.remove_manifest_link("app", &arm64.digest);
     // Of all tags but the one whose turn it is, GET is asked for this reason alone.
@@ -78,7 +78,7 @@ async fn a_registry_whose_head_is_about_something_else_is_asked_by_get_from_then
 }
 
 #[tokio::test]
-async fn one_tag_of_each_repository_is_asked_by_get_and_the_others_are_not() {
+async fn one_tag_a_repository_is_asked_by_get_and_no_other() {
     let (double, ..) = shelf(5).await;
     double.image("other", Some("v1"), &[b"another"]);
     assert_eq!(told(&Probe::of(&double).sweep().await), ["intact"]);
@@ -150,7 +150,7 @@ async fn headers_that_name_other_digests_than_the_bytes_have() {
 }
 
 #[tokio::test]
-async fn a_tag_whose_manifest_is_damaged_on_its_way_is_not_what_its_digest_has() {
+async fn a_manifest_damaged_by_tag_is_not_what_its_digest_has() {
     for depth in [0, 9] {
         let (double, ..) = shelf(0).await;
         // Whole under its digest, and never by its tag, which says no length.

@@ -95,7 +95,7 @@ fn said(registry: &Registry, path: &str, left_out: usize) -> (String, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_body_that_ends_with_an_unclean_connection_is_what_its_digest_says() {
+async fn a_body_on_an_unclean_connection_is_what_its_digest_says() {
     let double = Double::start().await;
     double.image("app", Some("v1"), &[b"a layer", &vec![7; 100_000]]);
     for depth in [Depth::Tail, Depth::Digest] {

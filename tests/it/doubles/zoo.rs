@@ -48,7 +48,7 @@ async fn what_is_left_out_on_purpose_is_counted() {
 }
 
 #[tokio::test]
-async fn a_missing_child_is_broken_where_people_push_and_absent_in_a_sparse_copy() {
+async fn a_missing_child_is_broken_unless_the_copy_is_sparse() {
     for tag in ["sparse", "attested"] {
         let finding = format!("finding zoo child not_found: {tag}");
         assert_eq!(
@@ -157,7 +157,7 @@ async fn a_blob_that_is_missing_under_many_names_is_one_finding() {
 }
 
 #[tokio::test]
-async fn of_two_sizes_promised_for_one_digest_only_the_wrong_one_is_broken() {
+async fn of_two_promised_sizes_only_the_wrong_one_is_broken() {
     let long = vec![b'x'; 100_000];
     for more in [-1, 1, -70_000] {
         // Whichever of the two is met first.
@@ -281,7 +281,7 @@ async fn nesting_has_an_end() {
 }
 
 #[tokio::test]
-async fn types_and_algorithms_that_nobody_knows_are_told_and_not_judged() {
+async fn unknown_types_and_algorithms_are_told_and_not_judged() {
     let double = Double::start().await;
     double.manifest(
         "app",

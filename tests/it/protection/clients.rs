@@ -49,7 +49,7 @@ async fn one_that_is_required_is_not_asked_of_a_kubelet() {
 }
 
 #[tokio::test]
-async fn one_that_is_given_is_verified_and_does_not_stand_in_for_a_token() {
+async fn a_given_one_is_verified_and_does_not_replace_a_token() {
     let [authority, clients] = [Authority::new(), Authority::new()];
     let rest = "  client_auth_type: VerifyClientCertIfGiven\nbearer_token_files: token\n";
     let files = files(&authority, &clients, rest);

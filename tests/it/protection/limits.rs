@@ -111,7 +111,7 @@ async fn a_connection_does_not_last_for_ever() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_and_what_hangs_is_not_waited_for() {
+async fn running_requests_finish_and_hanging_ones_are_not_waited_for() {
     let limits = Limits {
         goodbye: Duration::from_secs(5),
         ..Limits::default()

@@ -82,6 +82,22 @@ impl Source {
         self.text.lines().count() - of_tests.sum::<usize>()
     }
 
+    /// The names of the tests: of functions behind an attribute that ends in `test`.
+    pub(crate) fn tests(&self) -> Vec<Token> {
+        let tokens = tokens(&self.text);
+        let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+        let is_mark = |at: &usize| {
+            let is_before = matches!(text(at.wrapping_sub(1)), "[" | "::");
+            text(*at) == "test" && is_before && matches!(text(at + 1), "]" | "(")
+        };
+        let marks = (0..tokens.len()).filter(is_mark);
+        let named = marks.filter_map(|mark| {
+            let start = (mark..tokens.len()).find(|at| text(*at) == "fn")?;
+            tokens.get(start + 1).cloned()
+        });
+        named.collect()
+    }
+
     /// The modules that this file declares for tests alone, as paths of files.
     pub(crate) fn test_modules(&self) -> Vec<String> {
         let tokens = tokens(&self.text);
