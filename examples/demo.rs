@@ -15,10 +15,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use registry_double::{DescriptorCache, Double, media_type, sha256};
-use registry_probe::crawl::{Empty, Filter, Policy, Scope, Source, sweep};
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
-use registry_probe::model::{Depth, Mode, Record, Sweep};
-use registry_probe::report;
+use registry_probe::registry::Depth;
+use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry};
+use registry_probe::render;
+use registry_probe::report::{Mode, Record, Sweep};
+use registry_probe::sweep::{Empty, Filter, Policy, Scope, Source, sweep};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -74,7 +75,7 @@ async fn demo() -> Result<()> {
     let sweep = sweep_once(double.address()).await?;
     print!(
         "{}",
-        report::text::render(std::slice::from_ref(&sweep), uses_color())
+        render::text::render(std::slice::from_ref(&sweep), uses_color())
     );
 
     check(&sweep, &planted)?;

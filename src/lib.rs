@@ -4,23 +4,26 @@
 //! The modules are floors, and each imports from the floors below it only; `ARCHITECTURE.md` draws
 //! the picture and a test holds it.
 //!
-//! - [`model`]: the words, which are names, digests, manifests, outcomes and the [`model::Sweep`].
-//! - [`registry`]: the one seam, a registry as the walk sees it.
-//! - [`http`]: that seam over the OCI Distribution API. [`crawl`]: the walk and its judge. The two
-//!   are siblings and do not know each other.
-//! - [`report`]: a `Sweep` as text or JSON, and an [`model::Examination`] likewise.
-//! - [`service`]: the long-running process, its endpoints, and handing results on.
+//! - [`oci`]: the specifications' words: names, digests, media types, documents.
+//! - [`registry`]: the trait, what a registry answers, and [`registry::client`], which asks it over HTTP.
+//! - [`report`]: what a sweep came to, as data.
+//! - [`sweep`]: the walk and its judge, which end in a [`report::Sweep`].
+//! - [`render`]: views of it: text, page, metrics, JSON, JUnit, GitHub.
+//! - [`doctor`]: what a registry can do, and the page about that.
+//! - [`service`]: the process that goes on: schedule, endpoints, push, textfile.
 //! - [`cli`]: arguments, settings, exit codes, and the run that puts it all together.
 
 pub mod cli;
-pub mod crawl;
+pub mod doctor;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[path = "../fuzz/checks/mod.rs"]
 pub mod fuzzing;
-pub mod http;
-pub mod model;
+pub mod oci;
 pub mod registry;
+pub mod render;
 pub mod report;
 pub mod service;
+pub mod sweep;
+mod words;
 mod yaml;

@@ -11,14 +11,16 @@ use std::time::{Duration, SystemTime};
 
 use divan::{Bencher, counter::ItemsCount};
 use memory::Memory;
-use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
-use registry_probe::model::{
-    Access, Bracket, Counts, Defect, Depth, Digest, Document, Evidence, Finding, Kind, Listed,
-    Mode, Nearby, Reason, Record, Reference, Repository, RepositoryResult, Sweep, Verdict,
-};
+use registry_probe::oci::{Digest, Document, Reference, Repository};
+use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry};
+use registry_probe::registry::{Access, Depth};
 use registry_probe::registry::{Answer, Registry};
-use registry_probe::report::{json, metrics};
+use registry_probe::render::{json, metrics};
+use registry_probe::report::{
+    Bracket, Counts, Defect, Evidence, Finding, Kind, Listed, Mode, Nearby, Reason, Record,
+    RepositoryResult, Sweep, Verdict,
+};
+use registry_probe::sweep::{self, Empty, Filter, Policy, Scope, Source};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +55,7 @@ fn walk_and_judge_1000_images(bencher: Bencher) {
         .bench_local(|| {
             let cancel = CancellationToken::new();
             let known = Record::new(policy.registry.clone());
-            let sweep = runtime.block_on(crawl::sweep(&memory, &policy, &known, &cancel));
+            let sweep = runtime.block_on(sweep::sweep(&memory, &policy, &known, &cancel));
             assert_eq!(sweep.verdict(), Verdict::Intact);
             assert_eq!(sweep.counts.blobs, 10_000);
         });

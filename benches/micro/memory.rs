@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use registry_probe::model::{Access, Depth, Digest, Obstacle, Reference, Repository, Tag};
+use registry_probe::oci::{Digest, Reference, Repository, Tag};
+use registry_probe::registry::{Access, Depth, Obstacle};
 use registry_probe::registry::{
     Answer, BlobLook, BlobRead, BodyEnd, ListEnd, Listing, ManifestBody, Refusal, Registry,
     Resolved, Traffic, Way,

@@ -1,7 +1,7 @@
 //! What must hold for the names of images, whatever somebody types.
 
 use super::image::parse_image;
-use crate::model::fuzzing::assert_printable;
+use crate::oci::fuzzing::assert_printable;
 
 /// An image: its name as reports print it leads to the same image.
 pub(crate) fn image(input: &[u8]) {

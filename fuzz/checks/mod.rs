@@ -11,21 +11,27 @@ type Check = fn(&[u8]);
 
 /// The targets, by the names of their programs in `fuzz` and of their folders in `fuzz/corpus`.
 const TARGETS: &[(&str, Check)] = &[
-    ("document", crate::crawl::fuzzing::document),
-    ("challenge", crate::http::fuzzing::challenge),
-    ("link", crate::http::fuzzing::link),
-    ("docker_config", crate::http::fuzzing::docker_config),
+    ("document", crate::sweep::fuzzing::document),
+    ("challenge", crate::registry::client::fuzzing::challenge),
+    ("link", crate::registry::client::fuzzing::link),
+    (
+        "docker_config",
+        crate::registry::client::fuzzing::docker_config,
+    ),
     ("image", crate::cli::fuzzing::image),
-    ("content_range", crate::http::fuzzing::content_range),
-    ("envelope", crate::http::fuzzing::envelope),
-    ("names", crate::model::fuzzing::names),
-    ("redirect", crate::http::fuzzing::redirect),
-    ("token", crate::http::fuzzing::token),
-    ("retry_after", crate::http::fuzzing::retry_after),
-    ("page", crate::http::fuzzing::page),
-    ("certificate", crate::http::fuzzing::certificate),
-    ("state", crate::report::fuzzing::state),
-    ("gateway", crate::report::fuzzing::gateway),
+    (
+        "content_range",
+        crate::registry::client::fuzzing::content_range,
+    ),
+    ("envelope", crate::registry::client::fuzzing::envelope),
+    ("names", crate::oci::fuzzing::names),
+    ("redirect", crate::registry::client::fuzzing::redirect),
+    ("token", crate::registry::client::fuzzing::token),
+    ("retry_after", crate::registry::client::fuzzing::retry_after),
+    ("page", crate::registry::client::fuzzing::page),
+    ("certificate", crate::registry::client::fuzzing::certificate),
+    ("state", crate::render::fuzzing::state),
+    ("gateway", crate::render::fuzzing::gateway),
 ];
 
 /// Gives `input` to a target.

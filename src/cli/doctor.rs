@@ -6,9 +6,10 @@ use super::output::print;
 use super::settings::{
     Connect, Sources, UsageError, is_plain, parse_endpoint, parse_repository, registries,
 };
-use crate::http::{Config, HttpRegistry};
-use crate::model::{Examination, Outlook, Repository};
-use crate::report;
+use crate::doctor;
+use crate::doctor::{Examination, Outlook};
+use crate::oci::Repository;
+use crate::registry::client::{Config, HttpRegistry};
 
 /// The registries to examine.
 pub(super) struct Examinations {
@@ -54,8 +55,8 @@ impl Examinations {
             .map(|registry| registry.examine(&self.named));
         let examinations = futures::future::join_all(examinations).await;
         let text = match self.output {
-            PageArg::Text => report::doctor::render(&examinations, color),
-            PageArg::Json => report::json_doctor::render(&examinations),
+            PageArg::Text => doctor::page::render(&examinations, color),
+            PageArg::Json => doctor::json::render(&examinations),
         };
         exit(&examinations, print(text.as_bytes()))
     }

@@ -1,7 +1,7 @@
 //! What the process ends with.
 
 use super::args::FailOn;
-use crate::model::{Sweep, Verdict};
+use crate::report::{Sweep, Verdict};
 
 /// How a run ended, and the exit code that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use super::output::print;
 use super::progress::Screen;
 use super::settings::{Sources, UsageError, explained};
 use super::signals::Signals;
-use crate::http::HttpRegistry;
-use crate::model::Record;
+use crate::registry::client::HttpRegistry;
+use crate::report::Record;
 use crate::service::Target;
-use crate::{crawl, report};
+use crate::{render, sweep};
 
 /// The image to explain.
 pub(super) struct Explanation {
@@ -41,17 +41,17 @@ impl Explanation {
             Err(error) => return super::usage_error(&format!("{}: {error}", policy.registry)),
         };
         let known = Record::new(policy.registry.clone());
-        let look = crawl::sweep(&registry, &policy, &known, &cancel);
+        let look = sweep::sweep(&registry, &policy, &known, &cancel);
         let mut sweep = screen.during(&policy.progress, look).await;
         for image in &mut sweep.images {
             // It is for the reader only: what keeps it from us is no verdict on the image.
-            if let Ok(Some(platform)) = crawl::platform(&registry, image).await {
+            if let Ok(Some(platform)) = sweep::platform(&registry, image).await {
                 image.root.platform = Some(platform);
             }
         }
         let text = match self.output {
-            PageArg::Text => report::explain::render(&sweep, color),
-            PageArg::Json => report::json_explain::render(&sweep),
+            PageArg::Text => render::explain::render(&sweep, color),
+            PageArg::Json => render::json_explain::render(&sweep),
         };
         let is_told = print(text.as_bytes());
         let fail_on = [FailOn::Broken, FailOn::Unverified];

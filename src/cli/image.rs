@@ -1,8 +1,8 @@
 //! Names of images, read as docker reads them.
 
 use super::settings::{UsageError, parse_endpoint, without_login};
-use crate::http::Endpoint;
-use crate::model::{Reference, Repository};
+use crate::oci::{Reference, Repository};
+use crate::registry::client::Endpoint;
 
 /// Reads an image's name as docker does. A scheme may stand before it, for a registry on loopback
 /// that speaks https.
@@ -22,7 +22,7 @@ pub(super) fn parse_image(
         };
         UsageError(format!(
             "`{}` is not an image: expected HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST",
-            crate::model::shorten(&shown, 100)
+            crate::oci::shorten(&shown, 100)
         ))
     };
     let (scheme, name) = match text.split_once("://") {

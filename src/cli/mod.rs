@@ -29,7 +29,7 @@ use args::{Cli, Command, LogFormat};
 use progress::Screen;
 use settings::{Job, Surroundings, Typed, UsageError};
 
-use crate::model::printable;
+use crate::oci::printable;
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]

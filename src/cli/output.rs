@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{OutputArg, ReportFile};
-use crate::model::{Record, Sweep};
-use crate::{report, service};
+use crate::report::{Record, Sweep};
+use crate::{render, service};
 
 /// The forms and places that reports are wanted in.
 pub(super) struct Output {
@@ -57,11 +57,11 @@ pub(super) fn print(text: &[u8]) -> bool {
 
 fn render(form: OutputArg, sweeps: &[Sweep], records: &[Record], color: bool) -> String {
     match form {
-        OutputArg::Text => report::text::render(sweeps, color),
-        OutputArg::Json => report::json::render(sweeps),
-        OutputArg::Prom => report::metrics::render(&records.iter().collect::<Vec<_>>()),
-        OutputArg::Junit => report::junit::render(sweeps),
-        OutputArg::Github => report::github::annotations(sweeps),
+        OutputArg::Text => render::text::render(sweeps, color),
+        OutputArg::Json => render::json::render(sweeps),
+        OutputArg::Prom => render::metrics::render(&records.iter().collect::<Vec<_>>()),
+        OutputArg::Junit => render::junit::render(sweeps),
+        OutputArg::Github => render::github::annotations(sweeps),
     }
 }
 
@@ -69,5 +69,5 @@ fn render(form: OutputArg, sweeps: &[Sweep], records: &[Record], color: bool) ->
 fn append_summary(path: &Path, sweeps: &[Sweep]) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    file.write_all(report::github::summary(sweeps, taken).as_bytes())
+    file.write_all(render::github::summary(sweeps, taken).as_bytes())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::crawl::{Progress, Wait, WaitReason};
+use crate::sweep::{Progress, Wait, WaitReason};
 
 /// What is done sooner than this needs no line.
 const PATIENCE: Duration = Duration::from_millis(400);

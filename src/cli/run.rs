@@ -11,10 +11,10 @@ use super::output::Output;
 use super::progress::Screen;
 use super::settings::{Service, Settings, UsageError};
 use super::signals::{self, Signals};
-use crate::http::HttpRegistry;
-use crate::model::{Record, Sweep};
+use crate::registry::client::HttpRegistry;
+use crate::report::{Record, Sweep};
 use crate::service::{Limits, Listener, Plan, Protection, Publish, Target};
-use crate::{crawl, service};
+use crate::{service, sweep};
 
 /// How long results may take to be handed on once the process was told to end.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -57,7 +57,7 @@ async fn once(
     cancel: &CancellationToken,
 ) -> Exit {
     let mut registries = Vec::new();
-    let progress = Arc::<crawl::Progress>::default();
+    let progress = Arc::<sweep::Progress>::default();
     for target in settings.targets {
         let Target {
             http,
@@ -82,9 +82,9 @@ async fn once(
             .unwrap_or_else(|| Record::new(policy.registry.clone()));
         match expectations {
             Some(expectations) => {
-                crawl::verify(registry, policy, &known, expectations, cancel).await
+                sweep::verify(registry, policy, &known, expectations, cancel).await
             }
-            None => crawl::sweep(registry, policy, &known, cancel).await,
+            None => sweep::sweep(registry, policy, &known, cancel).await,
         }
     });
     let sweeps = futures::future::join_all(sweeps);

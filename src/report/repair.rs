@@ -1,315 +1,163 @@
-//! The repairs of a finding as a person types them: what is done, in words, and the commands.
-//!
-//! The commands rest on curl, skopeo, docker and a shell. Credentials are never in them: skopeo and
-//! docker know their logins, and curl reads `~/.netrc`. What only a person knows is a variable with a
-//! default that works for the stock image, or with an error that says what is missing.
+//! What could mend a finding, cheapest first, chosen from what the sweep saw. The probe itself writes
+//! nothing: a report turns these into commands for people.
 
-use super::shell::{Command, quote};
-use crate::model::{
-    Access, Authentication, Digest, Finding, Reason, Repair, Repository, Sweep, Tag,
-};
+use super::cause::{Cause, Sign};
+use super::outcome::Reason;
+use super::sweep::{Finding, Mode, Sweep};
+use crate::oci::Digest;
+use crate::oci::{Repository, Tag};
+use crate::words::words;
 
-/// A repair in words and commands.
+/// What was seen intact near a broken object: what a repair can rest on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nearby {
+    /// The manifests that the finding's tags point to, each once.
+    pub pointed_to: Vec<Digest>,
+    /// The intact tag of the same repository whose name is nearest, and where it points to.
+    pub sibling: Option<(Tag, Digest)>,
+    /// Another repository in which the same digest was asked for, and was intact.
+    pub copy: Option<Repository>,
+}
+
+words! {
+    /// What is done to mend a finding.
+    Action {
+        /// Mount the blob from another repository.
+        Mount = "mount",
+        /// Copy the manifest from another repository.
+        Copy = "copy",
+        /// Point the tags at an intact manifest of the same repository.
+        Repoint = "repoint",
+        /// Push the image again.
+        Push = "push",
+        /// Delete what is left in storage, restart the registry, and push the image again.
+        Refresh = "refresh",
+        /// Build the image again and push it.
+        Rebuild = "rebuild",
+        /// Delete the tags by the digest of what they point to.
+        Delete = "delete",
+        /// Remove what is left of a tag in storage.
+        Remove = "remove",
+    }
+}
+
+/// A repair, with what it takes from elsewhere. What it mends is the finding that it was chosen for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Steps {
-    /// What is done, without a period.
-    pub(super) what: String,
-    /// What to paste, in this order.
-    pub(super) commands: Vec<Command>,
+pub enum Repair {
+    /// [`Action::Mount`], from this repository.
+    Mount(Repository),
+    /// [`Action::Copy`], from this repository.
+    Copy(Repository),
+    /// [`Action::Repoint`], at this tag's manifest.
+    Repoint(Tag, Digest),
+    /// [`Action::Push`].
+    Push,
+    /// [`Action::Refresh`]; whether a file must be deleted before the restart.
+    Refresh {
+        /// Distribution never overwrites a file of its store.
+        delete: bool,
+    },
+    /// [`Action::Rebuild`].
+    Rebuild,
+    /// [`Action::Delete`], these manifests.
+    Delete(Vec<Digest>),
+    /// [`Action::Remove`].
+    Remove,
 }
 
-impl Steps {
-    /// All commands, a line each.
-    pub(super) fn script(&self) -> String {
-        let lines: Vec<_> = self.commands.iter().map(Command::line).collect();
-        lines.join("\n")
-    }
-}
+/// To move more names than this onto one image hides more than it mends; and to delete more on the
+/// word of a report is no repair.
+const FEW_TAGS: usize = 8;
 
-/// Where distribution keeps its store (registry/storage/paths.go), on the host that it runs on.
-const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
-
-/// Where the image still is.
-const SOURCE: &str = "\"${SOURCE:?where the image is: docker-daemon:IMAGE or docker://IMAGE}\"";
-
-/// The repairs of a finding of `sweep`, each with its steps, the best first.
-pub(super) fn repairs(finding: &Finding, sweep: &Sweep) -> Vec<(Repair, Steps)> {
-    let writer = Writer {
-        finding,
-        access: &sweep.access,
-    };
-    let repairs = Repair::of(finding, sweep).into_iter();
-    repairs
-        .map(|repair| {
-            let steps = writer.steps(&repair);
-            (repair, steps)
-        })
-        .collect()
-}
-
-struct Writer<'a> {
-    finding: &'a Finding,
-    access: &'a Access,
-}
-
-impl Writer<'_> {
-    fn steps(&self, repair: &Repair) -> Steps {
-        let (finding, tags) = (self.finding, self.tags());
-        let (what, commands) = match repair {
-            Repair::Mount(from) => (
-                format!("mount it from {from}, where it is intact (201 is success)"),
-                self.mount(from),
-            ),
-            Repair::Copy(from) => (
-                format!("copy it from {from}, where it is intact"),
-                self.copy_manifest(from),
-            ),
-            Repair::Repoint(tag, digest) => (
-                format!("point {tags} at the manifest of {tag}, the nearest intact tag here"),
-                vec![self.repoint(digest)],
-            ),
-            Repair::Push => (
-                format!(
-                    "push {} again, with the same digests{}",
-                    self.one_tag(),
-                    self.is_enough()
-                ),
-                vec![self.push(false)],
-            ),
-            Repair::Refresh { delete } => (self.refresh_in_words(*delete), self.refresh(*delete)),
-            Repair::Rebuild => (
-                format!("build {} again, and push it", self.one_tag()),
-                self.rebuild(),
-            ),
-            Repair::Delete(digests) => (
-                format!("if nobody needs {tags}: delete by digest, where deleting is enabled"),
-                digests.iter().map(|digest| self.untag(digest)).collect(),
-            ),
-            Repair::Remove => (
-                format!("if nobody needs {tags}: remove what is left, on the registry's host"),
-                vec![for_each_tag(&finding.tags, |command, tag| {
-                    let tags = self.in_repository("_manifests/tags/");
-                    command.raw(&format!("rm -r {tags}{tag}"))
-                })],
-            ),
-        };
-        Steps { what, commands }
-    }
-
-    /// The tags in words.
-    fn tags(&self) -> String {
-        match self.finding.tags.as_slice() {
-            few @ ([_] | [_, _] | [_, _, _]) => {
-                few.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")
-            }
-            more => format!("these {} tags", more.len()),
+impl Repair {
+    /// What is done.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Mount(_) => Action::Mount,
+            Self::Copy(_) => Action::Copy,
+            Self::Repoint(..) => Action::Repoint,
+            Self::Push => Action::Push,
+            Self::Refresh { .. } => Action::Refresh,
+            Self::Rebuild => Action::Rebuild,
+            Self::Delete(_) => Action::Delete,
+            Self::Remove => Action::Remove,
         }
     }
 
-    /// The tag to push: any of them restores what all of them miss.
-    fn tag(&self) -> Option<&Tag> {
-        self.finding.tags.last()
-    }
-
-    fn one_tag(&self) -> &str {
-        self.tag().map(Tag::as_str).unwrap_or_default()
-    }
-
-    fn is_enough(&self) -> &'static str {
-        if self.finding.tags.len() > 1 {
-            " (one of the tags is enough)"
-        } else {
-            ""
-        }
-    }
-
-    fn image(&self, repository: &Repository, reference: &str) -> String {
-        format!("docker://{}/{repository}{reference}", self.access.host)
-    }
-
-    /// An image of this finding's repository, as skopeo names it.
-    fn by_tag(&self, tag: &Tag) -> String {
-        self.image(&self.finding.repository, &format!(":{tag}"))
-    }
-
-    fn by_digest(&self, repository: &Repository, digest: &Digest) -> String {
-        self.image(repository, &format!("@{digest}"))
-    }
-
-    /// skopeo's flags for both ends in this registry.
-    fn copy(&self, command: Command) -> Command {
-        let command = command.raw("skopeo copy --all --preserve-digests");
-        if self.access.is_verified {
-            command
-        } else {
-            command.raw("--src-tls-verify=false --dest-tls-verify=false")
-        }
-    }
-
-    fn copy_manifest(&self, from: &Repository) -> Vec<Command> {
-        let Some(digest) = &self.finding.digest else {
+    /// The repairs of a finding of `sweep`, the best first; none where nothing that could be typed
+    /// helps. What restores the very bytes comes before what gives a tag other ones.
+    #[must_use]
+    pub fn of(finding: &Finding, sweep: &Sweep) -> Vec<Self> {
+        let cause = Cause::of(finding, sweep);
+        // Replicas have to agree first, and a cache is not pushed to.
+        if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
             return Vec::new();
-        };
-        let ends = [from, &self.finding.repository].map(|at| self.by_digest(at, digest));
-        vec![self.copy(Command::default()).args(ends)]
-    }
-
-    fn repoint(&self, digest: &Digest) -> Command {
-        let from = self.by_digest(&self.finding.repository, digest);
-        for_each_tag(&self.finding.tags, |command, tag| {
-            let to = self.image(&self.finding.repository, ":");
-            self.copy(command)
-                .arg(&from)
-                .raw(&format!("{}{tag}", quote(&to)))
-        })
-    }
-
-    fn push(&self, after_a_restart: bool) -> Command {
-        let mut command = Command::new("skopeo copy --all");
-        if after_a_restart {
-            // It takes a moment until the registry listens again.
-            command = command.raw("--retry-times 5");
         }
-        if !self.access.is_verified {
-            command = command.raw("--dest-tls-verify=false");
-        }
-        command = command.verbatim(SOURCE);
-        match self.tag() {
-            Some(tag) => command.arg(&self.by_tag(tag)),
-            None => command,
-        }
-    }
-
-    fn rebuild(&self) -> Vec<Command> {
-        let Some(tag) = self.tag() else {
-            return Vec::new();
-        };
-        let image = format!("{}/{}:{tag}", self.access.host, self.finding.repository);
-        let build = Command::new("docker build --tag").arg(&image).raw(".");
-        vec![build, Command::new("docker push").arg(&image)]
-    }
-
-    fn untag(&self, digest: &Digest) -> Command {
-        let mut command = Command::new("skopeo delete");
-        if !self.access.is_verified {
-            command = command.raw("--tls-verify=false");
-        }
-        command.arg(&self.by_digest(&self.finding.repository, digest))
-    }
-
-    fn refresh_in_words(&self, delete: bool) -> String {
-        let file = if delete {
-            "delete its file on the registry's host, restart the registry"
+        let mut repairs: Vec<_> = from_elsewhere(finding).into_iter().collect();
+        let restored = restored(finding, cause);
+        let repoint = repoint(finding);
+        // A missing link or object is cheapest to go around; a damaged file is in everybody's way.
+        if restored == Some(Self::Push) || restored == Some(Self::Rebuild) {
+            repairs.extend(repoint);
+            repairs.extend(restored);
         } else {
-            "restart the registry, which forgets what it knew"
-        };
-        let (tag, enough) = (self.one_tag(), self.is_enough());
-        format!("{file}, push {tag} again{enough}; a push alone is skipped: \"already exists\"")
-    }
-
-    fn refresh(&self, delete: bool) -> Vec<Command> {
-        let mut commands = Vec::new();
-        if delete {
-            let rm = Command::new("rm -f");
-            commands.push(self.files().iter().fold(rm, |rm, file| rm.raw(file)));
+            repairs.extend(restored);
+            repairs.extend(repoint);
         }
-        commands.push(Command::new(
-            "docker restart \"${REGISTRY_CONTAINER:-registry}\"",
-        ));
-        commands.push(self.push(true));
-        commands
-    }
-
-    /// The files that may be damaged. A 5xx may come from an empty link as well as from the data.
-    fn files(&self) -> Vec<String> {
-        let finding = self.finding;
-        let Some(digest) = &finding.digest else {
-            let tag =
-                |tag: &Tag| self.in_repository(&format!("_manifests/tags/{tag}/current/link"));
-            return finding.tags.iter().map(tag).collect();
-        };
-        let digest = digest.to_string();
-        let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
-        let start = hex.get(..2).unwrap_or(hex);
-        let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
-        let links = if finding.kind.is_blob() {
-            "_layers"
-        } else {
-            "_manifests/revisions"
-        };
-        let link = self.in_repository(&format!("{links}/{algorithm}/{hex}/link"));
-        match finding.defect.reason {
-            Reason::Unreadable => vec![data, link],
-            _ => vec![data],
+        // What was never there is not to be removed.
+        if (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown) {
+            repairs.extend(given_up(finding));
         }
-    }
-
-    fn in_repository(&self, path: &str) -> String {
-        in_store(&format!("repositories/{}/{path}", self.finding.repository))
-    }
-
-    /// Cross-repository mounting (distribution-spec, "Mounting a blob from another repository").
-    fn mount(&self, from: &Repository) -> Vec<Command> {
-        let (repository, Some(digest)) = (&self.finding.repository, &self.finding.digest) else {
-            return Vec::new();
-        };
-        let mut commands = Vec::new();
-        let mut curl = Command::new("curl -sS -d '' -o /dev/null -w '%{http_code}\\n'");
-        if self.access.is_encrypted && !self.access.is_verified {
-            curl = curl.raw("-k");
-        }
-        match &self.access.login {
-            Authentication::Open => {}
-            Authentication::Password => curl = curl.raw("--netrc"),
-            Authentication::Token { realm, service } => {
-                let scopes = [
-                    format!("scope=repository:{from}:pull"),
-                    format!("scope=repository:{repository}:pull,push"),
-                ];
-                commands.push(token(realm, service.as_deref(), scopes));
-                curl = curl.raw("-H").verbatim("\"Authorization: Bearer $TOKEN\"");
-            }
-        }
-        let url = format!(
-            "{}{repository}/blobs/uploads/?mount={digest}&from={from}",
-            self.access.api
-        );
-        commands.push(curl.arg(&url));
-        commands
+        repairs
     }
 }
 
-/// Asks a token service (distribution, spec/auth/token.md) for a token with some scopes.
-pub(super) fn token(
-    realm: &str,
-    service: Option<&str>,
-    scopes: impl IntoIterator<Item = String>,
-) -> Command {
-    let mut command = Command::new("TOKEN=$(curl -fsSG --netrc");
-    let service = service.map(|service| format!("service={service}"));
-    for parameter in service.into_iter().chain(scopes) {
-        command = command.raw("--data-urlencode").arg(&parameter);
-    }
-    let field = r#"'s/.*"\(access_token\|token\)" *: *"\([^"]*\)".*/\2/')"#;
-    command.arg(realm).raw("| sed").verbatim(field)
+fn from_elsewhere(finding: &Finding) -> Option<Repair> {
+    let from = finding.nearby.copy.clone()?;
+    Some(if finding.kind.is_blob() {
+        Repair::Mount(from)
+    } else {
+        Repair::Copy(from)
+    })
 }
 
-fn in_store(path: &str) -> String {
-    format!("{STORE}{}", quote(path))
-}
-
-/// A command for one tag, or the same for several in a loop.
-fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Command {
-    match tags {
-        [tag] => command(Command::default(), tag.as_str()),
-        tags => {
-            let tags = tags.iter().map(Tag::as_str);
-            let looped = Command::new("for tag in")
-                .args(tags)
-                .end_with(";")
-                .raw("do");
-            command(looped, "\"$tag\"").end_with(";").raw("done")
+/// What brings the promised bytes back from where they were made.
+fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
+    // Without a tag there is no name to push under.
+    finding.tags.first()?;
+    let is_promise_wrong = finding.defect.evidence.sign == Some(Sign::OtherPromise);
+    Some(match (finding.defect.reason, cause) {
+        (Reason::NotFound, _) => Repair::Push,
+        (Reason::StorageMissing, _) => Repair::Refresh { delete: false },
+        (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
+            Repair::Rebuild
         }
+        _ if is_promise_wrong => Repair::Rebuild,
+        _ => Repair::Refresh { delete: true },
+    })
+}
+
+fn repoint(finding: &Finding) -> Option<Repair> {
+    let (tag, digest) = finding.nearby.sibling.clone()?;
+    has_few_tags(finding).then_some(Repair::Repoint(tag, digest))
+}
+
+fn has_few_tags(finding: &Finding) -> bool {
+    (1..=FEW_TAGS).contains(&finding.tags.len())
+}
+
+/// What ends the false promise when nobody needs it.
+fn given_up(finding: &Finding) -> Option<Repair> {
+    let pointed_to = &finding.nearby.pointed_to;
+    // A manifest that cannot be read cannot be deleted by its digest either.
+    let is_readable = |digest: &Digest| Some(digest) != finding.digest.as_ref();
+    if !has_few_tags(finding) {
+        None
+    } else if !pointed_to.is_empty() && pointed_to.iter().all(is_readable) {
+        Some(Repair::Delete(pointed_to.clone()))
+    } else {
+        Some(Repair::Remove)
     }
 }
 
@@ -317,95 +165,128 @@ fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Com
 mod tests {
     use super::*;
     use crate::report::fixture;
+    use crate::report::{Kind, Listed};
 
-    /// All commands for the findings of a sweep.
-    fn commands(sweep: &Sweep) -> Vec<String> {
-        let findings = sweep.findings.iter();
-        let repairs = findings.flat_map(|finding| repairs(finding, sweep));
-        let commands = repairs.flat_map(|(_, steps)| steps.commands);
-        commands.map(|command| command.line()).collect()
+    fn actions(finding: &Finding, sweep: &Sweep) -> Vec<&'static str> {
+        let repairs = Repair::of(finding, sweep);
+        repairs
+            .iter()
+            .map(|repair| repair.action().word())
+            .collect()
     }
 
-    fn words_of(script: &str) -> Vec<String> {
-        let script = format!("set -- {script}; for word; do printf '%s\\n' \"$word\"; done");
-        let said = std::process::Command::new("sh")
-            .args(["-c", &script])
-            .output();
-        let said = said.expect("there is a shell").stdout;
-        let said = String::from_utf8_lossy(&said).into_owned();
-        said.lines().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn every_command_is_one_that_a_shell_can_read() {
-        for command in commands(&fixture::rich()) {
-            let read = std::process::Command::new("sh")
-                .args(["-n", "-c", &command])
-                .status();
-            assert!(read.expect("there is a shell").success(), "{command}");
-        }
-    }
-
-    #[test]
-    fn a_registry_cannot_put_words_into_a_command() {
-        let mut sweep = fixture::rich();
-        let hostile = "x$(touch owned)`id`';&|\"";
-        sweep.access.host = hostile.into();
-        sweep.access.api = format!("https://{hostile}/v2/");
-        sweep.access.login = Authentication::Token {
-            realm: format!("https://{hostile}/token"),
-            service: Some(hostile.into()),
+    /// A finding that has everything near it.
+    fn finding(kind: Kind, reason: Reason) -> Finding {
+        let mut finding = fixture::finding(kind, reason);
+        finding.nearby = Nearby {
+            pointed_to: vec![Digest::sha256(b"index")],
+            sibling: Some(("v3".parse().expect("a tag"), Digest::sha256(b"v3"))),
+            copy: None,
         };
-        sweep.findings[0].kind = crate::model::Kind::Layer;
-        sweep.findings[0].nearby.copy = Some("base".parse().expect("a name"));
-        let all = commands(&sweep);
-        let mount = all
-            .iter()
-            .find(|command| command.contains("mount="))
-            .expect("a mount");
-        let url = words_of(mount).pop().expect("words");
-        assert!(url.starts_with(&sweep.access.api), "{url}");
-        let token = all
-            .iter()
-            .find_map(|command| command.strip_prefix("TOKEN=$("));
-        let token = token.expect("a token is asked for");
-        let request = token.split(" | sed").next().expect("a request");
-        let words = words_of(request);
-        assert!(words.contains(&format!("service={hostile}")), "{words:#?}");
-        assert!(
-            words.contains(&format!("https://{hostile}/token")),
-            "{words:#?}"
-        );
-        for command in all
-            .iter()
-            .filter(|command| command.starts_with("skopeo delete"))
-        {
-            let image = words_of(command).pop().expect("words");
-            assert!(
-                image.starts_with(&format!("docker://{hostile}/")),
-                "{image}"
-            );
+        finding
+    }
+
+    #[test]
+    fn the_best_repair_comes_first() {
+        use Kind as K;
+        use Reason as R;
+        for (kind, reason, sign, expected) in [
+            (K::Child, R::NotFound, None, "repoint push delete"),
+            (K::Layer, R::NotFound, None, "repoint push delete"),
+            (
+                K::Layer,
+                R::ShortRead,
+                Some(Sign::NothingCame),
+                "refresh repoint delete",
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(Sign::Empty),
+                "refresh repoint delete",
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(Sign::OtherPromise),
+                "repoint rebuild delete",
+            ),
+            (
+                K::Layer,
+                R::DigestMismatch,
+                Some(Sign::OtherBytes),
+                "refresh repoint delete",
+            ),
+            (K::Child, R::Unreadable, None, "refresh repoint delete"),
+            (K::Child, R::InvalidManifest, None, "repoint rebuild delete"),
+            (
+                K::Child,
+                R::MediaTypeMismatch,
+                None,
+                "repoint rebuild delete",
+            ),
+            (K::Layer, R::StorageMissing, None, "refresh repoint delete"),
+            (K::Layer, R::Inconsistent, None, ""),
+        ] {
+            let mut finding = finding(kind, reason);
+            finding.defect.evidence.sign = sign;
+            let sweep = fixture::sweep();
+            let told = actions(&finding, &sweep).join(" ");
+            assert_eq!(told, expected, "{kind}/{reason}");
         }
     }
 
     #[test]
-    fn certificates_are_verified_unless_the_caller_takes_any() {
-        let mut sweep = fixture::rich();
-        assert!(
-            !commands(&sweep)
-                .iter()
-                .any(|command| command.contains("tls-verify"))
-        );
-        sweep.access.is_verified = false;
-        let unverified = commands(&sweep);
-        let skopeo = unverified
-            .iter()
-            .filter(|command| command.contains("skopeo"));
-        assert!(skopeo.clone().count() > 0);
-        assert!(
-            skopeo
-                .clone()
-                .all(|command| command.contains("tls-verify=false"))
-        );
+    fn what_another_repository_holds_is_taken_from_there() {
+        let sweep = fixture::sweep();
+        for (kind, first) in [
+            (Kind::Layer, "mount"),
+            (Kind::Config, "mount"),
+            (Kind::Child, "copy"),
+        ] {
+            let mut finding = finding(kind, Reason::NotFound);
+            finding.nearby.copy = Some("base".parse().expect("a name"));
+            assert_eq!(actions(&finding, &sweep)[0], first);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_deleted_by_its_digest() {
+        let sweep = fixture::sweep();
+        let mut own = finding(Kind::Tag, Reason::DigestMismatch);
+        own.nearby.pointed_to = own.digest.clone().into_iter().collect();
+        assert_eq!(actions(&own, &sweep).last(), Some(&"remove"));
+        let mut dangling = finding(Kind::Tag, Reason::NotFound);
+        (dangling.digest, dangling.nearby.pointed_to) = (None, Vec::new());
+        assert_eq!(actions(&dangling, &sweep), ["repoint", "push", "remove"]);
+    }
+
+    #[test]
+    fn a_name_that_was_mistyped_is_not_removed() {
+        let mut sweep = fixture::sweep();
+        sweep.listed = Listed::Images(Vec::new());
+        let mut named = fixture::finding(Kind::Tag, Reason::NotFound);
+        named.digest = None;
+        assert_eq!(actions(&named, &sweep), ["push"]);
+    }
+
+    #[test]
+    fn many_tags_are_neither_moved_nor_deleted() {
+        let sweep = fixture::sweep();
+        let mut many = finding(Kind::Layer, Reason::NotFound);
+        many.tags = (0..=FEW_TAGS)
+            .map(|n| n.to_string().parse().expect("a tag"))
+            .collect();
+        assert_eq!(actions(&many, &sweep), ["push"]);
+        many.tags.clear();
+        assert!(actions(&many, &sweep).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_pushed_to_a_cache() {
+        let mut sweep = fixture::sweep();
+        (sweep.mode, sweep.listed) = (Mode::PullThrough, Listed::Images(Vec::new()));
+        let finding = finding(Kind::Child, Reason::DigestMismatch);
+        assert!(actions(&finding, &sweep).is_empty());
     }
 }

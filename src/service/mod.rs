@@ -1,18 +1,18 @@
 //! The long-running process: sweeps on a schedule, the HTTP endpoints that show what they came to, and
 //! handing results on to a Pushgateway or a file.
 
-mod board;
 mod endpoints;
 mod guard;
 mod listener;
+mod process_metrics;
 mod protection;
 mod publish;
 mod push;
 mod schedule;
 pub mod state;
+mod status;
 mod textfile;
 mod tls;
-mod vitals;
 mod watch;
 mod web_config;
 
@@ -30,10 +30,10 @@ pub use publish::{Publish, Unwritten};
 pub use push::{Gateway, PushError};
 pub use textfile::replace;
 
-use crate::crawl::{Policy, Scrub};
-use crate::http::Config;
-use crate::model::Record;
-use board::Board;
+use crate::registry::client::Config;
+use crate::report::Record;
+use crate::sweep::{Policy, Scrub};
+use status::Board;
 
 /// How often the page is rendered between sweeps: it tells ages.
 const PAGE_EVERY: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::push::Gateway;
 use super::{state, textfile};
-use crate::model::Record;
+use crate::report::Record;
 
 /// Whose turn it is to write files: what was known later must not be written earlier.
 static WRITING: Mutex<()> = Mutex::new(());

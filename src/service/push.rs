@@ -13,8 +13,9 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
-use crate::model::{Record, Shard, shorten};
-use crate::report::metrics;
+use crate::oci::shorten;
+use crate::render::metrics;
+use crate::report::{Record, Shard};
 
 /// The longest wait for a gateway's answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::publish::Unwritten;
 use super::textfile::replace;
-use crate::model::Record;
-use crate::report::json_state;
+use crate::render::json_state;
+use crate::report::Record;
 
 /// The largest file that is read. A finding takes about a kilobyte.
 const LARGEST_FILE: u64 = 256 << 20;

@@ -3,8 +3,8 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use crate::model::Record;
-use crate::report::metrics;
+use crate::render::metrics;
+use crate::report::Record;
 
 /// As much of an older file as is read back.
 const LARGEST_FILE: u64 = 64 << 20;

@@ -8,12 +8,12 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
 use super::publish::Publish;
+use super::status::Board;
 use super::{Target, schedule};
-use crate::crawl;
-use crate::http::HttpRegistry;
-use crate::model::{Record, Sweep, Verdict};
+use crate::registry::client::HttpRegistry;
+use crate::report::{Record, Sweep, Verdict};
+use crate::sweep;
 
 /// How long a whole result may take to be handed on once the loop was told to end.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -90,9 +90,9 @@ async fn sweep(
     target: Target,
     known: &Record,
     cancel: &CancellationToken,
-) -> Result<Sweep, crate::http::ClientError> {
+) -> Result<Sweep, crate::registry::client::ClientError> {
     let registry = HttpRegistry::new(target.http)?;
-    Ok(crawl::sweep(&registry, &target.policy, known, cancel).await)
+    Ok(sweep::sweep(&registry, &target.policy, known, cancel).await)
 }
 
 fn log(sweep: &Sweep) {

@@ -95,7 +95,7 @@ impl WebConfig {
 }
 
 fn unknown(entry: &Entry, known: &str) -> Unusable {
-    let key = crate::model::shorten(&entry.key, 60);
+    let key = crate::oci::shorten(&entry.key, 60);
     Unusable::at(
         entry.line,
         format!("`{key}` is not understood; the keys here are {known}"),
@@ -163,7 +163,7 @@ fn clients(
 fn users(node: &Node) -> Result<BTreeMap<String, String>, Unusable> {
     let mut users = BTreeMap::new();
     for entry in node.mapping("`basic_auth_users`")? {
-        let name = crate::model::shorten(&entry.key, 60);
+        let name = crate::oci::shorten(&entry.key, 60);
         let refused = |why: String| Err(Unusable::at(entry.line, why));
         if entry.key.contains(':') {
             return refused(format!("`{name}`: no user's name has a colon"));

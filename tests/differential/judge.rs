@@ -1,6 +1,6 @@
 //! What clients say against what the probe says.
 
-use registry_probe::model::Verdict;
+use registry_probe::report::Verdict;
 
 use crate::client::{Report, Taken};
 use crate::meant::{MEANT, Meant};

@@ -32,7 +32,7 @@ use front::Front;
 use futures::StreamExt as _;
 use judge::Run;
 use registry_double::Double;
-use registry_probe::model::Depth;
+use registry_probe::registry::Depth;
 use summary::Summary;
 use tokio::sync::Semaphore;
 use trial::Trial;

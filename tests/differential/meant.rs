@@ -1,7 +1,8 @@
 //! The disagreements with clients that are meant, each with its reason.
 
 use registry_double::media_type as t;
-use registry_probe::model::{Depth, Verdict};
+use registry_probe::registry::Depth;
+use registry_probe::report::Verdict;
 
 use crate::client::Taken;
 use crate::image::{Kind, Part};

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry};
-use registry_probe::model::{Depth, Listed, Mode, Record, Repository, Sweep, Verdict};
+use registry_probe::oci::Repository;
+use registry_probe::registry::Depth;
+use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry};
+use registry_probe::report::{Listed, Mode, Record, Sweep, Verdict};
+use registry_probe::sweep::{self, Empty, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
 use crate::front::Front;
@@ -66,7 +68,7 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
     };
     let http = HttpRegistry::new(config).expect("a client can be made");
     let known = Record::new(policy.registry.clone());
-    let sweep = crawl::sweep(&http, &policy, &known, &CancellationToken::new()).await;
+    let sweep = sweep::sweep(&http, &policy, &known, &CancellationToken::new()).await;
     let lines = lines(&sweep);
     let digests = |line: &String| {
         let places = line.match_indices("sha256:");

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use registry_probe::model::{Cause, Exemption, ObstacleReason, Reason};
+use registry_probe::registry::ObstacleReason;
+use registry_probe::report::{Cause, Exemption, Reason};
 
 use crate::tidy::source::{self, Source};
 
@@ -202,24 +203,32 @@ fn documents_link_to_files_and_headings_that_are_there() {
     }
 }
 
-/// The architecture names every source file, and none that is gone.
+/// The architecture names every folder, is short, and names no file that is gone.
 #[test]
-fn the_architecture_names_every_file() {
+fn the_architecture_names_every_folder() {
     let architecture = read("ARCHITECTURE.md");
+    let lines = architecture.lines().count();
+    assert!(lines <= 200, "ARCHITECTURE.md has {lines} lines");
     let sources = source::read_all("src");
     for source in &sources {
         let below = source.path.trim_start_matches("src/");
-        assert!(
-            architecture.contains(&format!("`{below}`")),
-            "ARCHITECTURE.md does not name {below}"
-        );
+        let (folder, file) = below.rsplit_once('/').unwrap_or(("", below));
+        let name = if folder.is_empty() {
+            file.to_owned()
+        } else {
+            format!("{folder}/")
+        };
+        let is_named = architecture.contains(&format!("`{name}`")) || folder == "cli/args";
+        assert!(is_named, "ARCHITECTURE.md does not name {name}");
     }
     let named = architecture.split('`').skip(1).step_by(2);
     let is_file =
         |name: &&str| !name.contains(' ') && Path::new(name).extension() == Some("rs".as_ref());
     for name in named.filter(is_file) {
-        let is_there =
-            sources.iter().any(|s| s.path == format!("src/{name}")) || path(name).exists();
+        let is_there = sources
+            .iter()
+            .any(|s| s.path.ends_with(&format!("/{name}")))
+            || path(name).exists();
         assert!(is_there, "ARCHITECTURE.md names {name}, which is not there");
     }
 }

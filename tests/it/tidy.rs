@@ -8,20 +8,22 @@ use source::{Source, Token, functions, is_word};
 /// The floors, from the lowest: each top-level module and those that it may import. What a module may
 /// import stands above it, so that the imports cannot go round in a circle.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("model", &[]),
+    ("words", &[]),
     ("yaml", &[]),
-    ("registry", &["model"]),
-    ("http", &["model", "registry"]),
-    ("crawl", &["model", "registry"]),
-    ("report", &["model"]),
+    ("oci", &[]),
+    ("registry", &["words", "oci"]),
+    ("report", &["words", "oci", "registry"]),
+    ("sweep", &["oci", "registry", "report"]),
+    ("render", &["oci", "registry", "report"]),
+    ("doctor", &["words", "oci", "registry", "report", "render"]),
     (
         "service",
-        &["model", "yaml", "registry", "http", "crawl", "report"],
+        &["yaml", "oci", "registry", "report", "sweep", "render"],
     ),
     (
         "cli",
         &[
-            "model", "yaml", "registry", "http", "crawl", "report", "service",
+            "yaml", "oci", "registry", "report", "sweep", "render", "doctor", "service",
         ],
     ),
 ];
@@ -30,21 +32,44 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// named already, so that it cannot begin in the wrong place.
 const AT_HOME: &[(&str, &[&str])] = &[
     // The Distribution API is spoken in one place.
-    ("reqwest", &["src/http/", "src/service/push"]),
+    (
+        "reqwest",
+        &[
+            "src/registry/client/",
+            "src/doctor/examine/",
+            "src/service/push",
+        ],
+    ),
     // Files that people write know their lines.
     ("saphyr_parser", &["src/yaml.rs"]),
     // A secret is only ever opened where it is sent.
-    ("reveal", &["src/http/"]),
+    ("reveal", &["src/registry/client/"]),
     // The form of the JSON report is not the form of the model.
-    ("Serialize", &["src/report/json"]),
-    ("prometheus", &["src/report/metrics", "src/service/vitals"]),
+    ("Serialize", &["src/render/json", "src/doctor/json"]),
+    (
+        "prometheus",
+        &["src/render/metrics", "src/service/process_metrics"],
+    ),
     // What was typed is resolved into settings before any other part sees it.
     ("clap", &["src/cli/"]),
     ("tracing_subscriber", &["src/cli/"]),
 ];
 
+/// Who names the trait's one implementation: all else knows the trait alone.
+const KNOW_CLIENT: &[&str] = &[
+    "src/registry/client/",
+    "src/doctor/",
+    "src/service/",
+    "src/cli/",
+];
+
 /// Pure code: it does not wait, and it does not look at a clock.
-const PURE: &[&str] = &["src/model/", "src/report/", "src/crawl/judge.rs"];
+const PURE: &[&str] = &[
+    "src/oci/",
+    "src/report/",
+    "src/render/",
+    "src/sweep/judge.rs",
+];
 
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 60;
@@ -101,6 +126,7 @@ fn violations(sources: &[Source]) -> Vec<String> {
         found.extend(too_long(source, &tokens));
         found.extend(imports(source, &tokens));
         found.extend(homeless(source, &tokens));
+        found.extend(client(source, &tokens));
         found.extend(surroundings(source, &tokens));
         found.extend(impure(source, &tokens));
         found.extend(writes(source, &tokens));
@@ -241,6 +267,26 @@ fn homeless(source: &Source, tokens: &[Token]) -> Vec<String> {
     found
 }
 
+/// The walk and the reports do not know how a registry is asked.
+fn client(source: &Source, tokens: &[Token]) -> Vec<String> {
+    if KNOW_CLIENT.iter().any(|home| source.path.starts_with(home)) {
+        return Vec::new();
+    }
+    let names = tokens.windows(3).filter(|three| {
+        let text = |at: usize| three[at].text.as_str();
+        text(0) == "registry" && text(1) == "::" && text(2) == "client"
+    });
+    names
+        .map(|three| {
+            let line = three[0].line;
+            format!(
+                "{}:{line}: only cli, service and doctor know registry::client",
+                source.path
+            )
+        })
+        .collect()
+}
+
 /// Nothing below the command line reads the environment or arguments, prints, or ends the process.
 fn surroundings(source: &Source, tokens: &[Token]) -> Vec<String> {
     if source.path.starts_with("src/cli/") {
@@ -303,7 +349,7 @@ fn writes(source: &Source, tokens: &[Token]) -> Vec<String> {
             && text(at - 1) == ".";
         let is_elsewhere = matches!(
             source.path.as_str(),
-            "src/http/token.rs" | "src/service/push.rs"
+            "src/registry/client/token.rs" | "src/service/push.rs"
         );
         !is_elsewhere && (is_method || is_call)
     });
@@ -372,58 +418,58 @@ fn assert_caught(path: &str, text: &str, expected: &str) {
 fn an_upward_import_is_caught() {
     for (path, text, expected) in [
         (
-            "src/crawl/walk.rs",
-            "use crate::http::Config;",
-            "crawl must not import http",
+            "src/sweep/walk.rs",
+            "use crate::registry::client::Config;",
+            "know registry::client",
         ),
         (
-            "src/http/mod.rs",
-            "use crate::crawl;",
-            "http must not import crawl",
+            "src/registry/client/mod.rs",
+            "use crate::sweep;",
+            "registry must not import sweep",
         ),
         (
-            "src/report/text.rs",
-            "use crate::registry::Answer;",
-            "report must not import registry",
+            "src/render/text.rs",
+            "use crate::sweep::Policy;",
+            "render must not import sweep",
         ),
         (
-            "src/model/name.rs",
-            "type A = crate::report::B;",
-            "model must not import report",
+            "src/oci/name.rs",
+            "type A = crate::render::B;",
+            "oci must not import render",
         ),
         (
-            "src/registry.rs",
-            "use crate::{model::Tag, cli};",
+            "src/registry/mod.rs",
+            "use crate::{oci::Tag, cli};",
             "registry must not import cli",
         ),
         (
-            "src/crawl/judge.rs",
-            "use super::super::http::X;",
-            "crawl must not import http",
+            "src/sweep/judge.rs",
+            "use super::super::render::X;",
+            "sweep must not import render",
         ),
         (
-            "src/crawl/mod.rs",
-            "use super::http::X;",
-            "crawl must not import http",
+            "src/sweep/mod.rs",
+            "use super::render::X;",
+            "sweep must not import render",
         ),
         (
-            "src/registry.rs",
-            "use super::{model, http::X};",
-            "registry must not import http",
+            "src/registry/mod.rs",
+            "use super::{oci, sweep::X};",
+            "registry must not import sweep",
         ),
         ("src/extra.rs", "", "`extra` stands on no floor"),
         (
-            "src/crawl/judge.rs",
-            "use super::walk; use crate::crawl::scope;",
+            "src/sweep/judge.rs",
+            "use super::walk; use crate::sweep::scope;",
             "",
         ),
         (
-            "src/crawl/mod.rs",
-            "use crate::{model::{Tag, Kind}, registry};",
+            "src/sweep/mod.rs",
+            "use crate::{oci::{Tag, Digest}, registry};",
             "",
         ),
         (
-            "src/model/name.rs",
+            "src/oci/name.rs",
             "// use crate::cli;\n#[cfg(test)] mod t { use crate::cli; }",
             "",
         ),
@@ -436,36 +482,36 @@ fn an_upward_import_is_caught() {
 fn a_name_away_from_home_is_caught() {
     for (path, text, expected) in [
         (
-            "src/crawl/visit.rs",
+            "src/sweep/visit.rs",
             "use reqwest::Client;",
-            "`reqwest` belongs into src/http/",
+            "`reqwest` belongs into src/registry/client/",
         ),
         (
-            "src/model/sweep.rs",
+            "src/report/sweep.rs",
             "#[derive(Serialize)] struct A;",
             "`Serialize` belongs into",
         ),
         (
-            "src/http/mod.rs",
+            "src/registry/client/mod.rs",
             "use prometheus::Gauge;",
-            "`prometheus` belongs into src/report",
+            "`prometheus` belongs into src/render",
         ),
         (
-            "src/crawl/scope.rs",
+            "src/sweep/scope.rs",
             "#[derive(clap::Args)] struct A;",
             "`clap` belongs into src/cli/",
         ),
         (
             "src/cli/run.rs",
             "fn a() { password.reveal(); }",
-            "`reveal` belongs into src/http/",
+            "`reveal` belongs into src/registry/client/",
         ),
         (
-            "src/http/token.rs",
+            "src/registry/client/token.rs",
             "use reqwest::Client; fn a() { b.reveal(); }",
             "",
         ),
-        ("src/report/json.rs", "#[derive(Serialize)] struct A;", ""),
+        ("src/render/json.rs", "#[derive(Serialize)] struct A;", ""),
     ] {
         assert_caught(path, text, expected);
     }
@@ -475,18 +521,22 @@ fn a_name_away_from_home_is_caught() {
 fn a_look_around_is_caught() {
     for (path, text, expected) in [
         (
-            "src/http/pace.rs",
+            "src/registry/client/rate_limiter.rs",
             "fn a() { std::env::var(b); }",
             "`env` belongs into src/cli/",
         ),
-        ("src/http/pace.rs", "use std::env;", "`env` belongs"),
         (
-            "src/crawl/mod.rs",
+            "src/registry/client/rate_limiter.rs",
+            "use std::env;",
+            "`env` belongs",
+        ),
+        (
+            "src/sweep/mod.rs",
             "fn a() { println!(b); }",
             "`println` belongs into src/cli/",
         ),
         (
-            "src/crawl/mod.rs",
+            "src/sweep/mod.rs",
             "fn a() { std::io::stderr().write(b); }",
             "`stderr` belongs",
         ),
@@ -495,9 +545,13 @@ fn a_look_around_is_caught() {
             "fn main() { std::process::exit(1) }",
             "`exit` belongs",
         ),
-        ("src/http/mod.rs", "const A: &str = env!(\"B\");", ""),
         (
-            "src/http/credentials.rs",
+            "src/registry/client/mod.rs",
+            "const A: &str = env!(\"B\");",
+            "",
+        ),
+        (
+            "src/registry/client/credentials.rs",
             "fn a() { b.stdout(c); d.stdin.take(); }",
             "",
         ),
@@ -515,21 +569,21 @@ fn a_look_around_is_caught() {
 fn impure_judgement_is_caught() {
     for (path, text, expected) in [
         (
-            "src/crawl/judge.rs",
+            "src/sweep/judge.rs",
             "async fn a() {}",
             "`async` in code that is pure",
         ),
         (
-            "src/crawl/judge.rs",
+            "src/sweep/judge.rs",
             "fn a<R: Registry>() {}",
             "`Registry` in code that is pure",
         ),
         (
-            "src/report/text.rs",
+            "src/render/text.rs",
             "fn a() { SystemTime::now(); }",
             "`now` in code that is pure",
         ),
-        ("src/crawl/visit.rs", "async fn a() { Instant::now(); }", ""),
+        ("src/sweep/visit.rs", "async fn a() { Instant::now(); }", ""),
     ] {
         assert_caught(path, text, expected);
     }
@@ -539,17 +593,25 @@ fn impure_judgement_is_caught() {
 fn a_write_is_caught() {
     for (path, text, expected) in [
         (
-            "src/http/objects.rs",
+            "src/registry/client/objects.rs",
             "const A: Method = Method::DELETE;",
             "may write",
         ),
         (
-            "src/http/objects.rs",
+            "src/registry/client/objects.rs",
             "fn a() { client.put(url); }",
             "may write",
         ),
-        ("src/http/objects.rs", "const A: Method = Method::HEAD;", ""),
-        ("src/http/token.rs", "fn a() { client.post(realm); }", ""),
+        (
+            "src/registry/client/objects.rs",
+            "const A: Method = Method::HEAD;",
+            "",
+        ),
+        (
+            "src/registry/client/token.rs",
+            "fn a() { client.post(realm); }",
+            "",
+        ),
     ] {
         assert_caught(path, text, expected);
     }
@@ -562,31 +624,35 @@ fn untidiness_is_caught() {
     let tested = format!("#[cfg(test)]\nmod tests {{\n{}}}", "    a();\n".repeat(500));
     for (path, text, expected) in [
         (
-            "src/http/a.rs",
+            "src/registry/client/a.rs",
             long(61).as_str(),
-            "src/http/a.rs:2: `a` has 61 lines",
+            "src/registry/client/a.rs:2: `a` has 61 lines",
         ),
-        ("src/http/a.rs", &long(60), ""),
-        ("src/http/a.rs", &many(401), "401 lines without its tests"),
-        ("src/http/a.rs", &many(400), ""),
-        ("src/http/a.rs", &tested, ""),
+        ("src/registry/client/a.rs", &long(60), ""),
+        (
+            "src/registry/client/a.rs",
+            &many(401),
+            "401 lines without its tests",
+        ),
+        ("src/registry/client/a.rs", &many(400), ""),
+        ("src/registry/client/a.rs", &tested, ""),
         (
             "src/main.rs",
             &many(41),
             "41 lines without its tests, 40 is the most",
         ),
         (
-            "src/http/a.rs",
+            "src/registry/client/a.rs",
             "#[allow(dead_code)] fn a() {}",
             "`allow` without a reason",
         ),
         (
-            "src/http/a.rs",
+            "src/registry/client/a.rs",
             "#![expect(dead_code)]",
             "`expect` without a reason",
         ),
         (
-            "src/http/a.rs",
+            "src/registry/client/a.rs",
             "#[expect(dead_code, reason = \"b\")] fn a() { c.expect(d) }",
             "",
         ),
@@ -600,7 +666,7 @@ fn untidiness_is_caught() {
         "\n//! Too late.",
     ] {
         let source = Source {
-            path: "src/http/a.rs".into(),
+            path: "src/registry/client/a.rs".into(),
             text: text.into(),
         };
         assert!(opening(&source).is_some(), "{text}");
@@ -614,7 +680,7 @@ fn a_long_name_of_a_test_is_caught() {
         format!("#[cfg(test)] mod tests {{\n{attribute}\npub async fn {name}() {{}} fn b() {{}} }}")
     };
     for (text, expected) in [
-        (test("#[test]", 60), "src/http/a.rs:4: `aaa"),
+        (test("#[test]", 60), "src/registry/client/a.rs:4: `aaa"),
         (
             test("#[tokio::test(start_paused = true)]", 60),
             "60 characters, 59 is",
@@ -626,6 +692,6 @@ fn a_long_name_of_a_test_is_caught() {
         (test("#[test]", 59), ""),
         (test("#[inline]", 60), ""),
     ] {
-        assert_caught("src/http/a.rs", &text, expected);
+        assert_caught("src/registry/client/a.rs", &text, expected);
     }
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use registry_double::{Basic, Bearer, Double};
-use registry_probe::crawl::{self, Empty, Filter, Policy, Scope, Source};
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
-use registry_probe::model::{Depth, Mode, Record, Verdict};
+use registry_probe::registry::Depth;
+use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
+use registry_probe::report::{Mode, Record, Verdict};
+use registry_probe::sweep::{self, Empty, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -131,7 +132,7 @@ fn sweep(double: &Double) -> String {
     let sweep = runtime.expect("a runtime").block_on(async {
         let registry = HttpRegistry::new(config).expect("a client");
         let known = Record::new(policy.registry.clone());
-        crawl::sweep(&registry, &policy, &known, &CancellationToken::new()).await
+        sweep::sweep(&registry, &policy, &known, &CancellationToken::new()).await
     });
     LISTENER.set(None);
     assert_eq!(sweep.verdict(), Verdict::Broken, "{sweep:?}");

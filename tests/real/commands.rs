@@ -163,7 +163,7 @@ fn damaged_bytes_are_removed_before_the_push_or_it_is_skipped() {
 }
 
 #[test]
-fn a_tag_is_pointed_at_an_older_image_or_deleted_and_garbage_is_collected() {
+fn a_tag_is_moved_or_deleted_and_garbage_is_collected() {
     let content = Content::index("newer");
     let (mut registry, source) = two_registries(&content);
     skopeo::push(&registry, &Content::index("older"), "team/app:1.3");

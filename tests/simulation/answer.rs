@@ -1,8 +1,9 @@
 //! What the simulated registry answers, in the words of the probe's seam.
 
 use bytes::Bytes;
-use registry_probe::model::{Depth, Digest, Obstacle, ObstacleReason};
+use registry_probe::oci::Digest;
 use registry_probe::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
+use registry_probe::registry::{Depth, Obstacle, ObstacleReason};
 
 use super::content::Object;
 use super::world::{Code, Reply};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use registry_probe::model::Digest;
+use registry_probe::oci::Digest;
 
 /// A position in [`Content::objects`].
 pub(crate) type ObjectId = usize;

@@ -1,6 +1,6 @@
 //! Faults that come and go: what is hit, and what comes instead of the truth.
 
-use registry_probe::model::ObstacleReason;
+use registry_probe::registry::ObstacleReason;
 
 use super::content::{Content, Nature, ObjectId};
 use super::world::{Code, Ms, Question, Reply};

@@ -1,6 +1,6 @@
 //! Faults, drawn: what flaps, for how long, and which replica is not like the others.
 
-use registry_probe::model::ObstacleReason as Why;
+use registry_probe::registry::ObstacleReason as Why;
 
 use super::draw::Builder;
 use super::fault::{Fault, Target, Window};

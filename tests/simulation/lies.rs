@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use registry_probe::model::{Depth, Digest, Expected, Finding, Repository, Unmet};
+use registry_probe::oci::{Digest, Repository};
+use registry_probe::registry::Depth;
+use registry_probe::report::{Expected, Finding, Unmet};
 
 use super::oracle::Class;
 use super::plan::{Named, Plan, Step, What, Wish};

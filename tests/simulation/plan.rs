@@ -1,7 +1,7 @@
 //! What a run will be: the world, its faults and the steps of the probe, all drawn from one seed.
 
 use fastrand::Rng;
-use registry_probe::model::Depth;
+use registry_probe::registry::Depth;
 
 use super::content::ObjectId;
 use super::draw::Builder;

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use registry_probe::model::{
-    Access, Depth, Digest, Obstacle, ObstacleReason, Reference, Repository, Tag,
-};
+use registry_probe::oci::{Digest, Reference, Repository, Tag};
+use registry_probe::registry::{Access, Depth, Obstacle, ObstacleReason};
 use registry_probe::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };

@@ -7,9 +7,11 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use registry_probe::crawl::{self, Empty, Expectations, Filter, Policy, Scope, Source};
-use registry_probe::model::{Depth, Mode, Record, Reference, Repository, Sweep, Verdict};
-use registry_probe::report::{json_state, metrics};
+use registry_probe::oci::{Reference, Repository};
+use registry_probe::registry::Depth;
+use registry_probe::render::{json_state, metrics};
+use registry_probe::report::{Mode, Record, Sweep, Verdict};
+use registry_probe::sweep::{self, Empty, Expectations, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
 use super::oracle::{self, Case, Class, Lie, Past};
@@ -106,7 +108,8 @@ impl Run {
             steps: plan.steps,
             concurrency: NonZeroUsize::new(plan.concurrency).expect("some at a time"),
             is_named: plan.is_named,
-            most: 4 * plan.requests + 64,
+            // Three looks, and what the last one asks for a dozen times.
+            most: 5 * plan.requests + 64,
             shared: Shared::new(plan.world),
             header,
             record: Record::new(REGISTRY),
@@ -184,11 +187,11 @@ impl Run {
         let panics = PANICS.with(Cell::get);
         let sweep = async {
             match &step.what {
-                What::Sweep => crawl::sweep(&registry, &policy, &self.record, &cancel).await,
-                What::Nothing => crawl::sweep(&registry, &policy, &nothing, &cancel).await,
+                What::Sweep => sweep::sweep(&registry, &policy, &self.record, &cancel).await,
+                What::Nothing => sweep::sweep(&registry, &policy, &nothing, &cancel).await,
                 What::Verify(wish) => {
                     let expectations = expectations(&self.shared.world, wish);
-                    crawl::verify(&registry, &policy, &nothing, &expectations, &cancel).await
+                    sweep::verify(&registry, &policy, &nothing, &expectations, &cancel).await
                 }
             }
         };
@@ -350,7 +353,7 @@ fn policy(source: Source) -> Policy {
 pub(crate) async fn sweep_once(shared: &Arc<Shared>, known: &Record) -> Sweep {
     let registry = shared.connect(u64::MAX, None);
     let cancel = CancellationToken::new();
-    crawl::sweep(&registry, &policy(Source::Catalog), known, &cancel).await
+    sweep::sweep(&registry, &policy(Source::Catalog), known, &cancel).await
 }
 
 fn named_image(world: &World, repo: usize, named: Named) -> (Repository, Reference) {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry_probe::model::{Depth, Record, Repository, Sweep, Verdict};
-use registry_probe::report::metrics;
+use registry_probe::oci::Repository;
+use registry_probe::registry::Depth;
+use registry_probe::render::metrics;
+use registry_probe::report::{Record, Sweep, Verdict};
 
 use super::content::{Content, ObjectId};
 use super::oracle::{Case, Class, Past, verify};

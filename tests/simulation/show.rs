@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use registry_probe::model::Sweep;
+use registry_probe::report::Sweep;
 
 use super::content::ObjectId;
 use super::oracle::Lie;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use registry_probe::model::Depth;
+use registry_probe::registry::Depth;
 
 use super::content::ObjectId;
 use super::registry::Asked;

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use registry_probe::model::{Depth, ObstacleReason, Repository, Tag};
+use registry_probe::oci::{Repository, Tag};
+use registry_probe::registry::{Depth, ObstacleReason};
 
 use super::content::{Content, ObjectId};
 use super::fault::{Fault, Window};

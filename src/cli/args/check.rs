@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{CHECKS, positive_duration};
-use crate::model::{Depth, Mode};
+use crate::registry::Depth;
+use crate::report::Mode;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = CHECKS)]

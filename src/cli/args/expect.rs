@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{EXPECTATIONS, duration, positive_duration};
-use crate::crawl::Expectations;
-use crate::model::{Digest, Platform};
+use crate::oci::Digest;
+use crate::report::Platform;
+use crate::sweep::Expectations;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = EXPECTATIONS)]

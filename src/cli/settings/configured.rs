@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use super::*;
-use crate::http::CredentialSource;
-use crate::model::{Depth, Mode};
+use crate::registry::Depth;
+use crate::registry::client::CredentialSource;
+use crate::report::Mode;
 
 /// A configuration file in a directory of its own.
 struct Configured {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sources::PASSWORDS;
 use super::{Surroundings, UsageError, read, usage};
 use crate::cli::args::ConnectionArgs;
-use crate::http::{Config, CredentialSource, Endpoint, Secret};
+use crate::registry::client::{Config, CredentialSource, Endpoint, Secret};
 
 /// What the connections to all registries have in common.
 pub(in crate::cli) struct Connect<'a> {

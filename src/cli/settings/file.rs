@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction};
 
 use super::UsageError;
 use crate::cli::args;
-use crate::http::Endpoint;
+use crate::registry::client::Endpoint;
 use crate::yaml::{self, Entry, Node, Unusable, Value};
 
 /// A configuration file, its keys checked and its values not yet.
@@ -180,7 +180,7 @@ impl Reader {
     fn argument(&self, entry: &Entry) -> Result<&Arg, Unusable> {
         let mut arguments = self.command.get_arguments();
         let found = arguments.find(|argument| argument.get_long() == Some(entry.key.as_str()));
-        let key = crate::model::shorten(&entry.key, 60);
+        let key = crate::oci::shorten(&entry.key, 60);
         let why = match found {
             Some(argument) if args::is_configurable(argument) => return Ok(argument),
             Some(_) => format!("`{key}` can only be given on the command line"),

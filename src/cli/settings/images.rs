@@ -7,8 +7,8 @@ use super::sources::Sources;
 use super::{Connect, Settings, UsageError, output, policy, usage};
 use crate::cli::args::{CheckArgs, ConnectionArgs, ExplainArgs, VerifyArgs};
 use crate::cli::image::parse_image;
-use crate::crawl::{Filter, Scope, Source};
 use crate::service::{Publish, Target};
+use crate::sweep::{Filter, Scope, Source};
 
 /// What `probe verify` does.
 pub(super) fn verify(sources: &Sources) -> Result<Settings, UsageError> {

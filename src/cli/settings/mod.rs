@@ -28,10 +28,10 @@ use super::doctor::Examinations;
 use super::explain::Explanation;
 use super::output::Output;
 use super::suggest;
-use crate::crawl::{Empty, Expectations, Policy, Scope, Scrub};
-use crate::http::{Config, Endpoint};
-use crate::model::{Mode, Record, Shard};
+use crate::registry::client::{Config, Endpoint};
+use crate::report::{Mode, Record, Shard};
 use crate::service::{Gateway, Publish, Target, state};
+use crate::sweep::{Empty, Expectations, Policy, Scope, Scrub};
 
 /// What there is to do.
 pub(super) enum Job {
@@ -327,8 +327,8 @@ fn read(path: &Path, flag: &str) -> Result<String, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crawl::Source;
-    use crate::http::CredentialSource;
+    use crate::registry::client::CredentialSource;
+    use crate::sweep::Source;
 
     const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 

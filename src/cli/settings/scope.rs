@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::{Surroundings, UsageError, read, usage};
 use crate::cli::args::SweepArgs;
-use crate::crawl::{Filter, Scope, Source};
-use crate::model::{Repository, Shard, shorten};
+use crate::oci::{Repository, shorten};
+use crate::report::Shard;
+use crate::sweep::{Filter, Scope, Source};
 
 /// The scope that the options of a sweep describe.
 pub(super) fn resolve(args: &SweepArgs, around: &Surroundings) -> Result<Scope, UsageError> {
@@ -99,7 +100,7 @@ fn repositories_in(path: &Path) -> Result<Vec<Repository>, UsageError> {
         match name.parse() {
             Ok(name) => named.push(name),
             Err(error) => {
-                let name = crate::model::shorten(name, 80);
+                let name = crate::oci::shorten(name, 80);
                 return usage(format!(
                     "--repos-file {}, line {}: `{name}` is {error}",
                     path.display(),

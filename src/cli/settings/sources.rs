@@ -16,8 +16,8 @@ use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
 use super::file::ConfigFile;
 use super::{Surroundings, UsageError};
 use crate::cli::args::{self, Cli};
-use crate::http::Endpoint;
-use crate::model::shorten;
+use crate::oci::shorten;
+use crate::registry::client::Endpoint;
 
 /// Variables of the job that this program replaces, and the options that they stand for.
 const OLD_NAMES: &[(&str, &str)] = &[

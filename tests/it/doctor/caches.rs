@@ -1,7 +1,7 @@
 //! Pull-through caches are recognised, and nothing is stored in them for it.
 
 use registry_double::{on, presets};
-use registry_probe::model::{CacheSign, Outlook, Range};
+use registry_probe::doctor::{CacheSign, Outlook, Range};
 
 use super::{LAYER, blob, examine, shown};
 

@@ -1,8 +1,9 @@
 //! Who we are: what a registry wants to know, whether it takes it, and that nobody else hears of it.
 
 use registry_double::{Basic, Bearer, Double, Reply, on, presets};
-use registry_probe::http::CredentialSource;
-use registry_probe::model::{Identity, Login, Obstacle, Outlook, Wanted};
+use registry_probe::doctor::{Identity, Login, Outlook, Wanted};
+use registry_probe::registry::Obstacle;
+use registry_probe::registry::client::CredentialSource;
 use serde_json::json;
 
 use super::{catalog, examine, examine_as, login, pull, refusal, shown};

@@ -7,9 +7,10 @@ mod products;
 use std::num::NonZeroUsize;
 
 use registry_double::Registry;
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
-use registry_probe::model::{BlobAnswers, Examination, ManifestHead, Obstacle, Page, Pull};
-use registry_probe::report;
+use registry_probe::doctor;
+use registry_probe::doctor::{BlobAnswers, Examination, ManifestHead, Page, Pull};
+use registry_probe::registry::Obstacle;
+use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
 
 use crate::PATIENCE;
 
@@ -70,8 +71,8 @@ fn assert_polite(registry: &Registry, examination: &Examination) {
 /// The page and the JSON, as people and programs get them.
 fn shown(examination: &Examination) -> String {
     let examinations = std::slice::from_ref(examination);
-    let page = report::doctor::render(examinations, false);
-    page + &report::json_doctor::render(examinations)
+    let page = doctor::page::render(examinations, false);
+    page + &doctor::json::render(examinations)
 }
 
 fn catalog(examination: &Examination) -> &Page {

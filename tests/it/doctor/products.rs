@@ -1,10 +1,11 @@
 //! What is different about each product is what is found.
 
 use registry_double::{Double, OverMax, Population, Reply, on, presets};
-use registry_probe::model::{
-    CacheSign, Contact, Etag, Login, NextPage, ObstacleReason, Outlook, PageSize, Protection,
-    Range, StatedDigest, StatedLength, Wanted,
+use registry_probe::doctor::{
+    CacheSign, Contact, Etag, Login, NextPage, Outlook, PageSize, Protection, Range, StatedDigest,
+    StatedLength, Wanted,
 };
+use registry_probe::registry::ObstacleReason;
 
 use super::{
     LAYER, blob, catalog, examine, examine_as, login, manifest_head, pull, refusal, shown, tags,

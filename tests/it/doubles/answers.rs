@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use registry_double::{
     DescriptorCache, Double, Endpoint, Image, Ranges, Reply, Request, media_type, on,
 };
-use registry_probe::model::Depth;
+use registry_probe::registry::Depth;
 use serde_json::json;
 
 use super::probe::{Probe, broken, told};

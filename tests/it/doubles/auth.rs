@@ -1,7 +1,7 @@
 //! Challenges and token services: what is sent to whom, and how often.
 
 use registry_double::{Basic, Bearer, CatalogAccess, Double, Reply, ScopeShown, TokenField, on};
-use registry_probe::model::Verdict;
+use registry_probe::report::Verdict;
 
 use super::probe::{Probe, details, told};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_double::{Double, Image, Reply, on, presets};
-use registry_probe::model::Depth;
+use registry_probe::registry::Depth;
 
 use super::probe::{Probe, broken, told};
 

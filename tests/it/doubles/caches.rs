@@ -1,7 +1,7 @@
 //! Pull-through caches: where looking downloads, and "not found" may mean "not now".
 
 use registry_double::{Double, Image, on, presets};
-use registry_probe::model::{Mode, Verdict};
+use registry_probe::report::{Mode, Verdict};
 
 use super::probe::{Probe, told};
 

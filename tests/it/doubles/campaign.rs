@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use registry_double::{Double, Fault, FaultProxy, Mishap, OverMax};
-use registry_probe::model::{Counts, Depth, Finding, Sweep};
+use registry_probe::registry::Depth;
+use registry_probe::report::{Counts, Finding, Sweep};
 
 use super::probe::{Probe, details};
 use crate::PATIENCE;

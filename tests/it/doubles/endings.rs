@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_double::{Double, Population, Registry, on};
-use registry_probe::model::{Listed, Sweep};
+use registry_probe::report::{Listed, Sweep};
 use tokio_util::sync::CancellationToken;
 
 use super::probe::{DEADLINE, Probe, skip_waits, told};

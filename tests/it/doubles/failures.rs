@@ -2,7 +2,7 @@
 //! down, and nothing is said of its objects.
 
 use registry_double::{Double, Image, Registry, Reply, on, presets};
-use registry_probe::model::Listed;
+use registry_probe::report::Listed;
 
 use super::probe::{Probe, broken, details, told};
 

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use registry_double::{Double, on};
-use registry_probe::http::HttpRegistry;
-use registry_probe::model::{
-    Access, Depth, Digest, Obstacle, Record, Reference, Repository, Sweep, Tag, Verdict,
-};
+use registry_probe::oci::{Digest, Reference, Repository, Tag};
+use registry_probe::registry::client::HttpRegistry;
+use registry_probe::registry::{Access, Depth, Obstacle};
 use registry_probe::registry::{
     Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
+use registry_probe::report::{Record, Sweep, Verdict};
 
 use super::probe::{DEADLINE, Probe, broken, details, skip_waits};
 use crate::PATIENCE;

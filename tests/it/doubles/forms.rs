@@ -2,8 +2,9 @@
 //! all. Each is seen twice: as the walk sees it, and by what becomes of a sweep.
 
 use registry_double::{Double, Reply, on};
-use registry_probe::model::{ObstacleReason, Verdict};
+use registry_probe::registry::ObstacleReason;
 use registry_probe::registry::{ListEnd, Listing, Registry as _};
+use registry_probe::report::Verdict;
 use serde_json::{Value, json};
 
 use super::probe::{Probe, details};

@@ -1,7 +1,7 @@
 //! The trees of images that the caller names.
 
 use registry_double::{Double, presets};
-use registry_probe::model::{Kind, Mode, Node, Sweep};
+use registry_probe::report::{Kind, Mode, Node, Sweep};
 
 use super::probe::Probe;
 
@@ -95,7 +95,7 @@ async fn a_tag_to_nowhere_and_a_manifest_by_digest_have_trees() {
     let names: Vec<_> = sweep
         .images
         .iter()
-        .map(registry_probe::model::Image::name)
+        .map(registry_probe::report::Image::name)
         .collect();
     let by_digest = format!("app@{}", image.digest);
     assert_eq!(names, ["app:absent", by_digest.as_str()]);

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Bearer, Double, Reply, media_type as t, on};
-use registry_probe::crawl::Expectations;
-use registry_probe::model::{Depth, Mode, ObstacleReason, Record, Repository, Shard, Sweep};
+use registry_probe::oci::Repository;
+use registry_probe::registry::{Depth, ObstacleReason};
+use registry_probe::report::{Mode, Record, Shard, Sweep};
+use registry_probe::sweep::Expectations;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +96,7 @@ async fn a_filter_that_takes_nothing_takes_nothing_in_any_shard() {
 async fn a_cut_off_end_makes_no_finding_of_what_it_would_show() {
     let page = Reply::html(404, "404 page not found");
     for (reply, reason) in [
-        (page, ObstacleReason::Protocol),
+        (page, ObstacleReason::Cancelled),
         (
             Reply::error(500, "UNKNOWN", "no"),
             ObstacleReason::RegistryError,

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use registry_double::{Double, LinkWhen, Next, OverMax, Registry, Reply, Request, on, presets};
-use registry_probe::model::{Coverage, Listed, ObstacleReason, Verdict};
+use registry_probe::registry::ObstacleReason;
 use registry_probe::registry::{ListEnd, Registry as _};
+use registry_probe::report::{Coverage, Listed, Verdict};
 use serde_json::json;
 
 use super::probe::{Probe, details, told};

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Image, Registry as Served, Reply, Request, on, presets};
-use registry_probe::crawl::{Empty, Expectations};
-use registry_probe::http::HttpRegistry;
-use registry_probe::model::{
-    Access, Depth, Digest, Mode, Obstacle, Record, Reference, Repository, Shard, Sweep, Tag,
-};
+use registry_probe::oci::{Digest, Reference, Repository, Tag};
+use registry_probe::registry::client::HttpRegistry;
+use registry_probe::registry::{Access, Depth, Obstacle};
 use registry_probe::registry::{
     Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
+use registry_probe::report::{Mode, Record, Shard, Sweep};
+use registry_probe::sweep::{Empty, Expectations};
 use tokio_util::sync::CancellationToken;
 
 use super::probe::{Probe, details, told};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use registry_double::{Basic, Bearer, CatalogAccess, Double, Reply, ScopeShown, on};
-use registry_probe::model::Sweep;
+use registry_probe::report::Sweep;
 use serde_json::json;
 
 use super::listing::by_twos;

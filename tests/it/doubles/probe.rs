@@ -7,14 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use registry_double::{Registry, Request};
-use registry_probe::crawl::{
+use registry_probe::oci::{Digest, Reference, Repository};
+use registry_probe::registry::Depth;
+use registry_probe::registry::Registry as Seam;
+use registry_probe::registry::client::{
+    Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret,
+};
+use registry_probe::report::{Exemption, Finding, Mode, Record, Shard, Sweep};
+use registry_probe::sweep::{
     self, Empty, Expectations, Filter, Policy, Progress, Scope, Source, Turn,
 };
-use registry_probe::http::{Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret};
-use registry_probe::model::{
-    Depth, Digest, Exemption, Finding, Mode, Record, Reference, Repository, Shard, Sweep,
-};
-use registry_probe::registry::Registry as Seam;
 use tokio_util::sync::CancellationToken;
 
 use super::manners;
@@ -246,14 +248,14 @@ impl<'a> Probe<'a> {
     ) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
         let (policy, known) = (&self.policy, &self.known);
-        crawl::verify(&put(http), policy, known, expectations, &self.cancel).await
+        sweep::verify(&put(http), policy, known, expectations, &self.cancel).await
     }
 
     /// Looks at the images that are named, and holds them against what is expected of them.
     pub(super) async fn verify(self, expectations: &Expectations) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
         let (policy, known) = (&self.policy, &self.known);
-        let sweep = crawl::verify(&http, policy, known, expectations, &self.cancel).await;
+        let sweep = sweep::verify(&http, policy, known, expectations, &self.cancel).await;
         manners::hold(self.registry);
         sweep
     }
@@ -261,7 +263,7 @@ impl<'a> Probe<'a> {
     /// The same, with something between the walk and its HTTP side.
     pub(super) async fn sweep_behind<R: Seam>(self, put: impl FnOnce(HttpRegistry) -> R) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
-        let sweep = crawl::sweep(&put(http), &self.policy, &self.known, &self.cancel).await;
+        let sweep = sweep::sweep(&put(http), &self.policy, &self.known, &self.cancel).await;
         manners::hold(self.registry);
         sweep
     }

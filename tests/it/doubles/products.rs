@@ -2,7 +2,7 @@
 //! is made that they would mind.
 
 use registry_double::{Bearer, Double, Format, Image, on, presets};
-use registry_probe::model::Sweep;
+use registry_probe::report::Sweep;
 
 use super::manners;
 use super::probe::{Probe, details, told};

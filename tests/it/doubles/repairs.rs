@@ -2,7 +2,8 @@
 //! exposed to garbage collection. It costs requests only where something is broken.
 
 use registry_double::{Double, Image, Reply, on};
-use registry_probe::model::{Cause, Digest, Finding, Repository, Sweep};
+use registry_probe::oci::{Digest, Repository};
+use registry_probe::report::{Cause, Finding, Sweep};
 
 use super::probe::{Probe, told};
 

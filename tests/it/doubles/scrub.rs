@@ -4,8 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Image, on};
-use registry_probe::crawl::{Scrub, Turn};
-use registry_probe::model::{Depth, Record, Sweep};
+use registry_probe::registry::Depth;
+use registry_probe::report::{Record, Sweep};
+use registry_probe::sweep::{Scrub, Turn};
 
 use super::probe::{Probe, told};
 

@@ -1,7 +1,7 @@
 //! Several probes that share a registry: together they see what one alone would, and nothing twice.
 
 use registry_double::Double;
-use registry_probe::model::{Finding, Shard, Sweep};
+use registry_probe::report::{Finding, Shard, Sweep};
 
 use super::probe::Probe;
 

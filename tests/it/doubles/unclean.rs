@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use registry_double::{Double, Registry};
-use registry_probe::model::Depth;
+use registry_probe::registry::Depth;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;

@@ -1,7 +1,7 @@
 //! Everything odd that a walk through manifests can meet.
 
 use registry_double::{Double, media_type as t, on, presets, sha256};
-use registry_probe::model::Mode;
+use registry_probe::report::Mode;
 use serde_json::{Value, json};
 
 use super::probe::{Probe, broken, told};

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use registry_probe::model::Digest;
+use registry_probe::oci::Digest;
 use tempfile::TempDir;
 
 use super::nginx::{self, BEGINNING};

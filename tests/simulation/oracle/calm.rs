@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use registry_probe::model::{Finding, Listed, Obstacle, ObstacleReason, Sweep};
+use registry_probe::registry::{Obstacle, ObstacleReason};
+use registry_probe::report::{Finding, Listed, Sweep};
 
 use super::{Case, Class, Lie, object_of, repo_of, tags_of};
 use crate::content::ObjectId;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use registry_probe::model::{Finding, Reason, Sweep};
+use registry_probe::report::{Finding, Reason, Sweep};
 
 use super::{Class, Lie, object_of, repo_of, tags_of};
 use crate::view::View;

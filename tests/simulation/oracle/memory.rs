@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use registry_probe::model::{Finding, Known};
+use registry_probe::report::{Finding, Known};
 
 use super::{Case, Class, Lie, is_refusal, is_unknown_name, object_of, tags_of};
 use crate::view::Got;

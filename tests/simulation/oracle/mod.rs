@@ -40,7 +40,8 @@ pub(crate) use named::verify;
 
 use std::collections::BTreeMap;
 
-use registry_probe::model::{Finding, Record, Repository, Sweep, Verdict};
+use registry_probe::oci::Repository;
+use registry_probe::report::{Finding, Record, Sweep, Verdict};
 
 use super::content::ObjectId;
 use super::view::View;
@@ -197,7 +198,7 @@ fn is_unknown_name(reply: Reply) -> bool {
 }
 
 fn is_refusal(reply: Reply) -> bool {
-    use registry_probe::model::ObstacleReason::{Forbidden, Unauthorized};
+    use registry_probe::registry::ObstacleReason::{Forbidden, Unauthorized};
     matches!(reply, Reply::List(_, Some(Forbidden | Unauthorized)))
 }
 

@@ -1,6 +1,7 @@
 //! Whether `verify` may have said what it says of the images that were named.
 
-use registry_probe::model::{Depth, Expected, Sweep, Verdict};
+use registry_probe::registry::Depth;
+use registry_probe::report::{Expected, Sweep, Verdict};
 
 use super::{Class, Lie, findings};
 use crate::content::ObjectId;

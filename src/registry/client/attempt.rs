@@ -1,0 +1,127 @@
+//! One attempt at a question: as whom it is asked, and whether it is asked again as somebody else.
+
+use reqwest::StatusCode;
+
+use super::auth::Scope;
+use super::authorization::{Authorization, AuthorizationKind};
+use super::challenge::{self, Challenge};
+use super::classify::Failure;
+use super::exchange::{Ask, Exchange};
+use super::reply::Reply;
+use crate::registry::ObstacleReason;
+
+impl Exchange {
+    /// One attempt, for which an authorization is made or renewed at most once (and once more
+    /// where the registry then asks for another kind).
+    pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        // A token service is asked again by those who ask it.
+        let current = self.auth.current(&ask.scope).await;
+        let mut sent = current.map_err(Failure::last_word)?;
+        let (mut is_fresh, mut held_token) = (false, false);
+        loop {
+            let reply = self.redirected(ask, sent.as_ref()).await?;
+            if reply.redirected() {
+                // Who is elsewhere has no say in who we are.
+                return self.settle(reply);
+            }
+            let challenges = challenge::challenges(&reply.headers);
+            let wants_token = challenges.iter().any(|c| matches!(c, Challenge::Bearer(_)));
+            let is_refused = reply.status == StatusCode::UNAUTHORIZED;
+            self.auth.note_refusal(is_refused);
+            let is_ping = matches!(ask.scope, Scope::None);
+            if is_ping && wants_token && (is_refused || reply.status.is_success()) {
+                // A ping is there to learn this; the token is for what comes next.
+                self.auth.learn(&challenges, is_refused);
+                return self.settle(reply);
+            }
+            let may_get_more = match &sent {
+                _ if is_refused => true,
+                Some(sent) => may_be_too_old(&reply, sent, is_fresh),
+                None => self.is_offered_more(ask, &reply, &challenges).await?,
+            };
+            if !may_get_more {
+                return self.settle(reply);
+            }
+            let kind = sent.as_ref().map(|sent| sent.kind);
+            held_token |= kind == Some(AuthorizationKind::Token);
+            let wants_password = !wants_token && challenges.contains(&Challenge::Basic);
+            let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));
+            let renewed = if may_renew {
+                let renewed = self.auth.renew(&challenges, &ask.scope, sent.as_ref());
+                renewed.await.map_err(Failure::last_word)?
+            } else {
+                None
+            };
+            match (renewed, sent) {
+                (Some(renewed), _) => sent = Some(renewed),
+                (None, sent) if !is_refused => {
+                    // It may be about what was asked for, such as the size of a page or the method.
+                    sent.iter()
+                        .for_each(Authorization::note_that_refusals_stand);
+                    return self.settle(reply);
+                }
+                (None, None) if wants_password => {
+                    return Err(Failure::last_word(self.auth.login.is_missing()));
+                }
+                (None, _) => return Err(denied(&reply, held_token)),
+            }
+            is_fresh = true;
+        }
+    }
+
+    /// Whether what nobody in particular was given may be more for the login: where the registry shows
+    /// a challenge beside it, whatever its status. A catalog is cut to who asks, so it is enough that
+    /// one was shown before (Quay gives an empty one to nobody).
+    async fn is_offered_more(
+        &self,
+        ask: &Ask<'_>,
+        reply: &Reply,
+        challenges: &[Challenge],
+    ) -> Result<bool, Failure> {
+        self.auth.learn(challenges, false);
+        let status = reply.status;
+        let is_list = matches!(ask.scope, Scope::Catalog) && status.is_success();
+        // Who asks for patience is not asked again at once.
+        let is_trouble = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        if is_trouble || (challenges.is_empty() && !is_list) {
+            return Ok(false);
+        }
+        let is_offered = self.auth.offers_login(&ask.scope).await;
+        let is_offered = is_offered.map_err(Failure::last_word)?;
+        if is_list && !is_offered {
+            self.auth.login.note_open_catalog();
+        }
+        Ok(is_offered)
+    }
+}
+
+/// Whether a refusal may be of the authorization's age: a 400 or 403 that names no better reason, to
+/// one that is not fresh (ECR, ECR Public). A 401 always may.
+fn may_be_too_old(reply: &Reply, sent: &Authorization, is_fresh: bool) -> bool {
+    let is_refusal = matches!(
+        reply.status,
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN
+    );
+    if !is_refusal
+        || !matches!(
+            reply.code().as_deref(),
+            None | Some("DENIED" | "UNAUTHORIZED")
+        )
+    {
+        return false;
+    }
+    if is_fresh {
+        sent.note_that_refusals_stand();
+    }
+    sent.may_be_too_old()
+}
+
+/// A refusal that stands. Refusing a token that was issued to known credentials is about rights;
+/// refusing a password or an anonymous client is about who we are.
+fn denied(reply: &Reply, held_token: bool) -> Failure {
+    let mut failure = reply.failure();
+    if held_token {
+        failure.obstacle.reason = ObstacleReason::Forbidden;
+    }
+    failure
+}

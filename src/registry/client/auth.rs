@@ -1,0 +1,364 @@
+//! Proving who we are: which `Authorization` a request carries, and where it comes from.
+//!
+//! Credentials go to the registry's own origin and to the token service that it names, never
+//! elsewhere, and never unencrypted when the registry itself is encrypted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::authorization::{Authorization, AuthorizationKind, Kept};
+use super::challenge::{BearerChallenge, Challenge};
+use super::credentials::Credentials;
+use super::login::{self, Login};
+use super::secret::{basic_header, bearer_header};
+use super::token::{Fetched, TokenService};
+use crate::oci::Repository;
+use crate::registry::{Authentication, Obstacle, ObstacleReason};
+
+/// What a request is about to do, which decides the token that it needs.
+#[derive(Clone, Debug)]
+pub(crate) enum Scope<'a> {
+    /// Nothing in particular: the ping.
+    None,
+    /// List the catalog.
+    Catalog,
+    /// Pull from a repository.
+    Pull(&'a Repository),
+}
+
+impl Scope<'_> {
+    pub(crate) fn repository(&self) -> Option<&Repository> {
+        match self {
+            Self::Pull(repository) => Some(repository),
+            Self::None | Self::Catalog => None,
+        }
+    }
+
+    /// The token scope that this needs unless a challenge names another one.
+    fn token_scope(&self) -> Option<String> {
+        match self {
+            Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
+            // Some token services refuse a request that names the catalog (Quay), so it is named
+            // only where a challenge does.
+            Self::None | Self::Catalog => None,
+        }
+    }
+}
+
+/// What the registry was last seen to want.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// Nothing, as far as we know.
+    Open,
+    Basic,
+    Bearer(BearerChallenge),
+}
+
+/// One token (or password), fetched by one task at a time.
+type TokenSlot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+
+/// The state of authentication with one registry.
+pub(crate) struct Auth {
+    pub(crate) login: Login,
+    service: TokenService,
+    scheme: Mutex<Scheme>,
+    /// Whether it refused anybody who did not say who they are. If not, its challenges are an offer.
+    insists: AtomicBool,
+    tokens: Mutex<HashMap<String, TokenSlot>>,
+}
+
+/// Slots kept before those that nobody waits for are dropped: a sweep of many thousands of
+/// repositories needs each token for a short while only.
+const MANY_TOKENS: usize = 256;
+
+impl Auth {
+    pub(crate) fn new(login: Login, service: TokenService) -> Self {
+        Self {
+            login,
+            service,
+            scheme: Mutex::new(Scheme::Open),
+            insists: AtomicBool::default(),
+            tokens: Mutex::default(),
+        }
+    }
+
+    /// The authorization to send at once, by what the registry wanted so far.
+    pub(crate) async fn current(
+        &self,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let scheme = self.scheme();
+        // What everybody may have is asked for as somebody only where there is a login for it.
+        let is_offer = scheme != Scheme::Open && !self.insists();
+        if is_offer && !self.login.is_there(scope.repository()).await? {
+            return Ok(None);
+        }
+        match scheme {
+            Scheme::Open => Ok(None),
+            Scheme::Basic => self.basic(scope, None).await,
+            Scheme::Bearer(challenge) => match token_scope(&challenge, scope) {
+                Some(named) => self.bearer(&challenge, &named, scope, None).await.map(Some),
+                // Nothing is asked for, but what is there may be sent.
+                None => Ok(self.at_hand("").await),
+            },
+        }
+    }
+
+    /// Whether the registry has shown a challenge, and there is a login for it.
+    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> Result<bool, Obstacle> {
+        Ok(self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await?)
+    }
+
+    /// Takes note where the registry refuses those who do not say who they are.
+    pub(crate) fn note_refusal(&self, is_refused: bool) {
+        self.insists.fetch_or(is_refused, Ordering::Relaxed);
+    }
+
+    fn insists(&self) -> bool {
+        self.insists.load(Ordering::Relaxed)
+    }
+
+    /// Learns what the registry wants, without fetching a token. What it only offers, beside an answer,
+    /// takes the place of nothing that is known.
+    pub(crate) fn learn(&self, challenges: &[Challenge], is_refused: bool) {
+        if !is_refused && self.scheme() != Scheme::Open {
+            return;
+        }
+        match preferred(challenges) {
+            Some(Challenge::Bearer(challenge)) => self.adopt(challenge, &Scope::None),
+            Some(Challenge::Basic) => self.set_scheme(Scheme::Basic),
+            None => {}
+        }
+    }
+
+    /// A new authorization after the one that was sent (if any) was refused. `None` if there is
+    /// nothing else to try: then the refusal stands.
+    pub(crate) async fn renew(
+        &self,
+        challenges: &[Challenge],
+        scope: &Scope<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let challenge = match preferred(challenges) {
+            Some(Challenge::Bearer(challenge)) => {
+                self.adopt(challenge, scope);
+                challenge.clone()
+            }
+            Some(Challenge::Basic) => {
+                // Harbor wants Basic for its catalog only, and tokens for everything else.
+                if self.scheme() == Scheme::Open {
+                    self.set_scheme(Scheme::Basic);
+                }
+                return self.basic(scope, refused).await;
+            }
+            // Refused without a challenge, as ECR does with what has expired.
+            None => match self.scheme() {
+                Scheme::Open => return Ok(None),
+                Scheme::Basic => return self.basic(scope, refused).await,
+                Scheme::Bearer(challenge) => challenge,
+            },
+        };
+        let named = token_scope(&challenge, scope).unwrap_or_default();
+        let again = self.bearer(&challenge, &named, scope, refused).await?;
+        // A token that was given to us as it is cannot be had anew.
+        let is_same = refused.is_some_and(|refused| refused.header == again.header);
+        if is_same {
+            again.note_that_refusals_stand();
+        }
+        Ok((!is_same).then_some(again))
+    }
+
+    /// An anonymous token for another registry, which the registry redirects to. `None` if its
+    /// challenge wants anything else.
+    pub(crate) async fn anonymous(
+        &self,
+        challenges: &[Challenge],
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let Some(Challenge::Bearer(challenge)) = preferred(challenges) else {
+            return Ok(None);
+        };
+        let scope = challenge.scope.as_deref().unwrap_or_default();
+        // Kept apart from the registry's own, by the service that issues it.
+        let slot = self.slot(&format!("anonymous {} {scope}", challenge.realm));
+        let mut token = slot.lock().await;
+        if let Some(token) = token.as_ref().filter(|token| token.is_usable(None)) {
+            return Ok(Some(token.authorization.clone()));
+        }
+        let fetched = self.service.fetch(challenge, scope, None).await?;
+        let fetched = Kept::issued(&fetched, AuthorizationKind::AnonymousToken)?;
+        Ok(Some(token.insert(fetched).authorization.clone()))
+    }
+
+    /// What the registry was last seen to want, for commands.
+    pub(crate) fn wanted(&self) -> Authentication {
+        match self.scheme() {
+            _ if !self.insists() && !self.login.was_sent() => Authentication::Open,
+            Scheme::Open => Authentication::Open,
+            Scheme::Basic => Authentication::Password,
+            Scheme::Bearer(challenge) => challenge.into(),
+        }
+    }
+
+    /// Shows the credentials to the token service for a token that is good for nothing in
+    /// particular, as `docker login` does. `None` where they are a token themselves, or where the
+    /// registry names no token service.
+    pub(crate) async fn try_token_service(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Result<Option<()>, Obstacle> {
+        let credentials = self.login.load(repository).await?;
+        let (Scheme::Bearer(challenge), Some(credentials)) = (self.scheme(), credentials) else {
+            return Ok(None);
+        };
+        if matches!(credentials, Credentials::RegistryToken(_)) {
+            return Ok(None);
+        }
+        let scope = challenge.scope.as_deref().unwrap_or_default();
+        let fetched = self.service.fetch(&challenge, scope, Some(&credentials));
+        fetched.await.map(|_| Some(()))
+    }
+
+    /// Keeps the challenge for the requests to come. A scope that names one repository or the
+    /// catalog holds for this request only; any other (`*`, `aws`) is the registry's way.
+    fn adopt(&self, challenge: &BearerChallenge, scope: &Scope<'_>) {
+        let is_particular =
+            |scope: &String| scope.starts_with("repository:") || scope.starts_with("registry:");
+        let scope_kept = challenge
+            .scope
+            .clone()
+            .filter(|scope| !is_particular(scope));
+        // The catalog's challenge says nothing of how repositories are asked for.
+        if !matches!(scope, Scope::Catalog) || self.scheme() == Scheme::Open {
+            self.set_scheme(Scheme::Bearer(BearerChallenge {
+                scope: scope_kept,
+                ..challenge.clone()
+            }));
+        }
+    }
+
+    /// The user's password, read anew if it is the one that was refused: it may be another one by
+    /// now (ECR's live 12 hours). `None` if there is none, or still the same.
+    async fn basic(
+        &self,
+        scope: &Scope<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<Option<Authorization>, Obstacle> {
+        let path = scope.repository().map_or("", Repository::as_str);
+        let slot = self.slot(&format!("basic {path}"));
+        let mut kept = slot.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_usable(refused)) {
+            return Ok(Some(kept.authorization.clone()));
+        }
+        let (header, kind) = match self.login.load(scope.repository()).await? {
+            Some(Credentials::Password { username, password }) => (
+                basic_header(&username, &password)?,
+                AuthorizationKind::Basic,
+            ),
+            Some(Credentials::RegistryToken(token)) => {
+                (bearer_header(&token)?, AuthorizationKind::Token)
+            }
+            Some(Credentials::IdentityToken(_)) | None => return Ok(None),
+        };
+        if refused.is_some_and(|refused| refused.header == header) {
+            return Ok(None);
+        }
+        let authorization = Authorization::new(header, kind);
+        *kept = Some(Kept::of(authorization.clone(), login::LIFETIME));
+        Ok(Some(authorization))
+    }
+
+    /// The token for a scope: the one at hand, or a new one where there is none, where it is about
+    /// to expire, or where it is the one that was refused.
+    async fn bearer(
+        &self,
+        challenge: &BearerChallenge,
+        token_scope: &str,
+        scope: &Scope<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<Authorization, Obstacle> {
+        let slot = self.slot(token_scope);
+        let mut token = slot.lock().await;
+        // Another task may have renewed it while this one waited for the slot.
+        if let Some(token) = token.as_ref().filter(|token| token.is_usable(refused)) {
+            return Ok(token.authorization.clone());
+        }
+        let credentials = self.login.load(scope.repository()).await?;
+        if let Some(Credentials::RegistryToken(token)) = &credentials {
+            return Ok(Authorization::new(
+                bearer_header(token)?,
+                AuthorizationKind::Token,
+            ));
+        }
+        let fetched = self
+            .fetch(challenge, token_scope, credentials.as_ref())
+            .await?;
+        let kind = if fetched.is_anonymous {
+            AuthorizationKind::AnonymousToken
+        } else {
+            AuthorizationKind::Token
+        };
+        let fetched = Kept::issued(&fetched, kind)?;
+        Ok(token.insert(fetched).authorization.clone())
+    }
+
+    /// Fetches a token, unless the login is one that was refused before.
+    async fn fetch(
+        &self,
+        challenge: &BearerChallenge,
+        token_scope: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Fetched, Obstacle> {
+        if let Some(obstacle) = self.login.refusal_of(credentials) {
+            return Err(obstacle);
+        }
+        let fetched = self
+            .service
+            .fetch(challenge, token_scope, credentials)
+            .await;
+        if let (Err(obstacle), Some(login)) = (&fetched, credentials)
+            && obstacle.reason == ObstacleReason::Unauthorized
+        {
+            self.login.note_refusal(login, obstacle);
+        }
+        fetched
+    }
+
+    /// The token that was fetched for a scope, as long as it can be used.
+    async fn at_hand(&self, token_scope: &str) -> Option<Authorization> {
+        let slot = self.slot(token_scope);
+        let kept = slot.lock().await;
+        let kept = kept.as_ref().filter(|kept| kept.is_usable(None))?;
+        Some(kept.authorization.clone())
+    }
+
+    fn slot(&self, token_scope: &str) -> TokenSlot {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= MANY_TOKENS {
+            tokens.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        tokens.entry(token_scope.to_owned()).or_default().clone()
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_scheme(&self, scheme: Scheme) {
+        *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = scheme;
+    }
+}
+
+/// The scope to ask a token for: the registry's way of naming it, or the one that the request needs.
+fn token_scope(challenge: &BearerChallenge, scope: &Scope<'_>) -> Option<String> {
+    challenge.scope.clone().or_else(|| scope.token_scope())
+}
+
+/// The challenge to answer, of several: a token says less about us than a password.
+fn preferred(challenges: &[Challenge]) -> Option<&Challenge> {
+    let is_bearer = |challenge: &&Challenge| matches!(challenge, Challenge::Bearer(_));
+    challenges.iter().find(is_bearer).or(challenges.first())
+}

@@ -1,0 +1,78 @@
+//! An `Authorization` header: how it came about, and for how long it is used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use tokio::time::Instant;
+
+use super::secret::bearer_header;
+use super::token::Fetched;
+use crate::registry::Obstacle;
+
+/// An `Authorization` header and how it came about.
+#[derive(Clone)]
+pub(crate) struct Authorization {
+    pub(crate) header: HeaderValue,
+    pub(crate) kind: AuthorizationKind,
+    /// Whether it was refused when it was new, so that a refusal says nothing of its age. Clones share
+    /// this, so that it is renewed in vain once and not for every request.
+    is_refused_anyway: Arc<AtomicBool>,
+}
+
+impl Authorization {
+    pub(crate) fn new(header: HeaderValue, kind: AuthorizationKind) -> Self {
+        Self {
+            header,
+            kind,
+            is_refused_anyway: Arc::default(),
+        }
+    }
+
+    pub(crate) fn note_that_refusals_stand(&self) {
+        self.is_refused_anyway.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn may_be_too_old(&self) -> bool {
+        !self.is_refused_anyway.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AuthorizationKind {
+    /// A user's password.
+    Basic,
+    /// A token that was issued to a user.
+    Token,
+    /// A token that was issued to nobody in particular.
+    AnonymousToken,
+}
+
+/// An authorization at hand.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) authorization: Authorization,
+    renew_at: Instant,
+}
+
+impl Kept {
+    pub(crate) fn of(authorization: Authorization, lifetime: Duration) -> Self {
+        Self {
+            authorization,
+            renew_at: Instant::now() + lifetime,
+        }
+    }
+
+    pub(crate) fn issued(fetched: &Fetched, kind: AuthorizationKind) -> Result<Self, Obstacle> {
+        let header = bearer_header(&fetched.token)?;
+        // Renewed at three quarters of its life, by our own clock: services' clocks differ.
+        let lifetime = fetched.lifetime.mul_f64(0.75);
+        Ok(Self::of(Authorization::new(header, kind), lifetime))
+    }
+
+    pub(crate) fn is_usable(&self, refused: Option<&Authorization>) -> bool {
+        let was_refused = refused.is_some_and(|r| r.header == self.authorization.header);
+        self.renew_at > Instant::now() && !was_refused
+    }
+}

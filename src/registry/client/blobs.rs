@@ -1,0 +1,333 @@
+//! Blobs: which requests show what is there, and what their answers prove.
+
+use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG};
+use reqwest::{Method, StatusCode};
+
+use super::HttpRegistry;
+use super::auth::Scope;
+use super::classify::Failure;
+use super::content_range::ContentRange;
+use super::exchange::Ask;
+use super::packed::{Counted, is_gzip};
+use super::reply::{Count, Read, Reply};
+use crate::oci::{Digest, Repository};
+use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd};
+use crate::registry::{Depth, ObstacleReason};
+
+/// Blobs up to this size are read whole where otherwise the last byte would be: it is the same
+/// number of requests, and it verifies the digest (configs, mostly).
+const SMALL_BLOB: u64 = 16 * 1024;
+/// As much as is read of a blob whose last byte is not to be had alone: it shows that bytes come.
+const START: u64 = 64 * 1024;
+
+impl HttpRegistry {
+    /// Looks at a blob in the cheapest way that shows what `depth` asks for. HEAD and ranges are such
+    /// ways, and nothing more: what they refuse or say otherwise than promised is asked for as a client
+    /// asks for it.
+    pub(crate) async fn look_at_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        depth: Depth,
+    ) -> Answer<BlobLook> {
+        let get = Ask {
+            method: Method::GET,
+            url: self.endpoint.blob(repository, digest),
+            accept: "*/*",
+            range: None,
+            scope: Scope::Pull(repository),
+            read: Read::Nothing,
+        };
+        let head = match self.head_of_blob(&get).await {
+            Ok(head) => head,
+            Err(failure) => return failure.answer(),
+        };
+        if let Some(head) = &head {
+            let is_from_cache = self.detect_cache && is_from_cache(head);
+            if is_from_cache || shows_enough(head, size, depth) {
+                return Answer::Found(BlobLook {
+                    is_from_cache,
+                    ..head_look(head)
+                });
+            }
+        }
+        let stated = head.as_ref().filter(|head| is_there(head));
+        // Some proxies strip the length or state 0, so neither is taken for a length (rule 4).
+        let stated = stated.and_then(Reply::content_length);
+        let blob = BlobAsk {
+            ask: get,
+            digest,
+            promised: size,
+            size: size.or(stated.filter(|length| *length > 0)),
+            most: u64::MAX,
+        };
+        let answer = self.get_blob(blob, head.as_ref(), depth).await;
+        if head.is_some() {
+            self.habits.heads.works();
+        } else if matches!(answer, Answer::Found(_)) {
+            self.habits.heads.fails();
+        }
+        answer
+    }
+
+    /// Asks for a blob by GET: for a part of it where that shows enough, and for all of it where a part
+    /// leaves a doubt.
+    async fn get_blob(
+        &self,
+        mut blob: BlobAsk<'_>,
+        head: Option<&Reply>,
+        depth: Depth,
+    ) -> Answer<BlobLook> {
+        let ranges = &self.habits.ranges;
+        let part = blob.size.filter(|size| *size > 0 && depth != Depth::Digest);
+        let gave_up = part.is_some() && ranges.is_given_up();
+        let mut doubt = None;
+        if let Some(size) = part.filter(|_| !gave_up) {
+            match self.read_part(&blob, size).await {
+                Part::Shown(answer) => return answer,
+                // Whoever may not ask for it by HEAD either may not have it.
+                Part::Denied(failure) if head.is_some_and(is_denial) => return failure.answer(),
+                Part::Denied(_) => doubt = Some(None),
+                Part::Refused(status) => doubt = Some(status),
+            }
+        }
+        if depth != Depth::Digest && (gave_up || blob.size.is_none()) {
+            blob.most = START;
+        }
+        let answer = self.read_whole(&blob).await;
+        if let (Some(status), Answer::Found(look)) = (doubt, &answer)
+            && blob.is_as_promised(look)
+        {
+            if status == Some(StatusCode::NOT_FOUND) {
+                // One of several replicas may have said so, and then it does again.
+                blob.most = START;
+                if let Answer::Absent(refusal) = self.read_whole(&blob).await {
+                    return Answer::Absent(refusal);
+                }
+            }
+            ranges.fails();
+        }
+        answer
+    }
+
+    /// What HEAD says of a blob; `None` where the registry fails on HEAD.
+    async fn head_of_blob(&self, get: &Ask<'_>) -> Result<Option<Reply>, Failure> {
+        if self.habits.heads.is_given_up() {
+            return Ok(None);
+        }
+        let ask = Ask {
+            method: Method::HEAD,
+            ..get.clone()
+        };
+        match self.exchange.ask(&ask).await {
+            Ok(head) => Ok(Some(head)),
+            Err(failure) if failure.may_be_of_head() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Reads the last byte, or everything of a small blob, by a range. It shows nothing unless what came
+    /// is what a registry sends that has the blob and knows ranges, or sends whole blobs to whoever asks.
+    async fn read_part(&self, blob: &BlobAsk<'_>, size: u64) -> Part {
+        let is_small = size <= SMALL_BLOB;
+        let range = (if is_small { 0 } else { size - 1 }, size - 1);
+        let ask = Ask {
+            range: Some(range),
+            read: blob.count(range.1 - range.0 + 1, START),
+            ..blob.ask.clone()
+        };
+        let reply = match self.ask_again_if_cut(&ask).await {
+            Ok(reply) => reply,
+            Err(failure) if failure.obstacle.is_refusal() => return Part::Denied(failure),
+            Err(failure) if is_answered(&failure) => return Part::Refused(None),
+            Err(failure) => return Part::Shown(failure.answer()),
+        };
+        if is_denial(&reply) {
+            return Part::Denied(reply.failure());
+        }
+        let refused = Part::Refused(Some(reply.status));
+        let look = match reply.status {
+            StatusCode::PARTIAL_CONTENT if is_that_part(&reply, range, size) => BlobLook {
+                read: if is_small {
+                    blob.all(&reply)
+                } else {
+                    BlobRead::End
+                },
+                length: Some(size),
+                ..head_look(&reply)
+            },
+            StatusCode::OK => {
+                let start = BlobAsk {
+                    most: START,
+                    ..blob.clone()
+                };
+                start.look(&reply)
+            }
+            _ => return refused,
+        };
+        if !blob.is_as_promised(&look) {
+            return refused;
+        }
+        if reply.status == StatusCode::PARTIAL_CONTENT {
+            self.habits.ranges.works();
+        }
+        Part::Shown(Answer::Found(look))
+    }
+
+    /// Asks for a blob as a client does, and reads as much of it as is needed.
+    async fn read_whole(&self, blob: &BlobAsk<'_>) -> Answer<BlobLook> {
+        let ask = Ask {
+            read: blob.count(0, blob.most),
+            ..blob.ask.clone()
+        };
+        match self.ask_again_if_cut(&ask).await {
+            Err(failure) => failure.answer(),
+            Ok(reply) if reply.status == StatusCode::NOT_FOUND => Answer::Absent(reply.refusal()),
+            Ok(reply) if reply.status != StatusCode::OK => reply.failure().answer(),
+            Ok(reply) => Answer::Found(blob.look(&reply)),
+        }
+    }
+}
+
+/// What came of asking for a part of a blob.
+enum Part {
+    Shown(Answer<BlobLook>),
+    /// It may not be had.
+    Denied(Failure),
+    /// Something else came, or a failure of the registry.
+    Refused(Option<StatusCode>),
+}
+
+/// What is asked of a blob.
+#[derive(Clone)]
+struct BlobAsk<'a> {
+    ask: Ask<'a>,
+    digest: &'a Digest,
+    /// The length that it is to have, if anything says so but HEAD.
+    promised: Option<u64>,
+    /// That length, or what HEAD states.
+    size: Option<u64>,
+    /// The most to read of it.
+    most: u64,
+}
+
+impl BlobAsk<'_> {
+    fn count(&self, part: u64, most: u64) -> Read {
+        Read::Count(Count {
+            part,
+            whole: self.promised,
+            most,
+            digest: self.digest.clone(),
+        })
+    }
+
+    /// What an answer shows that is to be the whole blob.
+    fn look(&self, reply: &Reply) -> BlobLook {
+        let is_longer = self.size.is_none_or(|size| size > self.most);
+        let read = match reply.body.end {
+            _ if !reply.body.was_read => BlobRead::Nothing,
+            BodyEnd::More if is_longer => BlobRead::Start,
+            _ => self.all(reply),
+        };
+        let is_packed = is_gzip(&reply.headers);
+        BlobLook {
+            read,
+            length: reply.content_length().filter(|_| !is_packed),
+            ..head_look(reply)
+        }
+    }
+
+    /// What a body proves that was read whole. Bytes that say to be compressed are unpacked, as by Go's
+    /// clients, unless they are what was promised: some registries say so of what they do not compress
+    /// (moby#17595).
+    fn all(&self, reply: &Reply) -> BlobRead {
+        let raw = &reply.body.raw;
+        let unpacked = reply.body.unpacked.as_ref();
+        let unpacked = unpacked.filter(|_| raw.digest.as_ref() != Some(self.digest));
+        let Counted { received, digest } = unpacked.unwrap_or(raw).clone();
+        BlobRead::All {
+            received,
+            digest,
+            end: reply.body.end,
+        }
+    }
+
+    fn is_as_promised(&self, look: &BlobLook) -> bool {
+        let is_size = |length: u64| self.size.is_none_or(|size| size == length);
+        !look.is_html
+            && look.length.is_none_or(is_size)
+            && match &look.read {
+                BlobRead::Nothing => false,
+                BlobRead::Start | BlobRead::End => true,
+                BlobRead::All {
+                    received,
+                    digest,
+                    end,
+                } => {
+                    let is_it = digest.as_ref().is_none_or(|digest| digest == self.digest);
+                    is_size(*received) && is_it && *end != BodyEnd::Cut
+                }
+            }
+    }
+}
+
+/// Whether the registry answered, and failed. What never arrived says nothing of ranges.
+fn is_answered(failure: &Failure) -> bool {
+    use ObstacleReason::{Protocol, RegistryError};
+    matches!(failure.obstacle.reason, RegistryError | Protocol)
+}
+
+/// Whether this may be about who asks, and not about what is asked for (ECR says 400).
+fn is_denial(reply: &Reply) -> bool {
+    matches!(reply.status.as_u16(), 400 | 401 | 403)
+}
+
+fn is_there(head: &Reply) -> bool {
+    head.status.is_success() && !head.is_html()
+}
+
+/// Whether there is no need to ask for any byte of a blob.
+fn shows_enough(head: &Reply, size: Option<u64>, depth: Depth) -> bool {
+    let stated = head.content_length();
+    is_there(head)
+        && match size {
+            // There is no byte to read of it.
+            Some(0) => stated == Some(0),
+            Some(_) => depth == Depth::Head && stated == size,
+            None => depth == Depth::Head,
+        }
+}
+
+/// Whether a 206 is of these bytes, and all of them came.
+fn is_that_part(reply: &Reply, range: (u64, u64), size: u64) -> bool {
+    let content_range = reply.header(CONTENT_RANGE).map(ContentRange::parse);
+    let is_part = content_range.is_some_and(|sent| sent.is(range, size));
+    let is_all = reply.body.raw.received == range.1 - range.0 + 1;
+    let is_end = matches!(reply.body.end, BodyEnd::Whole | BodyEnd::Connection);
+    is_part && is_all && is_end && !is_gzip(&reply.headers)
+}
+
+/// Distribution's pull-through cache answers a blob that it has to download with the bare digest for
+/// an Etag, and without ranges (registry/proxy/proxyblobstore.go); for one that is at hand, as any
+/// registry does.
+pub(crate) fn is_from_cache(head: &Reply) -> bool {
+    let etag = head
+        .header(ETAG)
+        .filter(|etag| etag.parse::<Digest>().is_ok());
+    head.status.is_success()
+        && !head.redirected()
+        && etag.is_some()
+        && head.header(ACCEPT_RANGES).is_none()
+}
+
+fn head_look(head: &Reply) -> BlobLook {
+    BlobLook {
+        request: head.request.clone(),
+        status: head.status.as_u16(),
+        length: head.content_length(),
+        read: BlobRead::Nothing,
+        is_html: head.is_html(),
+        is_from_cache: false,
+    }
+}

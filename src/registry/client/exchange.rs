@@ -1,0 +1,294 @@
+//! One question to the registry, from permit and authorization over redirects to a [`Reply`] in
+//! plain data, or a [`Failure`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use url::Url;
+
+use super::auth::{Auth, Scope};
+use super::authorization::Authorization;
+use super::challenge;
+use super::classify::{self, Failure};
+use super::meter::{Asked, Meter};
+use super::notices::Remarks;
+use super::rate_limiter::{LONGEST_PAUSE, Permit, Pool};
+use super::reply::{Body, Read, Reply};
+use super::ssrf_guard;
+use crate::oci::shorten;
+use crate::registry::ObstacleReason;
+
+/// Redirects followed before it is called a circle.
+const MOST_REDIRECTS: usize = 5;
+/// Attempts after the first on a transient obstacle.
+const RETRIES: usize = 2;
+/// Attempts after the first where the registry asks for patience, which it then rewards.
+const RETRIES_WHEN_LIMITED: usize = 5;
+
+/// What every request to one registry shares.
+pub(crate) struct Exchange {
+    pub(crate) client: reqwest::Client,
+    pub(crate) base: Url,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) registry_pool: Arc<Pool>,
+    /// For the targets of redirects, which are other hosts with limits of their own.
+    pub(crate) storage_pool: Arc<Pool>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) remarks: Arc<Remarks>,
+    pub(crate) timeout: Duration,
+    /// Whose turn it is to read a body that takes much memory.
+    pub(crate) large_bodies: Arc<Semaphore>,
+}
+
+/// A question.
+#[derive(Clone)]
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) accept: &'static str,
+    /// The bytes asked for, first and last.
+    pub(crate) range: Option<(u64, u64)>,
+    pub(crate) scope: Scope<'a>,
+    pub(crate) read: Read,
+}
+
+impl Ask<'_> {
+    /// The request as a person would repeat it. The query is a page's, never a secret.
+    fn words(&self) -> String {
+        let query = self
+            .url
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        let range = match self.range {
+            Some((first, last)) => format!(" (Range: bytes={first}-{last})"),
+            None => String::new(),
+        };
+        shorten(
+            &format!("{} {}{query}{range}", self.method, self.url.path()),
+            400,
+        )
+    }
+}
+
+impl Exchange {
+    /// Asks, and asks again while what is in the way may pass.
+    pub(crate) async fn ask(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        let mut failures = 0;
+        let attempt = || self.authorized(ask);
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_jitter()
+            .with_max_times(RETRIES_WHEN_LIMITED);
+        attempt
+            .retry(delays)
+            .when(|failure: &Failure| {
+                failures += 1;
+                let is_limit = failure.obstacle.reason == ObstacleReason::RateLimited;
+                let most = if is_limit {
+                    RETRIES_WHEN_LIMITED
+                } else {
+                    RETRIES
+                };
+                // A pause longer than a sweep waits is not transient as far as this sweep goes.
+                let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
+                failure.obstacle.is_transient() && !failure.is_final && failures <= most && waits
+            })
+            .notify(|failure, delay| {
+                self.meter.retry(failure.obstacle.reason);
+                tracing::debug!(obstacle = %failure.obstacle, ?delay, "asking again");
+            })
+            .await
+    }
+
+    /// Asks once, as nobody, and takes whatever comes back for the answer.
+    pub(crate) async fn ask_bare(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        self.redirected(ask, None).await
+    }
+
+    /// Turns the statuses that say nothing about what was asked for into failures.
+    pub(crate) fn settle(&self, reply: Reply) -> Result<Reply, Failure> {
+        let pool = if reply.redirected() {
+            &self.storage_pool
+        } else {
+            &self.registry_pool
+        };
+        // 501 refuses the method and not the object: what HEAD may not ask, GET may.
+        let has_failed =
+            reply.status.is_server_error() && reply.status != StatusCode::NOT_IMPLEMENTED;
+        if !has_failed && reply.status != StatusCode::TOO_MANY_REQUESTS {
+            pool.answered(&reply.headers);
+            return Ok(reply);
+        }
+        let retry_after = classify::retry_after(&reply.headers);
+        if matches!(reply.status.as_u16(), 429 | 503) {
+            pool.throttled(reply.status, retry_after);
+        }
+        Err(Failure {
+            retry_after,
+            ..reply.failure()
+        })
+    }
+
+    /// Sends, and follows redirects with the same method and range. The authorization stays with
+    /// the registry's own origin (distribution-spec, "Redirects").
+    pub(crate) async fn redirected(
+        &self,
+        ask: &Ask<'_>,
+        sent: Option<&Authorization>,
+    ) -> Result<Reply, Failure> {
+        let request = ask.words();
+        let mut url = ask.url.clone();
+        let mut redirected = false;
+        let mut anonymous = None;
+        let mut permit = self.registry_pool.enter().await?;
+        let _flight = self.meter.flight();
+        for _ in 0..=MOST_REDIRECTS {
+            let authorization = if redirected { anonymous.as_ref() } else { sent };
+            let response = self
+                .send(ask, &url, authorization, &request, &permit)
+                .await?;
+            if redirected && anonymous.is_none() && response.status() == StatusCode::UNAUTHORIZED {
+                // Another registry, with a token service of its own (go-containerregistry meets
+                // them, too). It may have an anonymous token of us, and never our credentials.
+                let challenges = challenge::challenges(response.headers());
+                let issued = self.auth.anonymous(&challenges).await;
+                anonymous = issued.map_err(Failure::last_word)?;
+                if anonymous.is_some() {
+                    continue;
+                }
+            }
+            let Some(target) = redirect_target(&response, &request)? else {
+                let body = self.read(ask, response, &request).await?;
+                return Ok(Reply {
+                    request,
+                    redirected_to: redirected.then(|| url.origin().ascii_serialization()),
+                    ..body
+                });
+            };
+            // Leaving is for good: who was elsewhere may have chosen the way back.
+            if !redirected && target.origin() != self.base.origin() {
+                redirected = true;
+                drop(permit);
+                permit = self.storage_pool.enter().await?;
+            }
+            if target.origin() != url.origin() {
+                // What one host gave us is not the next one's business.
+                anonymous = None;
+            }
+            url = target;
+        }
+        let detail = format!("{request} is redirected more than {MOST_REDIRECTS} times");
+        Err(Failure::new(ObstacleReason::Protocol, detail))
+    }
+
+    async fn send(
+        &self,
+        ask: &Ask<'_>,
+        url: &Url,
+        authorization: Option<&Authorization>,
+        request: &str,
+        permit: &Permit<'_>,
+    ) -> Result<Response, Failure> {
+        let mut builder = self
+            .client
+            .request(ask.method.clone(), url.clone())
+            .header(ACCEPT, HeaderValue::from_static(ask.accept));
+        if let Some((first, last)) = ask.range {
+            builder = builder.header(RANGE, format!("bytes={first}-{last}"));
+        }
+        if let Some(authorization) = authorization {
+            builder = builder.header(AUTHORIZATION, authorization.header.clone());
+        }
+        let began = Instant::now();
+        let sent = tokio::time::timeout(self.timeout, builder.send()).await;
+        let status = sent.iter().flatten().map(Response::status).next();
+        let asked = Asked::of_path(ask.url.path());
+        let took = began.elapsed();
+        self.meter.request(asked, &ask.method, status, took);
+        let Ok(sent) = sent else {
+            permit.timed_out();
+            let detail = format!(
+                "{request}: no answer within {} s",
+                self.timeout.as_secs_f64()
+            );
+            return Err(Failure::new(ObstacleReason::Timeout, detail));
+        };
+        let response = sent.map_err(|error| classify::transport(&error, request))?;
+        permit.took((asked, ask.method == Method::HEAD), took);
+        let is_own = url.origin() == self.base.origin();
+        self.remarks.note(&response, is_own);
+        // A redirect's query is a signature, so only the host is named.
+        tracing::debug!(
+            request,
+            host = url.host_str(),
+            status = response.status().as_u16(),
+            "answered"
+        );
+        Ok(response)
+    }
+
+    async fn read(
+        &self,
+        ask: &Ask<'_>,
+        mut response: Response,
+        request: &str,
+    ) -> Result<Reply, Failure> {
+        let (version, tls) = (response.version(), response.extensions_mut().remove());
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = Body::read(
+            response,
+            &ask.read,
+            self.timeout,
+            request,
+            (&self.meter, &self.large_bodies),
+        )
+        .await?;
+        Ok(Reply {
+            request: String::new(),
+            status,
+            headers,
+            redirected_to: None,
+            version,
+            tls,
+            body,
+        })
+    }
+}
+
+fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Failure> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    target(response.url(), response.headers(), request).map(Some)
+}
+
+/// Where a redirect leads that `from` answers `request` with.
+pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<Url, Failure> {
+    let target = headers
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| from.join(location).ok())
+        .filter(|target| matches!(target.scheme(), "http" | "https"));
+    match target {
+        Some(target) if !ssrf_guard::may_send_us_to(from, &target) => Err(Failure::new(
+            ObstacleReason::Protocol,
+            format!(
+                "{request} is redirected to {}, an address of this machine or network",
+                target.host_str().unwrap_or_default()
+            ),
+        )),
+        Some(target) => Ok(target),
+        None => Err(Failure::new(
+            ObstacleReason::Protocol,
+            format!("{request} is redirected to no web address"),
+        )),
+    }
+}

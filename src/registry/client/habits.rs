@@ -1,0 +1,66 @@
+//! What a registry turned out not to do, though it serves the very objects: remembered for as long as
+//! one sweep takes.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// The habits of a registry, as far as they were met.
+#[derive(Default)]
+pub(crate) struct Habits {
+    /// Whether HEAD of a tag is about another manifest than GET, or fails where GET does not.
+    tags_by_get: AtomicBool,
+    /// HEAD of blobs.
+    pub(crate) heads: Economy,
+    /// Ranges of blobs.
+    pub(crate) ranges: Economy,
+}
+
+impl Habits {
+    /// Whether tags have to be asked for as clients do.
+    pub(crate) fn wants_tags_by_get(&self) -> bool {
+        self.tags_by_get.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ask_tags_by_get(&self) {
+        self.tags_by_get.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A cheap request in place of a whole GET. It is given up once it failed for an object that a whole
+/// GET got, unless it ever worked: then that was about the object.
+#[derive(Default)]
+pub(crate) struct Economy(AtomicU8);
+
+const WORKS: u8 = 1;
+const FAILS: u8 = 2;
+
+impl Economy {
+    pub(crate) fn works(&self) {
+        self.0.store(WORKS, Ordering::Relaxed);
+    }
+
+    /// It failed, and a whole GET of the same object did not.
+    pub(crate) fn fails(&self) {
+        _ = self
+            .0
+            .compare_exchange(0, FAILS, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == FAILS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ever_worked_is_not_given_up() {
+        let economy = Economy::default();
+        economy.fails();
+        assert!(economy.is_given_up());
+        economy.works();
+        economy.fails();
+        assert!(!economy.is_given_up());
+    }
+}

@@ -1,0 +1,359 @@
+//! Lists, page by page: the catalog and the tags, and whether their end was seen.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::str::FromStr;
+
+use reqwest::Method;
+use url::Url;
+
+use super::auth::Scope;
+use super::classify::Failure;
+use super::exchange::{Ask, Exchange};
+use super::link;
+use super::page::{MOST_ENTRIES, read_page};
+use super::reply::{Read, Reply};
+use crate::oci::{Repository, Tag};
+use crate::registry::NAME_UNKNOWN;
+use crate::registry::ObstacleReason;
+use crate::registry::{ListEnd, Listing, Refusal};
+
+/// What is asked for per page: the most that distribution, ECR and GitLab allow.
+pub(crate) const PAGE: usize = 1000;
+/// A registry that answers a page of 200,000 tags needs some megabytes; none needs this.
+pub(crate) const LARGEST_PAGE: u64 = 32 << 20;
+/// Pages after which a list is called endless. At 1,000 a page, ten million entries.
+const MOST_PAGES: usize = 10_000;
+/// Repositories after which a catalog is called endless. One takes more memory than a tag.
+const MOST_REPOSITORIES: usize = 100_000;
+/// Empty pages in a row that may yet lead to a full one (the specification allows them).
+const MOST_EMPTY_PAGES: usize = 3;
+/// Times that a list is begun anew because the entry that a page goes on from has gone.
+const MOST_RESTARTS: usize = 3;
+
+impl Exchange {
+    pub(crate) async fn catalog(&self, url: Url) -> Listing<Repository> {
+        Pages::new(self, url, Scope::Catalog).list().await
+    }
+
+    pub(crate) async fn tag_list(&self, url: Url, repository: &Repository) -> Listing<Tag> {
+        Pages::new(self, url, Scope::Pull(repository)).list().await
+    }
+}
+
+struct Pages<'a, T> {
+    exchange: &'a Exchange,
+    url: Url,
+    scope: Scope<'a>,
+    restarts_left: usize,
+    /// All that follows is of the reading that is under way, and begins anew with it.
+    items: Vec<T>,
+    invalid: u64,
+    /// The entries of the pages before, hashed: a page that brings none but these is no next one.
+    had: HashSet<u64>,
+    hasher: RandomState,
+    empty_in_a_row: usize,
+    /// The latest page that had entries.
+    place: Option<Place>,
+}
+
+/// A page, and the entry at its end, which the next one goes on from.
+struct Place {
+    query: String,
+    last: String,
+    /// Whether it has fewer entries than its own link says that a page has.
+    is_short: bool,
+}
+
+/// How a page was come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Start,
+    /// As the registry's link says.
+    Link,
+    /// As we make it up where there is no link.
+    Guess,
+}
+
+/// What to do after a page.
+enum Next {
+    Ask(String, Way),
+    /// It may be the end: look whether the entry that was gone on from is still listed.
+    Check,
+    Restart,
+    End,
+}
+
+/// Why a list has no end.
+enum Stop {
+    Absent(Refusal),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<'a, T: FromStr + Ord> Pages<'a, T> {
+    fn new(exchange: &'a Exchange, url: Url, scope: Scope<'a>) -> Self {
+        Self {
+            exchange,
+            url,
+            scope,
+            restarts_left: MOST_RESTARTS,
+            items: Vec::new(),
+            invalid: 0,
+            had: HashSet::new(),
+            hasher: RandomState::new(),
+            empty_in_a_row: 0,
+            place: None,
+        }
+    }
+
+    async fn list(mut self) -> Listing<T> {
+        let end = match self.walk().await {
+            Ok(()) => ListEnd::Whole,
+            Err(Stop::Absent(refusal)) => ListEnd::Absent(refusal),
+            Err(Stop::Failed(failure)) => ListEnd::Failed(failure.obstacle),
+        };
+        // Some registries repeat entries over pages, and some do not sort them.
+        self.items.sort_unstable();
+        self.items.dedup();
+        Listing {
+            items: self.items,
+            invalid: self.invalid,
+            end,
+        }
+    }
+
+    async fn walk(&mut self) -> Result<(), Stop> {
+        let first = format!("n={PAGE}");
+        let (mut query, mut way) = (first.clone(), Way::Start);
+        for _ in 0..MOST_PAGES {
+            let reply = self.page(&query).await?;
+            let next = if reply.status.is_success() {
+                let entries = read_page(&reply, &self.scope)?;
+                self.take(&reply, entries, &query, way)?
+            } else {
+                self.recover(&reply, query == first, way)?
+            };
+            match next {
+                Next::End => return self.ended(),
+                Next::Ask(..) if self.items.len() as u64 + self.invalid >= self.most() => break,
+                Next::Ask(next, by) => (query, way) = (next, by),
+                Next::Check if self.still_has_place().await? => return self.ended(),
+                Next::Check | Next::Restart => {
+                    self.restart()?;
+                    (query, way) = (first.clone(), Way::Start);
+                }
+            }
+        }
+        let detail = format!(
+            "{} has more than {MOST_PAGES} pages or {} entries",
+            self.url.path(),
+            self.most()
+        );
+        Err(Failure::new(ObstacleReason::TooLarge, detail).into())
+    }
+
+    /// A list that had entries a moment ago, and is empty now that it is begun again, is another store's.
+    fn ended(&self) -> Result<(), Stop> {
+        if self.restarts_left < MOST_RESTARTS && self.items.is_empty() {
+            return Err(self.is_changing().into());
+        }
+        Ok(())
+    }
+
+    fn is_changing(&self) -> Failure {
+        let path = self.url.path();
+        incomplete(&format!("{path} changes while it is read"))
+    }
+
+    fn most(&self) -> u64 {
+        let most = match self.scope {
+            Scope::Catalog => MOST_REPOSITORIES,
+            Scope::None | Scope::Pull(_) => MOST_ENTRIES,
+        };
+        most as u64
+    }
+
+    async fn page(&self, query: &str) -> Result<Reply, Failure> {
+        let mut url = self.url.clone();
+        url.set_query((!query.is_empty()).then_some(query));
+        // Manifest types in this Accept make Artifactory answer 406 (renovate#3124).
+        let ask = Ask {
+            method: Method::GET,
+            url,
+            accept: "application/json",
+            range: None,
+            scope: self.scope.clone(),
+            read: Read::Whole { cap: LARGEST_PAGE },
+        };
+        let reply = self.exchange.ask(&ask).await?;
+        if reply.body.was_cut() {
+            self.exchange.ask(&ask).await
+        } else {
+            Ok(reply)
+        }
+    }
+
+    /// Takes in a page, and says where it leads. What is no text cannot be gone on from, nor told from
+    /// what was there before, so it counts for neither.
+    fn take(
+        &mut self,
+        reply: &Reply,
+        entries: Vec<Option<String>>,
+        query: &str,
+        way: Way,
+    ) -> Result<Next, Failure> {
+        let count = entries.len();
+        let link = link::next_query(&reply.headers);
+        let Some(last) = entries.iter().flatten().next_back().cloned() else {
+            self.add(entries);
+            return self.after_nothing(reply, link, query);
+        };
+        let hash = |entry: &String| self.hasher.hash_one(entry);
+        let mut texts = entries.iter().flatten();
+        let is_new = texts.any(|entry| !self.had.contains(&hash(entry)));
+        if !is_new && way == Way::Guess {
+            // It gives everything at once, whatever it is asked for (distribution 2.8).
+            return Ok(Next::End);
+        }
+        if !is_new {
+            let detail = format!("{}: the link to the next page leads back", reply.request);
+            return Err(incomplete(&detail));
+        }
+        self.empty_in_a_row = 0;
+        let size = link.as_deref().and_then(size_in);
+        let is_short = size.is_some_and(|size| count < size);
+        let next = match link {
+            // The last page of a list whose links have led on until here.
+            Some(next) if next == query && way == Way::Link && is_short => Next::End,
+            Some(next) => Next::Ask(next, Way::Link),
+            // A page that is full to the entry and has no link: there may be more behind it. Only here
+            // is the next page's start computed by us.
+            None if count == PAGE => {
+                let mut query = url::form_urlencoded::Serializer::new(format!("n={PAGE}"));
+                Next::Ask(query.append_pair("last", &last).finish(), Way::Guess)
+            }
+            None => Next::End,
+        };
+        if matches!(next, Next::Ask(..)) {
+            self.had.extend(entries.iter().flatten().map(hash));
+            let query = query.to_owned();
+            self.place = Some(Place {
+                query,
+                last,
+                is_short,
+            });
+        }
+        self.add(entries);
+        Ok(next)
+    }
+
+    fn add(&mut self, entries: Vec<Option<String>>) {
+        for entry in entries {
+            match entry.map(|entry| entry.parse()) {
+                Some(Ok(item)) => self.items.push(item),
+                // Null elements (Nexus), digests (Artifactory) and the like cannot be pulled by.
+                Some(Err(_)) | None => self.invalid += 1,
+            }
+        }
+    }
+
+    /// Where a page without entries leads. It is the end where nothing had promised it, or where the
+    /// page before said by its length that it was the last (Gitea's have links, too). Else it may be
+    /// because the entry that was gone on from has been deleted meanwhile (zot's catalog).
+    fn after_nothing(
+        &mut self,
+        reply: &Reply,
+        link: Option<String>,
+        query: &str,
+    ) -> Result<Next, Failure> {
+        self.empty_in_a_row += 1;
+        match link.filter(|next| next != query) {
+            Some(next) if self.empty_in_a_row <= MOST_EMPTY_PAGES => Ok(Next::Ask(next, Way::Link)),
+            Some(_) => {
+                let detail = format!("{}: empty pages lead on and on", reply.request);
+                Err(incomplete(&detail))
+            }
+            None if self.place.as_ref().is_some_and(|place| !place.is_short) => Ok(Next::Check),
+            None => Ok(Next::End),
+        }
+    }
+
+    /// Whether the entry that was gone on from is listed still: then nothing is behind it.
+    async fn still_has_place(&self) -> Result<bool, Failure> {
+        let Some(place) = &self.place else {
+            return Ok(true);
+        };
+        let reply = self.page(&place.query).await?;
+        if !reply.status.is_success() {
+            return Ok(false);
+        }
+        let entries = read_page(&reply, &self.scope)?;
+        Ok(entries.iter().flatten().any(|entry| *entry == place.last))
+    }
+
+    /// Begins anew: what has been deleted meanwhile is not in the list any more.
+    fn restart(&mut self) -> Result<(), Failure> {
+        if self.restarts_left == 0 {
+            return Err(self.is_changing());
+        }
+        self.restarts_left -= 1;
+        self.items.clear();
+        self.invalid = 0;
+        self.had.clear();
+        self.empty_in_a_row = 0;
+        self.place = None;
+        Ok(())
+    }
+
+    /// What to do about a page that was refused.
+    fn recover(&self, reply: &Reply, has_size: bool, way: Way) -> Result<Next, Stop> {
+        match (reply.status.as_u16(), way) {
+            // ECR and distribution refuse a page size that they do not like by 405 and 400.
+            (400 | 405, Way::Start) if has_size => Ok(Next::Ask(String::new(), Way::Start)),
+            // ECR does not go on from an entry at all, and others not from one that has gone.
+            (400 | 404 | 405, Way::Guess) => Ok(Next::Check),
+            // zot and Harbor refuse to go on from an entry that has been deleted meanwhile.
+            (400 | 404, Way::Link) if self.restarts_left > 0 => Ok(Next::Restart),
+            (404, Way::Start) => Err(self.absence(reply)),
+            _ => Err(reply.failure().into()),
+        }
+    }
+
+    /// What a 404 to the whole list says. Only `NAME_UNKNOWN`, and Harbor's `NOT_FOUND`, is said of a
+    /// repository; all else is said by something on the way, such as a proxy that has lost its backend.
+    fn absence(&self, reply: &Reply) -> Stop {
+        let says_so = match self.scope {
+            Scope::Catalog => true,
+            Scope::None | Scope::Pull(_) => {
+                matches!(reply.code().as_deref(), Some(NAME_UNKNOWN | "NOT_FOUND"))
+            }
+        };
+        if reply.is_absence() && says_so {
+            return Stop::Absent(reply.refusal());
+        }
+        let mut failure = reply.failure();
+        if reply.is_absence() {
+            failure.obstacle.detail +=
+                "; only NAME_UNKNOWN would say that the repository is not there";
+        }
+        Stop::Failed(failure)
+    }
+}
+
+/// The size of a page, as a link to the next one says it. `0` is GHCR's own size, whatever that is.
+fn size_in(query: &str) -> Option<usize> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, size) = pairs.find(|(name, _)| name == "n")?;
+    size.parse().ok().filter(|size| *size > 0)
+}
+
+fn incomplete(detail: &str) -> Failure {
+    let detail = format!("{detail}: the list is not whole");
+    Failure::new(ObstacleReason::Protocol, detail)
+}

@@ -1,0 +1,134 @@
+//! The login for a registry: whether there is one for what is asked, and whether it was ever asked for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::credentials::{CredentialSource, Credentials};
+use crate::oci::Repository;
+use crate::registry::{Obstacle, ObstacleReason};
+
+/// How long what a file or helper says is used before it is read again.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
+/// Repositories of which is kept whether there is a login for them.
+const MANY: usize = 1024;
+
+/// Where the login for one registry comes from, and what became of it.
+pub(crate) struct Login {
+    registry: String,
+    source: CredentialSource,
+    /// Whether there is one for a repository, or for the registry as a whole, and until when that is
+    /// believed. To read it may start a program.
+    known: Mutex<HashMap<Option<Repository>, (bool, Instant)>>,
+    /// What a token service refused, and how: to try it for every repository may lock an account.
+    refused: Mutex<Option<(Credentials, Obstacle)>>,
+    is_configured: AtomicBool,
+    was_sent: AtomicBool,
+    /// Whether the catalog was given to somebody without it, by a registry that had not asked for any.
+    has_open_catalog: AtomicBool,
+}
+
+impl Login {
+    pub(crate) fn new(registry: String, source: CredentialSource) -> Self {
+        Self {
+            registry,
+            source,
+            known: Mutex::default(),
+            refused: Mutex::default(),
+            is_configured: AtomicBool::default(),
+            was_sent: AtomicBool::default(),
+            has_open_catalog: AtomicBool::default(),
+        }
+    }
+
+    pub(crate) fn source(&self) -> &CredentialSource {
+        &self.source
+    }
+
+    /// The login for a repository, or for the registry as a whole, to be sent.
+    pub(crate) async fn load(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Result<Option<Credentials>, Obstacle> {
+        let found = self.source.load(&self.registry, repository).await?;
+        self.was_sent.fetch_or(found.is_some(), Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// Whether there is one.
+    pub(crate) async fn is_there(&self, repository: Option<&Repository>) -> Result<bool, Obstacle> {
+        let CredentialSource::Files(_) = self.source else {
+            return Ok(!matches!(self.source, CredentialSource::None));
+        };
+        let now = Instant::now();
+        let key = repository.cloned();
+        let known = locked(&self.known).get(&key).copied();
+        if let Some((is_there, _)) = known.filter(|(_, until)| *until > now) {
+            return Ok(is_there);
+        }
+        let found = self.source.load(&self.registry, repository).await?;
+        let mut known = locked(&self.known);
+        if known.len() >= MANY {
+            known.clear();
+        }
+        known.insert(key, (found.is_some(), now + LIFETIME));
+        Ok(found.is_some())
+    }
+
+    /// What became of this login at a token service, if that refused it before.
+    pub(crate) fn refusal_of(&self, credentials: Option<&Credentials>) -> Option<Obstacle> {
+        let refused = locked(&self.refused);
+        let (login, obstacle) = refused.as_ref()?;
+        (Some(login) == credentials).then(|| obstacle.clone())
+    }
+
+    pub(crate) fn note_refusal(&self, credentials: &Credentials, obstacle: &Obstacle) {
+        *locked(&self.refused) = Some((credentials.clone(), obstacle.clone()));
+    }
+
+    /// Finds out whether somebody meant this registry to be asked as somebody. Starts no program.
+    pub(crate) async fn look_for_any(&self) {
+        let is_configured = self.source.names(&self.registry).await;
+        self.is_configured.store(is_configured, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_open_catalog(&self) {
+        self.has_open_catalog.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_sent(&self) -> bool {
+        self.was_sent.load(Ordering::Relaxed)
+    }
+
+    /// The obstacle where there is none and one is wanted.
+    pub(crate) fn is_missing(&self) -> Obstacle {
+        let detail = format!("{} wants a login, and there is none for it", self.registry);
+        Obstacle::new(ObstacleReason::Unauthorized, detail)
+    }
+
+    /// What is to be said of a login that was not asked for. It is not sent unasked, so what only it may
+    /// see was not looked at.
+    pub(crate) fn notice(&self) -> Option<String> {
+        if !self.is_configured.load(Ordering::Relaxed) {
+            return None;
+        }
+        let what_happened = match self.was_sent() {
+            false => "the login was never asked for, and so not sent",
+            true if self.has_open_catalog.load(Ordering::Relaxed) => {
+                "the catalog was given before the login was asked for"
+            }
+            true => return None,
+        };
+        Some(format!(
+            "{what_happened}: repositories that only it may see may be missing; name them with --repo or \
+             --repos-file, or let the registry show a challenge (WWW-Authenticate) with its answer to /v2/"
+        ))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

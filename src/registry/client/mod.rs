@@ -1,0 +1,309 @@
+//! A registry over HTTP: the OCI Distribution API as real registries speak it.
+//!
+//! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
+//! (`pace`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
+//! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
+//! transport errors. `doctor` asks a few questions more, about the registry itself.
+
+mod attempt;
+pub(crate) mod auth;
+mod authorization;
+pub(crate) mod blobs;
+pub(crate) mod certificate;
+pub(crate) mod challenge;
+pub(crate) mod classify;
+mod concurrency_limit;
+mod content_range;
+pub(crate) mod credentials;
+mod endpoint;
+pub(crate) mod exchange;
+#[cfg(any(test, fuzzing))]
+#[path = "../../../fuzz/checks/client.rs"]
+pub(crate) mod fuzzing;
+mod habits;
+pub(crate) mod link;
+pub(crate) mod listing;
+mod login;
+mod meter;
+mod notices;
+pub(crate) mod objects;
+mod packed;
+pub(crate) mod page;
+mod rate_limiter;
+pub(crate) mod reply;
+mod resolver;
+mod secret;
+mod ssrf_guard;
+mod token;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, ClientBuilder, Method};
+
+use tokio::sync::Semaphore;
+
+pub use credentials::CredentialSource;
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
+pub use secret::Secret;
+
+use crate::oci::{Digest, Reference, Repository, Tag};
+use crate::registry::{Access, Depth, Obstacle, ObstacleReason};
+use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way};
+use auth::{Auth, Scope};
+use exchange::{Ask, Exchange};
+use habits::Habits;
+use login::Login;
+use notices::Remarks;
+use rate_limiter::{Bounds, Pool};
+use reply::{Read, Reply};
+use resolver::Resolver;
+use token::TokenService;
+
+/// How to speak to a registry.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Who we are.
+    pub credentials: CredentialSource,
+    /// Certificate authorities to trust besides the system's, in PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Whether to take any certificate. For trying things out.
+    pub skip_tls_verify: bool,
+    /// Whether to recognise a pull-through cache by its answers, which is then not asked for more.
+    pub detect_cache: bool,
+    /// Requests at a time at most; how many there really are, the registry's answers decide.
+    pub concurrency: NonZeroUsize,
+    /// Requests a second to each host, of the registry and of its storage.
+    pub max_rps: Option<f64>,
+    /// The longest wait for a response's head, and for each next piece of its body.
+    pub timeout: Duration,
+    /// Counts what is asked, for as long as its owner likes.
+    pub meter: Arc<Meter>,
+}
+
+/// Why there can be no client: the TLS configuration is unusable.
+#[derive(Debug)]
+pub struct ClientError(String);
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// A registry that is asked over HTTP.
+#[derive(Clone)]
+pub struct HttpRegistry {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) exchange: Arc<Exchange>,
+    /// The same, on a new connection each time.
+    pub(crate) fresh: Arc<Exchange>,
+    pub(crate) habits: Arc<Habits>,
+    pub(crate) takes_any_certificate: bool,
+    detect_cache: bool,
+}
+
+impl HttpRegistry {
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// If the certificate authorities cannot be read, or the system's cannot be found.
+    pub fn new(config: Config) -> Result<Self, ClientError> {
+        let meter = &config.meter;
+        let bounds = Bounds {
+            at_a_time: config.concurrency.get(),
+            a_second: config.max_rps,
+        };
+        let pool = || Pool::new(bounds, Arc::clone(meter));
+        let client = |keep: usize| build_client(&config, keep);
+        let service = TokenService {
+            client: client(1)?,
+            timeout: config.timeout,
+            registry: config.endpoint.base().clone(),
+            meter: Arc::clone(meter),
+            pool: pool(),
+        };
+        let name = config.endpoint.name().to_owned();
+        let login = Login::new(name, config.credentials.clone());
+        let auth = Arc::new(Auth::new(login, service));
+        let concurrency = config.concurrency.get();
+        let (registry_pool, storage_pool) = (Arc::new(pool().shown()), Arc::new(pool()));
+        let remarks = Arc::new(Remarks::default());
+        let large_bodies = Arc::new(Semaphore::new(1));
+        let exchange = |client| {
+            Arc::new(Exchange {
+                client,
+                base: config.endpoint.base().clone(),
+                auth: Arc::clone(&auth),
+                registry_pool: Arc::clone(&registry_pool),
+                storage_pool: Arc::clone(&storage_pool),
+                meter: Arc::clone(meter),
+                remarks: Arc::clone(&remarks),
+                timeout: config.timeout,
+                large_bodies: Arc::clone(&large_bodies),
+            })
+        };
+        let (exchange, fresh) = (exchange(client(concurrency)?), exchange(client(0)?));
+        Ok(Self {
+            endpoint: Arc::new(config.endpoint),
+            exchange,
+            fresh,
+            habits: Arc::default(),
+            takes_any_certificate: config.skip_tls_verify,
+            detect_cache: config.detect_cache,
+        })
+    }
+
+    pub(crate) fn ping_ask(&self) -> Ask<'static> {
+        Ask {
+            method: Method::GET,
+            url: self.endpoint.base().clone(),
+            accept: "application/json",
+            range: None,
+            scope: Scope::None,
+            read: Read::Whole { cap: 1 << 20 },
+        }
+    }
+}
+
+/// Whether something answers a ping as a registry does.
+pub(crate) fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
+    if reply.body.was_cut() {
+        // Where not even this comes whole, nothing that is cut is the fault of what was asked for.
+        let detail = format!("{}: the answer was cut short", reply.request);
+        return Err(Obstacle::new(ObstacleReason::Connect, detail));
+    }
+    match reply.status.as_u16() {
+        200..=299 if !reply.is_page() => Ok(()),
+        // A token is wanted: learned, and fetched with the first request that needs it.
+        401 => Ok(()),
+        _ => Err(reply.failure().obstacle),
+    }
+}
+
+fn build_client(config: &Config, idle_connections: usize) -> Result<Client, ClientError> {
+    // Compressed answers would make lengths and digests those of something else.
+    let identity = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    let mut builder = ClientBuilder::new()
+        .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
+        .default_headers(identity)
+        // Redirects are followed by `exchange`, which knows where credentials may go.
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .tls_info(true)
+        .dns_resolver(Arc::new(Resolver::new(config.endpoint.base().clone())))
+        .connect_timeout(config.timeout)
+        .pool_max_idle_per_host(idle_connections)
+        .tcp_nodelay(true);
+    if config.endpoint.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    if config.skip_tls_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if let Some(pem) = &config.ca_pem {
+        let unusable =
+            |error: reqwest::Error| ClientError(format!("--ca-file cannot be used: {error}"));
+        let authorities = Certificate::from_pem_bundle(pem).map_err(unusable)?;
+        if authorities.is_empty() {
+            return Err(ClientError("--ca-file holds no PEM certificate".into()));
+        }
+        builder = builder.tls_certs_merge(authorities);
+    }
+    // Another part of the program may have installed it already, which is as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    builder.build().map_err(|error| {
+        ClientError(format!(
+            "no HTTP client can be made: {}",
+            classify::cause(&error)
+        ))
+    })
+}
+
+impl Registry for HttpRegistry {
+    async fn ping(&self) -> Result<(), Obstacle> {
+        let reply = self.ask_again_if_cut(&self.ping_ask()).await;
+        vet_ping(&reply.map_err(|failure| failure.obstacle)?)?;
+        self.exchange.auth.login.look_for_any().await;
+        Ok(())
+    }
+
+    async fn repositories(&self) -> Listing<Repository> {
+        self.exchange.catalog(self.endpoint.catalog()).await
+    }
+
+    async fn tags(&self, repository: &Repository) -> Listing<Tag> {
+        self.exchange
+            .tag_list(self.endpoint.tags(repository), repository)
+            .await
+    }
+
+    async fn resolve(&self, repository: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
+        self.resolve_tag(repository, tag, way).await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Answer<ManifestBody> {
+        self.read_manifest(repository, reference).await
+    }
+
+    async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
+        self.read_config(repository, digest).await
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        depth: Depth,
+    ) -> Answer<BlobLook> {
+        self.look_at_blob(repository, digest, size, depth).await
+    }
+
+    fn reconnected(&self) -> Self {
+        Self {
+            exchange: Arc::clone(&self.fresh),
+            ..self.clone()
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let of_login = self.exchange.auth.login.notice();
+        let said = self.exchange.remarks.notices().into_iter();
+        let said = said.map(|notice| format!("the registry says: {notice}"));
+        said.chain(of_login).collect()
+    }
+
+    fn certificate_end(&self) -> Option<SystemTime> {
+        self.exchange.remarks.certificate_end()
+    }
+
+    fn access(&self) -> Access {
+        let is_encrypted = self.endpoint.is_https();
+        Access {
+            host: self.endpoint.in_images(),
+            api: self.endpoint.base().to_string(),
+            is_verified: is_encrypted && !self.takes_any_certificate,
+            is_encrypted,
+            login: self.exchange.auth.wanted(),
+        }
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.exchange.meter.traffic()
+    }
+}

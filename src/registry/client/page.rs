@@ -1,0 +1,88 @@
+//! One page of a list: what is a list, and its entries.
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::auth::Scope;
+use super::classify::{self, Failure};
+use super::reply::Reply;
+use crate::oci::{Capped, shorten};
+use crate::registry::ObstacleReason;
+
+/// Entries of a page, and of a whole list, that there is memory for.
+pub(crate) const MOST_ENTRIES: usize = 250_000;
+
+/// The JSON of the catalog. Its key must be there, once; `null` is an empty list.
+#[derive(Deserialize)]
+struct Catalog<'a> {
+    #[serde(borrow, deserialize_with = "Option::deserialize")]
+    repositories: Option<Capped<'a, MOST_ENTRIES>>,
+    errors: Option<IgnoredAny>,
+}
+
+/// The JSON of the tags of a repository. Its `name` is not looked at: proxies that rewrite paths leave
+/// in it what the repository is called behind them.
+#[derive(Deserialize)]
+struct Tags<'a> {
+    #[serde(borrow, deserialize_with = "Option::deserialize")]
+    tags: Option<Capped<'a, MOST_ENTRIES>>,
+    errors: Option<IgnoredAny>,
+}
+
+/// The entries of a page of the list that `scope` is about; `None` for each that is no text.
+pub(crate) fn read_page(reply: &Reply, scope: &Scope<'_>) -> Result<Vec<Option<String>>, Failure> {
+    if reply.body.was_cut() {
+        let detail = format!("{}: the list was cut short", reply.request);
+        return Err(Failure::new(ObstacleReason::Connect, detail));
+    }
+    if reply.is_html() {
+        return Err(reply.failure());
+    }
+    // A part is not the list, and no client takes anything else for it.
+    if reply.status != StatusCode::OK {
+        return Err(no_list(reply, &classify::status_words(&reply.refusal())));
+    }
+    let list = parse(&reply.body.bytes, scope).map_err(|why| no_list(reply, &why))?;
+    if list.left_out > 0 {
+        let detail = format!(
+            "{}: a page has more than {MOST_ENTRIES} entries",
+            reply.request
+        );
+        return Err(Failure::new(ObstacleReason::TooLarge, detail));
+    }
+    let text = |entry: &&RawValue| serde_json::from_str(entry.get()).ok();
+    Ok(list.entries.iter().map(text).collect())
+}
+
+/// The list, or why it is none.
+fn parse<'a>(body: &'a [u8], scope: &Scope<'_>) -> Result<Capped<'a, MOST_ENTRIES>, String> {
+    // An error is one whatever its status, and what else is with it.
+    let code = || classify::error_code(body).map(|code| format!("an error, {code}"));
+    // What is derived would read the values from an array, too.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("no JSON object".to_owned());
+    }
+    let read = match scope {
+        Scope::Catalog => serde_json::from_slice(body).map(
+            |Catalog {
+                 repositories,
+                 errors,
+             }| (repositories, errors),
+        ),
+        Scope::None | Scope::Pull(_) => {
+            serde_json::from_slice(body).map(|Tags { tags, errors }| (tags, errors))
+        }
+    };
+    let (list, errors) = read.map_err(|error| code().unwrap_or_else(|| error.to_string()))?;
+    match errors.and_then(|_| code()) {
+        Some(error) => Err(error),
+        None => Ok(list.unwrap_or_default()),
+    }
+}
+
+fn no_list(reply: &Reply, why: &str) -> Failure {
+    let detail = format!("{}: the answer is not a list ({why})", reply.request);
+    Failure::new(ObstacleReason::Protocol, shorten(&detail, 300))
+}

@@ -1,0 +1,347 @@
+//! An answer in plain data: its head, and as much of its body as was to be read.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::write::MultiGzDecoder;
+use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
+use reqwest::tls::TlsInfo;
+use reqwest::{Response, StatusCode, Version};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::classify::{self, Failure};
+use super::meter::Meter;
+use super::packed::{Counted, Counter, is_gzip};
+use crate::oci::Digest;
+use crate::registry::ObstacleReason;
+use crate::registry::{BodyEnd, Refusal};
+
+/// As much of an error's body as is read for its code.
+const LARGEST_ERROR: u64 = 64 * 1024;
+/// The slowest rate, in bytes a second, at which a long body may come. A registry that trickles
+/// would otherwise hold a sweep for as long as it likes.
+const SLOWEST_RATE: u64 = 64 * 1024;
+
+/// The longest body of which as many may be held as there are requests at a time. Of longer ones,
+/// which are rare, one is read after the other, so that a registry cannot fill the memory with them.
+const LARGE: usize = 1 << 20;
+
+/// How much of a body to read.
+#[derive(Clone)]
+pub(crate) enum Read {
+    /// None of it.
+    Nothing,
+    /// All of it, into memory. A longer one is an obstacle.
+    Whole { cap: u64 },
+    /// Count and hash it, up to one byte more than expected.
+    Count(Count),
+}
+
+/// What is expected of a blob's bytes, and how many of them to read.
+#[derive(Clone)]
+pub(crate) struct Count {
+    /// Those that are expected under 206.
+    pub(crate) part: u64,
+    /// Those that are expected under any other success, if that is known. Of a body that says to have
+    /// another length nothing is read.
+    pub(crate) whole: Option<u64>,
+    /// The most to read of a whole body.
+    pub(crate) most: u64,
+    /// The digest whose algorithm to hash by.
+    pub(crate) digest: Digest,
+}
+
+/// What was read of a body.
+#[derive(Default)]
+pub(crate) struct Body {
+    /// The bytes themselves, under [`Read::Whole`] and for errors.
+    pub(crate) bytes: Vec<u8>,
+    /// What arrived.
+    pub(crate) raw: Counted,
+    /// What it holds, under [`Read::Count`], if it says to be compressed.
+    pub(crate) unpacked: Option<Counted>,
+    /// Whether anything was to be read at all.
+    pub(crate) was_read: bool,
+    /// How it ended.
+    pub(crate) end: BodyEnd,
+}
+
+/// An answer of any status.
+pub(crate) struct Reply {
+    /// The request, as `METHOD PATH`.
+    pub(crate) request: String,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Who gave it, as `SCHEME://HOST[:PORT]`, if that is another than the registry.
+    pub(crate) redirected_to: Option<String>,
+    pub(crate) version: Version,
+    /// The server's certificate, if the connection is encrypted.
+    pub(crate) tls: Option<TlsInfo>,
+    pub(crate) body: Body,
+}
+
+impl Reply {
+    /// Whether another host than the registry gave it.
+    pub(crate) fn redirected(&self) -> bool {
+        self.redirected_to.is_some()
+    }
+
+    pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// `Content-Length` as it was sent, also in answer to a HEAD.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH)?.trim().parse().ok()
+    }
+
+    pub(crate) fn is_html(&self) -> bool {
+        let media_type = self.header(CONTENT_TYPE).unwrap_or_default().trim_start();
+        media_type
+            .get(..9)
+            .is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
+    }
+
+    /// Whether it is a web page by its type and its text: Quay answers a ping with `true` as text/html.
+    pub(crate) fn is_page(&self) -> bool {
+        self.is_html() && self.body.bytes.trim_ascii_start().starts_with(b"<")
+    }
+
+    /// The code of an error body. A HEAD has none.
+    pub(crate) fn code(&self) -> Option<String> {
+        classify::error_code(&self.body.bytes)
+    }
+
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal {
+            request: self.request.clone(),
+            status: self.status.as_u16(),
+            code: self.code(),
+            redirected: self.redirected(),
+            is_page: self.is_html(),
+        }
+    }
+
+    /// A 404 of the registry or of its storage. A 404 web page is that of something in between.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && !self.is_html()
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        if self.status.is_success() {
+            let request = &self.request;
+            let detail = if self.is_html() {
+                format!(
+                    "{request} answers with a web page: a proxy or login page stands in the way"
+                )
+            } else {
+                format!(
+                    "{request} answers {}, and clients take 200 only",
+                    self.status.as_u16()
+                )
+            };
+            return Failure::new(ObstacleReason::Protocol, detail);
+        }
+        classify::refused(&self.refusal())
+    }
+}
+
+impl Body {
+    /// Whether the connection ended before the body did.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.end == BodyEnd::Cut
+    }
+
+    /// Reads as much of a response's body as `read` says, or an error's for its code.
+    pub(crate) async fn read(
+        response: Response,
+        read: &Read,
+        timeout: Duration,
+        request: &str,
+        (meter, large): (&Meter, &Semaphore),
+    ) -> Result<Self, Failure> {
+        let status = response.status();
+        let reader = Reader {
+            ends_with_connection: ends_with_connection(&response),
+            response,
+            timeout,
+            request,
+            meter,
+            large,
+        };
+        match read {
+            Read::Nothing => Ok(Self::default()),
+            Read::Whole { cap } if status.is_success() => reader.whole(*cap, true).await,
+            Read::Count(count) if status == StatusCode::PARTIAL_CONTENT => {
+                reader
+                    .count(Some(count.part), u64::MAX, &count.digest)
+                    .await
+            }
+            Read::Count(count) if status.is_success() => {
+                let stated = reader.stated_length();
+                let is_other = stated.is_some() && count.whole.is_some() && stated != count.whole;
+                if count.most == 0 || is_other {
+                    return Ok(Self::default());
+                }
+                let expected = count.whole.or(stated);
+                reader.count(expected, count.most, &count.digest).await
+            }
+            Read::Count(_) if status == StatusCode::RANGE_NOT_SATISFIABLE => Ok(Self::default()),
+            // Whatever can be had of an error's body will do.
+            Read::Whole { .. } | Read::Count(_) => {
+                Ok(reader.whole(LARGEST_ERROR, false).await.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Whether nothing but the end of the connection is to tell where a body ends (RFC 9112, 6.3).
+fn ends_with_connection(response: &Response) -> bool {
+    let headers = response.headers();
+    let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    response.version() <= Version::HTTP_11 && !is_framed
+}
+
+struct Reader<'a> {
+    response: Response,
+    ends_with_connection: bool,
+    timeout: Duration,
+    request: &'a str,
+    meter: &'a Meter,
+    large: &'a Semaphore,
+}
+
+impl Reader<'_> {
+    /// The length of what is compressed says nothing of what that holds.
+    fn stated_length(&self) -> Option<u64> {
+        let headers = self.response.headers();
+        let stated = headers.get(CONTENT_LENGTH).filter(|_| !is_gzip(headers));
+        stated?.to_str().ok()?.trim().parse().ok()
+    }
+
+    async fn whole(mut self, cap: u64, is_limit: bool) -> Result<Body, Failure> {
+        let mut bytes = Vec::new();
+        let mut ends_at = self.ends_at(cap.min(16 * SLOWEST_RATE));
+        let mut end = BodyEnd::More;
+        let mut turn = None;
+        while (bytes.len() as u64) <= cap {
+            if turn.is_none() && bytes.len() > LARGE {
+                let waits_since = Instant::now();
+                turn = self.large.acquire().await.ok();
+                ends_at += waits_since.elapsed();
+            }
+            match self.chunk(ends_at).await? {
+                Chunk::Bytes(chunk) => bytes.extend_from_slice(&chunk),
+                Chunk::End(how) => {
+                    end = how;
+                    break;
+                }
+            }
+        }
+        if is_limit && bytes.len() as u64 > cap {
+            let detail = format!(
+                "{}: the answer is longer than {} MiB",
+                self.request,
+                cap >> 20
+            );
+            return Err(Failure::new(ObstacleReason::TooLarge, detail));
+        }
+        let received = bytes.len() as u64;
+        Ok(Body {
+            bytes,
+            raw: Counted {
+                received,
+                digest: None,
+            },
+            unpacked: None,
+            was_read: true,
+            end,
+        })
+    }
+
+    /// Reads what is expected and one byte more, or `most` of what is longer or of unknown length.
+    async fn count(
+        mut self,
+        expected: Option<u64>,
+        most: u64,
+        digest: &Digest,
+    ) -> Result<Body, Failure> {
+        let expected = expected.filter(|expected| *expected <= most);
+        let stop = expected.map_or(most, |expected| expected.saturating_add(1));
+        let ends_at = self.ends_at(expected.unwrap_or(most));
+        let mut raw = Counter::new(digest, stop);
+        let mut unpacked = is_gzip(self.response.headers())
+            .then(|| MultiGzDecoder::new(Counter::new(digest, stop)));
+        // What does not get shorter by being compressed gets a little longer.
+        let raw_stop = match unpacked {
+            Some(_) => stop.saturating_add(stop / 8).saturating_add(4096),
+            None => stop,
+        };
+        let mut end = BodyEnd::More;
+        while raw.received < raw_stop {
+            match self.chunk(ends_at).await? {
+                Chunk::Bytes(chunk) => {
+                    raw.take(&chunk);
+                    if let Some(decoder) = &mut unpacked
+                        && decoder.write_all(&chunk).is_err()
+                    {
+                        if decoder.get_ref().received >= stop {
+                            break;
+                        }
+                        // It says to be compressed and is not.
+                        unpacked = None;
+                    }
+                }
+                Chunk::End(how) => {
+                    end = how;
+                    break;
+                }
+            }
+        }
+        let unpacked = unpacked.and_then(|decoder| decoder.finish().ok());
+        Ok(Body {
+            bytes: Vec::new(),
+            raw: raw.finish(stop),
+            unpacked: unpacked.map(|counter| counter.finish(stop)),
+            was_read: true,
+            end,
+        })
+    }
+
+    fn ends_at(&self, expected: u64) -> Instant {
+        Instant::now() + self.timeout + Duration::from_secs(expected / SLOWEST_RATE)
+    }
+
+    async fn chunk(&mut self, ends_at: Instant) -> Result<Chunk, Failure> {
+        let slow = || {
+            let detail = format!("{}: the body stopped coming", self.request);
+            Failure::new(ObstacleReason::Timeout, detail)
+        };
+        // Whichever is up first: the wait for the next piece, or that for the whole.
+        let until = ends_at.min(Instant::now() + self.timeout);
+        match tokio::time::timeout_at(until, self.response.chunk()).await {
+            Err(_) => Err(slow()),
+            Ok(Ok(Some(bytes))) => {
+                self.meter.bytes(bytes.len());
+                Ok(Chunk::Bytes(bytes))
+            }
+            Ok(Ok(None)) if self.ends_with_connection => Ok(Chunk::End(BodyEnd::Connection)),
+            Ok(Ok(None)) => Ok(Chunk::End(BodyEnd::Whole)),
+            Ok(Err(error)) if error.is_timeout() => Err(slow()),
+            // Many servers end a TLS connection without saying that they do (rustls#1327).
+            Ok(Err(error)) if self.ends_with_connection && classify::is_early_end(&error) => {
+                Ok(Chunk::End(BodyEnd::Connection))
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(request = self.request, %error, "the body was cut");
+                Ok(Chunk::End(BodyEnd::Cut))
+            }
+        }
+    }
+}
+
+enum Chunk {
+    Bytes(bytes::Bytes),
+    End(BodyEnd),
+}

@@ -1,0 +1,56 @@
+//! Secrets, by type: what holds one cannot be printed. And the headers that they go into.
+
+use std::fmt;
+
+use base64::Engine as _;
+use reqwest::header::HeaderValue;
+
+use crate::registry::{Obstacle, ObstacleReason};
+
+/// A password or token. It has no `Display`, and `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, for the header or form that it is meant for.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// `Authorization: Basic` for a user and a password (RFC 7617).
+pub(crate) fn basic_header(username: &str, password: &Secret) -> Result<HeaderValue, Obstacle> {
+    let pair = format!("{username}:{}", password.reveal());
+    header(&format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    ))
+}
+
+/// `Authorization: Bearer` for a token (RFC 6750).
+pub(crate) fn bearer_header(token: &Secret) -> Result<HeaderValue, Obstacle> {
+    header(&format!("Bearer {}", token.reveal()))
+}
+
+fn header(text: &str) -> Result<HeaderValue, Obstacle> {
+    let mut header = HeaderValue::from_str(text).map_err(|_| {
+        Obstacle::new(
+            ObstacleReason::Protocol,
+            "a token or password cannot be sent in a header",
+        )
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}

@@ -1,0 +1,257 @@
+//! The one seam: a registry as the walk sees it.
+//!
+//! The walk is written against this trait, so that it can be tested without a network; the HTTP
+//! side implements it. Everything here is plain data about what a registry answered. Whether an
+//! answer is good or bad is for the judge to say.
+
+mod access;
+pub mod client;
+mod obstacle;
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::oci::{Digest, Reference, Repository, Tag, own_digest};
+use crate::words::words;
+
+pub use access::{Access, Authentication, Certificate};
+pub use obstacle::{Obstacle, ObstacleReason};
+
+/// A registry, or anything that answers as one.
+///
+/// Implementations retry what is transient and pace themselves; what they return is their last
+/// word. They are cheap to clone, and clones share connections, tokens and limits.
+pub trait Registry: Clone + Send + Sync + 'static {
+    /// Asks whether a registry is there and lets us in (`GET /v2/`).
+    fn ping(&self) -> impl Future<Output = Result<(), Obstacle>> + Send;
+
+    /// Lists all repositories (`GET /v2/_catalog`), page by page to the end.
+    fn repositories(&self) -> impl Future<Output = Listing<Repository>> + Send;
+
+    /// Lists all tags of a repository, page by page to the end.
+    fn tags(&self, repository: &Repository) -> impl Future<Output = Listing<Tag>> + Send;
+
+    /// Asks what a tag points to.
+    fn resolve(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        way: Way,
+    ) -> impl Future<Output = Answer<Resolved>> + Send;
+
+    /// Reads a manifest whole (`GET`).
+    fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> impl Future<Output = Answer<ManifestBody>> + Send;
+
+    /// Reads a blob whole that is known to be short (`GET`): an image's config, or a document that is
+    /// kept as one.
+    fn config(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> impl Future<Output = Answer<ManifestBody>> + Send;
+
+    /// Looks at a blob of which `size` bytes are promised, as closely as `depth` says.
+    fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        depth: Depth,
+    ) -> impl Future<Output = Answer<BlobLook>> + Send;
+
+    /// The same registry over connections that have never been used, for a second opinion.
+    #[must_use]
+    fn reconnected(&self) -> Self;
+
+    /// What is to be known of how the registry was asked, and what it wants its clients to know
+    /// (`Warning: 299`, distribution-spec, "Warnings"), each once. For people to read, not to act upon.
+    fn notices(&self) -> Vec<String>;
+
+    /// When the registry's TLS certificate expires, if one was seen.
+    fn certificate_end(&self) -> Option<SystemTime>;
+
+    /// How it is reached, as far as was seen, for commands that people type.
+    fn access(&self) -> Access;
+
+    /// What this registry and all its clones have cost so far.
+    fn traffic(&self) -> Traffic;
+}
+
+/// What came back when an object was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// The object, or what was learned of it.
+    Found(T),
+    /// The registry says that it does not have it, and said so to a `GET`.
+    Absent(Refusal),
+    /// The registry fails on it (5xx) and still does after the retries. Whether that is the
+    /// object's fault or the registry's is not known here.
+    Failing(Refusal),
+    /// There was no answer to go by.
+    Unknown(Obstacle),
+}
+
+/// An answer that is not the object: what was asked, and what came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The request, as `METHOD PATH`.
+    pub request: String,
+    /// The status that came back.
+    pub status: u16,
+    /// The error code in the body, such as `BLOB_UNKNOWN`, if there was one.
+    pub code: Option<String>,
+    /// Whether it was the target of a redirect that said so, and not the registry.
+    pub redirected: bool,
+    /// Whether the body is a web page, as of something in between or of a storage that serves websites.
+    pub is_page: bool,
+}
+
+/// The error code of a list of tags that is not there because the repository is not (OCI Distribution 1.1,
+/// error code 7).
+pub const NAME_UNKNOWN: &str = "NAME_UNKNOWN";
+
+/// How to ask for a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In the way that costs least: by HEAD, for as long as the registry says the same to GET.
+    Cheap,
+    /// By HEAD, which containerd goes by, and by GET, which others do.
+    Both,
+}
+
+/// What a registry says of a tag: its digest, the manifest itself, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The digest, as the registry states it. Without it, the manifest is there to compute it from.
+    pub stated: Option<Digest>,
+    /// The manifest, if it came along.
+    pub body: Option<ManifestBody>,
+    /// What HEAD names where GET gives something else.
+    pub by_head: Option<Digest>,
+}
+
+impl Resolved {
+    /// The digest that the tag leads to.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        let came = || self.body.as_ref().map(|body| own_digest(&body.bytes));
+        self.stated.clone().or_else(came)
+    }
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// Where it says that it ends: by its length, or by its last chunk.
+    #[default]
+    Whole,
+    /// With the connection, and nothing says whether that is its end.
+    Connection,
+    /// The connection ended before the body did.
+    Cut,
+    /// It did not: there is more than was to be read.
+    More,
+}
+
+/// The bytes of a manifest, or of a config, as they were received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestBody {
+    /// The request, as `METHOD PATH`.
+    pub request: String,
+    /// The response's Content-Type.
+    pub media_type: Option<String>,
+    /// The raw bytes.
+    pub bytes: Bytes,
+    /// The length that was announced.
+    pub announced: Option<u64>,
+    /// How they ended: cut only where they were so again and again.
+    pub end: BodyEnd,
+}
+
+/// What was learned of a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobLook {
+    /// The request that told most, as `METHOD PATH`.
+    pub request: String,
+    /// Its status.
+    pub status: u16,
+    /// The blob's whole length as the registry states it; `None` if it does not.
+    pub length: Option<u64>,
+    /// What was read of it.
+    pub read: BlobRead,
+    /// Whether the answer is a web page, which no blob is: something stands in the way.
+    pub is_html: bool,
+    /// Whether it was answered as a pull-through cache answers for what it has just downloaded.
+    /// Nothing more was asked then.
+    pub is_from_cache: bool,
+}
+
+/// What was read of a blob, from what proves least to what proves most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlobRead {
+    /// Nothing: it is there, and as long as is stated.
+    Nothing,
+    /// The first of its bytes. The registry does not serve the last ones alone.
+    Start,
+    /// Its last byte.
+    End,
+    /// All that there was.
+    All {
+        /// How many bytes arrived. Reading stops one byte after what was promised.
+        received: u64,
+        /// Their digest, if the algorithm is known.
+        digest: Option<Digest>,
+        /// How they ended.
+        end: BodyEnd,
+    },
+}
+
+/// A list that was read page by page, as far as that went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The entries, each once.
+    pub items: Vec<T>,
+    /// Entries that are not valid names, and so cannot be asked for.
+    pub invalid: u64,
+    /// How the listing ended.
+    pub end: ListEnd,
+}
+
+/// How a listing ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListEnd {
+    /// After the last page: the entries are all that there are.
+    Whole,
+    /// The registry does not know the repository, and says so (404 `NAME_UNKNOWN`), or offers no
+    /// catalog (404).
+    Absent(Refusal),
+    /// Before its end, by what was in the way. The entries are some of those that there are.
+    Failed(Obstacle),
+}
+
+/// What has been sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests sent, retries and token requests included.
+    pub requests: u64,
+    /// Body bytes received.
+    pub bytes: u64,
+}
+
+words! {
+    /// How closely blobs are looked at; each depth includes those before it.
+    Depth {
+        /// Ask whether the blob is there and how long it is.
+        Head = "head",
+        /// Also read its last byte, which a stale descriptor cache cannot invent.
+        Tail = "tail",
+        /// Also read all of it and compute its digest.
+        Digest = "digest",
+    }
+}

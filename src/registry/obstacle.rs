@@ -1,0 +1,147 @@
+//! What keeps a question from an answer: a closed set of reasons, and what a person can do about each.
+
+use std::fmt;
+
+use crate::words::words;
+
+words! {
+    /// Why something could not be verified.
+    ObstacleReason {
+        /// No answer in time.
+        Timeout = "timeout",
+        /// No connection, or one that was cut.
+        Connect = "connect",
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// The host's name did not resolve.
+        Dns = "dns",
+        /// The registry wants (other) credentials.
+        Unauthorized = "unauthorized",
+        /// The credentials do not allow this.
+        Forbidden = "forbidden",
+        /// The registry asks for fewer requests.
+        RateLimited = "rate_limited",
+        /// The registry itself is in trouble (5xx, and not on one object alone).
+        RegistryError = "registry_error",
+        /// The answer makes no sense as one of a registry.
+        Protocol = "protocol",
+        /// The sweep's time was up.
+        Deadline = "deadline",
+        /// The sweep was told to stop.
+        Cancelled = "cancelled",
+        /// The answer is larger than any that this program is willing to read.
+        TooLarge = "too_large",
+        /// Many objects of several repositories were asked for, and not one was there.
+        StorageUnavailable = "storage_unavailable",
+        /// There was nothing to check, which is also what a registry answers that lost its store.
+        NothingListed = "nothing_listed",
+    }
+}
+
+/// What kept us from finding out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Obstacle {
+    /// What kind of obstacle.
+    pub reason: ObstacleReason,
+    /// What happened, for a reader; printable, and free of secrets.
+    pub detail: String,
+}
+
+impl Obstacle {
+    /// An obstacle with its detail.
+    #[must_use]
+    pub fn new(reason: ObstacleReason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// Whether asking again might help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        use ObstacleReason as R;
+        match self.reason {
+            // A restart, a fail-over or a lost packet passes; so does a limit.
+            R::Timeout | R::Connect | R::Dns | R::RateLimited | R::RegistryError => true,
+            // The same certificate, credential or page comes back; and our own limits do not move.
+            R::Tls
+            | R::Unauthorized
+            | R::Forbidden
+            | R::Protocol
+            | R::Deadline
+            | R::Cancelled
+            | R::TooLarge
+            | R::StorageUnavailable
+            | R::NothingListed => false,
+        }
+    }
+
+    /// Whether another look may come to something else.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        use ObstacleReason as R;
+        !matches!(self.reason, R::TooLarge | R::Deadline | R::Cancelled)
+    }
+
+    /// Whether the registry answered, and refuses this to us.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        use ObstacleReason::{Forbidden, Unauthorized};
+        matches!(self.reason, Unauthorized | Forbidden)
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        use ObstacleReason as R;
+        match self.reason {
+            R::Timeout => "raise --timeout, lower --concurrency, or look at the registry's load",
+            R::Connect => "check that the registry runs and that its host and port are right",
+            R::Tls => "name the certificate authority with --ca-file, or check the host name",
+            R::Dns => "check the registry's host name and this machine's name server",
+            R::Unauthorized => {
+                "check the credentials: --username and --password-file, PROBE_USERNAME and PROBE_PASSWORD, or the \
+                 docker config that holds this registry's login"
+            }
+            R::Forbidden => {
+                "check the repository's name, and that these credentials may pull from it; or leave \
+                 it out"
+            }
+            R::RateLimited => "lower --concurrency, or sweep less often",
+            R::RegistryError => "look at the registry's own log and at its storage",
+            R::Protocol => {
+                "check that the address is a registry's and not a proxy's or login page's"
+            }
+            R::Deadline => "raise --deadline, or sweep fewer repositories at a time",
+            R::Cancelled => "let the next sweep run to its end",
+            R::TooLarge => "look at who pushed this: no image needs it",
+            R::StorageUnavailable => {
+                "check that the registry's storage is mounted and is the one it had; no image is lost if it is \
+                 not"
+            }
+            R::NothingListed => {
+                "check the filters, the credentials and the registry's storage; say --allow-empty if there is \
+                 nothing to check"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_obstacle_says_what_to_do() {
+        for &reason in ObstacleReason::ALL {
+            assert!(!Obstacle::new(reason, "x").hint().is_empty());
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What is intact and would not survive a clean-up, before it happens.
+
+use super::lines::{Lines, UNSURE};
+use super::words::{length, many, number};
+use crate::report::Sweep;
+
+/// Repositories that are named, the most exposed first.
+const MOST_NAMED: usize = 5;
+
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
+    let total = sweep.exposed.iter().map(|exposed| exposed.manifests).sum();
+    if total == 0 {
+        return;
+    }
+    let repositories = length(sweep.exposed.len());
+    lines.blank();
+    lines.title(
+        &format!(
+            "Exposed to garbage collection: {} in {}",
+            many(total, "manifest", "manifests"),
+            many(repositories, "repository", "repositories")
+        ),
+        UNSURE,
+    );
+    let mut most: Vec<_> = sweep.exposed.iter().collect();
+    most.sort_by_key(|exposed| std::cmp::Reverse(exposed.manifests));
+    let shown = most.iter().take(MOST_NAMED);
+    let mut names: Vec<_> = shown
+        .map(|exposed| format!("{} ({})", exposed.repository, number(exposed.manifests)))
+        .collect();
+    if let Some(more) = most.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        names.push(format!("and {} more", number(length(more))));
+    }
+    let last = names.len() - 1;
+    let places = names.iter().enumerate().map(|(number, name)| {
+        let comma = if number == last { "" } else { "," };
+        format!("{name}{comma}")
+    });
+    lines.entry("where", places);
+    let what = "indexes name them and no tag does: registry:2 takes them for untagged";
+    lines.entry("detail", what.split_whitespace());
+    let remedy = "never run `registry garbage-collect` with --delete-untagged here, or give each of \
+                  them a tag before";
+    lines.entry("remedy", remedy.split_whitespace());
+}

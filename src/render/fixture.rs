@@ -1,0 +1,603 @@
+//! Sweeps for the tests of every report: one with everything in it, and the plain ones.
+
+use std::time::{Duration, SystemTime};
+
+use crate::oci::{Digest, MediaKind, Reference, Tag};
+use crate::registry::{Access, Authentication, Depth, Obstacle, ObstacleReason};
+use crate::report::{
+    Bracket, Counts, Coverage, Defect, Evidence, Exemption, Expected, Exposed, Finding, Image,
+    Kind, Listed, Mode, Nearby, Node, Reason, RepositoryResult, Sign, State, Sweep, Unmet,
+    Unverified,
+};
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Something of everything: broken, unverified, skipped, partial, with warnings.
+pub(super) fn rich() -> Sweep {
+    let limit = "the sweep's 10 minutes were up";
+    let login = "GET /v2/ops/vault/tags/list: 401, the token service refused the login";
+    let mut sweep = Sweep {
+        counts: Counts {
+            repositories: Coverage {
+                listed: 214,
+                checked: 121,
+            },
+            tags: Coverage {
+                listed: 3_000,
+                checked: 1_796,
+            },
+            indexes: 912,
+            manifests: 2_204,
+            blobs: 8_731,
+            absent: 0,
+            requests: 20_655,
+            bytes: 18_734_211,
+            scrubbed_bytes: 7_340_032,
+        },
+        repositories: vec![
+            RepositoryResult {
+                name: name("ops/vault"),
+                broken: 0,
+                unverified: 1,
+                tags: 1,
+            },
+            RepositoryResult {
+                name: name("team/app"),
+                broken: 2,
+                unverified: 0,
+                tags: 1,
+            },
+            RepositoryResult {
+                name: name("team/app-next"),
+                broken: 1,
+                unverified: 0,
+                tags: 1,
+            },
+            RepositoryResult {
+                name: name("team/web"),
+                broken: 2,
+                unverified: 3,
+                tags: 1,
+            },
+            RepositoryResult {
+                name: name("tools/build"),
+                broken: 1,
+                unverified: 0,
+                tags: 1,
+            },
+        ],
+        findings: rich_findings(),
+        exposed: [("team/app", 3), ("team/web", 1_024)]
+            .map(|(repository, manifests)| Exposed {
+                repository: name(repository),
+                manifests,
+                digests: vec![digest(repository)],
+            })
+            .into(),
+        unverified: vec![
+            group(None, ObstacleReason::Deadline, limit, 1_201),
+            group(Some("ops/vault"), ObstacleReason::Unauthorized, login, 1),
+            group(
+                Some("team/web"),
+                ObstacleReason::Timeout,
+                "HEAD /v2/team/web/manifests/2.0.0: no answer in 30 s, 4 attempts",
+                3,
+            ),
+        ],
+        skipped: [
+            (Exemption::ForeignLayer, 2),
+            (Exemption::TagFilter, 1_310),
+            (Exemption::RangeUnsupported, 17),
+        ]
+        .into(),
+        warnings: vec![
+            "the certificate of this registry is not verified (--insecure-skip-tls-verify): an \
+             answer may come from anyone"
+                .into(),
+            "team/old is in the catalog and has no tags".into(),
+        ],
+        scrub_period: Some(Duration::from_secs(7 * 24 * 3600)),
+        ..plain("registry.example:5050", 612_400)
+    };
+    sweep.listed = Listed::Catalog;
+    sweep
+}
+
+fn rich_findings() -> Vec<Finding> {
+    let releases: Vec<String> = (0..44)
+        .map(|n| format!("2024.{}.{}", n / 4 + 1, n % 4))
+        .collect();
+    let releases: Vec<&str> = releases
+        .iter()
+        .map(String::as_str)
+        .chain(["latest"])
+        .collect();
+    vec![
+        Finding {
+            platforms: vec!["linux/arm64/v8".into()],
+            parent: Some(digest("index of team/app")),
+            media_type: Some(MANIFEST.into()),
+            size: Some(1_432),
+            bracket: Bracket {
+                last_intact: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_555_800)),
+                first_broken: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_556_700)),
+            },
+            nearby: Nearby {
+                pointed_to: vec![digest("index of team/app")],
+                sibling: Some(("1.3.8".parse().expect("a tag"), digest("1.3.8"))),
+                copy: None,
+            },
+            ..finding(
+                "team/app",
+                (Kind::Child, Reason::NotFound),
+                &["1.4.0", "stable"],
+                (
+                    "a manifest of 1432 bytes, by the index",
+                    "404 MANIFEST_UNKNOWN",
+                    404,
+                ),
+            )
+        },
+        Finding {
+            digest: None,
+            ..finding(
+                "team/app",
+                (Kind::Tag, Reason::NotFound),
+                &["1.3.9"],
+                (
+                    "a manifest, by the list of tags",
+                    "404 MANIFEST_UNKNOWN",
+                    404,
+                ),
+            )
+        },
+        elsewhere(),
+        Finding {
+            platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
+            parent: Some(digest("manifest of team/web")),
+            media_type: Some(LAYER.into()),
+            size: Some(80_000),
+            ..finding(
+                "team/web",
+                (Kind::Layer, Reason::ShortRead),
+                &releases,
+                (
+                    "80000 bytes, by the manifest",
+                    "HEAD announces 80000 bytes; of the last one, asked for by its position, 0 \
+                     bytes came",
+                    206,
+                ),
+            )
+        },
+        Finding {
+            parent: Some(digest("manifest of team/web")),
+            media_type: Some(CONFIG.into()),
+            size: Some(2_310),
+            confirmations: 0,
+            ..finding(
+                "team/web",
+                (Kind::Config, Reason::Unreadable),
+                &["2023.12.0"],
+                ("2310 bytes, by the manifest", "", 500),
+            )
+        },
+        Finding {
+            parent: None,
+            media_type: Some(MANIFEST.into()),
+            depth: Depth::Digest,
+            confirmations: 3,
+            ..finding(
+                "tools/build",
+                (Kind::Manifest, Reason::DigestMismatch),
+                &[],
+                ("", "200, and bytes that hash to something else", 200),
+            )
+        },
+    ]
+}
+
+/// The first of the findings again, in another repository.
+fn elsewhere() -> Finding {
+    Finding {
+        digest: Some(digest("team/app child not_found")),
+        platforms: vec!["linux/arm64/v8".into()],
+        parent: Some(digest("index of team/app")),
+        nearby: Nearby {
+            pointed_to: vec![digest("index of team/app")],
+            copy: Some(name("team/archive")),
+            ..Nearby::default()
+        },
+        ..finding(
+            "team/app-next",
+            (Kind::Child, Reason::NotFound),
+            &["nightly"],
+            (
+                "a manifest of 1432 bytes, by the index",
+                "404 MANIFEST_UNKNOWN",
+                404,
+            ),
+        )
+    }
+}
+
+/// A registry in which all is well.
+pub(super) fn intact() -> Sweep {
+    Sweep {
+        counts: Counts {
+            repositories: Coverage {
+                listed: 12,
+                checked: 12,
+            },
+            tags: Coverage {
+                listed: 310,
+                checked: 310,
+            },
+            indexes: 41,
+            manifests: 322,
+            blobs: 1_204,
+            absent: 6,
+            requests: 3_101,
+            bytes: 912_441,
+            scrubbed_bytes: 0,
+        },
+        repositories: vec![RepositoryResult {
+            name: name("base/os"),
+            broken: 0,
+            unverified: 0,
+            tags: 1,
+        }],
+        mode: Mode::Mirror,
+        ..plain("mirror.example", 1_240)
+    }
+}
+
+/// A registry that does not answer.
+pub(super) fn unverified() -> Sweep {
+    let obstacle = Obstacle::new(
+        ObstacleReason::Connect,
+        "GET https://down.example/v2/: connection refused, 4 attempts",
+    );
+    Sweep {
+        counts: Counts {
+            requests: 4,
+            ..Counts::default()
+        },
+        unverified: vec![Unverified {
+            repository: None,
+            obstacle: obstacle.clone(),
+            count: 1,
+        }],
+        listed: Listed::Failed(obstacle),
+        remembered: rich_findings().into_iter().take(2).collect(),
+        ..plain("down.example", 7_002)
+    }
+}
+
+/// A registry with nothing in it.
+pub(super) fn empty() -> Sweep {
+    Sweep {
+        counts: Counts {
+            requests: 2,
+            bytes: 21,
+            ..Counts::default()
+        },
+        warnings: vec!["the catalog lists no repository: there was nothing to check".into()],
+        ..plain("[::1]:5000", 3)
+    }
+}
+
+/// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
+pub(super) fn stopped() -> Sweep {
+    let suspected = |number: u64| {
+        let repository = format!("team/app{number:02}");
+        let object = digest(&repository);
+        let detail = format!(
+            "the sweep was told to stop; blob {object} seems broken (not_found) and was not looked at again"
+        );
+        group(
+            Some(&repository),
+            ObstacleReason::Cancelled,
+            &detail,
+            number,
+        )
+    };
+    let slow = "HEAD /v2/base/os/manifests/2.0.0: no answer in 30 s, 4 attempts";
+    let plain_end = "the sweep was told to stop";
+    let others = [
+        group(Some("base/os"), ObstacleReason::Timeout, slow, 1),
+        group(Some("tools/build"), ObstacleReason::Cancelled, plain_end, 4),
+    ];
+    Sweep {
+        unverified: (1..=12).map(suspected).chain(others).collect(),
+        mode: Mode::Private,
+        ..intact()
+    }
+}
+
+/// A registry whose storage is away: of the images, and of everything.
+pub(super) fn away() -> [Sweep; 2] {
+    let nothing = "none of the 9 tags and manifests in 3 repositories is there, as when the storage is not \
+                   mounted or is another one";
+    let unlisted = "there was nothing to check: the registry lists no repository (or none to these credentials, or \
+                    none that the filters take), and 3 repositories with 9 tags were known; if that is right, say \
+                    --allow-empty";
+    let reason = ObstacleReason::StorageUnavailable;
+    let objects = Sweep {
+        counts: Counts {
+            repositories: Coverage {
+                listed: 3,
+                checked: 0,
+            },
+            tags: Coverage {
+                listed: 9,
+                checked: 9,
+            },
+            requests: 265,
+            ..Counts::default()
+        },
+        unverified: vec![group(None, reason, nothing, 9)],
+        remembered: rich_findings().into_iter().take(1).collect(),
+        ..plain("away.example", 32_120)
+    };
+    let lists = Sweep {
+        unverified: vec![group(None, reason, unlisted, 1)],
+        ..plain("away.example", 31)
+    };
+    [objects, lists]
+}
+
+/// A registry of which there was nothing to check, for each reason that there is.
+pub(super) fn unlisted() -> [Sweep; 4] {
+    let detail = "there was nothing to check: no repository in scope has a tag in scope";
+    let sweep = Sweep {
+        unverified: vec![group(None, ObstacleReason::NothingListed, detail, 1)],
+        ..plain("empty.example", 31)
+    };
+    let mut filtered = sweep.clone();
+    filtered.skipped = [(Exemption::RepositoryFilter, 1_204)].into();
+    let mut without_tags = sweep.clone();
+    without_tags.counts.repositories = Coverage {
+        listed: 3,
+        checked: 3,
+    };
+    let mut tags_filtered = without_tags.clone();
+    tags_filtered.skipped = [(Exemption::TagFilter, 1)].into();
+    [sweep, filtered, without_tags, tags_filtered]
+}
+
+/// An intact image that was named by its digest.
+pub(super) fn by_digest() -> Sweep {
+    let manifest = digest("by digest");
+    Sweep {
+        counts: Counts {
+            repositories: Coverage {
+                listed: 1,
+                checked: 1,
+            },
+            manifests: 1,
+            blobs: 9,
+            requests: 20,
+            bytes: 1_312,
+            ..Counts::default()
+        },
+        listed: Listed::Images(vec![format!("team/app@{manifest}")]),
+        ..plain("registry.example:5050", 412)
+    }
+}
+
+/// An image of two platforms, of which the second is gone.
+pub(super) fn explained() -> Sweep {
+    let node = |kind, of: &str, size, media_type: &str| Node {
+        kind,
+        digest: Some(digest(of)),
+        document: None,
+        media_type: Some(media_type.to_owned()),
+        size: Some(size),
+        platform: None,
+        state: State::Intact,
+        is_repeated: false,
+        children: Vec::new(),
+    };
+    let mut broken = finding(
+        "team/app",
+        (Kind::Child, Reason::NotFound),
+        &["1.4.0"],
+        ("a manifest of 482 bytes", "404 MANIFEST_UNKNOWN", 404),
+    );
+    broken.digest = Some(digest("arm64"));
+    broken.platforms = vec!["linux/arm64".into()];
+    broken.parent = Some(digest("index"));
+    let amd64 = Node {
+        platform: Some("linux/amd64".into()),
+        document: Some(MediaKind::Manifest),
+        children: vec![
+            node(Kind::Config, "config", 110, CONFIG),
+            node(Kind::Layer, "one", 29_534_201, LAYER),
+            node(Kind::Layer, "two", 1_024, LAYER),
+        ],
+        ..node(Kind::Child, "amd64", 482, MANIFEST)
+    };
+    let arm64 = Node {
+        platform: Some("linux/arm64".into()),
+        state: State::Broken(broken.defect.clone()),
+        ..node(Kind::Child, "arm64", 482, MANIFEST)
+    };
+    let image = Image {
+        repository: name("team/app"),
+        reference: Reference::Tag("1.4.0".parse().expect("a tag")),
+        root: Node {
+            document: Some(MediaKind::Index),
+            media_type: None,
+            children: vec![amd64, arm64],
+            ..node(Kind::Tag, "index", 741, "")
+        },
+    };
+    Sweep {
+        images: vec![image],
+        findings: vec![broken],
+        listed: Listed::Images(vec!["team/app:1.4.0".into()]),
+        ..plain("registry.example:5050", 412)
+    }
+}
+
+/// Two intact images, of which one is not as expected.
+pub(super) fn expected() -> Sweep {
+    let mut sweep = explained();
+    sweep.findings.clear();
+    sweep.counts.tags = Coverage {
+        listed: 2,
+        checked: 2,
+    };
+    let image = &mut sweep.images[0];
+    image.root.children.truncate(1);
+    let other = Image {
+        reference: Reference::Tag("1.4.1".parse().expect("a tag")),
+        ..image.clone()
+    };
+    let unmet = |expected, observed: &str| Unmet {
+        image: other.name(),
+        expected,
+        observed: observed.into(),
+    };
+    let leads_to = format!("it leads to {}", digest("index"));
+    sweep.unmet = vec![
+        unmet(Expected::Digest(digest("what was pushed")), &leads_to),
+        unmet(
+            Expected::Platform("linux/arm64".parse().expect("a platform")),
+            "it is for linux/amd64",
+        ),
+    ];
+    sweep.listed = Listed::Images(
+        sweep
+            .images
+            .iter()
+            .chain([&other])
+            .map(Image::name)
+            .collect(),
+    );
+    sweep.images.push(other);
+    sweep
+}
+
+/// A registry with a thousand broken objects, each of which breaks a thousand tags.
+pub(super) fn thousand() -> Sweep {
+    let tags: Vec<Tag> = (0..1_000)
+        .map(|n| format!("1.0.{n}").parse().expect("a tag"))
+        .collect();
+    let findings = (0..1_000).map(|n| {
+        let repository = format!("team/app{n:03}");
+        let what = (Kind::Layer, Reason::ShortRead);
+        Finding {
+            tags: tags.clone(),
+            ..finding(&repository, what, &[], ("80000 bytes", "0 bytes", 206))
+        }
+    });
+    Sweep {
+        findings: findings.collect(),
+        ..plain("registry.example:5050", 612_400)
+    }
+}
+
+/// One of each verdict, and an empty one.
+pub(super) fn all() -> [Sweep; 4] {
+    [rich(), intact(), unverified(), empty()]
+}
+
+fn plain(registry: &str, millis: u64) -> Sweep {
+    let started_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_714_557_600_250);
+    Sweep {
+        registry: registry.into(),
+        access: Access {
+            host: registry.into(),
+            api: format!("https://{registry}/v2/"),
+            is_verified: true,
+            is_encrypted: true,
+            login: Authentication::Password,
+        },
+        started_at,
+        finished_at: started_at + Duration::from_millis(millis),
+        depth: Depth::Tail,
+        mode: Mode::Private,
+        listed: Listed::Catalog,
+        counts: Counts::default(),
+        repositories: Vec::new(),
+        findings: Vec::new(),
+        images: Vec::new(),
+        unmet: Vec::new(),
+        remembered: Vec::new(),
+        missing: Vec::new(),
+        out_of_scope: Vec::new(),
+        exposed: Vec::new(),
+        unverified: Vec::new(),
+        skipped: std::collections::BTreeMap::new(),
+        warnings: Vec::new(),
+        scrub_period: None,
+        certificate_expires_at: None,
+    }
+}
+
+fn finding(
+    repository: &str,
+    (kind, reason): (Kind, Reason),
+    tags: &[&str],
+    (promised, observed, status): (&str, &str, u16),
+) -> Finding {
+    let object = digest(&format!("{repository} {kind} {reason}"));
+    let request = match kind {
+        Kind::Tag => format!("GET /v2/{repository}/manifests/{}", tags[0]),
+        Kind::Child | Kind::Manifest => format!("GET /v2/{repository}/manifests/{object}"),
+        Kind::Config | Kind::Layer => format!("GET /v2/{repository}/blobs/{object}"),
+    };
+    let tag = |tag: &&str| tag.parse::<Tag>().expect("a tag");
+    let evidence = Evidence {
+        promised: promised.into(),
+        observed: observed.into(),
+        request,
+        status: Some(status),
+        sign: match reason {
+            Reason::ShortRead => Some(Sign::NothingCame),
+            Reason::DigestMismatch => Some(Sign::OtherBytes),
+            _ => None,
+        },
+    };
+    Finding {
+        repository: name(repository),
+        kind,
+        digest: Some(object),
+        media_type: None,
+        size: None,
+        tags: tags.iter().map(tag).collect(),
+        platforms: Vec::new(),
+        parent: None,
+        defect: Defect { reason, evidence },
+        depth: Depth::Tail,
+        confirmations: 1,
+        nearby: Nearby {
+            pointed_to: (kind != Kind::Tag && !tags.is_empty())
+                .then(|| digest(&format!("index of {repository}")))
+                .into_iter()
+                .collect(),
+            ..Nearby::default()
+        },
+        bracket: Bracket::default(),
+    }
+}
+
+fn group(repository: Option<&str>, reason: ObstacleReason, detail: &str, count: u64) -> Unverified {
+    let obstacle = Obstacle::new(reason, detail);
+    Unverified {
+        repository: repository.map(name),
+        obstacle,
+        count,
+    }
+}
+
+fn name(text: &str) -> crate::oci::Repository {
+    text.parse().expect("a repository's name")
+}
+
+fn digest(of: &str) -> Digest {
+    Digest::sha256(of.as_bytes())
+}

@@ -1,0 +1,126 @@
+//! What to do about a broken object, by what it is and what is wrong with it.
+
+use crate::report::{Finding, Kind, Reason};
+
+/// What a person can do about `finding`: a sentence of one or two lines, without a period.
+///
+/// The advice rests on how the distribution registry behaves. It never overwrites a file of its
+/// store, whatever is in it, so that a push alone does not heal a damaged one; and its cache of
+/// descriptors, on in the default configuration, outlives the file that it describes.
+#[must_use]
+pub fn hint(finding: &Finding) -> &'static str {
+    match finding.kind {
+        Kind::Tag | Kind::Child | Kind::Manifest => {
+            manifest_hint(finding.kind, finding.defect.reason)
+        }
+        Kind::Config | Kind::Layer => blob_hint(finding.defect.reason),
+    }
+}
+
+fn manifest_hint(kind: Kind, reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotFound => missing_manifest_hint(kind),
+        Reason::ShortRead => {
+            "delete what is left of its file in storage, restart the registry (its cache is \
+             stale), then push again; a push alone changes nothing"
+        }
+        Reason::DigestMismatch => {
+            "its file was altered in storage: restore it from a backup, or delete it there, \
+             restart the registry and push the image again"
+        }
+        Reason::Unreadable => {
+            "see the registry's log; mostly the manifest's file or link is empty or cut: delete \
+             that file in storage, restart, push again"
+        }
+        Reason::InvalidManifest => {
+            "the registry keeps it as it was pushed: build the image again, push it with another \
+             client, and delete this one"
+        }
+        Reason::MediaTypeMismatch => {
+            "look at what stands before the registry if its header is wrong; else build the image \
+             again, and push it with another client"
+        }
+        Reason::SizeMismatch => {
+            "its file was cut or replaced in storage: delete it there, restart the registry, then \
+             push again; a push alone changes nothing"
+        }
+        Reason::StorageMissing | Reason::Inconsistent => either_hint(reason),
+    }
+}
+
+fn missing_manifest_hint(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tag => {
+            "push the tag again; if nobody needs it, remove what is left of it: its directory \
+             under `_manifests/tags` in storage"
+        }
+        Kind::Child => {
+            "copy the whole image here again (`skopeo copy --all`), or delete the dead tags; if \
+             it stays missing, restart the registry first"
+        }
+        _ => {
+            "push the image again from where it was built, or stop using this digest; if it \
+             stays missing, restart the registry first"
+        }
+    }
+}
+
+fn blob_hint(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotFound => {
+            "push the image again from a machine that has it; without one, build it again or \
+             delete the dead tags"
+        }
+        Reason::ShortRead => {
+            "delete what is left of its file, restart the registry (its cache is stale), push \
+             again; a push alone is skipped: \"already exists\""
+        }
+        Reason::SizeMismatch => {
+            "its file is cut short in storage: delete it there, restart the registry, push again; \
+             a push alone is skipped: \"already exists\""
+        }
+        Reason::DigestMismatch => {
+            "bit rot, or altered in storage: restore its file from a backup, or delete it there, \
+             restart the registry and push again"
+        }
+        Reason::Unreadable => {
+            "see the registry's log; mostly an empty link file or a failing disk: delete that \
+             file in storage, then push the image again"
+        }
+        Reason::InvalidManifest | Reason::MediaTypeMismatch => {
+            "the registry keeps it as it was pushed: build the image again and push it with \
+             another client"
+        }
+        Reason::StorageMissing | Reason::Inconsistent => either_hint(reason),
+    }
+}
+
+/// For what is wrong below the registry, where manifests and blobs are alike.
+fn either_hint(reason: Reason) -> &'static str {
+    if reason == Reason::StorageMissing {
+        "the registry knows it, its bucket does not: look at the bucket's lifecycle rules, \
+         restore the object, or delete the image and push again"
+    } else {
+        "replicas or caches disagree: ask each replica by itself, and check that all of them \
+         share one storage and one cache"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{fixture, lines};
+
+    #[test]
+    fn every_defect_says_what_to_do_in_two_lines() {
+        let mut finding = fixture::rich().findings.swap_remove(0);
+        for &kind in Kind::ALL {
+            for &reason in Reason::ALL {
+                (finding.kind, finding.defect.reason) = (kind, reason);
+                let rows = lines::wrap([hint(&finding)], lines::ROOM);
+                assert!(matches!(rows.len(), 1..=2), "{kind}/{reason}: {rows:#?}");
+                assert!(!rows[0].is_empty(), "{kind}/{reason}");
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The images that are broken, to be joined with what a cluster runs.
+
+use super::Family;
+use crate::report::{Record, Sweep};
+
+/// Broken images that have a series. They are for joins: whoever has more broken images than this has
+/// other worries.
+const MOST_IMAGES: usize = 1_000;
+
+/// A 1 for every tag that something broken breaks, with the image as a pod's specification names it.
+pub(super) fn broken(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> Family {
+    let mut family = Family::gauge(
+        "registry_manifest_integrity_broken_image_info",
+        "A tag that cannot be pulled, or not for every platform; always 1.",
+    );
+    for (record, _) in swept {
+        let registry = record.registry.as_str();
+        let mut tags: Vec<_> = record
+            .findings()
+            .flat_map(|finding| finding.tags.iter().map(|tag| (&finding.repository, tag)))
+            .collect();
+        tags.sort();
+        tags.dedup();
+        let surplus = tags.len().saturating_sub(MOST_IMAGES);
+        let labels = [("registry", registry), ("family", family.name())];
+        dropped.count(&labels, surplus as u64);
+        for (repository, tag) in tags.into_iter().take(MOST_IMAGES) {
+            let image = format!("{registry}/{repository}:{tag}");
+            let labels = [
+                ("registry", registry),
+                ("repository", repository.as_str()),
+                ("tag", tag.as_str()),
+                ("image", &image),
+            ];
+            family.count(&labels, 1);
+        }
+    }
+    family
+}

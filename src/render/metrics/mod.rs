@@ -1,0 +1,381 @@
+//! What is known of registries, as metrics: `registry_manifest_integrity_*`.
+//!
+//! Built anew from the records for each sweep, so that a repository that is gone leaves no series.
+//! The names of the shell job that this replaces keep their names and meaning.
+
+mod family;
+mod images;
+mod recall;
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+pub use family::{Family, encode};
+pub use recall::{foreign_groups, recall};
+
+use crate::oci::Repository;
+use crate::registry::ObstacleReason;
+use crate::report::{Exemption, Kind, Known, Listed, Reason, Record, Sweep};
+
+/// Repositories of one registry that have series of their own. Those above it are left out, the
+/// intact ones first, and counted in `series_dropped`.
+const MOST_REPOSITORIES: usize = 25_000;
+
+/// All families of all registries that were swept. A registry that was not has no series: a 0 would
+/// be a false all-clear.
+#[must_use]
+pub fn render(records: &[&Record]) -> String {
+    encode(families(records))
+}
+
+/// What a sweep that did not reach everything has to say: what it knows without having reached it
+/// all. For a gateway, where a family that is sent replaces the family of that name, and one that is
+/// not sent stays as it was.
+#[must_use]
+pub fn render_partial(record: &Record) -> String {
+    let mut families = families(&[record]);
+    families.retain(|family| !NEEDS_ALL.contains(&family.name()));
+    encode(families)
+}
+
+/// Families that are about the whole registry, or about findings that only a whole look replaces.
+const NEEDS_ALL: &[&str] = &[
+    "registry_manifest_integrity_reference_failures",
+    "registry_manifest_integrity_broken_image_info",
+    "registry_manifest_integrity_absent_children",
+    "registry_manifest_integrity_gc_exposed_manifests",
+    "registry_manifest_integrity_last_complete_timestamp_seconds",
+];
+
+fn families(records: &[&Record]) -> Vec<Family> {
+    let swept: Vec<_> = records
+        .iter()
+        .filter_map(|record| Some((*record, record.last.as_ref()?)))
+        .collect();
+    let mut dropped = Family::gauge(
+        "registry_manifest_integrity_series_dropped",
+        "Series left out because there were too many.",
+    );
+    let mut families = Vec::new();
+    families.extend(repositories(&swept, &mut dropped));
+    families.extend(reasons(&swept));
+    families.push(images::broken(&swept, &mut dropped));
+    families.push(storage(&swept));
+    families.push(exposed(&swept));
+    families.extend(times(&swept));
+    families.extend(counts(&swept));
+    families.extend(scrub(&swept));
+    families.push(dropped);
+    families
+}
+
+/// What is known repository by repository.
+fn repositories(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> [Family; 2] {
+    let mut failures = Family::gauge(
+        "registry_manifest_integrity_failures",
+        "Broken objects in a repository; 0 if it is known to be intact. What could not be verified \
+         again stays as it was.",
+    );
+    let mut successes = Family::gauge(
+        "registry_manifest_integrity_last_success_timestamp_seconds",
+        "When everything in a repository was last verified and intact.",
+    );
+    for (record, _) in swept {
+        let registry = record.registry.as_str();
+        let mut known: Vec<(&Repository, &Known)> = record.repositories.iter().collect();
+        let surplus = known.len().saturating_sub(MOST_REPOSITORIES);
+        if surplus > 0 {
+            known.sort_by_key(|(_, known)| std::cmp::Reverse(known.failures));
+            known.truncate(MOST_REPOSITORIES);
+            known.sort_by_key(|(name, _)| *name);
+        }
+        for family in [&failures, &successes] {
+            let labels = [("registry", registry), ("family", family.name())];
+            dropped.count(&labels, surplus as u64);
+        }
+        for (name, known) in known {
+            let labels = [("registry", registry), ("repository", name.as_str())];
+            if let Some(count) = known.failures {
+                failures.count(&labels, count);
+            }
+            if let Some(time) = known.last_success {
+                successes.add(&labels, seconds(time));
+            }
+        }
+    }
+    [failures, successes]
+}
+
+/// Whether there is anything in the registry's storage.
+fn storage(swept: &[(&Record, &Sweep)]) -> Family {
+    let mut family = Family::gauge(
+        "registry_manifest_integrity_storage_unavailable",
+        "Whether many objects of several repositories were asked for and not one was there.",
+    );
+    for (record, sweep) in swept {
+        let labels = [("registry", record.registry.as_str())];
+        family.count(&labels, u64::from(sweep.is_storage_unavailable()));
+    }
+    family
+}
+
+/// What the next clean-up would break, where it would break anything.
+fn exposed(swept: &[(&Record, &Sweep)]) -> Family {
+    let mut family = Family::gauge(
+        "registry_manifest_integrity_gc_exposed_manifests",
+        "Index children that no tag names: what garbage-collect --delete-untagged of registry:2 \
+         takes next.",
+    );
+    for (record, sweep) in swept {
+        for exposed in sweep.exposed.iter().take(MOST_REPOSITORIES) {
+            let repository = ("repository", exposed.repository.as_str());
+            let labels = [("registry", record.registry.as_str()), repository];
+            family.count(&labels, exposed.manifests);
+        }
+    }
+    family
+}
+
+/// What is known by reason. All reasons are there, so that a series does not begin with a failure.
+fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
+    let mut broken = Family::gauge(
+        "registry_manifest_integrity_reference_failures",
+        "Broken objects by what was promised and what is wrong.",
+    );
+    let mut unverified = Family::gauge(
+        "registry_manifest_integrity_unverified",
+        "Objects without a verdict in the last sweep, by what was in the way.",
+    );
+    let mut skipped = Family::gauge(
+        "registry_manifest_integrity_skipped",
+        "Objects left out on purpose in the last sweep.",
+    );
+    for (record, sweep) in swept {
+        let registry = ("registry", record.registry.as_str());
+        let mut findings = BTreeMap::<_, u64>::new();
+        for finding in record.findings() {
+            *findings
+                .entry((finding.kind, finding.defect.reason))
+                .or_default() += 1;
+        }
+        for &kind in Kind::ALL {
+            for &reason in Reason::ALL {
+                let labels = [registry, ("kind", kind.word()), ("reason", reason.word())];
+                let count = findings.get(&(kind, reason)).copied();
+                broken.count(&labels, count.unwrap_or_default());
+            }
+        }
+        let obstacles = obstacles(sweep);
+        for &reason in ObstacleReason::ALL {
+            let count = obstacles.get(&reason).copied().unwrap_or_default();
+            unverified.count(&[registry, ("reason", reason.word())], count);
+        }
+        for &reason in Exemption::ALL {
+            let count = sweep.skipped.get(&reason).copied().unwrap_or_default();
+            skipped.count(&[registry, ("reason", reason.word())], count);
+        }
+    }
+    [broken, unverified, skipped]
+}
+
+fn obstacles(sweep: &Sweep) -> BTreeMap<ObstacleReason, u64> {
+    let mut counts = BTreeMap::new();
+    for group in super::unverified(sweep) {
+        *counts.entry(group.obstacle.reason).or_default() += group.count;
+    }
+    counts
+}
+
+fn times(swept: &[(&Record, &Sweep)]) -> [Family; 4] {
+    let mut run = Family::gauge(
+        "registry_manifest_integrity_last_run_timestamp",
+        "When the last sweep ended, whatever came of it.",
+    );
+    let mut complete = Family::gauge(
+        "registry_manifest_integrity_last_complete_timestamp_seconds",
+        "When the last sweep that reached everything ended.",
+    );
+    let mut duration = Family::gauge(
+        "registry_manifest_integrity_sweep_duration_seconds",
+        "How long the last sweep took.",
+    );
+    let mut certificate = Family::gauge(
+        "registry_manifest_integrity_certificate_expiry_timestamp_seconds",
+        "When the registry's TLS certificate expires.",
+    );
+    for (record, sweep) in swept {
+        let labels = [("registry", record.registry.as_str())];
+        run.add(&labels, seconds(sweep.finished_at));
+        if let Some(time) = record.last_complete {
+            complete.add(&labels, seconds(time));
+        }
+        let took = sweep.finished_at.duration_since(sweep.started_at);
+        duration.add(&labels, took.unwrap_or_default().as_secs_f64());
+        if let Some(time) = sweep.certificate_expires_at {
+            certificate.add(&labels, seconds(time));
+        }
+    }
+    [run, complete, duration, certificate]
+}
+
+/// How much is read in full, and how often.
+fn scrub(swept: &[(&Record, &Sweep)]) -> [Family; 2] {
+    let mut bytes = Family::gauge(
+        "registry_manifest_integrity_scrubbed_bytes",
+        "Bytes of the blobs that the last sweep read in full and hashed.",
+    );
+    let mut period = Family::gauge(
+        "registry_manifest_integrity_scrub_period_seconds",
+        "In how long a time every blob is read in full once, if that is spread over time.",
+    );
+    for (record, sweep) in swept {
+        let labels = [("registry", record.registry.as_str())];
+        bytes.count(&labels, sweep.counts.scrubbed_bytes);
+        if let Some(time) = sweep.scrub_period {
+            period.add(&labels, time.as_secs_f64());
+        }
+    }
+    [bytes, period]
+}
+
+/// What the last sweep went through.
+fn counts(swept: &[(&Record, &Sweep)]) -> Vec<Family> {
+    type Count = fn(&Sweep) -> u64;
+    let families: [(&str, &str, Count); 9] = [
+        (
+            "registry_manifest_integrity_catalog_accessible",
+            "Whether the list of repositories could be read to its end.",
+            |sweep| u64::from(!matches!(sweep.listed, Listed::Failed(_))),
+        ),
+        (
+            "registry_manifest_integrity_repos_listed",
+            "Repositories in scope.",
+            |sweep| sweep.counts.repositories.listed,
+        ),
+        (
+            "registry_manifest_integrity_repos_checked",
+            "Repositories in which everything was given a verdict.",
+            |sweep| sweep.counts.repositories.checked,
+        ),
+        (
+            "registry_manifest_integrity_tags_listed",
+            "Tags in scope.",
+            |sweep| sweep.counts.tags.listed,
+        ),
+        (
+            "registry_manifest_integrity_tags_checked",
+            "Tags that were given a verdict.",
+            |sweep| sweep.counts.tags.checked,
+        ),
+        (
+            "registry_manifest_integrity_indexes_checked",
+            "Image indexes that were read.",
+            |sweep| sweep.counts.indexes,
+        ),
+        (
+            "registry_manifest_integrity_manifests_checked",
+            "Manifests that were read, indexes not included.",
+            |sweep| sweep.counts.manifests,
+        ),
+        (
+            "registry_manifest_integrity_blobs_checked",
+            "Configs and layers that were looked at.",
+            |sweep| sweep.counts.blobs,
+        ),
+        (
+            "registry_manifest_integrity_absent_children",
+            "Children that indexes name and a sparse copy does not have.",
+            |sweep| sweep.counts.absent,
+        ),
+    ];
+    let family = |(name, help, count): (_, _, Count)| {
+        let mut family = Family::gauge(name, help);
+        for (record, sweep) in swept {
+            family.count(&[("registry", record.registry.as_str())], count(sweep));
+        }
+        family
+    };
+    families.into_iter().map(family).collect()
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    fn record(sweep: Sweep) -> Record {
+        let mut record = Record::new(sweep.registry.clone());
+        record.absorb(sweep);
+        record
+    }
+
+    fn series<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+        let name = format!("registry_manifest_integrity_{name}");
+        text.lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(&name))
+            .collect()
+    }
+
+    #[test]
+    fn several_registries() {
+        let records = [record(fixture::rich()), record(fixture::unverified())];
+        let text = render(&[&records[0], &records[1]]);
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!("metrics", text);
+        });
+    }
+
+    #[test]
+    fn nothing_before_the_first_sweep() {
+        assert_eq!(render(&[&Record::new("r.example")]), "");
+        assert_eq!(render(&[]), "");
+    }
+
+    #[test]
+    fn what_was_not_seen_whole_is_not_replaced_in_a_gateway() {
+        let record = record(fixture::rich());
+        let (all, partial) = (render(&[&record]), render_partial(&record));
+        for name in [
+            "failures",
+            "unverified",
+            "catalog_accessible",
+            "last_run_timestamp",
+        ] {
+            assert_eq!(series(&all, name), series(&partial, name), "{name}");
+        }
+        for name in NEEDS_ALL {
+            assert!(!partial.contains(&format!("TYPE {name} ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_repositories_are_the_last_to_go() {
+        let mut record = record(fixture::intact());
+        let broken = |failures| Known {
+            failures: Some(failures),
+            ..Known::default()
+        };
+        for number in 0..MOST_REPOSITORIES as u64 + 10 {
+            let name = format!("zzz/{number}").parse().expect("a name");
+            record.repositories.insert(name, broken(number % 2));
+        }
+        let text = render(&[&record]);
+        let failures = series(&text, "failures");
+        assert_eq!(failures.len(), MOST_REPOSITORIES);
+        let is_broken = |line: &&&str| line.ends_with(" 1");
+        assert_eq!(
+            failures.iter().filter(is_broken).count(),
+            MOST_REPOSITORIES / 2 + 5
+        );
+        assert!(
+            series(&text, "series_dropped")
+                .iter()
+                .all(|line| !line.ends_with(" 0") || line.contains("image"))
+        );
+    }
+}

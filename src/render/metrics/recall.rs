@@ -1,0 +1,197 @@
+//! Reads back what was once rendered: what another run knew of repositories that this one could not
+//! see, and who else holds metrics of these names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use crate::oci::Repository;
+use crate::report::Record;
+
+const FAILURES: &str = "registry_manifest_integrity_failures";
+const LAST_SUCCESS: &str = "registry_manifest_integrity_last_success_timestamp_seconds";
+const PREFIX: &str = "registry_manifest_integrity_";
+
+/// The labels of a series.
+type Labels<'a> = BTreeMap<&'a str, &'a str>;
+
+/// Adds what `text`, in the text format, knows of the record's registry, where the record's last
+/// sweep was blind. Only series with all of `labels` count.
+pub fn recall(record: &mut Record, text: &str, labels: &[(&str, &str)]) {
+    let mut known = BTreeMap::<Repository, (Option<u64>, Option<SystemTime>)>::new();
+    for (name, found, value) in text.lines().filter_map(series) {
+        let is_ours = found.get("registry") == Some(&record.registry.as_str())
+            && labels
+                .iter()
+                .all(|(label, value)| found.get(label) == Some(value));
+        let repository = found.get("repository").and_then(|name| name.parse().ok());
+        let (true, Some(repository)) = (is_ours, repository) else {
+            continue;
+        };
+        match name {
+            FAILURES => known.entry(repository).or_default().0 = Some(whole(value)),
+            LAST_SUCCESS => known.entry(repository).or_default().1 = time(value),
+            _ => {}
+        }
+    }
+    for (repository, (failures, last_success)) in known {
+        if let Some(failures) = failures {
+            record.recall(repository, failures, last_success);
+        }
+    }
+}
+
+/// The groups of a Pushgateway that hold metrics of ours under another key than `own`, as the paths
+/// under which the gateway knows them.
+#[must_use]
+pub fn foreign_groups(text: &str, own: &[(&str, &str)]) -> BTreeSet<String> {
+    let own: Labels<'_> = own.iter().copied().collect();
+    let all: Vec<_> = text.lines().filter_map(series).collect();
+    // The gateway has this series for every group, with the labels of its key and no others.
+    let keys = all.iter().filter(|(name, ..)| *name == "push_time_seconds");
+    let mut groups = BTreeSet::new();
+    for (_, key, _) in keys {
+        let holds_ours = |labels: &Labels<'_>| {
+            key.iter()
+                .all(|(label, value)| labels.get(label) == Some(value))
+        };
+        let is_foreign = *key != own
+            && all.iter().any(|(name, labels, _)| {
+                name.starts_with(PREFIX) && holds_ours(labels) && !owned(labels, &own)
+            });
+        if is_foreign && let Some(job) = key.get("job") {
+            let rest = key
+                .iter()
+                .filter(|(label, value)| **label != "job" && !value.is_empty());
+            let rest = rest.map(|(label, value)| format!("/{label}/{value}"));
+            groups.insert(format!("/metrics/job/{job}{}", rest.collect::<String>()));
+        }
+    }
+    groups
+}
+
+/// Whether a series belongs to the group of this key, or to one of ours for another registry.
+fn owned(labels: &Labels<'_>, own: &Labels<'_>) -> bool {
+    labels
+        .get("registry")
+        .is_some_and(|registry| labels.get("instance") == Some(registry))
+        || own
+            .iter()
+            .all(|(label, value)| labels.get(label) == Some(value))
+}
+
+/// Reads a line such as `name{a="b",c="d"} 1`. Values with escapes are no names of ours.
+fn series(line: &str) -> Option<(&str, Labels<'_>, f64)> {
+    let (name, rest) = line.split_once('{')?;
+    let (labels, value) = rest.rsplit_once("} ")?;
+    let value = value.split(' ').next()?.parse().ok()?;
+    if name.starts_with('#') || labels.contains('\\') {
+        return None;
+    }
+    let labels = labels.trim_end_matches(',').split("\",");
+    let labels = labels.filter_map(|label| {
+        let (name, value) = label.split_once("=\"")?;
+        Some((name, value.trim_end_matches('"')))
+    });
+    Some((name, labels.collect(), value))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count that was rendered is whole; what else is there is cut to one"
+)]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+fn time(value: f64) -> Option<SystemTime> {
+    let since = Duration::try_from_secs_f64(value).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Obstacle, ObstacleReason};
+    use crate::render::fixture;
+    use crate::render::metrics::render;
+    use crate::report::{Listed, Sweep};
+
+    fn blind(registry: &str) -> Record {
+        let sweep = Sweep {
+            registry: registry.to_owned(),
+            listed: Listed::Failed(Obstacle::new(ObstacleReason::Connect, "refused")),
+            repositories: Vec::new(),
+            findings: Vec::new(),
+            ..fixture::intact()
+        };
+        let mut record = Record::new(registry);
+        record.absorb(sweep);
+        record
+    }
+
+    #[test]
+    fn what_was_rendered_is_read_back() {
+        let mut before = Record::new("registry.example:5050");
+        before.absorb(fixture::rich());
+        let mut after = blind("registry.example:5050");
+        recall(&mut after, &render(&[&before]), &[]);
+        let failures = |record: &Record| -> Vec<_> {
+            let known = record.repositories.iter();
+            known
+                .filter_map(|(name, known)| Some((name.clone(), known.failures?)))
+                .collect()
+        };
+        assert!(!failures(&before).is_empty());
+        assert_eq!(failures(&after), failures(&before));
+        let mut other = blind("other.example");
+        recall(&mut other, &render(&[&before]), &[]);
+        assert!(failures(&other).is_empty());
+    }
+
+    const GATEWAY: &str = "\
+# TYPE registry_manifest_integrity_failures gauge
+registry_manifest_integrity_failures{instance=\"r:5000\",job=\"probe\",registry=\"r:5000\",repository=\"a\"} 2
+registry_manifest_integrity_failures{instance=\"s\",job=\"probe\",registry=\"s\",repository=\"a\"} 7
+registry_manifest_integrity_failures{instance=\"r:5000\",job=\"old\"} 3
+registry_manifest_integrity_failures{instance=\"\",job=\"older\"} 3
+push_time_seconds{instance=\"r:5000\",job=\"probe\"} 1.7e+09
+push_time_seconds{instance=\"s\",job=\"probe\"} 1.7e+09
+push_time_seconds{instance=\"r:5000\",job=\"old\"} 1.7e+09
+push_time_seconds{instance=\"\",job=\"older\"} 1.7e+09
+push_time_seconds{instance=\"x\",job=\"unrelated\"} 1.7e+09
+";
+
+    #[test]
+    fn a_gateway_tells_what_it_holds_and_for_whom() {
+        let mut record = blind("r:5000");
+        let key = [("job", "probe"), ("instance", "r:5000")];
+        recall(&mut record, GATEWAY, &key);
+        assert_eq!(record.failures(), 2);
+        let foreign = foreign_groups(GATEWAY, &key);
+        let foreign: Vec<_> = foreign.iter().map(String::as_str).collect();
+        assert_eq!(
+            foreign,
+            ["/metrics/job/old/instance/r:5000", "/metrics/job/older"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_series_is_passed_over() {
+        for line in [
+            "",
+            "# HELP a b",
+            "a 1",
+            "a{} ",
+            "a{b} c",
+            "a{b=\"c\"}",
+            "{",
+            "a{b=\"\\\"\"} 1",
+        ] {
+            assert!(
+                series(line).is_none_or(|(_, labels, _)| labels.is_empty()),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What limits a verdict: what could not be verified and why, what was left out on purpose, and what
+//! a reader should know besides.
+
+use maud::{Markup, html};
+
+use super::{advice, text};
+use crate::registry::Obstacle;
+use crate::render::unknown::{self, Group};
+use crate::render::words::{self, length, many, number};
+use crate::report::Sweep;
+
+/// Places of one kind of obstacle that are named, and warnings that are shown; the others are
+/// counted.
+const MOST: usize = 30;
+
+pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
+    let groups = unknown::groups(sweep);
+    if groups.is_empty() {
+        return None;
+    }
+    let count: u64 = groups.iter().map(|group| group.count).sum();
+    Some(html! {
+        section.part {
+            h3 { "Not verified " span.count { (number(count)) } }
+            ul.obstacles {
+                @for group in &groups { (obstacle(group)) }
+            }
+        }
+    })
+}
+
+/// What is intact today and garbage collection would break.
+pub(super) fn exposed(sweep: &Sweep) -> Option<Markup> {
+    let count: u64 = sweep.exposed.iter().map(|exposed| exposed.manifests).sum();
+    if count == 0 {
+        return None;
+    }
+    let mut most: Vec<_> = sweep.exposed.iter().collect();
+    most.sort_by_key(|exposed| std::cmp::Reverse(exposed.manifests));
+    let unnamed = most.len().saturating_sub(MOST);
+    Some(html! {
+        section.part {
+            h3 { "Exposed to garbage collection " span.count { (number(count)) } }
+            p {
+                "Indexes name these manifests and no tag does, so that registry:2 takes them for untagged. \
+                 Never run " code { "registry garbage-collect" } " with " code { "--delete-untagged" }
+                " here, or give each of them a tag before."
+            }
+            ul.names {
+                @for exposed in most.iter().take(MOST) {
+                    li { code { (exposed.repository) } " " (number(exposed.manifests)) }
+                }
+                @if unnamed > 0 {
+                    li { "and " (number(length(unnamed))) " more" }
+                }
+            }
+        }
+    })
+}
+
+fn obstacle(group: &Group) -> Markup {
+    let (details, untold) = group.details();
+    let unnamed = group.members.len().saturating_sub(MOST);
+    html! {
+        li.obstacle {
+            h4 {
+                (words::obstacle(group.reason)) ": " (many(group.count, "object", "objects"))
+                " " code.label { (group.reason) }
+            }
+            dl {
+                dt { "Where" }
+                dd {
+                    ul.names {
+                        @for member in group.members.iter().take(MOST) {
+                            li {
+                                @match &member.repository {
+                                    Some(name) => code { (name) },
+                                    None => "the registry as a whole",
+                                }
+                                " (" (number(member.count)) ")"
+                            }
+                        }
+                        @if unnamed > 0 {
+                            li { "and " (number(length(unnamed))) " more" }
+                        }
+                    }
+                }
+                @if !details.is_empty() {
+                    dt { "What happened" }
+                    dd {
+                        @for detail in &details { p { (text(detail)) } }
+                        @if untold > 0 {
+                            p { "and " (number(length(untold))) " more like these" }
+                        }
+                    }
+                }
+                dt { "Remedy" }
+                dd.remedy { (advice(Obstacle::new(group.reason, "").hint())) "." }
+            }
+        }
+    }
+}
+
+pub(super) fn warnings(sweep: &Sweep) -> Option<Markup> {
+    let untold = sweep.warnings.len().saturating_sub(MOST);
+    (!sweep.warnings.is_empty()).then(|| {
+        html! {
+            section.part {
+                h3 { "Warnings " span.count { (number(length(sweep.warnings.len()))) } }
+                ul.warnings {
+                    @for warning in sweep.warnings.iter().take(MOST) { li { (text(warning)) } }
+                    @if untold > 0 {
+                        li { "and " (many(length(untold), "more warning", "more warnings")) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+pub(super) fn skipped(sweep: &Sweep) -> Option<Markup> {
+    let count: u64 = sweep.skipped.values().sum();
+    (count > 0).then(|| {
+        html! {
+            section.part {
+                h3 { "Left out on purpose " span.count { (number(count)) } }
+                ul.skipped {
+                    @for (&reason, &count) in &sweep.skipped {
+                        li { b { (number(count)) } " " (words::exemption(reason)) " " code.label { (reason) } }
+                    }
+                }
+            }
+        }
+    })
+}

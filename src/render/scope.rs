@@ -1,0 +1,104 @@
+//! What a sweep was for and went through: what it looked at, and what it left out on purpose.
+
+use super::lines::{Lines, STRONG};
+use super::words::{self, many, number};
+use crate::report::{Coverage, Listed, Mode, Sweep};
+
+/// What a sweep that is complete and found nothing broken went through, in a clause.
+pub(super) fn intact(sweep: &Sweep) -> String {
+    let counts = &sweep.counts;
+    let (tags, repositories) = (counts.tags.checked, counts.repositories.checked);
+    let inside = many(repositories, "repository", "repositories");
+    let objects = counts.indexes + counts.manifests + counts.blobs;
+    if tags > 0 {
+        let tags = many(tags, "tag", "tags");
+        format!("nothing broken, {tags} in {inside} checked")
+    } else if objects > 0 {
+        let objects = many(objects, "object", "objects");
+        format!("nothing broken, {objects} in {inside} checked")
+    } else if sweep.mode == Mode::PullThrough && repositories > 0 {
+        format!("the lists of {inside} were read, and no image was asked for")
+    } else {
+        "nothing was there to check".into()
+    }
+}
+
+pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
+    if sweep.skipped.is_empty() {
+        return;
+    }
+    lines.blank();
+    lines.title("Left out on purpose", STRONG);
+    let width = sweep
+        .skipped
+        .values()
+        .map(|&count| number(count).len())
+        .max()
+        .unwrap_or(0);
+    for (&reason, &count) in &sweep.skipped {
+        let words = words::exemption(reason).split_whitespace();
+        let tag = format!("[{reason}]");
+        let items = words.chain([tag.as_str()]);
+        lines.column(&format!("{:>width$}", number(count)), width + 2, items);
+    }
+}
+
+pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep) {
+    const LABEL: usize = 14;
+    let counts = &sweep.counts;
+    let of = |Coverage { listed, checked }| {
+        let checked = number(checked);
+        match sweep.listed {
+            // How many there are would be a guess.
+            Listed::Failed(_) => format!("{checked} checked; the list of them is not whole"),
+            _ => format!("{checked} of {} checked", number(listed)),
+        }
+    };
+    lines.blank();
+    lines.title("Coverage", STRONG);
+    if let Listed::Images(images) = &sweep.listed {
+        lines.column("images", LABEL, images);
+    }
+    let mut entry = |label, text: String| lines.column(label, LABEL, [text]);
+    entry("repositories", of(counts.repositories));
+    entry("tags", of(counts.tags));
+    let objects = [
+        many(counts.indexes, "index", "indexes"),
+        many(counts.manifests, "manifest", "manifests"),
+        many(counts.blobs, "blob", "blobs"),
+    ];
+    entry("objects", objects.join(", "));
+    if counts.absent > 0 {
+        let absent = many(counts.absent, "child", "children");
+        entry(
+            "absent",
+            format!("{absent} of indexes, which this mode allows"),
+        );
+    }
+    entry(
+        "depth",
+        format!("{}: {}", sweep.depth, words::depth(sweep.depth, sweep.mode)),
+    );
+    if let Some(period) = sweep.scrub_period {
+        let (read, period) = (words::bytes(counts.scrubbed_bytes), words::duration(period));
+        entry(
+            "scrub",
+            format!("{read} read in full; every blob once in {period}"),
+        );
+    }
+    entry(
+        "mode",
+        format!("{}: {}", sweep.mode, words::mode(sweep.mode)),
+    );
+    entry(
+        "requests",
+        format!(
+            "{}, {} received",
+            number(counts.requests),
+            words::bytes(counts.bytes)
+        ),
+    );
+    let took = words::duration(words::between(sweep.started_at, sweep.finished_at));
+    let start = humantime::format_rfc3339_seconds(words::since_epoch(sweep.started_at));
+    entry("time", format!("{took}, from {start}"));
+}

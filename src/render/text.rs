@@ -1,0 +1,396 @@
+//! The report for a person on call: the verdict first, then what is broken and what to do about
+//! it, then what is not known, and last what was looked at. Nothing depends on colour.
+
+use anstyle::Style;
+
+use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE};
+use super::words::{length, many, number, was};
+use super::{
+    broken, broken_repositories, broken_tags, exposed, remembered, scope, unknown, unverified,
+};
+use crate::report::{Listed, Root, Sweep, Verdict};
+
+/// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
+/// several.
+#[must_use]
+pub fn render(sweeps: &[Sweep], color: bool) -> String {
+    let mut lines = Lines::new(color);
+    for (number, sweep) in sweeps.iter().enumerate() {
+        if number > 0 {
+            lines.blank();
+        }
+        verdict(&mut lines, sweep);
+        gaps(&mut lines, sweep);
+        expectations(&mut lines, sweep);
+        broken::write(&mut lines, sweep);
+        remembered::write(&mut lines, sweep);
+        unknown::write(&mut lines, sweep);
+        exposed::write(&mut lines, sweep);
+        scope::skipped(&mut lines, sweep);
+        warnings(&mut lines, sweep);
+        scope::coverage(&mut lines, sweep);
+    }
+    if sweeps.len() > 1 {
+        lines.blank();
+        totals(&mut lines, sweeps);
+    }
+    lines.finish()
+}
+
+fn style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Intact => GOOD,
+        Verdict::Broken => BAD,
+        Verdict::Unverified => UNSURE,
+    }
+}
+
+fn verdict(lines: &mut Lines, sweep: &Sweep) {
+    let verdict = sweep.verdict();
+    let tags = sweep.counts.tags;
+    let of_tags = many(tags.listed, "tag", "tags");
+    let mut items = vec![format!("{}:", sweep.registry)];
+    match verdict {
+        Verdict::Broken if sweep.findings.is_empty() => {
+            items.push("nothing broken, and not as expected".into());
+        }
+        Verdict::Broken => {
+            let roots = sweep.roots();
+            let count = length(roots.len());
+            let references = roots.iter().map(Root::references).sum();
+            let repositories = length(broken_repositories(sweep).len());
+            let repositories = many(repositories, "repository", "repositories");
+            let objects = many(count, "object", "objects");
+            items.push(if references > count {
+                format!("{} broken references to {objects}", number(references))
+            } else {
+                objects
+            });
+            items.push(format!("in {repositories}"));
+            let affected = length(broken_tags(sweep).len());
+            // Nothing has to have a tag: the caller may have named it by its digest.
+            if affected > 0 {
+                let verb = if references == 1 { "breaks" } else { "break" };
+                items.push(format!("{verb} {} of {of_tags}", number(affected)));
+            }
+        }
+        Verdict::Intact => items.extend(words(&scope::intact(sweep))),
+        Verdict::Unverified => items.extend(words(&unknown::in_brief(sweep))),
+    }
+    lines.lead(&verdict.word().to_uppercase(), style(verdict), items);
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split_whitespace().map(str::to_owned)
+}
+
+/// What the caller expected and was not so.
+fn expectations(lines: &mut Lines, sweep: &Sweep) {
+    for unmet in &sweep.unmet {
+        let text = format!(
+            "{}: expected {}, and {} (seen 3 times)",
+            unmet.image, unmet.expected, unmet.observed
+        );
+        lines.lead("UNMET", BAD, text.split_whitespace());
+    }
+}
+
+/// Says plainly what this sweep did not get to, directly below the verdict that it limits.
+fn gaps(lines: &mut Lines, sweep: &Sweep) {
+    if sweep.is_complete() {
+        return;
+    }
+    let groups = unknown::groups(sweep);
+    let done = if groups.iter().all(unknown::Group::is_cut_short) {
+        "reached"
+    } else {
+        "verified"
+    };
+    let (repositories, tags) = (sweep.counts.repositories, sweep.counts.tags);
+    let mut clauses = Vec::new();
+    if matches!(sweep.listed, Listed::Failed(_)) {
+        clauses.push("the list of repositories could not be read to its end".into());
+    }
+    if let Some(missed) = unknown::missed(repositories) {
+        let of = many(repositories.listed, "repository", "repositories");
+        clauses.push(format!(
+            "{} of {of} {} not finished",
+            number(missed),
+            was(missed)
+        ));
+    }
+    if let Some(missed) = unknown::missed(tags) {
+        let of = many(tags.listed, "tag", "tags");
+        clauses.push(format!(
+            "{} of {of} {} not {done}",
+            number(missed),
+            was(missed)
+        ));
+    }
+    if clauses.is_empty() {
+        clauses.push(match &groups[..] {
+            [group] if group.is_about_all() => "nothing was verified".into(),
+            _ => {
+                let count = groups.iter().map(|group| group.count).sum();
+                let objects = many(count, "object", "objects");
+                format!("{objects} {} not {done}", was(count))
+            }
+        });
+    }
+    let reasons: Vec<_> = groups.iter().map(|group| group.reason.word()).collect();
+    let last = clauses.len() - 1;
+    let items = clauses.into_iter().enumerate().map(|(number, clause)| {
+        if number == last {
+            format!("{clause}:")
+        } else {
+            format!("{clause};")
+        }
+    });
+    lines.lead("PARTIAL", UNSURE, items.chain([reasons.join(", ")]));
+}
+
+fn warnings(lines: &mut Lines, sweep: &Sweep) {
+    if sweep.warnings.is_empty() {
+        return;
+    }
+    lines.blank();
+    lines.title("Warnings", UNSURE);
+    for warning in &sweep.warnings {
+        lines.column("-", 2, warning.split_whitespace());
+    }
+}
+
+fn totals(lines: &mut Lines, sweeps: &[Sweep]) {
+    let with = |verdict| {
+        length(
+            sweeps
+                .iter()
+                .filter(|sweep| sweep.verdict() == verdict)
+                .count(),
+        )
+    };
+    let verdicts = [Verdict::Broken, Verdict::Unverified, Verdict::Intact];
+    let end = |verdict| if verdict == Verdict::Intact { ';' } else { ',' };
+    let verdicts =
+        verdicts.map(|verdict| format!("{} {verdict}{}", number(with(verdict)), end(verdict)));
+    let broken = sweeps
+        .iter()
+        .map(|sweep| length(sweep.findings.len()))
+        .sum();
+    let unverified = sweeps
+        .iter()
+        .flat_map(unverified)
+        .map(|group| group.count)
+        .sum();
+    let registries = many(length(sweeps.len()), "registry:", "registries:");
+    let objects = [
+        format!("{},", many(broken, "broken object", "broken objects")),
+        many(unverified, "object not verified", "objects not verified"),
+    ];
+    lines.lead(
+        "TOTAL",
+        STRONG,
+        [registries].into_iter().chain(verdicts).chain(objects),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{fixture, lines};
+
+    fn assert_snapshot(name: &str, text: &str) {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
+    }
+
+    #[test]
+    fn a_rich_sweep() {
+        assert_snapshot("rich", &render(&[fixture::rich()], false));
+    }
+
+    #[test]
+    fn a_rich_sweep_in_colour() {
+        let text = render(&[fixture::rich()], true);
+        assert_snapshot("rich_in_colour", &text.replace('\x1b', "␛"));
+        assert_eq!(plain(&text), render(&[fixture::rich()], false));
+    }
+
+    #[test]
+    fn an_intact_sweep() {
+        assert_snapshot("intact", &render(&[fixture::intact()], false));
+    }
+
+    #[test]
+    fn an_unverified_sweep() {
+        assert_snapshot("unverified", &render(&[fixture::unverified()], false));
+    }
+
+    #[test]
+    fn an_empty_sweep() {
+        assert_snapshot("empty", &render(&[fixture::empty()], false));
+    }
+
+    /// There is no verdict on one look, and "nothing found broken" would read as one.
+    #[test]
+    fn a_stopped_sweep_names_what_seemed_broken() {
+        let text = render(&[fixture::stopped()], false);
+        assert_snapshot("stopped", &text);
+        assert!(!text.contains("nothing"), "{text}");
+        let mut one = fixture::stopped();
+        one.unverified.drain(1..12);
+        assert_eq!(
+            render(&[one], false).lines().next(),
+            Some("UNVERIFIED mirror.example: 1 object seems broken and was not looked at again")
+        );
+    }
+
+    #[test]
+    fn a_storage_that_is_away() {
+        assert_snapshot("away", &render(&fixture::away(), false));
+    }
+
+    #[test]
+    fn nothing_to_check_says_why() {
+        assert_snapshot("unlisted", &render(&fixture::unlisted(), false));
+    }
+
+    #[test]
+    fn an_image_by_its_digest() {
+        assert_snapshot("by_digest", &render(&[fixture::by_digest()], false));
+    }
+
+    #[test]
+    fn a_cache_is_asked_for_lists_only() {
+        let mut sweep = fixture::empty();
+        sweep.mode = crate::report::Mode::PullThrough;
+        sweep.counts.repositories = crate::report::Coverage {
+            listed: 3,
+            checked: 3,
+        };
+        let said = "INTACT [::1]:5000: the lists of 3 repositories were read, and no image was asked\n       for\n";
+        assert!(render(&[sweep], false).starts_with(said));
+    }
+
+    #[test]
+    fn several_registries() {
+        let sweeps = [fixture::unverified(), fixture::empty(), fixture::intact()];
+        assert_snapshot("several", &render(&sweeps, false));
+    }
+
+    #[test]
+    fn a_sweep_that_was_cut_short_says_so_in_a_line() {
+        let mut sweep = fixture::rich();
+        sweep.unverified.truncate(1);
+        sweep.counts.repositories.checked = sweep.counts.repositories.listed;
+        let text = render(&[sweep], false);
+        assert_eq!(
+            text.lines().find(|line| line.starts_with("PARTIAL")),
+            Some("PARTIAL 1,204 of 3,000 tags were not reached: deadline")
+        );
+    }
+
+    #[test]
+    fn one_object_that_no_tag_leads_to() {
+        let mut sweep = fixture::rich();
+        sweep.findings.drain(..5);
+        let text = render(&[sweep], false);
+        assert_eq!(
+            text.lines().next(),
+            Some("BROKEN registry.example:5050: 1 object in 1 repository")
+        );
+    }
+
+    #[test]
+    fn all_tags_seen_and_yet_not_all_verified() {
+        let mut sweep = fixture::intact();
+        sweep.unverified = fixture::rich().unverified.split_off(2);
+        let text = render(&[sweep], false);
+        let opening: Vec<_> = text.lines().take(2).collect();
+        assert_eq!(
+            opening,
+            [
+                "UNVERIFIED mirror.example: nothing found broken, and not all could be verified",
+                "PARTIAL 3 objects were not verified: timeout",
+            ]
+        );
+    }
+
+    #[test]
+    fn images_that_are_not_as_expected() {
+        assert_snapshot("expected", &render(&[fixture::expected()], false));
+    }
+
+    #[test]
+    fn no_registry_is_no_report() {
+        assert_eq!(render(&[], true), "");
+    }
+
+    /// Longer is only a line that ends in what cannot be broken, and then that begins early.
+    #[test]
+    fn lines_are_80_columns_at_most() {
+        let mut sweeps = fixture::all().to_vec();
+        sweeps.extend([fixture::stopped(), fixture::by_digest()]);
+        sweeps.extend(fixture::away().into_iter().chain(fixture::unlisted()));
+        for line in plain(&render(&sweeps, true)).lines() {
+            // What goes on in the next line says so at its end.
+            let line = line.strip_suffix(" \\").unwrap_or(line);
+            let last = line.split(' ').next_back().unwrap_or_default();
+            let unbreakable = last.len() > 60 && line.len() - last.len() <= 20;
+            assert!(
+                lines::columns(line) <= lines::WIDTH || unbreakable,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_tag_and_digest_is_there_in_full() {
+        let sweep = fixture::rich();
+        let text = render(std::slice::from_ref(&sweep), false);
+        for finding in &sweep.findings {
+            for digest in finding.digest.iter().chain(&finding.parent) {
+                assert!(text.contains(&digest.to_string()));
+            }
+            for tag in &finding.tags {
+                let told = |word: &str| word.trim_end_matches(',') == tag.as_str();
+                assert!(text.split_whitespace().any(told), "{tag}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_registry_says_cannot_move_the_cursor() {
+        let hostile = "\x1b]0;owned\x07\n\u{202e}INTACT";
+        let mut sweep = fixture::rich();
+        sweep.registry = hostile.into();
+        sweep.warnings = vec![hostile.into()];
+        for finding in &mut sweep.findings {
+            finding.platforms = vec![hostile.into()];
+            let evidence = &mut finding.defect.evidence;
+            for text in [
+                &mut evidence.promised,
+                &mut evidence.observed,
+                &mut evidence.request,
+            ] {
+                *text = hostile.into();
+            }
+        }
+        for group in &mut sweep.unverified {
+            group.obstacle.detail = hostile.into();
+        }
+        let text = render(&[sweep], false);
+        assert!(
+            text.chars()
+                .all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}'))
+        );
+    }
+
+    /// `text` without colour: nothing else starts with an escape.
+    fn plain(text: &str) -> String {
+        let mut pieces = text.split('\x1b');
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |text, piece| {
+            text + piece.split_once('m').map_or(piece, |(_, rest)| rest)
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! What a sweep could not verify, by what stood in the way: one look at the reason and what to do
+//! about it serves all the repositories that it concerns.
+
+use std::collections::BTreeMap;
+
+use super::lines::{Lines, STRONG, UNSURE};
+use super::unverified;
+use super::words::{self, many, number};
+use crate::registry::{Obstacle, ObstacleReason};
+use crate::report::{Coverage, Exemption, Listed, Sweep, Unverified};
+
+/// As many details of one obstacle as a reader gains from; they differ in little but the path.
+const DETAILS: usize = 3;
+/// As many where they name what seems broken.
+const SUSPECTS: usize = 10;
+
+/// How a detail ends that names something which seemed broken when the sweep was cut short.
+const SUSPECTED: &str = "and was not looked at again";
+
+/// Everything that one kind of obstacle kept from a verdict.
+pub(super) struct Group {
+    pub(super) reason: ObstacleReason,
+    pub(super) count: u64,
+    pub(super) members: Vec<Unverified>,
+}
+
+impl Group {
+    /// Whether these were never asked for, because the sweep came to its end before.
+    pub(super) fn is_cut_short(&self) -> bool {
+        matches!(
+            self.reason,
+            ObstacleReason::Deadline | ObstacleReason::Cancelled
+        )
+    }
+
+    /// Whether this is said of the registry and of none of its objects.
+    pub(super) fn is_about_all(&self) -> bool {
+        use ObstacleReason::{NothingListed, StorageUnavailable};
+        let is_general = matches!(self.reason, NothingListed | StorageUnavailable);
+        is_general && self.count == 1
+    }
+
+    /// What happened, as far as a reader gains from it, and how much of it is left out.
+    pub(super) fn details(&self) -> (Vec<&str>, usize) {
+        let details = self.members.iter();
+        let details = details.map(|member| member.obstacle.detail.as_str());
+        let mut details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
+        // What seems broken comes first.
+        details.sort_unstable_by_key(|detail| (!detail.ends_with(SUSPECTED), *detail));
+        details.dedup();
+        let suspects = details.iter().filter(|detail| detail.ends_with(SUSPECTED));
+        let most = suspects.count().clamp(DETAILS, SUSPECTS);
+        let left_out = details.len().saturating_sub(most);
+        details.truncate(most);
+        (details, left_out)
+    }
+}
+
+/// What a sweep that is not complete and found nothing broken comes to, in a clause.
+pub(super) fn in_brief(sweep: &Sweep) -> String {
+    let tags = sweep.counts.tags;
+    let suspected = suspected(sweep);
+    if suspected > 0 {
+        let seem = if suspected == 1 { "seems" } else { "seem" };
+        let objects = many(suspected, "object", "objects");
+        return format!(
+            "{objects} {seem} broken and {} not looked at again",
+            words::was(suspected)
+        );
+    }
+    if sweep.is_storage_unavailable() {
+        return "its storage seems to be away".into();
+    }
+    if sweep.main_obstacle() == Some(ObstacleReason::NothingListed) {
+        return nothing_listed(sweep);
+    }
+    match missed(tags) {
+        _ if tags.checked == 0 && !matches!(sweep.listed, Listed::Images(_)) => {
+            "no tag could be verified".into()
+        }
+        None => "nothing found broken, and not all could be verified".into(),
+        Some(_) => format!(
+            "nothing broken in {} of {}, the rest is not known",
+            number(tags.checked),
+            many(tags.listed, "tag", "tags")
+        ),
+    }
+}
+
+/// How many objects seemed broken when the sweep was cut short. There is no verdict on one look.
+fn suspected(sweep: &Sweep) -> u64 {
+    let groups = sweep.unverified.iter();
+    let suspected = groups.filter(|group| group.obstacle.detail.ends_with(SUSPECTED));
+    suspected.map(|group| group.count).sum()
+}
+
+/// Why there was nothing to check.
+fn nothing_listed(sweep: &Sweep) -> String {
+    let left_out = |what| sweep.skipped.get(&what).copied().unwrap_or_default();
+    let repositories = |count| many(count, "repository", "repositories");
+    let (filtered, listed) = (
+        left_out(Exemption::RepositoryFilter),
+        sweep.counts.repositories.listed,
+    );
+    let tags = left_out(Exemption::TagFilter);
+    let why = match listed {
+        0 if filtered > 0 => format!("the filters leave out its {}", repositories(filtered)),
+        0 => "it lists no repository".to_owned(),
+        _ if tags > 0 => format!("the filters leave out its {}", many(tags, "tag", "tags")),
+        _ => format!("{} without a tag", repositories(listed)),
+    };
+    format!("nothing was checked: {why}")
+}
+
+/// How many were listed and not looked at to the end.
+pub(super) fn missed(coverage: Coverage) -> Option<u64> {
+    let missed = coverage.listed.saturating_sub(coverage.checked);
+    (missed > 0).then_some(missed)
+}
+
+/// What stood in the way, what did so most often first.
+pub(super) fn groups(sweep: &Sweep) -> Vec<Group> {
+    let mut members: BTreeMap<ObstacleReason, Vec<Unverified>> = BTreeMap::new();
+    for group in unverified(sweep) {
+        members
+            .entry(group.obstacle.reason)
+            .or_default()
+            .push(group);
+    }
+    let count = |members: &[Unverified]| members.iter().map(|member| member.count).sum();
+    let mut groups: Vec<_> = members
+        .into_iter()
+        .map(|(reason, members)| Group {
+            reason,
+            count: count(&members),
+            members,
+        })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    groups
+}
+
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
+    let groups = groups(sweep);
+    if groups.is_empty() {
+        return;
+    }
+    let objects = groups.iter().filter(|group| !group.is_about_all());
+    let count: u64 = objects.map(|group| group.count).sum();
+    let title = match count {
+        0 => "Not verified".to_owned(),
+        _ => format!("Not verified: {}", many(count, "object", "objects")),
+    };
+    lines.blank();
+    lines.title(&title, STRONG);
+    for (number, group) in groups.iter().enumerate() {
+        if number > 0 {
+            lines.blank();
+        }
+        one_group(lines, group);
+    }
+}
+
+fn one_group(lines: &mut Lines, group: &Group) {
+    let what = words::obstacle(group.reason);
+    let heading = if group.is_about_all() {
+        what.to_owned()
+    } else {
+        format!("{what}: {}", many(group.count, "object", "objects"))
+    };
+    lines.heading([heading, format!("[{}]", group.reason)], UNSURE);
+    let last = group.members.len() - 1;
+    let places = group.members.iter().enumerate().map(|(index, member)| {
+        let place = member
+            .repository
+            .as_ref()
+            .map_or("the registry as a whole", |name| name.as_str());
+        let comma = if index == last { "" } else { "," };
+        format!("{place} ({}){comma}", number(member.count))
+    });
+    lines.entry("where", places);
+    let (details, left_out) = group.details();
+    for detail in details {
+        lines.entry("detail", detail.split_whitespace());
+    }
+    if left_out > 0 {
+        let more = number(words::length(left_out));
+        lines.entry(
+            "",
+            [format!(
+                "and {more} more like these, all of them in the JSON report"
+            )],
+        );
+    }
+    lines.entry(
+        "remedy",
+        Obstacle::new(group.reason, "").hint().split_whitespace(),
+    );
+}

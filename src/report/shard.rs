@@ -1,0 +1,93 @@
+//! A part of a registry's repositories, for probes that share the work without knowing of each other.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::oci::Repository;
+
+/// One of some equal parts of all repositories. Which part a repository belongs to follows from its
+/// name alone, so that others that come or go move none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: u32,
+    count: u32,
+}
+
+impl Shard {
+    /// The part `index`, from 0, of `count`; `None` if there is no such part.
+    #[must_use]
+    pub fn new(index: u32, count: u32) -> Option<Self> {
+        (index < count).then_some(Self { index, count })
+    }
+
+    /// Whether a repository belongs to this part.
+    #[must_use]
+    pub fn holds(self, repository: &Repository) -> bool {
+        let digest = Sha256::digest(repository.as_str());
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        u64::from_be_bytes(first) % u64::from(self.count) == u64::from(self.index)
+    }
+
+    /// Its number, from 0.
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.index
+    }
+}
+
+/// As it is written in `--shard`: `0/4`.
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: u32) -> Vec<Repository> {
+        let name = |number| format!("team-{}/service-{number}", number % 7);
+        (0..count)
+            .map(|number| name(number).parse().expect("a name"))
+            .collect()
+    }
+
+    #[test]
+    fn every_repository_belongs_to_one_part_and_the_parts_are_even() {
+        let names = names(4000);
+        let shards: Vec<_> = (0..4).filter_map(|index| Shard::new(index, 4)).collect();
+        let mut sizes = [0_u32; 4];
+        for name in &names {
+            let holders: Vec<_> = shards.iter().filter(|shard| shard.holds(name)).collect();
+            assert_eq!(holders.len(), 1, "{name}");
+            sizes[holders[0].index() as usize] += 1;
+        }
+        assert!(
+            sizes.iter().all(|size| (900..1100).contains(size)),
+            "{sizes:?}"
+        );
+    }
+
+    /// The rule is a promise to the metrics of earlier versions.
+    #[test]
+    fn the_rule_does_not_change() {
+        let of = |name: &str| {
+            let name = name.parse().expect("a name");
+            (0..8).find(|index| Shard::new(*index, 8).is_some_and(|shard| shard.holds(&name)))
+        };
+        assert_eq!(
+            [of("app"), of("team/web"), of("library/nginx")],
+            [Some(3), Some(4), Some(0)]
+        );
+    }
+
+    #[test]
+    fn there_is_no_part_beyond_the_last() {
+        assert_eq!(Shard::new(4, 4), None);
+        assert_eq!(Shard::new(0, 0), None);
+        assert_eq!(Shard::new(3, 4).expect("a part").to_string(), "3/4");
+    }
+}

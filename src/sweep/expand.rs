@@ -1,0 +1,150 @@
+//! What a document promises: taken up into the graph of its repository, or left out on purpose.
+
+use super::form::Form;
+use super::graph::{Edge, Endpoint, NodeId, Parent};
+use super::notices::Notice;
+use super::walk::Walk;
+use crate::oci::{Descriptor, Document, MediaKind};
+use crate::registry::{Obstacle, ObstacleReason};
+use crate::report::{Exemption, Kind, Mode, Outcome};
+
+/// Indexes inside indexes that are followed. Real ones have one or two levels.
+const DEEPEST_NESTING: u8 = 8;
+
+/// The longest manifest that containers/image reads (image/docker/docker_image_src.go), and about what
+/// containerd reads by a tag.
+const LARGE: u64 = 4 << 20;
+
+impl Walk {
+    /// Notes what readers should know of a document that was read, and takes up what it promises.
+    pub(super) fn take(&mut self, id: NodeId, document: Document) {
+        self.note(id, &document);
+        self.expand(id, document);
+    }
+
+    fn note(&mut self, id: NodeId, document: &Document) {
+        let node = &self.nodes[id as usize];
+        if node.outcome != Some(Outcome::Intact) {
+            return;
+        }
+        let is = |form: fn(&Form) -> bool| node.form.as_ref().is_some_and(form);
+        let is_named = |edge: &Edge| !matches!(edge.parent, Parent::Node(_));
+        let is_odd_child =
+            !node.edges.iter().any(is_named) && is(|form| !form.is_readable_by_header());
+        let is_ambiguous = document.has_history && document.kind != MediaKind::Schema1;
+        let has_bytes = |blob: &Descriptor| blob.size != Some(0);
+        let mut blobs = document.layers.iter().chain(&document.config);
+        for (is_so, notice) in [
+            (
+                document.kind == MediaKind::Index && document.children.is_empty(),
+                Notice::NoChildren,
+            ),
+            (!blobs.all(has_bytes), Notice::NoBytes),
+            (
+                node.length.is_some_and(|length| length > LARGE),
+                Notice::Large,
+            ),
+            (is(Form::is_of_its_own), Notice::OwnType),
+            (is_odd_child || is_ambiguous, Notice::RefusedByOthers),
+        ] {
+            if is_so {
+                let notices = &mut self.tally.notices;
+                notices.note(notice, &self.repository, &node.digest);
+            }
+        }
+    }
+
+    fn expand(&mut self, id: NodeId, document: Document) {
+        let nesting = self.nodes[id as usize].nesting + 1;
+        if nesting > DEEPEST_NESTING && !document.children.is_empty() {
+            self.obstacles.push(&Obstacle::new(
+                ObstacleReason::TooLarge,
+                format!(
+                    "indexes are nested more than {DEEPEST_NESTING} deep under {}",
+                    self.nodes[id as usize].digest
+                ),
+            ));
+            return;
+        }
+        let digest = &self.nodes[id as usize].digest;
+        let (obstacle, is_bomb) = self.promises.take(digest, &document, self.tags.len());
+        if let Some(obstacle) = &obstacle {
+            self.obstacles.push(obstacle);
+        }
+        if is_bomb {
+            return;
+        }
+        for child in document.children {
+            let endpoint = child_endpoint(&child);
+            let kind = if endpoint == Endpoint::Manifests {
+                Kind::Child
+            } else {
+                Kind::Layer
+            };
+            self.describe(id, endpoint, kind, nesting, child);
+        }
+        if let Some(config) = document.config {
+            self.describe(id, Endpoint::Blobs, Kind::Config, nesting, config);
+        }
+        for layer in document.layers {
+            self.describe(id, Endpoint::Blobs, Kind::Layer, nesting, layer);
+        }
+    }
+
+    /// Takes up one descriptor of a document.
+    fn describe(
+        &mut self,
+        parent: NodeId,
+        endpoint: Endpoint,
+        kind: Kind,
+        nesting: u8,
+        entry: Descriptor,
+    ) {
+        if let Some(exemption) = exemption(endpoint, kind, self.mode, &entry) {
+            self.tally.skip(exemption, 1);
+            return;
+        }
+        let edge = Edge {
+            parent: Parent::Node(parent),
+            kind,
+            size: entry.size,
+            media_type: entry.media_type,
+            platform: entry.platform,
+        };
+        self.promise(endpoint, entry.digest, nesting, edge);
+    }
+}
+
+/// The longest child of an unknown type that is read to see whether it is a manifest: registries take no
+/// longer ones (distribution, handlers/manifests.go).
+const LARGEST_UNKNOWN: u64 = 4 << 20;
+
+/// Where a child of an index is asked for. Build caches (BuildKit's) are indexes of layers, which are
+/// blobs, whatever the specification says; a registry has no manifest for them.
+pub(super) fn child_endpoint(child: &Descriptor) -> Endpoint {
+    let media_type = &child.media_type;
+    let is_short = child.size.is_none_or(|size| size <= LARGEST_UNKNOWN);
+    let may_be_one = is_short && (media_type.is_empty() || media_type.ends_with("json"));
+    if may_be_one || MediaKind::from_media_type(media_type) != MediaKind::Unknown {
+        Endpoint::Manifests
+    } else {
+        Endpoint::Blobs
+    }
+}
+
+/// Why what a document names is not asked for, if it is not.
+pub(super) fn exemption(
+    endpoint: Endpoint,
+    kind: Kind,
+    mode: Mode,
+    entry: &Descriptor,
+) -> Option<Exemption> {
+    match endpoint {
+        Endpoint::Manifests => None,
+        Endpoint::Blobs if kind == Kind::Layer && entry.is_elsewhere() => {
+            Some(Exemption::ForeignLayer)
+        }
+        Endpoint::Blobs if mode == Mode::PullThrough => Some(Exemption::PullThrough),
+        Endpoint::Blobs => entry.is_inline.then_some(Exemption::InlineData),
+    }
+}

@@ -1,0 +1,340 @@
+//! The ledger: what the walks came to, added up to a [`Sweep`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Policy;
+use super::coverage::Need;
+use super::graph::Endpoint;
+use super::history::Past;
+use super::look::Walked;
+use super::obstacles::Obstacles;
+use super::progress::Progress;
+use super::suspicion::Suspicion;
+use super::tally::Tally;
+use super::tree;
+use crate::oci::Repository;
+use crate::registry::Traffic;
+use crate::registry::{Access, Obstacle, ObstacleReason};
+use crate::report::{
+    Counts, Coverage, Exemption, Exposed, Finding, Image, Listed, Presence, Reason, Record,
+    RepositoryResult, Sweep, Unverified,
+};
+
+/// Everything known so far of one sweep.
+pub(super) struct Ledger {
+    registry: String,
+    started_at: SystemTime,
+    depth: crate::registry::Depth,
+    pub(super) mode: crate::report::Mode,
+    before: Traffic,
+    pub(super) need: Need,
+    listed: Listed,
+    pub(super) repositories_listed: u64,
+    pub(super) repositories_of_other_shards: usize,
+    pub(super) tally: Tally,
+    /// The repositories that were reached, and the number of tags in their lists.
+    pub(super) reached: BTreeMap<Repository, u64>,
+    pub(super) missing: BTreeMap<Repository, Presence>,
+    out_of_scope: Vec<Repository>,
+    /// Whether any manifest, or any blob, was there when it was asked for.
+    pub(super) is_there: BTreeSet<Endpoint>,
+    /// How many were not, in how many repositories.
+    pub(super) absent: BTreeMap<Endpoint, (u64, usize)>,
+    pub(super) findings: Vec<Finding>,
+    /// Tags that no list has and for which a page is answered.
+    pub(super) deleted_by_page: Vec<Finding>,
+    images: Vec<Image>,
+    exposed: Vec<Exposed>,
+    progress: Arc<Progress>,
+    pub(super) warnings: Vec<String>,
+    pub(super) unverified: BTreeMap<Option<Repository>, Obstacles>,
+    /// Objects without a verdict by repository, where that is told for the registry as a whole.
+    pub(super) unverified_together: BTreeMap<Repository, u64>,
+}
+
+impl Ledger {
+    pub(super) fn new(policy: &Policy, known: &Record, before: Traffic) -> Self {
+        let takes = |name: &&Repository| policy.scope.takes(name);
+        let out_of_scope = known.repositories.keys().filter(|name| !takes(name));
+        Self {
+            registry: policy.registry.clone(),
+            started_at: SystemTime::now(),
+            depth: policy.depth,
+            mode: policy.mode,
+            before,
+            need: Need::of(policy, known),
+            listed: Listed::Catalog,
+            repositories_listed: 0,
+            repositories_of_other_shards: 0,
+            tally: Tally::default(),
+            reached: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            out_of_scope: out_of_scope.cloned().collect(),
+            is_there: BTreeSet::new(),
+            absent: BTreeMap::new(),
+            findings: Vec::new(),
+            deleted_by_page: Vec::new(),
+            images: Vec::new(),
+            exposed: Vec::new(),
+            progress: Arc::clone(&policy.progress),
+            warnings: Vec::new(),
+            unverified: BTreeMap::new(),
+            unverified_together: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn listed(&mut self, listed: Listed) {
+        self.listed = listed;
+    }
+
+    pub(super) fn listing_failed(&mut self, obstacle: Obstacle) {
+        self.obstruct(None, &obstacle);
+        self.listed = Listed::Failed(obstacle);
+    }
+
+    pub(super) fn warn(&mut self, warning: &str) {
+        self.warnings.push(warning.to_owned());
+    }
+
+    pub(super) fn repositories_listed(&mut self, count: usize) {
+        self.repositories_listed += count as u64;
+        self.progress.list(count as u64);
+    }
+
+    /// Repositories that are another shard's to look at.
+    pub(super) fn repositories_of_other_shards(&mut self, count: usize) {
+        self.repositories_of_other_shards += count;
+    }
+
+    pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
+        self.tally.skip(exemption, count);
+    }
+
+    pub(super) fn obstruct(&mut self, repository: Option<Repository>, obstacle: &Obstacle) {
+        if let Some(repository) = &repository {
+            self.reached.entry(repository.clone()).or_default();
+        }
+        self.unverified
+            .entry(repository)
+            .or_default()
+            .push(obstacle);
+    }
+
+    /// Notes that a look at a repository has ended, be it the last one or not.
+    pub(super) fn looked(&mut self, walked: &Walked, is_first: bool) {
+        self.is_there.extend(&walked.is_there);
+        if is_first {
+            self.progress.finish(walked.suspicions.len() as u64);
+        }
+    }
+
+    /// Takes up a repository after the last look at it.
+    pub(super) fn walked(&mut self, mut walked: Walked) {
+        let repository = walked.repository.clone();
+        for suspicion in std::mem::take(&mut walked.suspicions) {
+            let Suspicion {
+                object,
+                mut finding,
+                agrees,
+                is_page_for_unlisted,
+            } = suspicion;
+            let past = walked.history.past(&object);
+            let times = past.map_or(0, |past| past.times_broken);
+            if is_page_for_unlisted {
+                self.deleted_by_page.push(finding);
+            } else if agrees || finding.defect.reason == Reason::Inconsistent {
+                finding.confirmations = times.max(1);
+                self.findings.push(finding);
+            } else {
+                let evidence = &finding.defect.evidence;
+                let detail = format!(
+                    "{} answers {} in one look, and otherwise in another",
+                    evidence.request, evidence.observed
+                );
+                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                walked.obstacles.push(&obstacle);
+            }
+        }
+        for object in &walked.intact_again {
+            let past = walked.history.past(object);
+            let is_known = |past: &Past| past.is_known && past.times_broken > 0;
+            if past.is_some_and(is_known) {
+                let detail =
+                    format!("{object} was broken before, seemed so at first, and is intact now");
+                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                walked.obstacles.push(&obstacle);
+            }
+        }
+        if walked.presence != Presence::There {
+            self.missing.insert(repository.clone(), walked.presence);
+        }
+        self.take(walked);
+    }
+
+    /// Takes up a repository of which a look was cut short, or never begun.
+    pub(super) fn cut_short(&mut self, mut walked: Walked, why: &Obstacle) {
+        for suspicion in std::mem::take(&mut walked.suspicions) {
+            let detail = format!(
+                "{}; {} seems broken ({}) and was not looked at again",
+                why.detail, suspicion.object, suspicion.finding.defect.reason
+            );
+            walked.obstacles.push(&Obstacle::new(why.reason, detail));
+        }
+        if walked.obstacles.is_empty() && !walked.doubtful.is_empty() {
+            walked.obstacles.push(why);
+        }
+        self.take(walked);
+    }
+
+    fn take(&mut self, walked: Walked) {
+        // What was known and is gone is neither reached nor missed.
+        let is_gone = walked.presence == Presence::Gone && walked.obstacles.is_empty();
+        if !is_gone {
+            self.reached
+                .insert(walked.repository.clone(), walked.tags_known);
+        }
+        for (endpoint, count) in walked.absent {
+            let (objects, repositories) = self.absent.entry(endpoint).or_default();
+            *objects += count;
+            *repositories += 1;
+        }
+        let mut obstacles = walked.obstacles;
+        obstacles.add_missing(walked.limits);
+        if !obstacles.is_empty() {
+            let unverified = self.unverified.entry(Some(walked.repository)).or_default();
+            for (obstacle, count) in obstacles.into_iter() {
+                unverified.add(&obstacle, count);
+            }
+        }
+        self.images.extend(walked.images);
+        self.exposed.extend(walked.exposed);
+        let mut tally = walked.tally;
+        tally.tags_checked = tally.tags_listed.saturating_sub(walked.unverified_tags);
+        self.tally.add(tally);
+    }
+
+    /// Notes a repository that was never begun.
+    pub(super) fn not_reached(&mut self, repository: Repository, why: &Obstacle) {
+        self.obstruct(Some(repository), why);
+    }
+
+    pub(super) fn findings(&mut self) -> &mut [Finding] {
+        &mut self.findings
+    }
+
+    /// Takes back the findings for which there is an obstacle instead.
+    pub(super) fn take_back(&mut self, obstacle: impl Fn(&Finding) -> Option<Obstacle>) {
+        for finding in std::mem::take(&mut self.findings) {
+            match obstacle(&finding) {
+                Some(obstacle) => self.obstruct(Some(finding.repository), &obstacle),
+                None => self.findings.push(finding),
+            }
+        }
+    }
+
+    /// Adds up.
+    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
+        if self.reached.is_empty()
+            && self.unverified.is_empty()
+            && let Some(obstacle) = cut_short
+        {
+            self.listing_failed(obstacle);
+        }
+        self.settle_storage();
+        self.settle_coverage();
+        let repositories = self.repositories();
+        let counts = self.counts(&repositories, after);
+        self.warnings.extend(self.tally.notices.sentences());
+        self.findings.sort_by_cached_key(|finding| {
+            let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
+            (finding.repository.clone(), finding.kind, digest, tags)
+        });
+        for image in &mut self.images {
+            let obstacles = self.unverified.get(&Some(image.repository.clone()));
+            tree::settle(image, &self.findings, obstacles.and_then(Obstacles::first));
+        }
+        self.exposed
+            .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
+        Sweep {
+            registry: self.registry,
+            access: Access::default(),
+            started_at: self.started_at,
+            finished_at: SystemTime::now(),
+            depth: self.depth,
+            mode: self.mode,
+            listed: self.listed,
+            counts,
+            repositories,
+            missing: self.missing.into_iter().collect(),
+            out_of_scope: self.out_of_scope,
+            findings: self.findings,
+            images: self.images,
+            unmet: Vec::new(),
+            remembered: Vec::new(),
+            exposed: self.exposed,
+            unverified: groups(self.unverified),
+            skipped: self.tally.skipped,
+            warnings: self.warnings,
+            scrub_period: None,
+            certificate_expires_at: None,
+        }
+    }
+
+    fn repositories(&self) -> Vec<RepositoryResult> {
+        let mut broken = BTreeMap::<_, u64>::new();
+        for finding in &self.findings {
+            *broken.entry(&finding.repository).or_default() += 1;
+        }
+        let result = |(name, tags): (&Repository, &u64)| {
+            let obstacles = self.unverified.get(&Some(name.clone()));
+            RepositoryResult {
+                name: name.clone(),
+                broken: broken.get(name).copied().unwrap_or_default(),
+                unverified: obstacles.map_or(0, Obstacles::count)
+                    + self
+                        .unverified_together
+                        .get(name)
+                        .copied()
+                        .unwrap_or_default(),
+                tags: *tags,
+            }
+        };
+        self.reached.iter().map(result).collect()
+    }
+
+    fn counts(&self, repositories: &[RepositoryResult], after: Traffic) -> Counts {
+        let verified = repositories.iter().filter(|result| result.unverified == 0);
+        let tally = &self.tally;
+        Counts {
+            repositories: Coverage {
+                listed: self.repositories_listed,
+                checked: verified.count() as u64,
+            },
+            tags: Coverage {
+                listed: tally.tags_listed,
+                checked: tally.tags_checked,
+            },
+            indexes: tally.indexes,
+            manifests: tally.manifests,
+            blobs: tally.blobs,
+            absent: tally.absent,
+            requests: after.requests - self.before.requests,
+            bytes: after.bytes - self.before.bytes,
+            scrubbed_bytes: 0,
+        }
+    }
+}
+
+fn groups(unverified: BTreeMap<Option<Repository>, Obstacles>) -> Vec<Unverified> {
+    let groups = unverified.into_iter().flat_map(|(repository, obstacles)| {
+        let group = move |(obstacle, count)| Unverified {
+            repository: repository.clone(),
+            obstacle,
+            count,
+        };
+        obstacles.into_iter().map(group)
+    });
+    groups.collect()
+}

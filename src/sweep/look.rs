@@ -1,0 +1,143 @@
+//! A look at a repository that has ended: what it saw, whether it takes another one, and where that begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::graph::{Endpoint, Node};
+use super::history::{History, MOST_LOOKS, Object};
+use super::obstacles::Obstacles;
+use super::suspicion::Suspicion;
+use super::tally::Tally;
+use super::walk::TagState;
+use crate::oci::{Digest, Repository, Tag};
+use crate::report::{Exposed, Image, Outcome, Presence, Reason};
+
+/// A look at a repository that has ended.
+pub(super) struct Walked {
+    pub(super) repository: Repository,
+    /// What was seen of it so far, this look included.
+    pub(super) history: History,
+    /// What this look found broken.
+    pub(super) suspicions: Vec<Suspicion>,
+    /// What it found intact, and an earlier one broken.
+    pub(super) intact_again: Vec<Object>,
+    /// The tags, and the manifests that the caller named, that another look has to begin with.
+    pub(super) doubtful: Doubtful,
+    /// Whether it stands in no list of repositories, and is looked at because it was known.
+    pub(super) is_unlisted: bool,
+    /// Whether the registry says that the repository is not there.
+    pub(super) presence: Presence,
+    /// Whether something that was listed, or seen broken, is taken for deleted.
+    pub(super) has_deletions: bool,
+    /// Whether the repository is listed and its list of tags is not there.
+    pub(super) is_contested: bool,
+    /// The images that the caller named.
+    pub(super) images: Vec<Image>,
+    /// What garbage collection would break; `None` if nothing, or if that is not known.
+    pub(super) exposed: Option<Exposed>,
+    /// What this look could not verify.
+    pub(super) obstacles: Obstacles,
+    /// What no look can verify.
+    pub(super) limits: Obstacles,
+    /// Whether any manifest, or any blob, was there when it was asked for.
+    pub(super) is_there: BTreeSet<Endpoint>,
+    /// How many manifests and tags, and how many blobs, were not.
+    pub(super) absent: BTreeMap<Endpoint, u64>,
+    /// Tags in the list, whatever the filters.
+    pub(super) tags_known: u64,
+    /// Tags without a verdict.
+    pub(super) unverified_tags: u64,
+    /// Those of them that no further look is taken at.
+    pub(super) lasting_tags: u64,
+    pub(super) tally: Tally,
+}
+
+/// Where another look at a repository begins.
+#[derive(Default)]
+pub(super) struct Doubtful {
+    pub(super) tags: BTreeSet<Tag>,
+    /// Manifests that the caller named by digest.
+    pub(super) named: BTreeSet<Digest>,
+    /// Whether the list of tags is to be read for tags that were not looked at.
+    pub(super) list: bool,
+}
+
+impl Doubtful {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.named.is_empty() && !self.list
+    }
+}
+
+impl Walked {
+    /// Whether to look again: after the first look, wherever not all is plainly intact; after the second,
+    /// where it found something broken, or otherwise than before.
+    pub(super) fn needs_another_look(&self) -> bool {
+        match self.history.looks {
+            ..=1 => !self.doubtful.is_empty(),
+            MOST_LOOKS.. => false,
+            _ => {
+                !self.suspicions.is_empty()
+                    || !self.intact_again.is_empty()
+                    || self.is_contested
+                    || self.history.has_past() && !self.obstacles.is_empty()
+            }
+        }
+    }
+
+    /// Takes in what the looks before this one saw and this one did not look at again.
+    pub(super) fn after(mut self, before: Self) -> Self {
+        let mut images = before.images;
+        for new in self.images {
+            let old = images.iter_mut().find(|old| old.reference == new.reference);
+            match old {
+                Some(old) => *old = new,
+                None => images.push(new),
+            }
+        }
+        self.images = images;
+        self.exposed = before.exposed;
+        self.limits.add_missing(before.limits);
+        self.unverified_tags += before.lasting_tags;
+        self.lasting_tags += before.lasting_tags;
+        self.tally.add(before.tally);
+        self.has_deletions |= before.has_deletions;
+        self.tags_known = self.tags_known.max(before.tags_known);
+        for (endpoint, count) in before.absent {
+            let absent = self.absent.entry(endpoint).or_default();
+            *absent = count.max(*absent);
+        }
+        // A list that was there in one look of this sweep does not show that the repository is gone.
+        if self.is_contested && before.presence != Presence::Gone {
+            self.presence = Presence::There;
+        }
+        self
+    }
+}
+
+impl Walked {
+    /// Keeps for the next look what this one saw.
+    pub(super) fn remember(&mut self, nodes: &[Node], tags: &[TagState]) {
+        let history = &mut self.history;
+        for node in nodes {
+            let is_absent = matches!(&node.outcome, Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
+            let is_manifest = node.endpoint == Endpoint::Manifests;
+            if matches!(node.outcome, Some(Outcome::Intact)) || is_absent && is_manifest {
+                history.note_seen(node.endpoint, &node.digest, node.length);
+            }
+        }
+        if self.doubtful.list {
+            let intact = |state: &&TagState| {
+                let is_resolved = matches!(state.resolved, Some(Ok(_)));
+                is_resolved && !self.doubtful.tags.contains(&state.tag)
+            };
+            for state in tags.iter().filter(intact) {
+                history.note_intact_tag(&state.tag);
+            }
+        }
+        for suspicion in &self.suspicions {
+            history.note_broken(suspicion.object.clone(), &suspicion.finding);
+        }
+        for object in &self.intact_again {
+            history.note_intact(object);
+        }
+    }
+}

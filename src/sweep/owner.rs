@@ -1,0 +1,399 @@
+//! The one task that owns a sweep: what is waiting, what is being walked, and what is under way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Policy;
+use super::control::{self, Controls};
+use super::graph::{Endpoint, NodeId, TagId};
+use super::history::History;
+use super::judge::Judged;
+use super::ledger::Ledger;
+use super::look::Walked;
+use super::nearby::Whereabouts;
+use super::repeats::Repeats;
+use super::resolve::Pointed;
+use super::room::Room;
+use super::scope::Source;
+use super::scrub::{Reading, Turn};
+use super::tag_list::take_tags;
+use super::visit::{Running, Seen, Visit};
+use super::walk::Walk;
+use crate::oci::{Digest, Document, Repository};
+use crate::registry::Registry;
+use crate::registry::{Obstacle, ObstacleReason};
+use crate::report::{Counts, Mode, Outcome, Presence, Record, Sweep};
+
+/// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
+const SUSPICIOUS_ROW: u32 = 16;
+
+/// Blobs at a time, and blobs in all, until a registry counts as none that downloads what it is asked
+/// for: a cache fills its disk with no more than this before it is recognised.
+const BLOBS_ON_PROBATION: usize = 3;
+const PROBATION: u32 = 200;
+
+/// Repositories that are looked at again in one sweep: what is kept of each takes memory.
+const MOST_DOUBTFUL: usize = 20_000;
+
+/// Between the second look and the third, at most: a push or a clean-up that is under way goes on meanwhile.
+const BEFORE_LAST_LOOK: Duration = Duration::from_secs(2);
+
+const LOOKS_LIKE_A_CACHE: &str = "this looks like a pull-through cache, which downloads every blob that \
+     it is asked for; the sweep has stopped: say --mode pull-through";
+
+/// A repository that is to be walked.
+pub(super) struct Task {
+    pub(super) repository: Repository,
+    /// Whether the list of repositories names it, or the caller does.
+    pub(super) is_listed: bool,
+    /// What the look before came to, if this is another one.
+    pub(super) before: Option<Box<Walked>>,
+}
+
+/// A repository that is being walked.
+struct Open {
+    walk: Walk,
+    /// What the look before came to, of which the walk has the history.
+    before: Option<Box<Walked>>,
+}
+
+/// The state of a sweep.
+pub(super) struct Crawl<'a, R> {
+    pub(super) registry: R,
+    pub(super) policy: &'a Policy,
+    pub(super) known: &'a Record,
+    /// Repositories not begun yet.
+    pub(super) waiting: VecDeque<Task>,
+    /// Repositories being walked, by the number that their visits carry.
+    walks: Vec<Option<Open>>,
+    /// Repositories that need another look.
+    pub(super) doubtful: Vec<Walked>,
+    running: Running,
+    pub(super) ledger: Ledger,
+    pub(super) room: Room,
+    reading: Reading<'a>,
+    repeats: Repeats,
+    pub(super) controls: Controls,
+    pub(super) whereabouts: Whereabouts,
+    pub(super) troubles_in_a_row: u32,
+    /// How often a catalog that was read again was looked through for what the first one did not name.
+    pub(super) catalogs_reread: u8,
+    /// Blobs that were not answered as a cache answers.
+    blobs_seen: u32,
+    /// Whether the list of what there is is in doubt: something that was listed, or seen broken, was not
+    /// there when it was asked for, or the sweep broke off.
+    pub(super) is_in_doubt: bool,
+}
+
+impl<'a, R: Registry> Crawl<'a, R> {
+    pub(super) fn new(registry: R, policy: &'a Policy, known: &'a Record) -> Self {
+        Self {
+            ledger: Ledger::new(policy, known, registry.traffic()),
+            registry,
+            policy,
+            known,
+            waiting: VecDeque::new(),
+            walks: Vec::new(),
+            doubtful: Vec::new(),
+            room: Room::default(),
+            running: Running::new(&policy.progress),
+            reading: Reading::new(policy),
+            repeats: Repeats::default(),
+            controls: Controls::default(),
+            whereabouts: Whereabouts::default(),
+            troubles_in_a_row: 0,
+            catalogs_reread: 0,
+            blobs_seen: 0,
+            is_in_doubt: false,
+        }
+    }
+
+    /// Runs to the end. An obstacle is an outage that ended it early.
+    pub(super) async fn run(&mut self, deadline: Option<Instant>) -> Option<Obstacle> {
+        if let Err(obstacle) = self.seed().await {
+            self.ledger.listing_failed(obstacle);
+            return None;
+        }
+        if let Some(obstacle) = self.walk_all().await {
+            return Some(obstacle);
+        }
+        let mut wait = self.policy.confirm_after;
+        while !self.doubtful.is_empty() {
+            if let Err(obstacle) = self.prepare_another_look(wait, deadline).await {
+                return Some(obstacle);
+            }
+            if let Some(obstacle) = self.walk_all().await {
+                return Some(obstacle);
+            }
+            // Whoever names an image waits for the answer: a push that is under way has its two seconds.
+            let is_named = matches!(self.policy.scope.source, Source::Images(_));
+            wait = if is_named {
+                BEFORE_LAST_LOOK
+            } else {
+                wait.min(BEFORE_LAST_LOOK)
+            };
+        }
+        self.conclude().await;
+        None
+    }
+
+    /// Walks everything that is waiting.
+    async fn walk_all(&mut self) -> Option<Obstacle> {
+        loop {
+            while self.running.len() < self.policy.concurrency.get() {
+                let Some((walk, visit)) = self.next() else {
+                    break;
+                };
+                self.running.start(&self.registry, walk, visit);
+            }
+            let (walk, seen) = self.running.next().await?;
+            if let Some(obstacle) = self.absorb(walk, seen) {
+                return Some(obstacle);
+            }
+            if self.troubles_in_a_row >= SUSPICIOUS_ROW {
+                if let Err(obstacle) = control::answers(&self.registry, &self.controls).await {
+                    return Some(obstacle);
+                }
+                self.troubles_in_a_row = 0;
+            }
+        }
+    }
+
+    pub(super) fn new_walk(&self, repository: Repository, history: History) -> Walk {
+        let mut walk = Walk::new(repository, self.policy.mode, history);
+        walk.turn = self.policy.turn;
+        if matches!(self.policy.scope.source, Source::Images(_)) {
+            walk.documents = Some(BTreeMap::new());
+        }
+        walk
+    }
+
+    /// Adds a walk to those that are open. Gives its number.
+    pub(super) fn open(&mut self, walk: Walk, before: Option<Box<Walked>>) -> usize {
+        let free = self.walks.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            self.walks.push(None);
+            self.walks.len() - 1
+        });
+        self.walks[number] = Some(Open { walk, before });
+        number
+    }
+
+    /// The next question. A repository that is slow leaves half of the places to the others.
+    fn next(&mut self) -> Option<(usize, Visit)> {
+        let share = self.policy.concurrency.get().div_ceil(2);
+        loop {
+            if let Some(next) = self.go_on(share) {
+                return Some(next);
+            }
+            if !self.begin() {
+                return self.go_on(usize::MAX);
+            }
+        }
+    }
+
+    /// Of a repository that is open and has fewer than `most` questions under way.
+    fn go_on(&mut self, most: usize) -> Option<(usize, Visit)> {
+        let walks = self.walks.iter_mut().enumerate();
+        for (number, open) in walks.filter_map(|(number, open)| Some((number, open.as_mut()?))) {
+            let walk = &mut open.walk;
+            if walk.under_way >= most {
+                continue;
+            }
+            let blobs_may_go =
+                self.blobs_seen >= PROBATION || self.running.blobs < BLOBS_ON_PROBATION;
+            let Some(step) = walk.next(blobs_may_go) else {
+                continue;
+            };
+            walk.under_way += 1;
+            return Some((
+                number,
+                Visit::of(step, walk, &mut self.reading, &mut self.repeats),
+            ));
+        }
+        None
+    }
+
+    /// Opens a repository that is waiting, if there is one.
+    fn begin(&mut self) -> bool {
+        let Some(Task {
+            repository,
+            is_listed,
+            mut before,
+        }) = self.waiting.pop_front()
+        else {
+            return false;
+        };
+        let scope = &self.policy.scope;
+        let history = match &mut before {
+            Some(before) => std::mem::take(&mut before.history),
+            // A cache is not asked for what it may not have.
+            None if self.policy.mode == Mode::PullThrough => History::default(),
+            None => {
+                let known = self.known.repositories.get(&repository);
+                History::of(known, |tag| scope.tags.takes(tag.as_str()))
+            }
+        };
+        let mut walk = self.new_walk(repository, history);
+        walk.list.is_unlisted = !is_listed;
+        if !matches!(scope.source, Source::Images(_)) {
+            walk.read_list();
+        }
+        if let Some(before) = &mut before {
+            before.suspicions = Vec::new();
+            walk.begin_again(std::mem::take(&mut before.doubtful));
+        }
+        self.open(walk, before);
+        true
+    }
+
+    /// Takes in what a visit saw. What it gives is a reason to end the sweep at once.
+    fn absorb(&mut self, number: usize, seen: Seen) -> Option<Obstacle> {
+        let walk = &mut self.walks[number].as_mut()?.walk;
+        walk.under_way -= 1;
+        self.troubles_in_a_row = if seen.is_trouble() {
+            self.troubles_in_a_row + 1
+        } else {
+            0
+        };
+        match seen {
+            Seen::Tags(listing) => take_tags(walk, listing, self.policy),
+            Seen::IsKnown(is_known) => walk.is_known(is_known),
+            Seen::Resolved(id, Ok(pointed)) => self.resolved(number, id, pointed),
+            Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
+            Seen::Manifest(id, digest, judged, document) => {
+                self.manifest_seen(number, id, digest, judged, document);
+            }
+            Seen::Blob(id, digest, depth, judged) => {
+                self.blobs_seen = self.blobs_seen.saturating_add(1);
+                self.reading.seen(&digest, depth, &judged);
+                if judged.outcome == Outcome::Intact {
+                    let repository = &walk.repository;
+                    self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
+                    let length = judged.length;
+                    self.controls.blob_is_intact(repository, digest, length);
+                }
+                walk.blob_seen(id, depth, judged);
+            }
+            Seen::CachedBlob => {
+                self.ledger.warn(LOOKS_LIKE_A_CACHE);
+                return Some(Obstacle::new(ObstacleReason::Protocol, LOOKS_LIKE_A_CACHE));
+            }
+            Seen::Lost(obstacle) => walk.obstruct(&obstacle),
+        }
+        let is_done = |open: &mut Open| open.walk.is_done();
+        if let Some(open) = self.walks[number].take_if(is_done) {
+            let walked = self.end(open, None);
+            if walked.needs_another_look() && self.doubtful.len() >= MOST_DOUBTFUL {
+                let detail = format!(
+                    "more than {MOST_DOUBTFUL} repositories are not plainly intact, and the others are looked at once"
+                );
+                let obstacle = Obstacle::new(ObstacleReason::TooLarge, detail);
+                self.ledger.cut_short(walked, &obstacle);
+            } else if walked.needs_another_look() {
+                self.doubtful.push(walked);
+            } else {
+                self.ledger.walked(walked);
+            }
+        }
+        None
+    }
+
+    fn resolved(&mut self, number: usize, id: TagId, pointed: Pointed) {
+        let Some(Open { walk, .. }) = &mut self.walks[number] else {
+            return;
+        };
+        if let Some(head) = pointed.by_head {
+            walk.tag_seen(id, Ok(head));
+        }
+        let digest = pointed.digest;
+        let node = walk.tag_seen(id, Ok(digest.clone()));
+        if let (Some(node), Some(form)) = (node, pointed.form) {
+            walk.nodes[node as usize].form = Some(form);
+        }
+        if let (Some(node), Some((judged, document))) = (node, pointed.manifest)
+            && walk.came_along(node)
+        {
+            self.manifest_seen(number, node, digest, judged, document);
+        }
+    }
+
+    fn manifest_seen(
+        &mut self,
+        number: usize,
+        id: NodeId,
+        digest: Digest,
+        judged: Judged,
+        document: Option<Document>,
+    ) {
+        let Some(Open { walk, .. }) = &mut self.walks[number] else {
+            return;
+        };
+        if judged.is_whole_manifest() {
+            let repository = &walk.repository;
+            self.whereabouts
+                .seen(Endpoint::Manifests, &digest, repository);
+            self.controls.manifest_is_intact(repository, digest);
+        }
+        walk.manifest_seen(id, judged, document);
+    }
+
+    /// What a walk comes to, with what the looks before it saw. `cut_short` says why it ended early.
+    fn end(&mut self, open: Open, cut_short: Option<&Obstacle>) -> Walked {
+        let walked = open
+            .walk
+            .finish(self.policy.depth, cut_short, &mut self.room);
+        let is_first = open.before.is_none();
+        let walked = match open.before {
+            Some(before) => walked.after(*before),
+            None => walked,
+        };
+        self.is_in_doubt |= walked.has_deletions || walked.presence == Presence::Gone;
+        self.ledger.looked(&walked, is_first);
+        walked
+    }
+
+    /// Ends the sweep, with what is left to ask put down to `cut_short`.
+    pub(super) fn finish(mut self, cut_short: Option<Obstacle>) -> Sweep {
+        if let Some(obstacle) = &cut_short {
+            self.take_back_what_was_not_vetted(obstacle);
+            if self.is_in_doubt {
+                self.ledger.listing_failed(obstacle.clone());
+            }
+            for open in std::mem::take(&mut self.walks).into_iter().flatten() {
+                let walked = self.end(open, Some(obstacle));
+                self.ledger.cut_short(walked, obstacle);
+            }
+            for walked in std::mem::take(&mut self.doubtful) {
+                self.ledger.cut_short(walked, obstacle);
+            }
+            for task in std::mem::take(&mut self.waiting) {
+                match task.before {
+                    Some(before) => self.ledger.cut_short(*before, obstacle),
+                    None => self.ledger.not_reached(task.repository, obstacle),
+                }
+            }
+        }
+        for notice in self.registry.notices() {
+            self.ledger.warn(&notice);
+        }
+        if let Some(warning) = self.reading.warning() {
+            self.ledger.warn(&warning);
+        }
+        let certificate_expires_at = self.registry.certificate_end();
+        let access = self.registry.access();
+        let sweep = self.ledger.close(self.registry.traffic(), cut_short);
+        Sweep {
+            counts: Counts {
+                scrubbed_bytes: self.reading.bytes(),
+                ..sweep.counts
+            },
+            scrub_period: self.policy.scrub.as_ref().map(Turn::period),
+            access,
+            certificate_expires_at,
+            ..sweep
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How much a repository may promise: an index of a few thousand bytes can name millions of objects, level
+//! by level.
+
+use crate::oci::{Digest, Document};
+use crate::registry::{Obstacle, ObstacleReason};
+
+/// Promises that are followed, besides those for each tag. Real images make some dozens.
+const MOST: usize = 20_000;
+const MOST_PER_TAG: usize = 100;
+/// And those that are followed whatever the tags: each takes some hundred bytes of memory.
+const MOST_IN_ALL: usize = 3_000_000;
+
+/// What the documents of a repository promised so far.
+#[derive(Default)]
+pub(super) struct Promises(usize);
+
+impl Promises {
+    /// Takes up what a document promises. Gives what keeps a part of it from being followed, and
+    /// whether that is all of it.
+    pub(super) fn take(
+        &mut self,
+        digest: &Digest,
+        document: &Document,
+        tags: usize,
+    ) -> (Option<Obstacle>, bool) {
+        let too_large = |detail| Some(Obstacle::new(ObstacleReason::TooLarge, detail));
+        let entries = document.children.len() + document.layers.len();
+        let most = MOST_IN_ALL.min(MOST + MOST_PER_TAG * tags);
+        if self.0 + entries > most {
+            let detail = format!(
+                "{digest} and others promise more than the {most} objects that are followed for {tags} tags"
+            );
+            return (too_large(detail), true);
+        }
+        self.0 += entries;
+        if document.left_out == 0 {
+            return (None, false);
+        }
+        let more = document.left_out;
+        let detail = format!("{digest} names {more} entries more than any image needs");
+        (too_large(detail), false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_end_for_any_number_of_tags() {
+        let entry = |number: usize| {
+            let digest = Digest::sha256(&number.to_le_bytes());
+            format!(r#"{{"mediaType":"application/octet-stream","digest":"{digest}","size":1}}"#)
+        };
+        let layers: Vec<_> = (0..100).map(entry).collect();
+        let text = format!(
+            r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#,
+            layers[0],
+            layers[1..].join(",")
+        );
+        let digest = Digest::sha256(text.as_bytes());
+        let document = Document::parse(text.as_bytes(), None).expect("a manifest");
+        let followed = |tags: usize| {
+            let mut promises = Promises::default();
+            let follows = |_: &usize| promises.take(&digest, &document, tags).0.is_none();
+            let times = (0..tags + 1000).take_while(follows).count();
+            times * (document.children.len() + document.layers.len())
+        };
+        assert!((2_000..=120_000).contains(&followed(1000)));
+        assert!(followed(250_000) <= MOST_IN_ALL);
+        assert!(followed(250_000) > MOST_IN_ALL - 1000);
+    }
+}

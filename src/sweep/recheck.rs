@@ -1,0 +1,301 @@
+//! Looking again, and what only the end of a sweep shows of its findings: whether the registry, and what stands
+//! in front of it, still answers as it did; whether a page is how a storage says "absent".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::control::{Controls, answers};
+use super::graph::Endpoint;
+use super::judge;
+use super::ledger::Ledger;
+use super::look::Walked;
+use super::nearby;
+use super::owner::{Crawl, Task};
+use super::progress::WaitReason;
+use super::room::Room;
+use super::scope::Source;
+use super::settle::page;
+use super::visit::nothing;
+use crate::oci::{Reference, Repository};
+use crate::registry::{Answer, ListEnd, Refusal, Registry};
+use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::report::{Finding, Outcome, Presence, Reason, Sign};
+
+/// Times that a sweep looks through a catalog that it reads again for what the first one did not name: a
+/// registry may name something else each time.
+const MOST_CATALOGS: u8 = 4;
+/// Repositories in a row whose page is that of something in between, after which all others' are, too.
+const MOST_FOREIGN: u32 = 32;
+
+impl<R: Registry> Crawl<'_, R> {
+    /// Waits, and puts whatever was not plainly intact on the list again, over new connections.
+    pub(super) async fn prepare_another_look(
+        &mut self,
+        wait: Duration,
+        deadline: Option<Instant>,
+    ) -> Result<(), Obstacle> {
+        // Rather an early look than none before the deadline.
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(wait, |left| wait.min(left / 3));
+        tracing::warn!(
+            repositories = self.doubtful.len(),
+            ?wait,
+            "looking again at what is not plainly intact"
+        );
+        let progress = &self.policy.progress;
+        progress.sleep(WaitReason::SecondLook, wait).await;
+        self.registry = self.registry.reconnected();
+        answers(&self.registry, &self.controls).await?;
+        let unlisted = self.unlisted_now().await;
+        self.room = Room::default();
+        self.troubles_in_a_row = 0;
+        // Names in their order, so that a sweep asks the same in the same order each time.
+        self.doubtful
+            .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
+        for before in self.doubtful.drain(..) {
+            self.waiting.push_back(Task {
+                repository: before.repository.clone(),
+                is_listed: !unlisted.contains(&before.repository),
+                before: Some(Box::new(before)),
+            });
+        }
+        Ok(())
+    }
+
+    /// The repositories that the catalog, read again, does not name: of those that it did not name before, and
+    /// of those whose list of tags was not there. What it names and no look has seen is put on the list.
+    async fn unlisted_now(&mut self) -> BTreeSet<Repository> {
+        let doubtful = self.doubtful.iter();
+        let unlisted = doubtful.clone().filter(|walked| walked.is_unlisted);
+        let gone = doubtful.filter(|walked| walked.presence == Presence::Gone);
+        let name = |walked: &Walked| walked.repository.clone();
+        let (unlisted, gone): (BTreeSet<_>, BTreeSet<_>) =
+            (unlisted.map(name).collect(), gone.map(name).collect());
+        if unlisted.is_empty() && gone.is_empty() || self.policy.scope.source != Source::Catalog {
+            return BTreeSet::new();
+        }
+        let catalog = self.registry.repositories().await;
+        // A catalog that is not read, or empty, takes nothing from the list.
+        if catalog.end != ListEnd::Whole || catalog.items.is_empty() {
+            return unlisted;
+        }
+        let mut names = &unlisted | &gone;
+        for listed in &catalog.items {
+            names.remove(listed);
+        }
+        if self.catalogs_reread < MOST_CATALOGS {
+            self.catalogs_reread += 1;
+            self.wait_for_new(catalog.items);
+        }
+        names
+    }
+
+    /// Settles what only the end of a sweep shows.
+    pub(super) async fn conclude(&mut self) {
+        let concurrency = self.policy.concurrency.get();
+        take_back_what_is_no_fault(&self.registry, &self.controls, &mut self.ledger).await;
+        let findings = self.ledger.findings();
+        nearby::look(&self.registry, &self.whereabouts, findings, concurrency).await;
+        if self.is_in_doubt
+            && let Err(obstacle) = self.is_still_there().await
+        {
+            self.ledger.listing_failed(obstacle);
+        }
+    }
+
+    /// Where the sweep was cut short, takes back what only its end would have shown to be the objects' fault.
+    pub(super) fn take_back_what_was_not_vetted(&mut self, cut_short: &Obstacle) {
+        let (controls, ledger) = (&self.controls, &mut self.ledger);
+        let is_told_to = matches!(
+            cut_short.reason,
+            ObstacleReason::Cancelled | ObstacleReason::Deadline
+        );
+        ledger.take_back(|finding| {
+            let page = is_page(finding).then(|| unvetted(cut_short, finding));
+            let outage = (!is_told_to && is_like_an_outage(finding)).then(|| cut_short.clone());
+            page.or_else(|| unreadable(finding, controls)).or(outage)
+        });
+        for finding in std::mem::take(&mut ledger.deleted_by_page) {
+            let obstacle = unvetted(cut_short, &finding);
+            ledger.obstruct(Some(finding.repository), &obstacle);
+        }
+    }
+
+    /// Asks whether the registry still is the one that was listed. A store that is unmounted or
+    /// emptied under it answers 404 to everything, which is what a registry without tags does.
+    async fn is_still_there(&mut self) -> Result<(), Obstacle> {
+        answers(&self.registry, &self.controls).await?;
+        let was_listed = self.ledger.repositories_listed > 0;
+        if was_listed && self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
+            let listing = self.registry.repositories().await;
+            if listing.items.is_empty() {
+                let detail = "the catalog is empty now, and was not a moment ago";
+                return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+            }
+            for name in listing.items {
+                if self.ledger.missing.remove(&name).is_some() {
+                    let detail = "the catalog lists it now, and did not before";
+                    let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
+                    self.ledger.obstruct(Some(name), &obstacle);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes back the findings that are not the objects' fault.
+async fn take_back_what_is_no_fault<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+    ledger: &mut Ledger,
+) {
+    ledger.take_back(|finding| unreadable(finding, controls));
+    vet_pages(registry, controls, ledger).await;
+    // A network that broke down in the meantime fails on the broken and on the intact alike.
+    if ledger.findings().iter().any(is_like_an_outage)
+        && let Err(outage) = answers(registry, controls).await
+    {
+        ledger.take_back(|finding| is_like_an_outage(finding).then(|| outage.clone()));
+    }
+}
+
+/// A web page of which nobody found out whose it is.
+fn unvetted(cut_short: &Obstacle, finding: &Finding) -> Obstacle {
+    let detail = format!("{}; {}", cut_short.detail, page(&finding.defect).detail);
+    Obstacle::new(cut_short.reason, detail)
+}
+
+/// Where nothing of its kind was ever readable, it may not be the object's fault.
+fn unreadable(finding: &Finding, controls: &Controls) -> Option<Obstacle> {
+    let is_it = finding.defect.reason == Reason::Unreadable;
+    if !is_it || controls.has_kind_of(endpoint(finding)) {
+        return None;
+    }
+    let evidence = &finding.defect.evidence;
+    let detail = format!(
+        "{} answers {}, and nothing else was found to answer better",
+        evidence.request, evidence.observed
+    );
+    Some(Obstacle::new(ObstacleReason::RegistryError, detail))
+}
+
+/// Whether a network or a registry in trouble could have made such a finding.
+fn is_like_an_outage(finding: &Finding) -> bool {
+    matches!(
+        finding.defect.reason,
+        Reason::ShortRead | Reason::Unreadable | Reason::Inconsistent
+    )
+}
+
+fn endpoint(finding: &Finding) -> Endpoint {
+    if finding.kind.is_blob() {
+        Endpoint::Blobs
+    } else {
+        Endpoint::Manifests
+    }
+}
+
+/// A 404 that is a web page is that of something in between, unless what answers gives the same for what
+/// nobody has, and delivers what is intact before and after (Swift, and S3 as a website, do).
+async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut Ledger) {
+    let mut vetted = BTreeMap::new();
+    let mut foreign_in_a_row = 0;
+    let unlisted = std::mem::take(&mut ledger.deleted_by_page);
+    let findings = ledger.findings().iter().chain(&unlisted);
+    for finding in findings.filter(|finding| is_page(finding)) {
+        let place = (finding.repository.clone(), endpoint(finding));
+        if foreign_in_a_row < MOST_FOREIGN && !vetted.contains_key(&place) {
+            let is_own = is_own_page(registry, controls, finding, place.1).await;
+            foreign_in_a_row = if is_own { 0 } else { foreign_in_a_row + 1 };
+            vetted.insert(place, is_own);
+        }
+    }
+    let foreign = |finding: &Finding| {
+        let place = (finding.repository.clone(), endpoint(finding));
+        let is_own = vetted.get(&place).copied().unwrap_or_default();
+        (is_page(finding) && !is_own).then(|| page(&finding.defect))
+    };
+    ledger.take_back(foreign);
+    for finding in unlisted {
+        if let Some(obstacle) = foreign(&finding) {
+            ledger.obstruct(Some(finding.repository), &obstacle);
+        }
+    }
+}
+
+fn is_page(finding: &Finding) -> bool {
+    let is_absence = matches!(
+        finding.defect.reason,
+        Reason::NotFound | Reason::StorageMissing
+    );
+    is_absence && finding.defect.evidence.sign == Some(Sign::WebPage)
+}
+
+async fn is_own_page<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+    finding: &Finding,
+    endpoint: Endpoint,
+) -> bool {
+    let is_redirected = finding.defect.reason == Reason::StorageMissing;
+    let repository = &finding.repository;
+    let digest = nothing();
+    let nobody_has = async || match endpoint {
+        Endpoint::Manifests => {
+            let reference = Reference::Digest(digest.clone());
+            refusal(registry.manifest(repository, &reference).await)
+        }
+        Endpoint::Blobs => refusal(registry.blob(repository, &digest, None, Depth::Head).await),
+    };
+    let is_same = |refusal: Refusal| refusal.is_page && refusal.redirected == is_redirected;
+    let delivers = async || {
+        if controls.is_empty() {
+            is_unlisted(registry, finding).await
+        } else {
+            controls.delivers(registry, endpoint).await
+        }
+    };
+    delivers().await && nobody_has().await.is_some_and(is_same) && delivers().await
+}
+
+/// Whether a whole list lacks the tags of a finding: what a registry has to show in which nothing is intact.
+async fn is_unlisted<R: Registry>(registry: &R, finding: &Finding) -> bool {
+    let listing = registry.tags(&finding.repository).await;
+    let has = |tag| listing.items.contains(tag);
+    listing.end == ListEnd::Whole && !finding.tags.iter().any(has)
+}
+
+fn refusal<T>(answer: Answer<T>) -> Option<Refusal> {
+    match answer {
+        Answer::Absent(refusal) => Some(refusal),
+        Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => None,
+    }
+}
+
+impl Controls {
+    /// Whether an object of this kind that was intact a moment ago is delivered.
+    async fn delivers<R: Registry>(&self, registry: &R, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Manifests => {
+                let Some((repository, digest)) = self.manifest() else {
+                    return false;
+                };
+                let reference = Reference::Digest(digest.clone());
+                let answer = registry.manifest(repository, &reference).await;
+                judge::manifest(Some(digest), answer).0.outcome == Outcome::Intact
+            }
+            Endpoint::Blobs => {
+                for (repository, digest, size) in self.blobs() {
+                    let answer = registry.blob(repository, digest, *size, Depth::Tail).await;
+                    if judge::blob(digest, *size, answer).outcome == Outcome::Intact {
+                        return true;
+                    }
+                }
+                false
+            }
+        }
+    }
+}

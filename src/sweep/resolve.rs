@@ -1,0 +1,70 @@
+//! Which of a repository's tags is asked for by GET, too, and where a tag points to.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::form::Form;
+use super::graph::TagId;
+use super::judge::{self, Judged};
+use crate::oci::{Digest, Document, Repository, own_digest};
+use crate::registry::{Answer, Resolved};
+use crate::registry::{Obstacle, ObstacleReason};
+use crate::report::Outcome;
+
+/// Of so many tags the one that a turn picks: with each turn the next one.
+pub(super) fn in_turn(repository: &Repository, tags: usize, turn: u64) -> TagId {
+    let mut hasher = DefaultHasher::new();
+    repository.hash(&mut hasher);
+    let id = hasher.finish().wrapping_add(turn) % (tags.max(1) as u64);
+    TagId::try_from(id).unwrap_or_default()
+}
+
+/// Where a tag points to, and what was seen there if that came along.
+pub(super) struct Pointed {
+    pub(super) digest: Digest,
+    /// What HEAD names, if that is something else.
+    pub(super) by_head: Option<Digest>,
+    pub(super) manifest: Option<(Judged, Option<Document>)>,
+    /// What GET of the tag says it is: clients go by that, whatever is said of the digest.
+    pub(super) form: Option<Form>,
+}
+
+/// Judges the answer for a tag. `Ok` is where it points to.
+pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
+    let resolved = match answer {
+        Answer::Found(resolved) => resolved,
+        Answer::Absent(refusal) => return Err(judge::absent(&refusal, "a manifest")),
+        Answer::Failing(refusal) => return Err(judge::failing(&refusal, "a manifest")),
+        Answer::Unknown(obstacle) => return Err(Outcome::Unverified(obstacle)),
+    };
+    match (resolved.stated, resolved.body) {
+        (Some(digest), body) => {
+            let seen = body.map(|body| judge::manifest(Some(&digest), Answer::Found(body)));
+            let form = seen.as_ref().and_then(|(judged, _)| judged.form.clone());
+            // What is whole is asked for by its digest, too, as clients do.
+            let manifest = seen.filter(|(judged, _)| judged.outcome != Outcome::Intact);
+            Ok(Pointed {
+                digest,
+                by_head: resolved.by_head,
+                manifest,
+                form,
+            })
+        }
+        (None, Some(body)) => {
+            let digest = own_digest(&body.bytes);
+            match judge::manifest(None, Answer::Found(body)) {
+                // Bytes that are no manifest, or not all of one, may be others the next time.
+                (judged, None) => Err(judged.outcome),
+                seen => Ok(Pointed {
+                    digest,
+                    by_head: resolved.by_head,
+                    manifest: Some(seen),
+                    form: None,
+                }),
+            }
+        }
+        (None, None) => Err(Outcome::Unverified(Obstacle::new(
+            ObstacleReason::Protocol,
+            "the answer for a tag names no manifest",
+        ))),
+    }
+}

@@ -1,0 +1,117 @@
+//! Where a sweep begins: with the catalog and what was known besides, with named repositories, or with images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::History;
+use super::owner::{Crawl, Task};
+use super::scope::Source;
+use crate::oci::{Reference, Repository};
+use crate::registry::{ListEnd, Registry};
+use crate::registry::{Obstacle, ObstacleReason};
+use crate::report::{Exemption, Listed};
+
+/// What helps where there is no catalog, or none for us.
+const NO_CATALOG: &str =
+    "; if this registry offers no catalog, name its repositories with --repo or --repos-file";
+
+impl<R: Registry> Crawl<'_, R> {
+    /// Finds out where to begin.
+    pub(super) async fn seed(&mut self) -> Result<(), Obstacle> {
+        self.registry.ping().await?;
+        let policy = self.policy;
+        match &policy.scope.source {
+            Source::Catalog => {
+                let listing = self.registry.repositories().await;
+                if let ListEnd::Absent(refusal) = listing.end {
+                    let detail =
+                        format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
+                    return Err(Obstacle::new(ObstacleReason::Protocol, detail));
+                }
+                self.ledger.skip(Exemption::InvalidName, listing.invalid);
+                let is_whole = listing.end == ListEnd::Whole;
+                if let ListEnd::Failed(mut obstacle) = listing.end {
+                    if !obstacle.is_transient() {
+                        // Many registries refuse a catalog, each in its own words.
+                        obstacle.detail += NO_CATALOG;
+                    }
+                    // What was listed before it is swept all the same.
+                    self.ledger.listing_failed(obstacle);
+                }
+                // A catalog may leave out what is there: its own list decides. Listings are in order.
+                let known = self.known.repositories.keys().filter(|_| is_whole);
+                let missing = known.filter(|name| listing.items.binary_search(name).is_err());
+                let missing = missing.cloned().collect();
+                self.wait_for(listing.items, true);
+                self.wait_for(missing, false);
+            }
+            Source::Repositories(named) => {
+                self.ledger.listed(Listed::Named);
+                self.wait_for(named.clone(), true);
+            }
+            Source::Images(images) => {
+                let names = images
+                    .iter()
+                    .map(|(name, reference)| reference.in_repository(name));
+                let names = names.collect();
+                self.ledger.listed(Listed::Images(names));
+                self.begin_images(images);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, repositories: Vec<Repository>, is_listed: bool) {
+        let taken = self.policy.scope.repositories(repositories);
+        if is_listed {
+            self.ledger
+                .skip(Exemption::RepositoryFilter, taken.left_out);
+            self.ledger.repositories_listed(taken.repositories.len());
+            self.ledger
+                .repositories_of_other_shards(taken.of_other_shards);
+        }
+        let tasks = taken.repositories.into_iter().map(|repository| Task {
+            repository,
+            is_listed,
+            before: None,
+        });
+        self.waiting.extend(tasks);
+    }
+
+    /// Puts on the list what a catalog names that was read later than the first, and that no look has seen.
+    pub(super) fn wait_for_new(&mut self, mut listed: Vec<Repository>) {
+        let doubtful = self.doubtful.iter().map(|walked| &walked.repository);
+        let doubtful: BTreeSet<_> = doubtful.collect();
+        listed.retain(|name| {
+            let is_seen = self.ledger.reached.contains_key(name) || doubtful.contains(name);
+            !is_seen && self.policy.scope.takes(name)
+        });
+        for name in &listed {
+            self.ledger.missing.remove(name);
+        }
+        self.wait_for(listed, true);
+    }
+
+    fn begin_images(&mut self, images: &[(Repository, Reference)]) {
+        let mut by_repository = BTreeMap::<_, Vec<_>>::new();
+        for (repository, reference) in images {
+            by_repository
+                .entry(repository.clone())
+                .or_default()
+                .push(reference);
+        }
+        self.ledger.repositories_listed(by_repository.len());
+        for (repository, references) in by_repository {
+            let mut walk = self.new_walk(repository, History::default());
+            for reference in references {
+                match reference {
+                    Reference::Tag(tag) => {
+                        walk.tally.tags_listed += 1;
+                        walk.add_tags([tag.clone()]);
+                    }
+                    Reference::Digest(digest) => walk.add_named(digest.clone()),
+                }
+            }
+            self.open(walk, None);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Suspicions: from a broken object up the graph to every tag that it breaks.
+
+use std::collections::BTreeSet;
+
+use super::graph::{Edge, NodeId, Parent, TagId};
+use super::history::Object;
+use super::nearby;
+use super::room::Room;
+use super::settle::Look;
+use super::walk::{TagState, Walk};
+use crate::oci::Tag;
+use crate::registry::Depth;
+use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
+
+/// A finding that one look suggests.
+pub(super) struct Suspicion {
+    pub(super) object: Object,
+    pub(super) finding: Finding,
+    /// Whether it is a tag that the list lacks, too, and a page that says so: a deletion, if that is how the
+    /// registry says that something is not there.
+    pub(super) is_page_for_unlisted: bool,
+    /// Whether the look before that asked for it found it broken, too.
+    pub(super) agrees: bool,
+}
+
+/// What leads to an object: found by going up the graph.
+#[derive(Default)]
+pub(super) struct Trail {
+    pub(super) tags: BTreeSet<TagId>,
+    platforms: BTreeSet<Box<str>>,
+    /// Manifests that the caller named.
+    pub(super) named: BTreeSet<NodeId>,
+    /// Whether there is more, and no room for it.
+    is_cut: bool,
+}
+
+impl Walk {
+    /// Notes with each suspicion the nearest tag under which everything is as promised. Only the first look
+    /// sees all tags.
+    pub(super) fn add_siblings(&self, look: &mut Look) {
+        if look.suspicions.is_empty() {
+            return;
+        }
+        if self.history.looks > 1 {
+            for Suspicion {
+                object, finding, ..
+            } in &mut look.suspicions
+            {
+                let past = self.history.past(object);
+                finding.nearby.sibling = past.and_then(|past| past.sibling.clone());
+            }
+            return;
+        }
+        let affected = look.suspicions.iter();
+        let affected = affected.flat_map(|suspicion| &suspicion.finding.tags);
+        let affected: BTreeSet<Tag> = affected.cloned().collect();
+        let intact = |(id, state): (TagId, &TagState)| {
+            let digest = state.resolved.as_ref()?.as_ref().ok()?;
+            let is_intact = !look.unverified_tags.contains(&id) && !affected.contains(&state.tag);
+            is_intact.then(|| (state.tag.clone(), digest.clone()))
+        };
+        let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
+        for Suspicion { finding, .. } in &mut look.suspicions {
+            finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
+        }
+    }
+
+    pub(super) fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Finding {
+        Finding {
+            repository: self.repository.clone(),
+            kind: Kind::Tag,
+            digest: None,
+            media_type: None,
+            size: None,
+            tags: vec![state.tag.clone()],
+            platforms: Vec::new(),
+            parent: None,
+            defect,
+            depth,
+            confirmations: 0,
+            nearby: Nearby::default(),
+            bracket: Bracket::default(),
+        }
+    }
+
+    /// An object that is whole in itself, and that something promises with another size or type.
+    pub(super) fn wrong_promise(
+        &self,
+        id: NodeId,
+        depth: Depth,
+        room: &mut Room,
+    ) -> Option<Suspicion> {
+        let node = &self.nodes[id as usize];
+        let is_wrong = |edge: &Edge| node.contradiction(edge).is_some();
+        let defect = node
+            .edges
+            .iter()
+            .find_map(|edge| node.contradiction(edge))?;
+        Some(self.suspicion(id, &defect, is_wrong, depth, room))
+    }
+
+    /// A suspicion against a node, on account of those of its promises that `is_broken` picks.
+    pub(super) fn suspicion(
+        &self,
+        id: NodeId,
+        defect: &Defect,
+        is_broken: impl Fn(&Edge) -> bool,
+        depth: Depth,
+        room: &mut Room,
+    ) -> Suspicion {
+        let node = &self.nodes[id as usize];
+        let broken = node.edges.iter().filter(|edge| is_broken(edge));
+        let edge = broken.min_by_key(|edge| edge.rank());
+        let trail = self.trail(vec![id], is_broken, room.most());
+        room.take(trail.tags.len() + trail.platforms.len(), trail.is_cut);
+        let states = trail.tags.iter().map(|id| &self.tags[*id as usize]);
+        let pointed_to = states.clone().filter_map(|state| {
+            let digest = state.resolved.as_ref()?.as_ref().ok()?;
+            Some(digest.clone())
+        });
+        let pointed_to: BTreeSet<_> = pointed_to.collect();
+        let object = Object::Content(node.endpoint, node.digest.clone());
+        let parent = edge.and_then(|edge| match edge.parent {
+            Parent::Node(parent) => Some(self.nodes[parent as usize].digest.clone()),
+            _ => None,
+        });
+        let media_type = edge.map(|edge| crate::oci::shorten(&edge.media_type, 128));
+        Suspicion {
+            is_page_for_unlisted: false,
+            agrees: self.was_broken_last(&object),
+            object,
+            finding: Finding {
+                repository: self.repository.clone(),
+                kind: edge.map_or(Kind::Manifest, |edge| edge.kind),
+                digest: Some(node.digest.clone()),
+                media_type: media_type.filter(|media_type| !media_type.is_empty()),
+                size: edge.and_then(|edge| edge.size),
+                tags: states.map(|state| state.tag.clone()).collect(),
+                platforms: trail.platforms.into_iter().map(String::from).collect(),
+                parent,
+                defect: defect.clone(),
+                depth: node.depth.unwrap_or(depth),
+                confirmations: 0,
+                nearby: Nearby {
+                    pointed_to: pointed_to.into_iter().collect(),
+                    ..Nearby::default()
+                },
+                bracket: Bracket::default(),
+            },
+        }
+    }
+
+    /// Goes up from `nodes` to everything that leads to them, at first over the promises that
+    /// `is_broken` picks, and no further than to `most` tags.
+    pub(super) fn trail(
+        &self,
+        nodes: Vec<NodeId>,
+        is_broken: impl Fn(&Edge) -> bool,
+        most: usize,
+    ) -> Trail {
+        let mut trail = Trail::default();
+        let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
+        let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
+        while let Some((id, is_first)) = above.pop() {
+            for edge in &self.nodes[id as usize].edges {
+                if is_first && !is_broken(edge) {
+                    continue;
+                }
+                if trail.tags.len().max(trail.platforms.len()) >= most {
+                    trail.is_cut = true;
+                    return trail;
+                }
+                trail.platforms.extend(edge.platform.clone());
+                match edge.parent {
+                    Parent::Tag(tag) => _ = trail.tags.insert(tag),
+                    Parent::Caller => _ = trail.named.insert(id),
+                    Parent::Node(parent) if seen.insert(parent) => above.push((parent, false)),
+                    Parent::Node(_) => {}
+                }
+            }
+        }
+        trail
+    }
+}

@@ -1,0 +1,358 @@
+//! One repository's graph of promises: what was asked, what is still to ask, and who promised it.
+//!
+//! It lives while its repository is walked; `settle` says what it comes to in the end.
+
+use std::collections::BTreeMap;
+
+use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
+use super::history::{History, Object, Past};
+use super::judge::{self, Judged};
+use super::known::Known;
+use super::obstacles::Obstacles;
+use super::promises::Promises;
+use super::resolve;
+use super::tag_list::TagList;
+use super::tally::Tally;
+use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
+use crate::registry::Way;
+use crate::registry::{Depth, Obstacle};
+use crate::report::{Kind, Mode, Outcome};
+
+/// A tag and what is known of it.
+pub(super) struct TagState {
+    pub(super) tag: Tag,
+    /// `Ok` once it is resolved, `Err` if that came to something else than a digest.
+    pub(super) resolved: Option<Result<Digest, Outcome>>,
+}
+
+/// The graph of one repository.
+pub(super) struct Walk {
+    pub(super) repository: Repository,
+    pub(super) mode: Mode,
+    /// What was seen of it before.
+    pub(super) history: History,
+    /// Its list of tags, as far as that is read.
+    pub(super) list: TagList,
+    pub(super) tags: Vec<TagState>,
+    /// Whether these are all the tags that the repository has.
+    pub(super) has_all_tags: bool,
+    next_tag: TagId,
+    /// The sweep's turn, which picks the tag that is asked for by GET, too.
+    pub(super) turn: u64,
+    /// That tag.
+    pulled: Option<TagId>,
+    /// What documents promised so far.
+    pub(super) promises: Promises,
+    pub(super) nodes: Vec<Node>,
+    pub(super) known: Known,
+    to_visit: Vec<NodeId>,
+    /// Requests of this walk that are under way.
+    pub(super) under_way: usize,
+    /// Why the walk is not whole, apart from its nodes and tags.
+    pub(super) obstacles: Obstacles,
+    pub(super) tally: Tally,
+    /// The manifests as they were read, where they are to be kept.
+    pub(super) documents: Option<BTreeMap<NodeId, Document>>,
+}
+
+/// The next thing to ask of a repository.
+pub(super) enum Step {
+    List,
+    IsKnown,
+    Resolve(TagId, Tag, Way),
+    Manifest(NodeId, Digest, Keeper),
+    Blob(NodeId, Digest, Option<u64>),
+}
+
+/// Where a manifest is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    Manifests,
+    /// With the manifests or the blobs: a child of a type that clients do not know.
+    Either,
+}
+
+impl Walk {
+    pub(super) fn new(repository: Repository, mode: Mode, history: History) -> Self {
+        Self {
+            repository,
+            mode,
+            history,
+            list: TagList::default(),
+            tags: Vec::new(),
+            has_all_tags: false,
+            next_tag: 0,
+            turn: 0,
+            pulled: None,
+            promises: Promises::default(),
+            nodes: Vec::new(),
+            known: Known::default(),
+            to_visit: Vec::new(),
+            under_way: 0,
+            obstacles: Obstacles::default(),
+            tally: Tally::default(),
+            documents: None,
+        }
+    }
+
+    /// Adds the tags to walk from.
+    pub(super) fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
+        self.tags.extend(tags.into_iter().map(|tag| TagState {
+            tag,
+            resolved: None,
+        }));
+    }
+
+    /// Adds a manifest that the caller names by digest.
+    pub(super) fn add_named(&mut self, digest: Digest) {
+        let edge = Edge {
+            parent: Parent::Caller,
+            kind: Kind::Manifest,
+            size: None,
+            media_type: Box::default(),
+            platform: None,
+        };
+        self.promise(Endpoint::Manifests, digest, 0, edge);
+    }
+
+    /// Notes what kept a part of the repository from being seen at all.
+    pub(super) fn obstruct(&mut self, obstacle: &Obstacle) {
+        self.obstacles.push(obstacle);
+    }
+
+    /// What to ask next, children before further tags so that little is held open. `None` while
+    /// everything known is asked, or only blobs are left and they have to wait.
+    pub(super) fn next(&mut self, blobs_may_go: bool) -> Option<Step> {
+        if let Some(step) = self.list.ask.take() {
+            return Some(step);
+        }
+        let may_go =
+            |id: &NodeId| blobs_may_go || self.nodes[*id as usize].endpoint == Endpoint::Manifests;
+        if let Some(position) = self.to_visit.iter().rposition(may_go) {
+            let id = self.to_visit.remove(position);
+            let node = &mut self.nodes[id as usize];
+            node.asked = node.size();
+            node.visits += 1;
+            let digest = node.digest.clone();
+            let may_be_a_blob = self.mode != Mode::PullThrough && node.is_of_unknown_type();
+            return Some(match node.endpoint {
+                Endpoint::Manifests if may_be_a_blob => Step::Manifest(id, digest, Keeper::Either),
+                Endpoint::Manifests => Step::Manifest(id, digest, Keeper::Manifests),
+                Endpoint::Blobs => Step::Blob(id, digest, node.asked),
+            });
+        }
+        if self.list.is_awaited {
+            return None;
+        }
+        let turn = self.next_tag;
+        // Where GET says something else than HEAD of the first tag, the others are not asked for by HEAD.
+        let is_to_tell = turn == 1 && self.under_way > 0 && self.documents.is_none();
+        if turn as usize == self.tags.len() || is_to_tell && self.is_first_tag_awaited() {
+            return None;
+        }
+        self.next_tag += 1;
+        let (id, way) = self.in_turn(turn);
+        Some(Step::Resolve(id, self.tags[id as usize].tag.clone(), way))
+    }
+
+    fn is_first_tag_awaited(&self) -> bool {
+        let first = self
+            .pulled
+            .and_then(|pulled| self.tags.get(pulled as usize));
+        first.is_some_and(|state| state.resolved.is_none())
+    }
+
+    /// The tag that is asked for in this place, and how. What a client pulls is what GET gives. Of all
+    /// that a sweep finds by HEAD, one tag of each repository is asked for by GET, too, before the
+    /// others; so is a tag that was seen broken, and what the caller named.
+    fn in_turn(&mut self, turn: TagId) -> (TagId, Way) {
+        if self.documents.is_some() {
+            return (turn, Way::Both);
+        }
+        if turn == 0 {
+            self.pulled = self.whose_turn();
+        }
+        let id = match self.pulled {
+            Some(pulled) if turn == 0 => pulled,
+            Some(pulled) if turn <= pulled => turn - 1,
+            _ => turn,
+        };
+        let was_broken = || {
+            let tag = &self.tags[id as usize].tag;
+            self.history.has_past() && self.history.past(&Object::Tag(tag.clone())).is_some()
+        };
+        let way = if self.pulled == Some(id) || was_broken() {
+            Way::Both
+        } else {
+            Way::Cheap
+        };
+        (id, way)
+    }
+
+    /// The tag that is asked for by GET, too: in later looks the same as in the first, if it is among
+    /// those that are looked at again.
+    fn whose_turn(&mut self) -> Option<TagId> {
+        if let Some(pulled) = &self.history.pulled {
+            let mut tags = (0..).zip(&self.tags);
+            return tags
+                .find(|(_, state)| state.tag == *pulled)
+                .map(|(id, _)| id);
+        }
+        let id = resolve::in_turn(&self.repository, self.tags.len(), self.turn);
+        self.history.pulled = Some(self.tags[id as usize].tag.clone());
+        Some(id)
+    }
+
+    /// Whether there is nothing left to ask and nothing under way.
+    pub(super) fn is_done(&self) -> bool {
+        let has_all = self.list.ask.is_none() && self.next_tag as usize == self.tags.len();
+        self.under_way == 0 && self.to_visit.is_empty() && has_all
+    }
+
+    /// Notes where a tag points to, the last place being the one that is reported. The manifest there is asked
+    /// for unless it came along.
+    pub(super) fn tag_seen(&mut self, id: TagId, seen: Result<Digest, Outcome>) -> Option<NodeId> {
+        let node = seen.as_ref().ok().map(|digest| {
+            let edge = Edge {
+                parent: Parent::Tag(id),
+                kind: Kind::Tag,
+                size: None,
+                media_type: Box::default(),
+                platform: None,
+            };
+            self.promise(Endpoint::Manifests, digest.clone(), 0, edge)
+        });
+        self.tags[id as usize].resolved = Some(seen);
+        node
+    }
+
+    /// Takes a node off the list of what is to be asked, because its answer came along with another.
+    /// Whether it was on it.
+    pub(super) fn came_along(&mut self, id: NodeId) -> bool {
+        let waiting = self.to_visit.iter().rposition(|waiting| *waiting == id);
+        waiting
+            .map(|position| self.to_visit.swap_remove(position))
+            .is_some()
+    }
+
+    /// Notes what a manifest turned out to be, and what it promises in turn.
+    pub(super) fn manifest_seen(&mut self, id: NodeId, judged: Judged, document: Option<Document>) {
+        let node = &self.nodes[id as usize];
+        let was_counted = self
+            .history
+            .seen(Endpoint::Manifests, &node.digest)
+            .is_some();
+        let before = was_counted.then(|| self.tally.clone());
+        match document.as_ref().map(|document| document.kind) {
+            Some(MediaKind::Index) => self.tally.indexes += 1,
+            Some(_) => self.tally.manifests += 1,
+            None if judged.outcome == Outcome::Intact => self.tally.blobs += 1,
+            None => {}
+        }
+        self.node_seen(id, judged);
+        if let Some(document) = document {
+            if let Some(documents) = &mut self.documents {
+                documents.insert(id, document.clone());
+            }
+            self.take(id, document);
+        }
+        if let Some(before) = before {
+            self.tally = before;
+        }
+    }
+
+    /// Notes what a blob turned out to be.
+    pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
+        let is_broken = matches!(judged.outcome, Outcome::Broken(_));
+        let closer = judged.depth.filter(|_| is_broken).unwrap_or(depth);
+        self.nodes[id as usize].depth = Some(depth.max(closer));
+        let past = self.past(id).map(|past| past.times_broken);
+        if !matches!(judged.outcome, Outcome::Unverified(_)) && past.unwrap_or_default() == 0 {
+            self.tally.blobs += 1;
+        }
+        self.node_seen(id, judged);
+        self.look_again_if_misjudged(id);
+        if past.is_some() {
+            return;
+        }
+        let node = &mut self.nodes[id as usize];
+        // Nobody will ask who promised what is there, and there are many of these.
+        let is_whole = |edge: &Edge| judge::size(edge.size, node.length).is_none();
+        if node.outcome == Some(Outcome::Intact) && node.edges.iter().all(is_whole) {
+            node.edges = Vec::new();
+        }
+    }
+
+    /// What was seen of a node before, if it was broken.
+    pub(super) fn past(&self, id: NodeId) -> Option<&Past> {
+        let node = &self.nodes[id as usize];
+        self.history.past_of(node.endpoint, &node.digest)
+    }
+
+    /// A blob that is not as long as one manifest says may be just as long as another one does.
+    fn look_again_if_misjudged(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id as usize];
+        if node.was_misjudged() {
+            node.outcome = None;
+            self.tally.blobs = self.tally.blobs.saturating_sub(1);
+            self.to_visit.push(id);
+        }
+    }
+
+    fn node_seen(&mut self, id: NodeId, judged: Judged) {
+        if let Some(exemption) = judged.exemption {
+            self.tally.skip(exemption, 1);
+        }
+        let node = &mut self.nodes[id as usize];
+        node.length = judged.length;
+        if node.form.is_none() {
+            node.form = judged.form;
+        }
+        node.outcome = Some(judged.outcome);
+    }
+
+    /// Adds a promise. The object is put on the list of what is to be asked unless it is known.
+    pub(super) fn promise(
+        &mut self,
+        endpoint: Endpoint,
+        digest: Digest,
+        nesting: u8,
+        edge: Edge,
+    ) -> NodeId {
+        if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
+            let has_past = self.past(id).is_some();
+            let node = &mut self.nodes[id as usize];
+            let is_settled = endpoint == Endpoint::Blobs
+                && !has_past
+                && node.outcome == Some(Outcome::Intact)
+                && judge::size(edge.size, node.length).is_none();
+            if !is_settled {
+                node.edges.push(edge);
+                self.look_again_if_misjudged(id);
+            }
+            return id;
+        }
+        let id = NodeId::try_from(self.nodes.len()).expect("fewer objects than memory could hold");
+        // A blob that an earlier look saw intact is not read again.
+        let seen = Some(endpoint).filter(|endpoint| *endpoint == Endpoint::Blobs);
+        let seen = seen.filter(|_| self.history.past_of(endpoint, &digest).is_none());
+        let seen = seen.and_then(|endpoint| self.history.seen(endpoint, &digest));
+        self.nodes.push(Node {
+            digest,
+            endpoint,
+            nesting,
+            edges: vec![edge],
+            outcome: seen.map(|_| Outcome::Intact),
+            length: seen.flatten(),
+            asked: None,
+            visits: 0,
+            depth: None,
+            form: None,
+        });
+        self.known.add(&self.nodes, id);
+        if seen.is_none() {
+            self.to_visit.push(id);
+        }
+        id
+    }
+}
