@@ -148,7 +148,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
                 observed: "404 BLOB_UNKNOWN".into(),
                 request: "GET /v2/app/blobs/sha256:0 (Range: bytes=12344-12344)".into(),
                 status: Some(404),
-                sign: None,
+                symptom: None,
             },
         },
         depth: Depth::Tail,

@@ -10,7 +10,7 @@ use super::requests::{Request, Requests};
 use super::words::{self, bytes, length, many, number};
 use super::{broken, unknown};
 use crate::oci::MediaKind;
-use crate::report::{Exemption, Image, Kind, Node, State, Sweep, Verdict};
+use crate::report::{Image, Kind, Node, SkipReason, State, Sweep, Verdict};
 
 /// The page of each image that was named, in lines of 80 columns.
 #[must_use]
@@ -40,7 +40,7 @@ fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
     let bad = length(nodes.iter().filter(is_broken).count());
     let objects = many(length(nodes.len()), "object", "objects");
     let is_opaque =
-        |(_, node): &(usize, &Node)| node.state == State::Skipped(Exemption::UnknownMediaType);
+        |(_, node): &(usize, &Node)| node.state == State::Skipped(SkipReason::UnknownMediaType);
     let limit = if nodes.iter().any(is_opaque) {
         " as far as that could be followed"
     } else {
@@ -133,10 +133,10 @@ fn what_came_of(node: &Node) -> String {
             format!(": {reason} ({})", defect.evidence.observed)
         }
         State::Unverified(obstacle) => format!(": {}", words::obstacle(obstacle.reason)),
-        State::Skipped(Exemption::UnknownMediaType) => {
+        State::Skipped(SkipReason::UnknownMediaType) => {
             ": of a type that is not known, so that what it leads to was not followed".into()
         }
-        State::Skipped(exemption) => format!(": {exemption}, not looked at"),
+        State::Skipped(skip_reason) => format!(": {skip_reason}, not looked at"),
         State::Absent => ": absent, which the mode allows".into(),
         State::Changed => ": it seemed broken, and a second look did not agree".into(),
     }
@@ -196,7 +196,7 @@ mod tests {
         let root = &mut sweep.images[0].root;
         root.children[1].state = State::Absent;
         let amd64 = &mut root.children[0];
-        amd64.children[0].state = State::Skipped(Exemption::InlineData);
+        amd64.children[0].state = State::Skipped(SkipReason::InlineData);
         amd64.children[1].state = State::Changed;
         let obstacle = Obstacle::new(ObstacleReason::Timeout, "no answer in 10 s");
         amd64.children[2].state = State::Unverified(obstacle);

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use crate::oci::{Digest, MediaKind, Reference, Tag};
 use crate::registry::{Access, Authentication, Depth, Obstacle, ObstacleReason};
 use crate::report::{
-    Bracket, Counts, Coverage, Defect, Evidence, Exemption, Expected, Exposed, Finding, Image,
-    Kind, Listed, Mode, Nearby, Node, Reason, RepositoryResult, Sign, State, Sweep, Unmet,
+    Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
+    Mode, Nearby, Node, Reason, RepositoryResult, SkipReason, State, Sweep, Symptom, Unmet,
     Unverified,
 };
 
@@ -87,9 +87,9 @@ pub(super) fn rich() -> Sweep {
             ),
         ],
         skipped: [
-            (Exemption::ForeignLayer, 2),
-            (Exemption::TagFilter, 1_310),
-            (Exemption::RangeUnsupported, 17),
+            (SkipReason::ForeignLayer, 2),
+            (SkipReason::TagFilter, 1_310),
+            (SkipReason::RangeUnsupported, 17),
         ]
         .into(),
         warnings: vec![
@@ -356,14 +356,14 @@ pub(super) fn unlisted() -> [Sweep; 4] {
         ..plain("empty.example", 31)
     };
     let mut filtered = sweep.clone();
-    filtered.skipped = [(Exemption::RepositoryFilter, 1_204)].into();
+    filtered.skipped = [(SkipReason::RepositoryFilter, 1_204)].into();
     let mut without_tags = sweep.clone();
     without_tags.counts.repositories = Coverage {
         listed: 3,
         checked: 3,
     };
     let mut tags_filtered = without_tags.clone();
-    tags_filtered.skipped = [(Exemption::TagFilter, 1)].into();
+    tags_filtered.skipped = [(SkipReason::TagFilter, 1)].into();
     [sweep, filtered, without_tags, tags_filtered]
 }
 
@@ -556,9 +556,9 @@ fn finding(
         observed: observed.into(),
         request,
         status: Some(status),
-        sign: match reason {
-            Reason::ShortRead => Some(Sign::NothingCame),
-            Reason::DigestMismatch => Some(Sign::OtherBytes),
+        symptom: match reason {
+            Reason::ShortRead => Some(Symptom::NothingCame),
+            Reason::DigestMismatch => Some(Symptom::OtherBytes),
             _ => None,
         },
     };

@@ -9,7 +9,7 @@ use super::json_repair::{WireExposed, WireNearby, WireRepair, WireRoot};
 use super::{hint, unverified, words};
 use crate::oci::{Digest, Repository, Tag, printable};
 use crate::report::{
-    Cause, Counts, Coverage, Expected, Finding, Listed, Root, Sign, Sweep, Unmet, Unverified,
+    Cause, Counts, Coverage, Expected, Finding, Listed, Root, Sweep, Symptom, Unmet, Unverified,
 };
 
 /// Grows with a change that breaks readers; what is only added leaves it as it is.
@@ -118,7 +118,7 @@ struct WireEvidence {
     observed: String,
     request: String,
     status: Option<u16>,
-    sign: Option<&'static str>,
+    symptom: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -255,7 +255,7 @@ impl<'a> WireFinding<'a> {
                 observed: printable(&evidence.observed),
                 request: printable(&evidence.request),
                 status: evidence.status,
-                sign: evidence.sign.map(Sign::word),
+                symptom: evidence.symptom.map(Symptom::word),
             },
             depth: finding.depth.word(),
             confirmations: finding.confirmations,
@@ -304,7 +304,7 @@ mod tests {
     use super::*;
     use crate::registry::{Depth, ObstacleReason};
     use crate::render::fixture;
-    use crate::report::{Action, Exemption, Kind, Mode, Reason, Verdict};
+    use crate::report::{Action, Kind, Mode, Reason, SkipReason, Verdict};
 
     const SCHEMA: &str = include_str!("../../docs/report.schema.json");
 
@@ -417,10 +417,13 @@ mod tests {
         );
         check(
             "exemption",
-            Exemption::ALL.iter().map(|word| word.word()).collect(),
+            SkipReason::ALL.iter().map(|word| word.word()).collect(),
         );
         check("cause", Cause::ALL.iter().map(|word| word.word()).collect());
-        check("sign", Sign::ALL.iter().map(|word| word.word()).collect());
+        check(
+            "sign",
+            Symptom::ALL.iter().map(|word| word.word()).collect(),
+        );
         check(
             "action",
             Action::ALL.iter().map(|word| word.word()).collect(),

@@ -91,7 +91,7 @@ impl WireNode {
                 (Some(defect.reason.word()), Some(&evidence.observed))
             }
             State::Unverified(obstacle) => (Some(obstacle.reason.word()), Some(&obstacle.detail)),
-            State::Skipped(exemption) => (Some(exemption.word()), None),
+            State::Skipped(skip_reason) => (Some(skip_reason.word()), None),
             State::Intact | State::Absent | State::Changed => (None, None),
         };
         let children = node.children.iter();

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::words::since_epoch;
 use crate::registry::Depth;
 use crate::report::{
-    Bracket, Defect, Evidence, Finding, Glance, Kind, Known, Nearby, Reason, Record, Sign, Verdict,
+    Bracket, Defect, Evidence, Finding, Glance, Kind, Known, Nearby, Reason, Record, Symptom,
+    Verdict,
 };
 
 const FORMAT: &str = "registry-probe state";
@@ -134,7 +135,7 @@ struct WireFinding {
     observed: String,
     request: String,
     status: Option<u16>,
-    sign: Option<String>,
+    symptom: Option<String>,
     depth: String,
     confirmations: u32,
     pointed_to: Vec<String>,
@@ -255,7 +256,7 @@ impl WireFinding {
             observed: evidence.observed.clone(),
             request: evidence.request.clone(),
             status: evidence.status,
-            sign: evidence.sign.map(|sign| sign.to_string()),
+            symptom: evidence.symptom.map(|sign| sign.to_string()),
             depth: finding.depth.to_string(),
             confirmations: finding.confirmations,
             pointed_to: nearby.pointed_to.iter().map(ToString::to_string).collect(),
@@ -272,7 +273,7 @@ impl WireFinding {
             .sibling
             .map(|(tag, digest)| Ok((read("the tag", &tag)?, read("the digest", &digest)?)));
         let copy = self.copy.map(|name| read("the repository", &name));
-        let sign = self.sign.map(|sign| word(Sign::ALL, &sign));
+        let sign = self.symptom.map(|sign| word(Symptom::ALL, &sign));
         Ok(Finding {
             repository,
             kind: word(Kind::ALL, &self.kind)?,
@@ -289,7 +290,7 @@ impl WireFinding {
                     observed: self.observed,
                     request: self.request,
                     status: self.status,
-                    sign: sign.transpose()?,
+                    symptom: sign.transpose()?,
                 },
             },
             depth: word(Depth::ALL, &self.depth)?,

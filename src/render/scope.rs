@@ -36,7 +36,7 @@ pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
         .max()
         .unwrap_or(0);
     for (&reason, &count) in &sweep.skipped {
-        let words = words::exemption(reason).split_whitespace();
+        let words = words::skip_reason(reason).split_whitespace();
         let tag = format!("[{reason}]");
         let items = words.chain([tag.as_str()]);
         lines.column(&format!("{:>width$}", number(count)), width + 2, items);

@@ -7,7 +7,7 @@ use super::lines::{Lines, STRONG, UNSURE};
 use super::unverified;
 use super::words::{self, many, number};
 use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Coverage, Exemption, Listed, Sweep, Unverified};
+use crate::report::{Coverage, Listed, SkipReason, Sweep, Unverified};
 
 /// As many details of one obstacle as a reader gains from; they differ in little but the path.
 const DETAILS: usize = 3;
@@ -99,10 +99,10 @@ fn nothing_listed(sweep: &Sweep) -> String {
     let left_out = |what| sweep.skipped.get(&what).copied().unwrap_or_default();
     let repositories = |count| many(count, "repository", "repositories");
     let (filtered, listed) = (
-        left_out(Exemption::RepositoryFilter),
+        left_out(SkipReason::RepositoryFilter),
         sweep.counts.repositories.listed,
     );
-    let tags = left_out(Exemption::TagFilter);
+    let tags = left_out(SkipReason::TagFilter);
     let why = match listed {
         0 if filtered > 0 => format!("the filters leave out its {}", repositories(filtered)),
         0 => "it lists no repository".to_owned(),

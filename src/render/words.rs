@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::registry::{Depth, ObstacleReason};
-use crate::report::{Cause, Exemption, Kind, Mode, Reason};
+use crate::report::{Cause, Kind, Mode, Reason, SkipReason};
 
 pub(crate) fn kind(kind: Kind) -> &'static str {
     match kind {
@@ -68,18 +68,18 @@ pub(crate) fn obstacle(reason: ObstacleReason) -> &'static str {
 }
 
 /// What was left out, to be read behind its number.
-pub(crate) fn exemption(reason: Exemption) -> &'static str {
+pub(crate) fn skip_reason(reason: SkipReason) -> &'static str {
     match reason {
-        Exemption::ForeignLayer => "foreign layers, which registries need not have",
-        Exemption::InlineData => "blobs carried inline, in their descriptors, and whole",
-        Exemption::UnknownAlgorithm => "unknown digest algorithms: only existence was checked",
-        Exemption::UnknownMediaType => "unknown manifest types: their contents were not followed",
-        Exemption::RepositoryFilter => "repositories that the filters leave out",
-        Exemption::TagFilter => "tags that the filters leave out",
-        Exemption::TagsPerRepo => "tags beyond --tags-per-repo",
-        Exemption::InvalidName => "listed names that no client could pull by",
-        Exemption::PullThrough => "blobs of a cache, which asking would make it download",
-        Exemption::RangeUnsupported => "blobs whose last byte the registry cannot serve alone",
+        SkipReason::ForeignLayer => "foreign layers, which registries need not have",
+        SkipReason::InlineData => "blobs carried inline, in their descriptors, and whole",
+        SkipReason::UnknownAlgorithm => "unknown digest algorithms: only existence was checked",
+        SkipReason::UnknownMediaType => "unknown manifest types: their contents were not followed",
+        SkipReason::RepositoryFilter => "repositories that the filters leave out",
+        SkipReason::TagFilter => "tags that the filters leave out",
+        SkipReason::TagsPerRepo => "tags beyond --tags-per-repo",
+        SkipReason::InvalidName => "listed names that no client could pull by",
+        SkipReason::PullThrough => "blobs of a cache, which asking would make it download",
+        SkipReason::RangeUnsupported => "blobs whose last byte the registry cannot serve alone",
     }
 }
 

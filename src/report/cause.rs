@@ -7,7 +7,7 @@ use crate::words::words;
 
 words! {
     /// What a look showed besides its words: a mark by which damages are told apart.
-    Sign {
+    Symptom {
         /// Bytes are announced, and not one of them came.
         NothingCame = "nothing_came",
         /// Bytes are announced, and only the first of them came.
@@ -57,7 +57,7 @@ impl Cause {
     /// The cause of a finding of `sweep`, by its kind, its reason and the sign in its evidence.
     #[must_use]
     pub fn of(finding: &Finding, sweep: &Sweep) -> Self {
-        let sign = finding.defect.evidence.sign;
+        let sign = finding.defect.evidence.symptom;
         match finding.defect.reason {
             // What the caller named may never have been there; what a list or manifest names was.
             Reason::NotFound => match (finding.kind, &sweep.listed) {
@@ -67,16 +67,16 @@ impl Cause {
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
             Reason::Unreadable | Reason::MediaTypeMismatch => Self::Unknown,
-            Reason::ShortRead if sign == Some(Sign::CutShort) => Self::Truncated,
+            Reason::ShortRead if sign == Some(Symptom::CutShort) => Self::Truncated,
             // Distribution stats the file unless it remembers the blob: only memory promises bytes
             // that are not there.
             Reason::ShortRead => Self::StaleDescriptorCache,
             Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => match sign {
-                Some(Sign::Empty) => Self::EmptyFile,
-                Some(Sign::Shorter) => Self::Truncated,
-                Some(Sign::WebPage) => Self::ProxyPoisoned,
-                Some(Sign::OtherBytes) if sweep.mode == Mode::PullThrough => Self::ProxyPoisoned,
-                Some(Sign::OtherBytes) => Self::BitRot,
+                Some(Symptom::Empty) => Self::EmptyFile,
+                Some(Symptom::Shorter) => Self::Truncated,
+                Some(Symptom::WebPage) => Self::ProxyPoisoned,
+                Some(Symptom::OtherBytes) if sweep.mode == Mode::PullThrough => Self::ProxyPoisoned,
+                Some(Symptom::OtherBytes) => Self::BitRot,
                 _ => Self::Unknown,
             },
         }
@@ -99,7 +99,7 @@ mod tests {
         use Cause as C;
         use Kind as K;
         use Reason as R;
-        use Sign as S;
+        use Symptom as S;
         for (kind, reason, sign, expected) in [
             (K::Child, R::NotFound, None, C::GcOrRetention),
             (K::Layer, R::NotFound, None, C::GcOrRetention),
@@ -137,7 +137,7 @@ mod tests {
         ] {
             let mut sweep = fixture::sweep();
             let mut finding = fixture::finding(kind, reason);
-            finding.defect.evidence.sign = sign;
+            finding.defect.evidence.symptom = sign;
             assert_eq!(
                 C::of(&finding, &sweep),
                 expected,
@@ -156,7 +156,7 @@ mod tests {
         let mut sweep = fixture::sweep();
         sweep.mode = Mode::PullThrough;
         let mut finding = fixture::finding(K::Child, R::DigestMismatch);
-        finding.defect.evidence.sign = Some(S::OtherBytes);
+        finding.defect.evidence.symptom = Some(S::OtherBytes);
         assert_eq!(C::of(&finding, &sweep), C::ProxyPoisoned);
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::outcome::{Defect, Exemption, Kind};
+use super::outcome::{Defect, Kind, SkipReason};
 use crate::oci::Digest;
 use crate::oci::MediaKind;
 use crate::oci::{Reference, Repository};
@@ -64,7 +64,7 @@ pub enum State {
     /// We could not find out.
     Unverified(Obstacle),
     /// We chose not to look.
-    Skipped(Exemption),
+    Skipped(SkipReason),
     /// It is not there, where the mode allows that.
     Absent,
     /// It seemed broken in the first look, and the second did not agree.

@@ -12,9 +12,9 @@ mod shard;
 mod sweep;
 
 pub use blast::Root;
-pub use cause::{Cause, Sign};
+pub use cause::{Cause, Symptom};
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
-pub use outcome::{Defect, Evidence, Exemption, Kind, Outcome, Reason};
+pub use outcome::{Defect, Evidence, Kind, Outcome, Reason, SkipReason};
 pub use record::{Glance, Known, Record};
 pub use repair::{Action, Nearby, Repair};
 pub use shard::Shard;

@@ -2,7 +2,7 @@
 //!
 //! "Down" never reads as "corrupt", and "could not look" never reads as "fine".
 
-use super::cause::Sign;
+use super::cause::Symptom;
 use crate::registry::Obstacle;
 use crate::words::words;
 
@@ -97,12 +97,12 @@ pub struct Evidence {
     /// The status of the answer to that request.
     pub status: Option<u16>,
     /// What the look showed besides, if it tells causes apart.
-    pub sign: Option<Sign>,
+    pub symptom: Option<Symptom>,
 }
 
 words! {
     /// Why something was left out on purpose.
-    Exemption {
+    SkipReason {
         /// A layer that licences keep out of registries.
         ForeignLayer = "foreign_layer",
         /// The content is carried inside its descriptor, and hashes to its digest.
@@ -146,6 +146,6 @@ mod tests {
         all(Kind::ALL.iter().map(|w| w.word()).collect());
         all(Reason::ALL.iter().map(|w| w.word()).collect());
         all(ObstacleReason::ALL.iter().map(|w| w.word()).collect());
-        all(Exemption::ALL.iter().map(|w| w.word()).collect());
+        all(SkipReason::ALL.iter().map(|w| w.word()).collect());
     }
 }

@@ -1,7 +1,7 @@
 //! What could mend a finding, cheapest first, chosen from what the sweep saw. The probe itself writes
 //! nothing: a report turns these into commands for people.
 
-use super::cause::{Cause, Sign};
+use super::cause::{Cause, Symptom};
 use super::outcome::Reason;
 use super::sweep::{Finding, Mode, Sweep};
 use crate::oci::Digest;
@@ -126,7 +126,7 @@ fn from_elsewhere(finding: &Finding) -> Option<Repair> {
 fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
     // Without a tag there is no name to push under.
     finding.tags.first()?;
-    let is_promise_wrong = finding.defect.evidence.sign == Some(Sign::OtherPromise);
+    let is_promise_wrong = finding.defect.evidence.symptom == Some(Symptom::OtherPromise);
     Some(match (finding.defect.reason, cause) {
         (Reason::NotFound, _) => Repair::Push,
         (Reason::StorageMissing, _) => Repair::Refresh { delete: false },
@@ -196,25 +196,25 @@ mod tests {
             (
                 K::Layer,
                 R::ShortRead,
-                Some(Sign::NothingCame),
+                Some(Symptom::NothingCame),
                 "refresh repoint delete",
             ),
             (
                 K::Layer,
                 R::SizeMismatch,
-                Some(Sign::Empty),
+                Some(Symptom::Empty),
                 "refresh repoint delete",
             ),
             (
                 K::Layer,
                 R::SizeMismatch,
-                Some(Sign::OtherPromise),
+                Some(Symptom::OtherPromise),
                 "repoint rebuild delete",
             ),
             (
                 K::Layer,
                 R::DigestMismatch,
-                Some(Sign::OtherBytes),
+                Some(Symptom::OtherBytes),
                 "refresh repoint delete",
             ),
             (K::Child, R::Unreadable, None, "refresh repoint delete"),
@@ -229,7 +229,7 @@ mod tests {
             (K::Layer, R::Inconsistent, None, ""),
         ] {
             let mut finding = finding(kind, reason);
-            finding.defect.evidence.sign = sign;
+            finding.defect.evidence.symptom = sign;
             let sweep = fixture::sweep();
             let told = actions(&finding, &sweep).join(" ");
             assert_eq!(told, expected, "{kind}/{reason}");

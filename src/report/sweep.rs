@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::image::{Image, Unmet};
-use super::outcome::{Defect, Exemption, Kind, Reason};
+use super::outcome::{Defect, Kind, Reason, SkipReason};
 use super::repair::Nearby;
 use crate::oci::Digest;
 use crate::oci::{Repository, Tag};
@@ -227,7 +227,7 @@ pub struct Sweep {
     /// What could not be verified, by repository.
     pub unverified: Vec<Unverified>,
     /// What was left out on purpose.
-    pub skipped: BTreeMap<Exemption, u64>,
+    pub skipped: BTreeMap<SkipReason, u64>,
     /// What a reader should know besides, such as that there was nothing to check.
     pub warnings: Vec<String>,
     /// In how long a time every blob is read in full once, if their full reads are spread over time.

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::status::Board;
+use super::status::StatusBoard;
 use crate::render::page;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,7 +22,7 @@ const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 const JSON_TYPE: &str = "application/json";
 
 /// All endpoints of the service.
-pub(super) fn router(board: Arc<Board>) -> Router {
+pub(super) fn router(board: Arc<StatusBoard>) -> Router {
     Router::new()
         .route("/", get(status_page))
         .route("/metrics", get(metrics))
@@ -48,7 +48,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>)
     (status, headers, body.into()).into_response()
 }
 
-async fn status_page(State(board): State<Arc<Board>>) -> Response {
+async fn status_page(State(board): State<Arc<StatusBoard>>) -> Response {
     let page = board.published().page.clone();
     let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", page);
     if let Ok(policy) = HeaderValue::from_str(page::content_security_policy()) {
@@ -59,9 +59,9 @@ async fn status_page(State(board): State<Arc<Board>>) -> Response {
     response
 }
 
-async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Response {
+async fn metrics(State(board): State<Arc<StatusBoard>>, headers: HeaderMap) -> Response {
     let published = board.published();
-    let vitals = board.vitals.rendered();
+    let process_metrics = board.process_metrics.rendered();
     let is_packed = headers
         .get_all(ACCEPT_ENCODING)
         .iter()
@@ -69,9 +69,9 @@ async fn metrics(State(board): State<Arc<Board>>, headers: HeaderMap) -> Respons
         .flat_map(|value| value.split(','))
         .any(takes_gzip);
     let (first, second) = if is_packed {
-        (&published.metrics_gzip, vitals.gzip)
+        (&published.metrics_gzip, process_metrics.gzip)
     } else {
-        (&published.metrics, vitals.text)
+        (&published.metrics, process_metrics.text)
     };
     let length = first.len() + second.len();
     // What was rendered is shared by all answers: a copy for each of many slow readers takes much memory.
@@ -101,7 +101,7 @@ struct Wanted {
     registry: Option<String>,
 }
 
-async fn report(State(board): State<Arc<Board>>, Query(wanted): Query<Wanted>) -> Response {
+async fn report(State(board): State<Arc<StatusBoard>>, Query(wanted): Query<Wanted>) -> Response {
     let published = board.published();
     let Some(registry) = wanted.registry else {
         return answer(StatusCode::OK, JSON_TYPE, published.reports.clone());
@@ -119,7 +119,7 @@ async fn report(State(board): State<Arc<Board>>, Query(wanted): Query<Wanted>) -
     }
 }
 
-async fn healthz(State(board): State<Arc<Board>>) -> Response {
+async fn healthz(State(board): State<Arc<StatusBoard>>) -> Response {
     let stuck = board.stuck();
     if stuck.is_empty() {
         return answer(StatusCode::OK, TEXT_TYPE, "ok\n");

@@ -33,7 +33,7 @@ pub use textfile::replace;
 use crate::registry::client::Config;
 use crate::report::Record;
 use crate::sweep::{Policy, Scrub};
-use status::Board;
+use status::StatusBoard;
 
 /// How often the page is rendered between sweeps: it tells ages.
 const PAGE_EVERY: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ pub async fn serve(
     mut plans: tokio::sync::watch::Receiver<Plan>,
     cancel: CancellationToken,
 ) -> io::Result<()> {
-    let board = Arc::new(Board::new());
+    let board = Arc::new(StatusBoard::new());
     let mut plan = plans.borrow_and_update().clone();
     board.watch(&plan.names(), &plan.known);
     let endpoints = endpoints::router(Arc::clone(&board));
@@ -108,12 +108,12 @@ pub async fn serve(
 /// The loops of all registries. They run side by side in one task, and what they ask in many.
 fn begin(
     plan: &Plan,
-    board: &Arc<Board>,
+    board: &Arc<StatusBoard>,
     round: &CancellationToken,
 ) -> FuturesUnordered<impl Future<Output = ()> + use<>> {
     let begin = |target: &Target| {
         let mut target = target.clone();
-        target.http.meter = board.vitals.meter(&target.policy.registry);
+        target.http.meter = board.process_metrics.meter(&target.policy.registry);
         let (publish, board) = (plan.publish.clone(), Arc::clone(board));
         watch::watch(target, plan.interval, publish, board, round.clone())
     };

@@ -21,7 +21,7 @@ use crate::render::metrics::{Family, encode};
 const OUTCOMES: [&str; 4] = ["intact", "broken", "unverified", "cancelled"];
 
 /// The process's own counters, which live as long as it does.
-pub(crate) struct Vitals {
+pub(crate) struct ProcessMetrics {
     registries: Mutex<BTreeMap<String, Watched>>,
     push_failures: AtomicU64,
     process: ProcessCollector,
@@ -45,7 +45,7 @@ struct Watched {
     sweeps: BTreeMap<&'static str, u64>,
 }
 
-impl Vitals {
+impl ProcessMetrics {
     pub(crate) fn new() -> Self {
         Self {
             registries: Mutex::default(),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use axum::body::Bytes;
 use tokio::time::Instant;
 
-use super::process_metrics::{Vitals, gzip};
+use super::process_metrics::{ProcessMetrics, gzip};
 use crate::render::{self, page};
 use crate::report::{Record, Sweep};
 
@@ -16,8 +16,8 @@ use crate::report::{Record, Sweep};
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
 /// The state of the service that its endpoints show.
-pub(crate) struct Board {
-    pub(crate) vitals: Vitals,
+pub(crate) struct StatusBoard {
+    pub(crate) process_metrics: ProcessMetrics,
     registries: Mutex<BTreeMap<String, Watch>>,
     published: RwLock<Arc<Published>>,
 }
@@ -48,11 +48,11 @@ pub(crate) struct Published {
     pub(crate) report: BTreeMap<String, Bytes>,
 }
 
-impl Board {
+impl StatusBoard {
     /// A board for some registries, none of which was swept yet.
     pub(crate) fn new() -> Self {
         Self {
-            vitals: Vitals::new(),
+            process_metrics: ProcessMetrics::new(),
             registries: Mutex::default(),
             published: RwLock::default(),
         }
@@ -95,7 +95,7 @@ impl Board {
 
     /// A sweep has ended. Gives what is known now.
     pub(crate) fn end(&self, registry: &str, sweep: Sweep) -> Option<Record> {
-        self.vitals.sweep(registry, sweep.verdict().word());
+        self.process_metrics.sweep(registry, sweep.verdict().word());
         let record = {
             let mut registries = self.lock();
             let watch = registries.get_mut(registry)?;
@@ -150,7 +150,7 @@ impl Board {
         let mut registries = self.lock();
         let mut stuck = Vec::new();
         for (name, watch) in registries.iter_mut() {
-            let costs = self.vitals.meter(name).costs();
+            let costs = self.process_metrics.meter(name).costs();
             let requests = costs.requests.values().sum();
             if requests != watch.progress.requests {
                 watch.progress.requests = requests;
@@ -236,12 +236,13 @@ mod tests {
 
     #[test]
     fn what_was_known_before_is_gone_on_from_once() {
-        let board = Board::new();
+        let board = StatusBoard::new();
         let mut known = Record::new("a");
         known.recall("app".parse().expect("a name"), 3, None);
         board.watch(&["a".to_owned(), "b".to_owned()], &[known]);
-        let failures =
-            |board: &Board| -> Vec<u64> { board.records().iter().map(Record::failures).collect() };
+        let failures = |board: &StatusBoard| -> Vec<u64> {
+            board.records().iter().map(Record::failures).collect()
+        };
         assert_eq!(failures(&board), [3, 0]);
         // What is watched already is known better.
         let mut older = Record::new("a");

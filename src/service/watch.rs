@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::publish::Publish;
-use super::status::Board;
+use super::status::StatusBoard;
 use super::{Target, schedule};
 use crate::registry::client::HttpRegistry;
 use crate::report::{Record, Sweep, Verdict};
@@ -24,7 +24,7 @@ pub(super) async fn watch(
     target: Target,
     interval: Duration,
     publish: Publish,
-    board: Arc<Board>,
+    board: Arc<StatusBoard>,
     cancel: CancellationToken,
 ) {
     let name = target.policy.registry.clone();
@@ -47,7 +47,7 @@ pub(super) async fn watch(
         // What was whole before it was cancelled is a result.
         let is_whole = matches!(&sweep, Ok(Ok(sweep)) if sweep.is_complete());
         if cancel.is_cancelled() && !is_whole {
-            board.vitals.sweep(&name, "cancelled");
+            board.process_metrics.sweep(&name, "cancelled");
             return;
         }
         match sweep {
@@ -60,7 +60,7 @@ pub(super) async fn watch(
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());
                     tokio::select! {
-                        errors = publishing => errors.iter().for_each(|_| board.vitals.push_failed()),
+                        errors = publishing => errors.iter().for_each(|_| board.process_metrics.push_failed()),
                         () = cancelled_for(&cancel, LAST_PUSH) => return,
                     }
                 }

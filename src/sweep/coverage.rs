@@ -4,7 +4,7 @@ use super::graph::Endpoint;
 use super::ledger::Ledger;
 use super::{Empty, Policy};
 use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Exemption, Finding, Mode, Record};
+use crate::report::{Finding, Mode, Record, SkipReason};
 
 /// Objects that are not there, of at least this many and in at least so many repositories, while nothing
 /// is: then the storage is away. One image, or a registry of one tag, may be plainly broken.
@@ -110,7 +110,7 @@ impl Ledger {
             has_repositories
         } else {
             // What other shards have is not known here; a filter of tags that takes nothing is.
-            let is_filtered = tally.skipped.contains_key(&Exemption::TagFilter);
+            let is_filtered = tally.skipped.contains_key(&SkipReason::TagFilter);
             objects > 0 || self.repositories_of_other_shards > 0 && !is_filtered
         };
         if is_covered || !self.findings.is_empty() || !self.unverified.is_empty() {

@@ -6,7 +6,7 @@ use super::notices::Notice;
 use super::walk::Walk;
 use crate::oci::{Descriptor, Document, MediaKind};
 use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Exemption, Kind, Mode, Outcome};
+use crate::report::{Kind, Mode, Outcome, SkipReason};
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
 const DEEPEST_NESTING: u8 = 8;
@@ -100,8 +100,8 @@ impl Walk {
         nesting: u8,
         entry: Descriptor,
     ) {
-        if let Some(exemption) = exemption(endpoint, kind, self.mode, &entry) {
-            self.tally.skip(exemption, 1);
+        if let Some(skip_reason) = skip_reason(endpoint, kind, self.mode, &entry) {
+            self.tally.skip(skip_reason, 1);
             return;
         }
         let edge = Edge {
@@ -133,18 +133,18 @@ pub(super) fn child_endpoint(child: &Descriptor) -> Endpoint {
 }
 
 /// Why what a document names is not asked for, if it is not.
-pub(super) fn exemption(
+pub(super) fn skip_reason(
     endpoint: Endpoint,
     kind: Kind,
     mode: Mode,
     entry: &Descriptor,
-) -> Option<Exemption> {
+) -> Option<SkipReason> {
     match endpoint {
         Endpoint::Manifests => None,
         Endpoint::Blobs if kind == Kind::Layer && entry.is_elsewhere() => {
-            Some(Exemption::ForeignLayer)
+            Some(SkipReason::ForeignLayer)
         }
-        Endpoint::Blobs if mode == Mode::PullThrough => Some(Exemption::PullThrough),
-        Endpoint::Blobs => entry.is_inline.then_some(Exemption::InlineData),
+        Endpoint::Blobs if mode == Mode::PullThrough => Some(SkipReason::PullThrough),
+        Endpoint::Blobs => entry.is_inline.then_some(SkipReason::InlineData),
     }
 }

@@ -5,7 +5,7 @@ use super::form::Form;
 use crate::oci::{Digest, Document, MediaKind, manifest_digest};
 use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
 use crate::registry::{Depth, Obstacle, ObstacleReason};
-use crate::report::{Defect, Evidence, Exemption, Outcome, Reason, Sign};
+use crate::report::{Defect, Evidence, Outcome, Reason, SkipReason, Symptom};
 
 /// What a look at one object comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) struct Judged {
     /// The object's real length, if it became known.
     pub(super) length: Option<u64>,
     /// What about it was not looked at, though the rest is as promised.
-    pub(super) exemption: Option<Exemption>,
+    pub(super) skip_reason: Option<SkipReason>,
     /// What it is and what it is said to be, if it is a document.
     pub(super) form: Option<Form>,
     /// How closely it had to be looked at to see that it is broken, where that is closer than asked.
@@ -26,7 +26,7 @@ impl Judged {
         Self {
             outcome,
             length: None,
-            exemption: None,
+            skip_reason: None,
             form: None,
             depth: None,
         }
@@ -59,16 +59,16 @@ pub(super) fn manifest(
         None => read_manifest(&body),
     };
     let outcome = of_bytes(contradiction, &promised, &body);
-    let exemption = document
+    let skip_reason = document
         .as_ref()
         .filter(|_| outcome == Outcome::Intact)
-        .and_then(|document| exemption(document, digest));
+        .and_then(|document| skip_reason(document, digest));
     let form = document
         .as_ref()
         .map(|document| Form::of(document, body.media_type.as_deref()));
     let judged = Judged {
         length: Some(body.bytes.len() as u64),
-        exemption,
+        skip_reason,
         form,
         ..Judged::of(outcome)
     };
@@ -102,7 +102,7 @@ fn of_bytes(
         return Outcome::Intact;
     };
     let evidence = Evidence {
-        sign: sign_of_manifest(reason, &body.bytes),
+        symptom: symptom_of_manifest(reason, &body.bytes),
         ..evidence(promised, observed, &body.request, 200)
     };
     Outcome::Broken(Defect { reason, evidence })
@@ -152,24 +152,24 @@ fn read_manifest(body: &ManifestBody) -> (Option<(Reason, String)>, Option<Docum
 }
 
 /// What the bytes of a manifest show that are not what they should be.
-fn sign_of_manifest(reason: Reason, bytes: &[u8]) -> Option<Sign> {
+fn symptom_of_manifest(reason: Reason, bytes: &[u8]) -> Option<Symptom> {
     let is_cut = reason == Reason::ShortRead;
     match bytes.trim_ascii_start().first() {
-        None if is_cut => Some(Sign::NothingCame),
-        None => Some(Sign::Empty),
-        Some(_) if is_cut => Some(Sign::CutShort),
+        None if is_cut => Some(Symptom::NothingCame),
+        None => Some(Symptom::Empty),
+        Some(_) if is_cut => Some(Symptom::CutShort),
         // No manifest begins so, and every page does.
-        Some(b'<') => Some(Sign::WebPage),
-        Some(_) if reason == Reason::DigestMismatch => Some(Sign::OtherBytes),
+        Some(b'<') => Some(Symptom::WebPage),
+        Some(_) if reason == Reason::DigestMismatch => Some(Symptom::OtherBytes),
         Some(_) => None,
     }
 }
 
-fn exemption(document: &Document, digest: Option<&Digest>) -> Option<Exemption> {
+fn skip_reason(document: &Document, digest: Option<&Digest>) -> Option<SkipReason> {
     match document.kind {
-        MediaKind::Unknown => Some(Exemption::UnknownMediaType),
+        MediaKind::Unknown => Some(SkipReason::UnknownMediaType),
         _ if digest.is_some_and(|digest| digest.hasher().is_none()) => {
-            Some(Exemption::UnknownAlgorithm)
+            Some(SkipReason::UnknownAlgorithm)
         }
         _ => None,
     }
@@ -199,16 +199,16 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
         ),
         Some((reason, observed)) => {
             let evidence = Evidence {
-                sign: sign_of_blob(reason, size, &look),
+                symptom: symptom_of_blob(reason, size, &look),
                 ..evidence(&promised, observed, &look.request, look.status)
             };
             Outcome::Broken(Defect { reason, evidence })
         }
         None => Outcome::Intact,
     };
-    let exemption = match outcome {
-        Outcome::Intact if look.read == BlobRead::Start => Some(Exemption::RangeUnsupported),
-        Outcome::Intact if digest.hasher().is_none() => Some(Exemption::UnknownAlgorithm),
+    let skip_reason = match outcome {
+        Outcome::Intact if look.read == BlobRead::Start => Some(SkipReason::RangeUnsupported),
+        Outcome::Intact if digest.hasher().is_none() => Some(SkipReason::UnknownAlgorithm),
         _ => None,
     };
     Judged {
@@ -216,7 +216,7 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
             BlobRead::All { received, .. } if outcome == Outcome::Intact => Some(received),
             _ => None,
         }),
-        exemption,
+        skip_reason,
         depth: matches!(look.read, BlobRead::All { .. }).then_some(Depth::Digest),
         ..Judged::of(outcome)
     }
@@ -262,22 +262,22 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
 }
 
 /// What a look at a blob shows that contradicts what was promised for this `reason`.
-fn sign_of_blob(reason: Reason, size: Option<u64>, look: &BlobLook) -> Option<Sign> {
+fn symptom_of_blob(reason: Reason, size: Option<u64>, look: &BlobLook) -> Option<Symptom> {
     let received = match look.read {
         BlobRead::All { received, .. } => Some(received),
         BlobRead::Nothing | BlobRead::Start | BlobRead::End => None,
     };
     match reason {
-        Reason::ShortRead if received == Some(0) => Some(Sign::NothingCame),
-        Reason::ShortRead => Some(Sign::CutShort),
-        Reason::DigestMismatch => Some(Sign::OtherBytes),
+        Reason::ShortRead if received == Some(0) => Some(Symptom::NothingCame),
+        Reason::ShortRead => Some(Symptom::CutShort),
+        Reason::DigestMismatch => Some(Symptom::OtherBytes),
         Reason::SizeMismatch => {
             let has = look.length.filter(|length| Some(*length) != size);
             let has = has.or(received);
             Some(match has {
-                Some(0) => Sign::Empty,
-                has if has > size => Sign::Longer,
-                _ => Sign::Shorter,
+                Some(0) => Symptom::Empty,
+                has if has > size => Symptom::Longer,
+                _ => Symptom::Shorter,
             })
         }
         _ => None,
@@ -295,7 +295,7 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
             observed: format!(
                 "the registry has {length} bytes of it, which are as their digest says"
             ),
-            sign: Some(Sign::OtherPromise),
+            symptom: Some(Symptom::OtherPromise),
             ..Evidence::default()
         },
     })
@@ -329,7 +329,7 @@ fn refused(reason: Reason, refusal: &Refusal, promised: &str) -> Outcome {
     };
     let observed = format!("{}{code}{who}", refusal.status);
     let evidence = Evidence {
-        sign: refusal.is_page.then_some(Sign::WebPage),
+        symptom: refusal.is_page.then_some(Symptom::WebPage),
         ..evidence(promised, observed, &refusal.request, refusal.status)
     };
     Outcome::Broken(Defect { reason, evidence })
@@ -341,7 +341,7 @@ fn evidence(promised: &str, observed: String, request: &str, status: u16) -> Evi
         observed,
         request: request.to_owned(),
         status: Some(status),
-        sign: None,
+        symptom: None,
     }
 }
 
@@ -405,62 +405,64 @@ mod tests {
             (
                 Some(0),
                 BlobRead::Nothing,
-                Some((R::SizeMismatch, Sign::Empty)),
+                Some((R::SizeMismatch, Symptom::Empty)),
             ),
             (
                 Some(4),
                 BlobRead::Nothing,
-                Some((R::SizeMismatch, Sign::Shorter)),
+                Some((R::SizeMismatch, Symptom::Shorter)),
             ),
             (
                 Some(6),
                 BlobRead::Nothing,
-                Some((R::SizeMismatch, Sign::Longer)),
+                Some((R::SizeMismatch, Symptom::Longer)),
             ),
             (
                 Some(5),
                 all(0, b"", Cut),
-                Some((R::ShortRead, Sign::NothingCame)),
+                Some((R::ShortRead, Symptom::NothingCame)),
             ),
             (
                 Some(5),
                 all(2, b"he", Cut),
-                Some((R::ShortRead, Sign::CutShort)),
+                Some((R::ShortRead, Symptom::CutShort)),
             ),
             (
                 None,
                 all(2, b"he", Cut),
-                Some((R::ShortRead, Sign::CutShort)),
+                Some((R::ShortRead, Symptom::CutShort)),
             ),
             (
                 None,
                 all(5, b"jello", Cut),
-                Some((R::ShortRead, Sign::CutShort)),
+                Some((R::ShortRead, Symptom::CutShort)),
             ),
             (
                 None,
                 all(0, b"", Whole),
-                Some((R::SizeMismatch, Sign::Empty)),
+                Some((R::SizeMismatch, Symptom::Empty)),
             ),
             (
                 None,
                 all(2, b"he", Connection),
-                Some((R::SizeMismatch, Sign::Shorter)),
+                Some((R::SizeMismatch, Symptom::Shorter)),
             ),
             (
                 None,
                 all(6, b"hello!", More),
-                Some((R::SizeMismatch, Sign::Longer)),
+                Some((R::SizeMismatch, Symptom::Longer)),
             ),
             (
                 Some(5),
                 all(5, b"jello", Whole),
-                Some((R::DigestMismatch, Sign::OtherBytes)),
+                Some((R::DigestMismatch, Symptom::OtherBytes)),
             ),
         ] {
             let judged = judge_blob(look(length, read.clone()));
             let seen = match &judged.outcome {
-                Outcome::Broken(defect) => defect.evidence.sign.map(|sign| (defect.reason, sign)),
+                Outcome::Broken(defect) => {
+                    defect.evidence.symptom.map(|sign| (defect.reason, sign))
+                }
                 _ => None,
             };
             assert_eq!(seen, expected, "{length:?} {read:?}");
@@ -506,8 +508,8 @@ mod tests {
     fn what_was_seen_of_its_start_alone_is_told() {
         let judged = judge_blob(look(Some(5), BlobRead::Start));
         assert_eq!(
-            (judged.outcome, judged.exemption),
-            (Outcome::Intact, Some(Exemption::RangeUnsupported))
+            (judged.outcome, judged.skip_reason),
+            (Outcome::Intact, Some(SkipReason::RangeUnsupported))
         );
     }
 

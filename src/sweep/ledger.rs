@@ -18,8 +18,8 @@ use crate::oci::Repository;
 use crate::registry::Traffic;
 use crate::registry::{Access, Obstacle, ObstacleReason};
 use crate::report::{
-    Counts, Coverage, Exemption, Exposed, Finding, Image, Listed, Presence, Reason, Record,
-    RepositoryResult, Sweep, Unverified,
+    Counts, Coverage, Exposed, Finding, Image, Listed, Presence, Reason, Record, RepositoryResult,
+    SkipReason, Sweep, Unverified,
 };
 
 /// Everything known so far of one sweep.
@@ -108,8 +108,8 @@ impl Ledger {
         self.repositories_of_other_shards += count;
     }
 
-    pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
-        self.tally.skip(exemption, count);
+    pub(super) fn skip(&mut self, skip_reason: SkipReason, count: u64) {
+        self.tally.skip(skip_reason, count);
     }
 
     pub(super) fn obstruct(&mut self, repository: Option<Repository>, obstacle: &Obstacle) {

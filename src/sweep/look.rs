@@ -124,14 +124,12 @@ impl Walked {
                 history.note_seen(node.endpoint, &node.digest, node.length);
             }
         }
-        if self.doubtful.list {
-            let intact = |state: &&TagState| {
-                let is_resolved = matches!(state.resolved, Some(Ok(_)));
-                is_resolved && !self.doubtful.tags.contains(&state.tag)
-            };
-            for state in tags.iter().filter(intact) {
-                history.note_intact_tag(&state.tag);
-            }
+        let intact = |state: &&TagState| {
+            let is_resolved = matches!(state.resolved, Some(Ok(_)));
+            is_resolved && !self.doubtful.tags.contains(&state.tag)
+        };
+        for state in tags.iter().filter(intact) {
+            history.note_intact_tag(&state.tag);
         }
         for suspicion in &self.suspicions {
             history.note_broken(suspicion.object.clone(), &suspicion.finding);

@@ -25,9 +25,9 @@ const LOOKS: usize = 64;
 /// Where objects were last seen intact: of fixed size, however large the registry is. What it says is
 /// a guess, to be asked for.
 #[derive(Default)]
-pub(super) struct Whereabouts(HashMap<u64, (u64, Repository)>);
+pub(super) struct CopyTable(HashMap<u64, (u64, Repository)>);
 
-impl Whereabouts {
+impl CopyTable {
     pub(super) fn seen(&mut self, endpoint: Endpoint, digest: &Digest, repository: &Repository) {
         let key = key(endpoint, digest);
         self.0.insert(key % SLOTS, (key, repository.clone()));
@@ -101,12 +101,12 @@ fn version(tag: &str) -> Vec<(bool, usize, &str)> {
 /// repository holds the object.
 pub(super) async fn look<R: Registry>(
     registry: &R,
-    whereabouts: &Whereabouts,
+    table: &CopyTable,
     findings: &mut [Finding],
     concurrency: usize,
 ) {
     let siblings = siblings(registry, findings, concurrency).await;
-    let copies = copies(registry, whereabouts, findings, concurrency).await;
+    let copies = copies(registry, table, findings, concurrency).await;
     for finding in findings {
         let repository = finding.repository.clone();
         if let Some((tag, _)) = &finding.nearby.sibling
@@ -156,13 +156,13 @@ fn missing(finding: &Finding) -> Option<(Endpoint, Digest)> {
 /// Where missing objects are intact, of those that were seen somewhere.
 async fn copies<R: Registry>(
     registry: &R,
-    whereabouts: &Whereabouts,
+    table: &CopyTable,
     findings: &[Finding],
     concurrency: usize,
 ) -> HashMap<(Endpoint, Digest), Repository> {
     let guess = |finding: &Finding| {
         let (endpoint, digest) = missing(finding)?;
-        let repository = whereabouts.of(endpoint, &digest)?.clone();
+        let repository = table.of(endpoint, &digest)?.clone();
         Some(((endpoint, digest), (repository, finding.size)))
     };
     let guesses: BTreeMap<_, _> = findings.iter().filter_map(guess).collect();
@@ -222,16 +222,16 @@ mod tests {
 
     #[test]
     fn whereabouts_do_not_grow_and_never_mix_up_objects() {
-        let mut whereabouts = Whereabouts::default();
+        let mut copies = CopyTable::default();
         let repository: Repository = "app".parse().expect("a name");
         let digest = |n: u64| Digest::sha256(&n.to_le_bytes());
         for n in 0..3 * SLOTS {
-            whereabouts.seen(Endpoint::Blobs, &digest(n), &repository);
+            copies.seen(Endpoint::Blobs, &digest(n), &repository);
         }
-        assert!(whereabouts.0.len() as u64 <= SLOTS);
+        assert!(copies.0.len() as u64 <= SLOTS);
         let last = digest(3 * SLOTS - 1);
-        assert_eq!(whereabouts.of(Endpoint::Blobs, &last), Some(&repository));
-        assert_eq!(whereabouts.of(Endpoint::Manifests, &last), None);
-        assert_eq!(whereabouts.of(Endpoint::Blobs, &digest(3 * SLOTS)), None);
+        assert_eq!(copies.of(Endpoint::Blobs, &last), Some(&repository));
+        assert_eq!(copies.of(Endpoint::Manifests, &last), None);
+        assert_eq!(copies.of(Endpoint::Blobs, &digest(3 * SLOTS)), None);
     }
 }

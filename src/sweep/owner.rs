@@ -12,7 +12,7 @@ use super::history::History;
 use super::judge::Judged;
 use super::ledger::Ledger;
 use super::look::Walked;
-use super::nearby::Whereabouts;
+use super::nearby::CopyTable;
 use super::repeats::Repeats;
 use super::resolve::Pointed;
 use super::room::Room;
@@ -76,7 +76,7 @@ pub(super) struct Crawl<'a, R> {
     reading: Reading<'a>,
     repeats: Repeats,
     pub(super) controls: Controls,
-    pub(super) whereabouts: Whereabouts,
+    pub(super) copies: CopyTable,
     pub(super) troubles_in_a_row: u32,
     /// How often a catalog that was read again was looked through for what the first one did not name.
     pub(super) catalogs_reread: u8,
@@ -102,7 +102,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             reading: Reading::new(policy),
             repeats: Repeats::default(),
             controls: Controls::default(),
-            whereabouts: Whereabouts::default(),
+            copies: CopyTable::default(),
             troubles_in_a_row: 0,
             catalogs_reread: 0,
             blobs_seen: 0,
@@ -271,7 +271,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.reading.seen(&digest, depth, &judged);
                 if judged.outcome == Outcome::Intact {
                     let repository = &walk.repository;
-                    self.whereabouts.seen(Endpoint::Blobs, &digest, repository);
+                    self.copies.seen(Endpoint::Blobs, &digest, repository);
                     let length = judged.length;
                     self.controls.blob_is_intact(repository, digest, length);
                 }
@@ -333,8 +333,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         };
         if judged.is_whole_manifest() {
             let repository = &walk.repository;
-            self.whereabouts
-                .seen(Endpoint::Manifests, &digest, repository);
+            self.copies.seen(Endpoint::Manifests, &digest, repository);
             self.controls.manifest_is_intact(repository, digest);
         }
         walk.manifest_seen(id, judged, document);

@@ -21,7 +21,7 @@ use super::visit::nothing;
 use crate::oci::{Reference, Repository};
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
 use crate::registry::{Depth, Obstacle, ObstacleReason};
-use crate::report::{Finding, Outcome, Presence, Reason, Sign};
+use crate::report::{Finding, Outcome, Presence, Reason, Symptom};
 
 /// Times that a sweep looks through a catalog that it reads again for what the first one did not name: a
 /// registry may name something else each time.
@@ -97,7 +97,7 @@ impl<R: Registry> Crawl<'_, R> {
         let concurrency = self.policy.concurrency.get();
         take_back_what_is_no_fault(&self.registry, &self.controls, &mut self.ledger).await;
         let findings = self.ledger.findings();
-        nearby::look(&self.registry, &self.whereabouts, findings, concurrency).await;
+        nearby::look(&self.registry, &self.copies, findings, concurrency).await;
         if self.is_in_doubt
             && let Err(obstacle) = self.is_still_there().await
         {
@@ -231,7 +231,7 @@ fn is_page(finding: &Finding) -> bool {
         finding.defect.reason,
         Reason::NotFound | Reason::StorageMissing
     );
-    is_absence && finding.defect.evidence.sign == Some(Sign::WebPage)
+    is_absence && finding.defect.evidence.symptom == Some(Symptom::WebPage)
 }
 
 async fn is_own_page<R: Registry>(

@@ -8,7 +8,7 @@ use super::scope::Source;
 use crate::oci::{Reference, Repository};
 use crate::registry::{ListEnd, Registry};
 use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Exemption, Listed};
+use crate::report::{Listed, SkipReason};
 
 /// What helps where there is no catalog, or none for us.
 const NO_CATALOG: &str =
@@ -27,7 +27,7 @@ impl<R: Registry> Crawl<'_, R> {
                         format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
                     return Err(Obstacle::new(ObstacleReason::Protocol, detail));
                 }
-                self.ledger.skip(Exemption::InvalidName, listing.invalid);
+                self.ledger.skip(SkipReason::InvalidName, listing.invalid);
                 let is_whole = listing.end == ListEnd::Whole;
                 if let ListEnd::Failed(mut obstacle) = listing.end {
                     if !obstacle.is_transient() {
@@ -64,7 +64,7 @@ impl<R: Registry> Crawl<'_, R> {
         let taken = self.policy.scope.repositories(repositories);
         if is_listed {
             self.ledger
-                .skip(Exemption::RepositoryFilter, taken.left_out);
+                .skip(SkipReason::RepositoryFilter, taken.left_out);
             self.ledger.repositories_listed(taken.repositories.len());
             self.ledger
                 .repositories_of_other_shards(taken.of_other_shards);

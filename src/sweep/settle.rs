@@ -11,7 +11,7 @@ use super::suspicion::Suspicion;
 use super::walk::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{Depth, Obstacle, ObstacleReason};
-use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Presence, Reason, Sign};
+use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Presence, Reason, Symptom};
 
 /// What an outcome comes to.
 pub(super) enum InMode {
@@ -152,7 +152,7 @@ impl Walk {
                 InMode::Broken(defect) => match self.is_deleted(&state.tag, &defect) {
                     Ok(is_deleted) => {
                         look.count_absence(Endpoint::Manifests, &defect);
-                        let is_page = defect.evidence.sign == Some(Sign::WebPage);
+                        let is_page = defect.evidence.symptom == Some(Symptom::WebPage);
                         look.has_deletions |= is_deleted;
                         // Where the list is contested, its tags are with it.
                         if !is_deleted || is_page || look.is_contested {
@@ -309,7 +309,7 @@ impl Walk {
             Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),
             Outcome::Intact => return InMode::Settled,
         };
-        let is_page = defect.evidence.sign == Some(Sign::WebPage);
+        let is_page = defect.evidence.symptom == Some(Symptom::WebPage);
         match (self.mode, kind, defect.reason) {
             // A page is that of something in between until it is shown to be the storage's own.
             (Mode::Mirror | Mode::PullThrough, _, Reason::NotFound) if is_page => {

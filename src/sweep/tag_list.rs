@@ -10,7 +10,7 @@ use super::walk::{Step, TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, Refusal};
 use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Defect, Exemption, Mode, Presence, Reason};
+use crate::report::{Defect, Mode, Presence, Reason, SkipReason};
 
 /// The list of a repository's tags.
 #[derive(Default)]
@@ -299,7 +299,7 @@ pub(super) fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy)
     let is_first = walk.history.looks == 0;
     let has_invalid = listing.invalid > 0;
     if is_first {
-        walk.tally.skip(Exemption::InvalidName, listing.invalid);
+        walk.tally.skip(SkipReason::InvalidName, listing.invalid);
     }
     let is_catalog = policy.scope.source == Source::Catalog;
     walk.list_seen(&listing.items, listing.end, is_catalog);
@@ -307,12 +307,12 @@ pub(super) fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy)
     if is_first {
         let is_whole = !matches!(walk.list.end, TagListEnd::Failed(_)) && !has_invalid;
         walk.has_all_tags = is_whole && left_out + beyond == 0;
-        walk.tally.skip(Exemption::TagFilter, left_out);
-        walk.tally.skip(Exemption::TagsPerRepo, beyond);
+        walk.tally.skip(SkipReason::TagFilter, left_out);
+        walk.tally.skip(SkipReason::TagsPerRepo, beyond);
     }
     if policy.mode == Mode::PullThrough {
         // To ask a cache for a tag is to have it stored.
-        walk.tally.skip(Exemption::PullThrough, tags.len() as u64);
+        walk.tally.skip(SkipReason::PullThrough, tags.len() as u64);
     } else {
         walk.add_listed(tags);
     }

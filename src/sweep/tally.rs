@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::notices::Notices;
-use crate::report::Exemption;
+use crate::report::SkipReason;
 
 /// What a walk adds to the sweep's counts.
 #[derive(Clone, Default)]
@@ -15,13 +15,13 @@ pub(super) struct Tally {
     pub(super) blobs: u64,
     pub(super) absent: u64,
     pub(super) notices: Notices,
-    pub(super) skipped: BTreeMap<Exemption, u64>,
+    pub(super) skipped: BTreeMap<SkipReason, u64>,
 }
 
 impl Tally {
-    pub(super) fn skip(&mut self, exemption: Exemption, count: u64) {
+    pub(super) fn skip(&mut self, skip_reason: SkipReason, count: u64) {
         if count > 0 {
-            *self.skipped.entry(exemption).or_default() += count;
+            *self.skipped.entry(skip_reason).or_default() += count;
         }
     }
 
@@ -35,6 +35,6 @@ impl Tally {
         self.absent += other.absent;
         self.notices.add(other.notices);
         let skipped = other.skipped.into_iter();
-        skipped.for_each(|(exemption, count)| self.skip(exemption, count));
+        skipped.for_each(|(skip_reason, count)| self.skip(skip_reason, count));
     }
 }

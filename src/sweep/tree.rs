@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::expand::{child_endpoint, exemption};
+use super::expand::{child_endpoint, skip_reason};
 use super::graph::{Edge, Endpoint, NodeId, Parent};
 use super::settle::InMode;
 use super::walk::Walk;
 use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, shorten};
 use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Exemption, Finding, Image, Kind, Node, Outcome, State};
+use crate::report::{Finding, Image, Kind, Node, Outcome, SkipReason, State};
 
 impl Walk {
     /// The images that the caller named, as this look saw them. `cut_short` says why it ended with things
@@ -95,7 +95,7 @@ impl Tree<'_> {
     }
 
     fn node(&mut self, kind: Kind, endpoint: Endpoint, entry: &Descriptor) -> Node {
-        let exemption = exemption(endpoint, kind, self.walk.mode, entry);
+        let skip_reason = skip_reason(endpoint, kind, self.walk.mode, entry);
         let media_type = shorten(&entry.media_type, 128);
         let mut node = Node {
             kind,
@@ -108,8 +108,8 @@ impl Tree<'_> {
             is_repeated: false,
             children: Vec::new(),
         };
-        match exemption {
-            Some(exemption) => node.state = State::Skipped(exemption),
+        match skip_reason {
+            Some(skip_reason) => node.state = State::Skipped(skip_reason),
             None => self.look_up(endpoint, &entry.digest, &mut node),
         }
         node
@@ -135,7 +135,7 @@ impl Tree<'_> {
         node.document = Some(document.kind);
         if document.kind == MediaKind::Unknown && node.state == State::Intact {
             // It is there, and nobody knows what it leads to.
-            node.state = State::Skipped(Exemption::UnknownMediaType);
+            node.state = State::Skipped(SkipReason::UnknownMediaType);
         }
         node.is_repeated = !self.seen.insert(id);
         if node.is_repeated {

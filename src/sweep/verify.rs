@@ -12,7 +12,7 @@ use crate::oci::{Digest, MediaKind, printable};
 use crate::registry::{Answer, Registry};
 use crate::registry::{Obstacle, ObstacleReason};
 use crate::report::{
-    Exemption, Expected, Image, Kind, Node, Platform, Reason, Record, State, Sweep, Unmet,
+    Expected, Image, Kind, Node, Platform, Reason, Record, SkipReason, State, Sweep, Unmet,
     Unverified,
 };
 
@@ -320,7 +320,7 @@ async fn of_config<R: Registry>(
     };
     match &config.state {
         State::Broken(_) | State::Unverified(_) | State::Changed => return Ok(Config::Unread),
-        State::Skipped(Exemption::InlineData) => return Ok(Config::StatesNone),
+        State::Skipped(SkipReason::InlineData) => return Ok(Config::StatesNone),
         // Whoever names a platform wants to know.
         State::Intact | State::Skipped(_) | State::Absent => {}
     }

@@ -300,8 +300,8 @@ impl Walk {
     }
 
     fn node_seen(&mut self, id: NodeId, judged: Judged) {
-        if let Some(exemption) = judged.exemption {
-            self.tally.skip(exemption, 1);
+        if let Some(skip_reason) = judged.skip_reason {
+            self.tally.skip(skip_reason, 1);
         }
         let node = &mut self.nodes[id as usize];
         node.length = judged.length;

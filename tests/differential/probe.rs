@@ -137,7 +137,7 @@ fn lines(sweep: &Sweep) -> Vec<String> {
         sweep
             .skipped
             .iter()
-            .map(|(exemption, n)| format!("skipped {exemption} {n}")),
+            .map(|(skip_reason, n)| format!("skipped {skip_reason} {n}")),
     );
     lines.extend(
         sweep

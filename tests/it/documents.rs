@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use registry_probe::registry::ObstacleReason;
-use registry_probe::report::{Cause, Exemption, Reason};
+use registry_probe::report::{Cause, Reason, SkipReason};
 
 use crate::tidy::source::{self, Source};
 
@@ -137,8 +137,8 @@ fn every_reason_and_every_cause_is_explained() {
     let (checks, repairs) = (words("docs/checks.md"), words("docs/repairs.md"));
     let reasons = Reason::ALL.iter().map(|reason| reason.word());
     let obstacles = ObstacleReason::ALL.iter().map(|reason| reason.word());
-    let exemptions = Exemption::ALL.iter().map(|reason| reason.word());
-    for word in reasons.chain(obstacles).chain(exemptions) {
+    let skip_reasons = SkipReason::ALL.iter().map(|reason| reason.word());
+    for word in reasons.chain(obstacles).chain(skip_reasons) {
         assert!(checks.contains(word), "docs/checks.md has no row `{word}`");
     }
     for cause in Cause::ALL {

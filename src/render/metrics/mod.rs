@@ -15,7 +15,7 @@ pub use recall::{foreign_groups, recall};
 
 use crate::oci::Repository;
 use crate::registry::ObstacleReason;
-use crate::report::{Exemption, Kind, Known, Listed, Reason, Record, Sweep};
+use crate::report::{Kind, Known, Listed, Reason, Record, SkipReason, Sweep};
 
 /// Repositories of one registry that have series of their own. Those above it are left out, the
 /// intact ones first, and counted in `series_dropped`.
@@ -170,7 +170,7 @@ fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
             let count = obstacles.get(&reason).copied().unwrap_or_default();
             unverified.count(&[registry, ("reason", reason.word())], count);
         }
-        for &reason in Exemption::ALL {
+        for &reason in SkipReason::ALL {
             let count = sweep.skipped.get(&reason).copied().unwrap_or_default();
             skipped.count(&[registry, ("reason", reason.word())], count);
         }

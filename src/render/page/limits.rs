@@ -126,7 +126,7 @@ pub(super) fn skipped(sweep: &Sweep) -> Option<Markup> {
                 h3 { "Left out on purpose " span.count { (number(count)) } }
                 ul.skipped {
                     @for (&reason, &count) in &sweep.skipped {
-                        li { b { (number(count)) } " " (words::exemption(reason)) " " code.label { (reason) } }
+                        li { b { (number(count)) } " " (words::skip_reason(reason)) " " code.label { (reason) } }
                     }
                 }
             }

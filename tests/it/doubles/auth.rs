@@ -218,7 +218,7 @@ async fn a_token_that_fails_for_one_repository_hides_it_alone() {
 #[tokio::test]
 async fn a_token_service_that_answers_nonsense_is_an_obstacle() {
     for reply in [
-        Reply::html(200, "Sign in"),
+        Reply::html(200, "Symptom in"),
         Reply::json(200, &serde_json::json!({})),
         Reply::json(200, &serde_json::json!({"token": ""})),
         Reply::status(204),

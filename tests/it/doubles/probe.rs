@@ -13,7 +13,7 @@ use registry_probe::registry::Registry as Seam;
 use registry_probe::registry::client::{
     Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret,
 };
-use registry_probe::report::{Exemption, Finding, Mode, Record, Shard, Sweep};
+use registry_probe::report::{Finding, Mode, Record, Shard, SkipReason, Sweep};
 use registry_probe::sweep::{
     self, Empty, Expectations, Filter, Policy, Progress, Scope, Source, Turn,
 };
@@ -310,11 +310,11 @@ pub(super) fn told(sweep: &Sweep) -> Vec<String> {
     if sweep.counts.absent > 0 {
         lines.push(format!("absent {}", sweep.counts.absent));
     }
-    let skipped: &BTreeMap<Exemption, u64> = &sweep.skipped;
+    let skipped: &BTreeMap<SkipReason, u64> = &sweep.skipped;
     lines.extend(
         skipped
             .iter()
-            .map(|(exemption, count)| format!("skipped {exemption} {count}")),
+            .map(|(skip_reason, count)| format!("skipped {skip_reason} {count}")),
     );
     lines.extend(sweep.warnings.iter().map(|warning| {
         let first_words = warning.split(':').next().unwrap_or_default();
