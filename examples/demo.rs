@@ -15,11 +15,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use registry_double::{DescriptorCache, Double, media_type, sha256};
-use registry_probe::registry::Depth;
-use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry};
+use registry_probe::registry::client::{Config, Endpoint, HttpRegistry};
 use registry_probe::render;
-use registry_probe::report::{Mode, Record, Sweep};
-use registry_probe::sweep::{Empty, Filter, Policy, Scope, Source, sweep};
+use registry_probe::report::{Record, Sweep};
+use registry_probe::sweep::{Policy, Scope, Source, sweep};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -132,34 +131,13 @@ async fn sweep_once(address: &str) -> Result<Sweep> {
     let concurrency = NonZeroUsize::MIN.saturating_add(7);
     let endpoint = Endpoint::parse(address, false)?;
     let policy = Policy {
-        registry: endpoint.name().to_owned(),
-        scope: Scope {
-            source: Source::Catalog,
-            repositories: Filter::default(),
-            tags: Filter::default(),
-            shard: None,
-            tags_per_repository: None,
-        },
-        depth: Depth::Tail,
-        scrub: None,
-        turn: 0,
-        mode: Mode::Private,
-        empty: Empty::Unverified,
         concurrency,
         confirm_after: CONFIRM_AFTER,
-        deadline: None,
-        progress: std::sync::Arc::default(),
+        ..Policy::new(endpoint.name(), Scope::new(Source::Catalog))
     };
     let registry = HttpRegistry::new(Config {
-        endpoint,
-        credentials: CredentialSource::None,
-        ca_pem: None,
-        skip_tls_verify: false,
-        detect_cache: true,
         concurrency,
-        max_rps: None,
-        timeout: Duration::from_secs(60),
-        meter: std::sync::Arc::default(),
+        ..Config::new(endpoint)
     })?;
     Ok(sweep(
         &registry,

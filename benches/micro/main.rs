@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use divan::{Bencher, counter::ItemsCount};
 use memory::Memory;
 use registry_probe::oci::{Digest, Document, Reference, Repository};
-use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry};
+use registry_probe::registry::client::{Config, Endpoint, HttpRegistry};
 use registry_probe::registry::{Access, Depth};
 use registry_probe::registry::{Answer, Registry};
 use registry_probe::render::{json, metrics};
@@ -20,7 +20,7 @@ use registry_probe::report::{
     Bracket, Counts, Defect, Evidence, Finding, Kind, Listed, Mode, Nearby, Reason, Record,
     RepositoryResult, Sweep, Verdict,
 };
-use registry_probe::sweep::{self, Empty, Filter, Policy, Scope, Source};
+use registry_probe::sweep::{self, Policy, Scope, Source};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -69,15 +69,8 @@ fn ask_for_an_absent_manifest(bencher: Bencher) {
     let double = runtime.block_on(registry_double::Double::start());
     double.image("app", Some("v1"), &[b"a layer"]);
     let registry = HttpRegistry::new(Config {
-        endpoint: Endpoint::parse(&double.url(), false).expect("an address"),
-        credentials: CredentialSource::None,
-        ca_pem: None,
-        skip_tls_verify: false,
-        detect_cache: true,
-        concurrency: NonZeroUsize::MIN,
-        max_rps: None,
         timeout: Duration::from_secs(5),
-        meter: std::sync::Arc::default(),
+        ..Config::new(Endpoint::parse(&double.url(), false).expect("an address"))
     })
     .expect("a client");
     let (repository, absent) = (name("app"), Reference::Digest(Digest::sha256(b"absent")));
@@ -107,25 +100,11 @@ fn name(text: &str) -> Repository {
 }
 
 fn policy() -> Policy {
-    let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
     Policy {
-        registry: "memory".into(),
-        scope: Scope {
-            source: Source::Catalog,
-            repositories: everything.clone(),
-            tags: everything,
-            shard: None,
-            tags_per_repository: None,
-        },
         depth: Depth::Head,
-        scrub: None,
-        turn: 0,
-        mode: Mode::Private,
-        empty: Empty::Unverified,
         concurrency: NonZeroUsize::new(8).expect("some at a time"),
         confirm_after: Duration::ZERO,
-        deadline: None,
-        progress: std::sync::Arc::default(),
+        ..Policy::new("memory", Scope::new(Source::Catalog))
     }
 }
 

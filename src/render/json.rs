@@ -118,6 +118,7 @@ struct WireEvidence {
     observed: String,
     request: String,
     status: Option<u16>,
+    #[serde(rename = "sign")]
     symptom: Option<&'static str>,
 }
 

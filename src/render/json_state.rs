@@ -135,6 +135,7 @@ struct WireFinding {
     observed: String,
     request: String,
     status: Option<u16>,
+    #[serde(rename = "sign")]
     symptom: Option<String>,
     depth: String,
     confirmations: u32,

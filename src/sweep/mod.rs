@@ -86,6 +86,27 @@ pub struct Policy {
     pub progress: Arc<Progress>,
 }
 
+impl Policy {
+    /// How `probe --once` sweeps a registry of this name, but for the options: what is in this scope at depth
+    /// `tail`, one visit at a time, with a recheck after 30 seconds and without a deadline.
+    #[must_use]
+    pub fn new(registry: impl Into<String>, scope: Scope) -> Self {
+        Self {
+            registry: registry.into(),
+            scope,
+            depth: Depth::Tail,
+            scrub: None,
+            mode: Mode::Private,
+            turn: 0,
+            empty: Empty::Unverified,
+            concurrency: NonZeroUsize::MIN,
+            confirm_after: Duration::from_secs(30),
+            deadline: None,
+            progress: Arc::default(),
+        }
+    }
+}
+
 /// What a sweep comes to that finds nothing to check: an empty registry answers as one that lost its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Empty {

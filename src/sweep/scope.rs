@@ -85,6 +85,18 @@ pub(super) struct Taken {
 }
 
 impl Scope {
+    /// Everything from this source.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            shard: None,
+            repositories: Filter::default(),
+            tags: Filter::default(),
+            tags_per_repository: None,
+        }
+    }
+
     /// Takes what this sweep has to look at from a list of repositories.
     pub(super) fn repositories(&self, mut listed: Vec<Repository>) -> Taken {
         let (mut left_out, mut of_other_shards) = (0, 0);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use registry_probe::oci::Repository;
 use registry_probe::registry::Depth;
-use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry};
-use registry_probe::report::{Listed, Mode, Record, Sweep, Verdict};
-use registry_probe::sweep::{self, Empty, Filter, Policy, Scope, Source};
+use registry_probe::registry::client::{Config, Endpoint, HttpRegistry};
+use registry_probe::report::{Listed, Record, Sweep, Verdict};
+use registry_probe::sweep::{self, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
 use crate::front::Front;
@@ -35,36 +35,18 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
     front.odd();
     let began = std::time::Instant::now();
     let endpoint = Endpoint::parse(&front.url(), false).expect("the registry has an address");
-    let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
+    let _everything = Filter::new(&[], &[]).expect("no pattern is wrong");
     let policy = Policy {
-        registry: endpoint.name().to_owned(),
-        scope: Scope {
-            source: Source::Catalog,
-            repositories: everything.clone(),
-            tags: everything,
-            shard: None,
-            tags_per_repository: None,
-        },
         depth,
-        scrub: None,
-        turn: 0,
-        mode: Mode::Private,
-        empty: Empty::Unverified,
         concurrency: AT_A_TIME,
         confirm_after: Duration::ZERO,
-        deadline: None,
-        progress: std::sync::Arc::default(),
+        ..Policy::new(endpoint.name(), Scope::new(Source::Catalog))
     };
     let config = Config {
-        endpoint,
-        credentials: CredentialSource::None,
-        ca_pem: None,
         skip_tls_verify: true,
-        detect_cache: true,
         concurrency: AT_A_TIME,
-        max_rps: None,
         timeout: Duration::from_secs(20),
-        meter: std::sync::Arc::default(),
+        ..Config::new(endpoint)
     };
     let http = HttpRegistry::new(config).expect("a client can be made");
     let known = Record::new(policy.registry.clone());

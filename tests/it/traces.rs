@@ -10,8 +10,8 @@ use std::time::Duration;
 use registry_double::{Basic, Bearer, Double};
 use registry_probe::registry::Depth;
 use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
-use registry_probe::report::{Mode, Record, Verdict};
-use registry_probe::sweep::{self, Empty, Filter, Policy, Scope, Source};
+use registry_probe::report::{Record, Verdict};
+use registry_probe::sweep::{self, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -88,41 +88,23 @@ fn sweep(double: &Double) -> String {
     });
     let heard = Heard::default();
     LISTENER.set(Some(heard.clone()));
-    let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
+    let _everything = Filter::new(&[], &[]).expect("no pattern is wrong");
     let endpoint = Endpoint::parse(&double.url(), false).expect("an address");
     let some = NonZeroUsize::new(4).expect("some");
     let config = Config {
-        endpoint: endpoint.clone(),
         credentials: CredentialSource::Given {
             username: USER.to_owned(),
             password: Secret::new(PASSWORD),
         },
-        ca_pem: None,
-        skip_tls_verify: false,
-        detect_cache: true,
         concurrency: some,
-        max_rps: None,
         timeout: PATIENCE,
-        meter: Arc::default(),
+        ..Config::new(endpoint.clone())
     };
     let policy = Policy {
-        registry: endpoint.name().to_owned(),
-        scope: Scope {
-            source: Source::Catalog,
-            repositories: everything.clone(),
-            tags: everything,
-            shard: None,
-            tags_per_repository: None,
-        },
         depth: Depth::Digest,
-        scrub: None,
-        turn: 0,
-        mode: Mode::Private,
-        empty: Empty::Unverified,
         concurrency: some,
         confirm_after: Duration::ZERO,
-        deadline: None,
-        progress: Arc::default(),
+        ..Policy::new(endpoint.name(), Scope::new(Source::Catalog))
     };
     let shown = format!("{config:?} {policy:?}");
     // All of it in this thread, where somebody listens.

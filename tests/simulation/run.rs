@@ -8,9 +8,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use registry_probe::oci::{Reference, Repository};
-use registry_probe::registry::Depth;
 use registry_probe::render::{json_state, metrics};
-use registry_probe::report::{Mode, Record, Sweep, Verdict};
+use registry_probe::report::{Record, Sweep, Verdict};
 use registry_probe::sweep::{self, Empty, Expectations, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
@@ -327,25 +326,10 @@ fn is_possible(world: &World, asked: &Asked) -> bool {
 
 /// How to look at some images or repositories, unless something else is said.
 fn policy(source: Source) -> Policy {
-    let everything = || Filter::new(&[], &[]).expect("no patterns");
     Policy {
-        registry: REGISTRY.to_owned(),
-        scope: Scope {
-            source,
-            shard: None,
-            repositories: everything(),
-            tags: everything(),
-            tags_per_repository: None,
-        },
-        depth: Depth::Tail,
-        scrub: None,
-        turn: 0,
-        mode: Mode::Private,
         empty: Empty::AllowedIfAlwaysSo,
-        concurrency: NonZeroUsize::MIN,
         confirm_after: Duration::from_secs(1),
-        deadline: None,
-        progress: Arc::default(),
+        ..Policy::new(REGISTRY, Scope::new(source))
     }
 }
 

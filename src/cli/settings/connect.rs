@@ -1,7 +1,6 @@
 //! How to reach a registry, and as whom: options and files resolved into the HTTP side's configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::sources::PASSWORDS;
 use super::{Surroundings, UsageError, read, usage};
@@ -35,15 +34,13 @@ impl<'a> Connect<'a> {
     /// To this endpoint, where a cache is to be recognised unless somebody said what it is.
     pub(in crate::cli) fn config(&self, endpoint: Endpoint) -> Config {
         Config {
-            endpoint,
             credentials: self.credentials.clone(),
             ca_pem: self.ca_pem.clone(),
             skip_tls_verify: self.args.insecure_skip_tls_verify,
-            detect_cache: true,
             concurrency: self.args.concurrency,
             max_rps: self.args.max_rps,
             timeout: self.args.timeout,
-            meter: Arc::default(),
+            ..Config::new(endpoint)
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Connect, Settings, UsageError, output, policy, usage};
 use crate::cli::args::{CheckArgs, ConnectionArgs, ExplainArgs, VerifyArgs};
 use crate::cli::image::parse_image;
 use crate::service::{Publish, Target};
-use crate::sweep::{Filter, Scope, Source};
+use crate::sweep::{Scope, Source};
 
 /// What `probe verify` does.
 pub(super) fn verify(sources: &Sources) -> Result<Settings, UsageError> {
@@ -79,13 +79,7 @@ impl Look<'_> {
         }
         let mut http = Connect::new(self.connection, sources.around)?.config(endpoint);
         http.detect_cache = self.check.mode.is_none();
-        let scope = Scope {
-            source: Source::Images(named),
-            repositories: Filter::default(),
-            tags: Filter::default(),
-            shard: None,
-            tags_per_repository: None,
-        };
+        let scope = Scope::new(Source::Images(named));
         let policy = policy(&http, self.check, scope, self.confirm_after);
         Ok(Target {
             http,

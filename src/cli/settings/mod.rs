@@ -269,17 +269,12 @@ fn policy(
     confirm_after: std::time::Duration,
 ) -> Policy {
     Policy {
-        registry: http.endpoint.name().to_owned(),
-        scope,
         depth: check.depth.into(),
-        scrub: None,
-        turn: 0,
         mode: check.mode.map_or(Mode::Private, Into::into),
-        empty: Empty::Unverified,
         concurrency: http.concurrency,
         confirm_after,
         deadline: check.deadline,
-        progress: std::sync::Arc::default(),
+        ..Policy::new(http.endpoint.name(), scope)
     }
 }
 

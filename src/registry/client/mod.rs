@@ -87,6 +87,24 @@ pub struct Config {
     pub meter: Arc<Meter>,
 }
 
+impl Config {
+    /// A registry that is asked as nobody, one request at a time, and given a minute for each answer.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            credentials: CredentialSource::None,
+            ca_pem: None,
+            skip_tls_verify: false,
+            detect_cache: true,
+            concurrency: NonZeroUsize::MIN,
+            max_rps: None,
+            timeout: Duration::from_secs(60),
+            meter: Arc::default(),
+        }
+    }
+}
+
 /// Why there can be no client: the TLS configuration is unusable.
 #[derive(Debug)]
 pub struct ClientError(String);

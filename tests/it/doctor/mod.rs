@@ -4,8 +4,6 @@ mod caches;
 mod logins;
 mod products;
 
-use std::num::NonZeroUsize;
-
 use registry_double::Registry;
 use registry_probe::doctor;
 use registry_probe::doctor::{BlobAnswers, Examination, ManifestHead, Page, Pull};
@@ -28,15 +26,9 @@ async fn examine_as(
     repositories: &[&str],
 ) -> Examination {
     let config = Config {
-        endpoint: Endpoint::parse(&registry.url(), false).expect("an address"),
         credentials,
-        ca_pem: None,
-        skip_tls_verify: false,
-        detect_cache: true,
-        concurrency: NonZeroUsize::MIN,
-        max_rps: None,
         timeout: PATIENCE,
-        meter: std::sync::Arc::default(),
+        ..Config::new(Endpoint::parse(&registry.url(), false).expect("an address"))
     };
     let named = repositories
         .iter()

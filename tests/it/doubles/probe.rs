@@ -44,36 +44,15 @@ impl<'a> Probe<'a> {
     /// Everything in this registry.
     pub(super) fn of(registry: &'a Registry) -> Self {
         let endpoint = Endpoint::parse(&registry.url(), false).expect("the double has an address");
-        let everything = Filter::new(&[], &[]).expect("no pattern is wrong");
         let policy = Policy {
-            registry: endpoint.name().to_owned(),
-            scope: Scope {
-                source: Source::Catalog,
-                repositories: everything.clone(),
-                tags: everything,
-                shard: None,
-                tags_per_repository: None,
-            },
-            depth: Depth::Tail,
-            scrub: None,
-            turn: 0,
-            mode: Mode::Private,
-            empty: Empty::Unverified,
             concurrency: at_a_time(4),
             confirm_after: Duration::ZERO,
-            deadline: None,
-            progress: std::sync::Arc::default(),
+            ..Policy::new(endpoint.name(), Scope::new(Source::Catalog))
         };
         let config = Config {
-            endpoint,
-            credentials: CredentialSource::None,
-            ca_pem: None,
-            skip_tls_verify: false,
-            detect_cache: true,
             concurrency: at_a_time(4),
-            max_rps: None,
             timeout: PATIENCE,
-            meter: std::sync::Arc::default(),
+            ..Config::new(endpoint)
         };
         Self {
             registry,
