@@ -5,6 +5,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Descriptors that one list of a document may have. Real ones have some dozens; artifacts that are
+/// split into chunks have a few thousand.
+pub(super) const MOST_ENTRIES: usize = 10_000;
+
 /// The first `MOST` entries of a list, as they are written and not read any further, so that neither
 /// their number nor what is in them takes memory.
 pub(crate) struct Capped<'a, const MOST: usize> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::capped::Capped;
+use super::capped::{Capped, MOST_ENTRIES};
 use super::descriptor::{Descriptor, Form, RawDescriptor, written_type};
 use super::digest::Digest;
 use super::media_type::{MediaKind, content_type};
@@ -47,9 +47,6 @@ impl fmt::Display for DocumentError {
 
 impl std::error::Error for DocumentError {}
 
-/// Descriptors that one list of a document may have. Real ones have some dozens; artifacts that are
-/// split into chunks have a few thousand.
-pub(super) const MOST_ENTRIES: usize = 10_000;
 /// As many of a document's problems as are told.
 const MOST_PROBLEMS: usize = 16;
 /// Characters of an error that are worth telling.

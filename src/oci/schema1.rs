@@ -6,9 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::capped::Capped;
+use super::capped::{Capped, MOST_ENTRIES};
 use super::digest::Digest;
-use super::document::MOST_ENTRIES;
 use super::typed::{self, Field, fields};
 
 /// Why clients refuse a schema 1 manifest of so many layers, each of which it has to describe.

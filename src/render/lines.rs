@@ -3,7 +3,6 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::shell::Command;
 use crate::oci::printable;
 
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -16,13 +15,13 @@ pub(crate) const WIDTH: usize = 80;
 
 /// What a label takes: six letters and a space, so that `digest sha256:…` behind an indentation
 /// of two fills 80 columns to the last and can be copied in one piece.
-const LABEL: usize = 7;
+pub(super) const LABEL: usize = 7;
 
 /// The columns left for text behind an indented label.
 #[cfg(test)]
 pub(crate) const ROOM: usize = WIDTH - INDENT - LABEL;
 
-const INDENT: usize = 2;
+pub(super) const INDENT: usize = 2;
 
 /// What a mark takes, with the spaces behind it.
 const MARK: usize = 4;
@@ -132,13 +131,6 @@ impl Lines {
         self.row(INDENT, &label, &printable(text));
     }
 
-    /// A command below a labelled entry, in rows that are one line to the shell.
-    pub(crate) fn command(&mut self, command: &Command) {
-        for row in command.rows(WIDTH - INDENT - LABEL) {
-            self.row(INDENT + LABEL, "", &printable(&row));
-        }
-    }
-
     /// Rows that are meant to be pasted and begin at the margin.
     pub(crate) fn rows<S: AsRef<str>>(&mut self, rows: impl IntoIterator<Item = S>) {
         for row in rows {
@@ -150,7 +142,7 @@ impl Lines {
         self.text
     }
 
-    fn row(&mut self, indent: usize, label: &str, text: &str) {
+    pub(super) fn row(&mut self, indent: usize, label: &str, text: &str) {
         self.text.extend(std::iter::repeat_n(' ', indent));
         self.text.push_str(label);
         self.text.push_str(text);

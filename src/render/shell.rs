@@ -1,7 +1,8 @@
 //! Commands for a shell: words that names from a registry cannot break out of, in lines that can be
 //! pasted.
 
-use super::lines::columns;
+use super::lines::{INDENT, LABEL, Lines, WIDTH, columns};
+use crate::oci::printable;
 
 /// One command line. Its words are quoted already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +86,15 @@ pub(crate) fn quote(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+impl Lines {
+    /// A command below a labelled entry, in rows that are one line to the shell.
+    pub(crate) fn command(&mut self, command: &Command) {
+        for row in command.rows(WIDTH - INDENT - LABEL) {
+            self.row(INDENT + LABEL, "", &printable(&row));
+        }
     }
 }
 

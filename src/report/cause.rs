@@ -1,31 +1,9 @@
 //! Why something is broken: a closed set of causes, told from what was seen and from nothing else.
 
-use super::outcome::{Kind, Reason};
+use super::outcome::{Kind, Reason, Symptom};
 use super::sweep::{Finding, Listed, Mode, Sweep};
 use crate::registry::ObstacleReason;
 use crate::words::words;
-
-words! {
-    /// What a look showed besides its words: a mark by which damages are told apart.
-    Symptom {
-        /// Bytes are announced, and not one of them came.
-        NothingCame = "nothing_came",
-        /// Bytes are announced, and only the first of them came.
-        CutShort = "cut_short",
-        /// The registry itself says that there are no bytes.
-        Empty = "empty",
-        /// The registry itself says that there are fewer bytes than promised.
-        Shorter = "shorter",
-        /// There are more bytes than promised.
-        Longer = "longer",
-        /// All bytes came, and they are others.
-        OtherBytes = "other_bytes",
-        /// A web page came instead.
-        WebPage = "web_page",
-        /// The object is whole in itself, and what promises it has another size in mind.
-        OtherPromise = "other_promise",
-    }
-}
 
 words! {
     /// What most likely broke an object.

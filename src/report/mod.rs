@@ -12,13 +12,13 @@ mod shard;
 mod sweep;
 
 pub use blast::Root;
-pub use cause::{Cause, Symptom};
+pub use cause::Cause;
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
-pub use outcome::{Defect, Evidence, Kind, Outcome, Reason, SkipReason};
+pub use outcome::{Defect, Evidence, Kind, Outcome, Reason, SkipReason, Symptom};
 pub use record::{Glance, Known, Record};
-pub use repair::{Action, Nearby, Repair};
+pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use sweep::{
-    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, Presence, RepositoryResult, Sweep,
-    Unverified, Verdict,
+    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, Nearby, Presence, RepositoryResult,
+    Sweep, Unverified, Verdict,
 };

@@ -2,7 +2,6 @@
 //!
 //! "Down" never reads as "corrupt", and "could not look" never reads as "fine".
 
-use super::cause::Symptom;
 use crate::registry::Obstacle;
 use crate::words::words;
 
@@ -82,6 +81,28 @@ impl Defect {
     #[must_use]
     pub fn is_absence(&self) -> bool {
         matches!(self.reason, Reason::NotFound | Reason::StorageMissing)
+    }
+}
+
+words! {
+    /// What a look showed besides its words: a mark by which damages are told apart.
+    Symptom {
+        /// Bytes are announced, and not one of them came.
+        NothingCame = "nothing_came",
+        /// Bytes are announced, and only the first of them came.
+        CutShort = "cut_short",
+        /// The registry itself says that there are no bytes.
+        Empty = "empty",
+        /// The registry itself says that there are fewer bytes than promised.
+        Shorter = "shorter",
+        /// There are more bytes than promised.
+        Longer = "longer",
+        /// All bytes came, and they are others.
+        OtherBytes = "other_bytes",
+        /// A web page came instead.
+        WebPage = "web_page",
+        /// The object is whole in itself, and what promises it has another size in mind.
+        OtherPromise = "other_promise",
     }
 }
 

@@ -1,23 +1,13 @@
 //! What could mend a finding, cheapest first, chosen from what the sweep saw. The probe itself writes
 //! nothing: a report turns these into commands for people.
 
-use super::cause::{Cause, Symptom};
+use super::cause::Cause;
 use super::outcome::Reason;
+use super::outcome::Symptom;
 use super::sweep::{Finding, Mode, Sweep};
 use crate::oci::Digest;
 use crate::oci::{Repository, Tag};
 use crate::words::words;
-
-/// What was seen intact near a broken object: what a repair can rest on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nearby {
-    /// The manifests that the finding's tags point to, each once.
-    pub pointed_to: Vec<Digest>,
-    /// The intact tag of the same repository whose name is nearest, and where it points to.
-    pub sibling: Option<(Tag, Digest)>,
-    /// Another repository in which the same digest was asked for, and was intact.
-    pub copy: Option<Repository>,
-}
 
 words! {
     /// What is done to mend a finding.
@@ -164,6 +154,7 @@ fn given_up(finding: &Finding) -> Option<Repair> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Nearby;
     use crate::report::fixture;
     use crate::report::{Kind, Listed};
 

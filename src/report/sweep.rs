@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use super::image::{Image, Unmet};
 use super::outcome::{Defect, Kind, Reason, SkipReason};
-use super::repair::Nearby;
 use crate::oci::Digest;
 use crate::oci::{Repository, Tag};
 use crate::registry::Access;
@@ -104,6 +103,17 @@ pub struct Counts {
     pub bytes: u64,
     /// Bytes of the blobs that were read in full and hashed, be it in their turn or all of them.
     pub scrubbed_bytes: u64,
+}
+
+/// What was seen intact near a broken object: what a repair can rest on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nearby {
+    /// The manifests that the finding's tags point to, each once.
+    pub pointed_to: Vec<Digest>,
+    /// The intact tag of the same repository whose name is nearest, and where it points to.
+    pub sibling: Option<(Tag, Digest)>,
+    /// Another repository in which the same digest was asked for, and was intact.
+    pub copy: Option<Repository>,
 }
 
 /// One broken object of one repository, with everything that it breaks.

@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use listener::{Limits, Listener};
 pub use protection::Protection;
-pub use publish::{Publish, Unwritten};
+pub use publish::Publish;
 pub use push::{Gateway, PushError};
+pub use textfile::Unwritten;
 pub use textfile::replace;
 
 use crate::registry::client::Config;

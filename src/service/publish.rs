@@ -1,11 +1,11 @@
 //! Hands results on to where they are wanted besides the endpoints: a Pushgateway, a file.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::push::Gateway;
+use super::textfile::Unwritten;
 use super::{state, textfile};
 use crate::report::Record;
 
@@ -77,26 +77,4 @@ fn write(
         errors.push(message("--state", path, &error));
     }
     errors
-}
-
-/// Why a file was not written, and what to do about it.
-pub struct Unwritten<'a>(pub &'a io::Error);
-
-impl fmt::Display for Unwritten<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(error) = self;
-        let remedy = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "make room on that file system"
-            }
-            io::ErrorKind::ReadOnlyFilesystem => "mount that file system writable",
-            io::ErrorKind::PermissionDenied => {
-                "let the user that this runs as write to that folder"
-            }
-            io::ErrorKind::NotFound => "make that folder",
-            io::ErrorKind::FileTooLarge => "allow larger files to this process",
-            _ => return write!(f, "{error}"),
-        };
-        write!(f, "{error}; {remedy}")
-    }
 }

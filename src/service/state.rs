@@ -3,8 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::publish::Unwritten;
-use super::textfile::replace;
+use super::textfile::{Unwritten, replace};
 use crate::render::json_state;
 use crate::report::Record;
 

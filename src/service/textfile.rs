@@ -1,5 +1,6 @@
 //! Writes what is known of registries to a file for the node exporter's textfile collector.
 
+use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
@@ -66,6 +67,28 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     temporary.as_file().set_permissions(readable)?;
     temporary.persist(path)?;
     Ok(())
+}
+
+/// Why a file was not written, and what to do about it.
+pub struct Unwritten<'a>(pub &'a io::Error);
+
+impl fmt::Display for Unwritten<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room on that file system"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "mount that file system writable",
+            io::ErrorKind::PermissionDenied => {
+                "let the user that this runs as write to that folder"
+            }
+            io::ErrorKind::NotFound => "make that folder",
+            io::ErrorKind::FileTooLarge => "allow larger files to this process",
+            _ => return write!(f, "{error}"),
+        };
+        write!(f, "{error}; {remedy}")
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::finding::{self, View};
-use super::{anchor, registry, time};
+use super::{anchor, report_url, time};
 use crate::oci::Repository;
 use crate::render::words::{length, many, number};
 use crate::report::{Known, Record};
@@ -61,7 +61,7 @@ pub(super) fn render(record: &Record, now: SystemTime) -> Option<Markup> {
                 p.rest {
                     (many(left_out, "more finding is", "more findings are"))
                     " not shown here. All of what the last sweep found is in the "
-                    a href=(registry::report(record)) { "JSON report" } "."
+                    a href=(report_url(record)) { "JSON report" } "."
                 }
             }
             (uncounted(&parts))

@@ -155,6 +155,13 @@ fn text(text: &str) -> String {
     shorten(text, LONGEST_TEXT)
 }
 
+/// Where the JSON report of one registry is.
+fn report_url(record: &Record) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("registry", &record.registry);
+    format!("/report.json?{}", query.finish())
+}
+
 /// The name by which a link inside the page leads to a registry, or to a repository in it.
 fn anchor(names: &[&str]) -> String {
     let plain = |c: char| {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use maud::{Markup, html};
 
 use super::state::{self, State};
-use super::{Phase, Watch, anchor, broken, limits, text, time, trend};
+use super::{Phase, Watch, anchor, broken, limits, report_url, text, time, trend};
 use crate::render::words::{self, between, length, many, number};
 use crate::report::{Coverage, Listed, Record, Sweep};
 
@@ -45,18 +45,11 @@ pub(super) fn render(watch: Watch<'_>, now: SystemTime) -> Markup {
             }
             p.links {
                 @if record.last.is_some() {
-                    a href=(report(record)) { "JSON report of this registry" }
+                    a href=(report_url(record)) { "JSON report of this registry" }
                 }
             }
         }
     }
-}
-
-/// Where the JSON report of one registry is.
-pub(super) fn report(record: &Record) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("registry", &record.registry);
-    format!("/report.json?{}", query.finish())
 }
 
 /// What is done right now.
