@@ -3,57 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
-use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
-use super::protection::Protection;
-
-/// What an orchestrator asks, which has no credentials.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
-
-/// What is known of a request's connection: whether its client has shown a certificate that was
-/// verified.
-#[derive(Clone, Copy)]
-pub(super) struct Caller {
-    pub(super) is_certified: bool,
-}
-
-/// Lets only those requests through to the router that the protection admits, and those that are for
-/// everybody (`/healthz`, `/readyz`).
-pub(super) fn protect(router: Router, protection: Arc<Protection>) -> Router {
-    router.layer(from_fn_with_state(protection, check))
-}
-
-async fn check(
-    State(protection): State<Arc<Protection>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if OPEN.contains(&request.uri().path()) {
-        return next.run(request).await;
-    }
-    let access = Arc::clone(&protection.current().await.access);
-    let is_certified = request
-        .extensions()
-        .get::<Caller>()
-        .is_some_and(|caller| caller.is_certified);
-    match access.admit(request.headers(), is_certified).await {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => access.refuse(refusal),
-    }
-}
-
 /// Why a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     NoCertificate,
     NoCredentials,
 }
@@ -99,7 +59,7 @@ impl Access {
         !self.users.is_empty() || !self.tokens.is_empty()
     }
 
-    async fn admit(
+    pub(super) async fn admit(
         self: &Arc<Self>,
         headers: &HeaderMap,
         is_certified: bool,
@@ -158,7 +118,7 @@ impl Access {
             .is_some_and(|known| known.ct_eq(digest).into())
     }
 
-    fn refuse(&self, refusal: Refusal) -> Response {
+    pub(super) fn refuse(&self, refusal: Refusal) -> Response {
         if refusal == Refusal::NoCertificate {
             return (StatusCode::FORBIDDEN, "A client certificate is required.\n").into_response();
         }
@@ -223,7 +183,7 @@ mod tests {
         Arc::new(Access::new(users.into(), &tokens, needs_certificate))
     }
 
-    async fn admit(access: &Arc<Access>, header: &str) -> bool {
+    pub(super) async fn admit(access: &Arc<Access>, header: &str) -> bool {
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
             let value = HeaderValue::from_str(header).expect("a header");

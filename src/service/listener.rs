@@ -26,8 +26,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::guard::{self, Caller};
 use super::protection::Protection;
+use super::protection::{self, Caller};
 
 /// Connections that the kernel keeps until they are accepted, as far as it is allowed to. What is beyond
 /// that is dropped, and tried again by its client only after seconds.
@@ -121,7 +121,7 @@ impl Listener {
     /// that connection only.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let router = match &self.protection {
-            Some(protection) => guard::protect(router, Arc::clone(protection)),
+            Some(protection) => protection::protect(router, Arc::clone(protection)),
             None => router,
         };
         let mut places = Places::new(self.limits);

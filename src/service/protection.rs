@@ -8,6 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_rustls::TlsAcceptor;
 
+use axum::Router;
+use axum::extract::{self, Request};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+
 use super::guard::Access;
 use super::tls;
 use super::web_config::{Clients, WebConfig};
@@ -166,4 +171,39 @@ fn token(path: &Path) -> Result<String, String> {
 fn stamp(path: &Path) -> Option<Stamp> {
     let file = fs::metadata(path).ok()?;
     Some((file.mtime(), file.mtime_nsec(), file.len(), file.ino()))
+}
+
+/// What an orchestrator asks, which has no credentials.
+const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+
+/// What is known of a request's connection: whether its client has shown a certificate that was
+/// verified.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) is_certified: bool,
+}
+
+/// Lets only those requests through to the router that the protection admits, and those that are for
+/// everybody (`/healthz`, `/readyz`).
+pub(super) fn protect(router: Router, protection: Arc<Protection>) -> Router {
+    router.layer(from_fn_with_state(protection, check))
+}
+
+async fn check(
+    extract::State(protection): extract::State<Arc<Protection>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if OPEN.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let access = Arc::clone(&protection.current().await.access);
+    let is_certified = request
+        .extensions()
+        .get::<Caller>()
+        .is_some_and(|caller| caller.is_certified);
+    match access.admit(request.headers(), is_certified).await {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => access.refuse(refusal),
+    }
 }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Policy;
-use super::coverage::Need;
 use super::graph::Endpoint;
 use super::history::Past;
-use super::look::Walked;
+use super::look::{Suspicion, Walked};
+use super::need::Need;
 use super::obstacles::Obstacles;
 use super::progress::Progress;
-use super::suspicion::Suspicion;
 use super::tally::Tally;
 use super::tree;
 use crate::oci::Repository;

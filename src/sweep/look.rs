@@ -2,14 +2,66 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::graph::{Endpoint, Node};
+use super::graph::{Endpoint, Node, NodeId, TagId};
 use super::history::{History, MOST_LOOKS, Object};
 use super::obstacles::Obstacles;
-use super::suspicion::Suspicion;
 use super::tally::Tally;
 use super::walk::TagState;
 use crate::oci::{Digest, Repository, Tag};
-use crate::report::{Exposed, Image, Outcome, Presence, Reason};
+use crate::registry::Obstacle;
+use crate::report::{Defect, Exposed, Finding, Image, Outcome, Presence, Reason};
+
+/// A finding that one look suggests.
+pub(super) struct Suspicion {
+    pub(super) object: Object,
+    pub(super) finding: Finding,
+    /// Whether it is a tag that the list lacks, too, and a page that says so: a deletion, if that is how the
+    /// registry says that something is not there.
+    pub(super) is_page_for_unlisted: bool,
+    /// Whether the look before that asked for it found it broken, too.
+    pub(super) agrees: bool,
+}
+
+/// What a look comes to, in the making.
+#[derive(Default)]
+pub(super) struct Look {
+    pub(super) suspicions: Vec<Suspicion>,
+    pub(super) intact_again: Vec<Object>,
+    pub(super) obstacles: Obstacles,
+    /// Those that no look overcomes.
+    pub(super) limits: Obstacles,
+    /// Nodes and tags that are not plainly intact.
+    pub(super) doubtful_nodes: Vec<NodeId>,
+    pub(super) doubtful_tags: BTreeSet<TagId>,
+    pub(super) unverified_nodes: Vec<NodeId>,
+    pub(super) unverified_tags: BTreeSet<TagId>,
+    pub(super) absent: BTreeMap<Endpoint, u64>,
+    pub(super) is_list_doubtful: bool,
+    pub(super) is_contested: bool,
+    pub(super) has_deletions: bool,
+    pub(super) presence: Presence,
+}
+
+impl Look {
+    /// Notes what keeps an object from a verdict. Whether another look may overcome it.
+    pub(super) fn obstruct(&mut self, obstacle: &Obstacle) -> bool {
+        let may_change = obstacle.may_change();
+        let list = if may_change {
+            &mut self.obstacles
+        } else {
+            &mut self.limits
+        };
+        list.push(obstacle);
+        may_change
+    }
+
+    /// Counts what is not there.
+    pub(super) fn count_absence(&mut self, endpoint: Endpoint, defect: &Defect) {
+        if defect.is_absence() {
+            *self.absent.entry(endpoint).or_default() += 1;
+        }
+    }
+}
 
 /// A look at a repository that has ended.
 pub(super) struct Walked {

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Policy;
 use super::control::{self, Controls};
 use super::graph::{Endpoint, NodeId, TagId};
 use super::history::History;
 use super::judge::Judged;
 use super::ledger::Ledger;
+use super::lists::take_tags;
 use super::look::Walked;
 use super::nearby::CopyTable;
+use super::policy::Policy;
 use super::repeats::Repeats;
 use super::resolve::Pointed;
 use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
-use super::tag_list::take_tags;
 use super::visit::{Running, Seen, Visit};
 use super::walk::Walk;
 use crate::oci::{Digest, Document, Repository};
@@ -99,7 +99,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             doubtful: Vec::new(),
             room: Room::default(),
             running: Running::new(&policy.progress),
-            reading: Reading::new(policy),
+            reading: Reading::new(policy.scrub.as_ref(), policy.depth),
             repeats: Repeats::default(),
             controls: Controls::default(),
             copies: CopyTable::default(),

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use super::Policy;
 use super::judge::Judged;
 use crate::oci::Digest;
 use crate::registry::Depth;
@@ -101,11 +100,10 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(policy: &'a Policy) -> Self {
-        let turn = policy.scrub.as_ref();
+    pub(super) fn new(turn: Option<&'a Turn>, depth: Depth) -> Self {
         let most_bytes = turn.and_then(|turn| turn.most_bytes);
         Self {
-            depth: policy.depth,
+            depth,
             turn,
             bytes_left: most_bytes.unwrap_or(u64::MAX),
             left_out: 0,

@@ -1,17 +1,15 @@
 //! The end of a walk: from what was seen to what it means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
 use super::history::Object;
-use super::look::{Doubtful, Walked};
-use super::obstacles::Obstacles;
+use super::look::{Doubtful, Look, Suspicion, Walked};
 use super::room::Room;
-use super::suspicion::Suspicion;
 use super::walk::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{Depth, Obstacle, ObstacleReason};
-use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Presence, Reason, Symptom};
+use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Reason, Symptom};
 
 /// What an outcome comes to.
 pub(super) enum InMode {
@@ -40,47 +38,6 @@ fn parents(node: &Node) -> impl Iterator<Item = NodeId> {
         Parent::Node(parent) => Some(parent),
         Parent::Tag(_) | Parent::Caller => None,
     })
-}
-
-/// What a look comes to, in the making.
-#[derive(Default)]
-pub(super) struct Look {
-    pub(super) suspicions: Vec<Suspicion>,
-    intact_again: Vec<Object>,
-    pub(super) obstacles: Obstacles,
-    /// Those that no look overcomes.
-    limits: Obstacles,
-    /// Nodes and tags that are not plainly intact.
-    doubtful_nodes: Vec<NodeId>,
-    doubtful_tags: BTreeSet<TagId>,
-    unverified_nodes: Vec<NodeId>,
-    pub(super) unverified_tags: BTreeSet<TagId>,
-    absent: BTreeMap<Endpoint, u64>,
-    pub(super) is_list_doubtful: bool,
-    pub(super) is_contested: bool,
-    pub(super) has_deletions: bool,
-    pub(super) presence: Presence,
-}
-
-impl Look {
-    /// Notes what keeps an object from a verdict. Whether another look may overcome it.
-    fn obstruct(&mut self, obstacle: &Obstacle) -> bool {
-        let may_change = obstacle.may_change();
-        let list = if may_change {
-            &mut self.obstacles
-        } else {
-            &mut self.limits
-        };
-        list.push(obstacle);
-        may_change
-    }
-
-    /// Counts what is not there.
-    fn count_absence(&mut self, endpoint: Endpoint, defect: &Defect) {
-        if defect.is_absence() {
-            *self.absent.entry(endpoint).or_default() += 1;
-        }
-    }
 }
 
 impl Walk {

@@ -4,24 +4,13 @@ use std::collections::BTreeSet;
 
 use super::graph::{Edge, NodeId, Parent, TagId};
 use super::history::Object;
+use super::look::{Look, Suspicion};
 use super::nearby;
 use super::room::Room;
-use super::settle::Look;
 use super::walk::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::Depth;
 use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
-
-/// A finding that one look suggests.
-pub(super) struct Suspicion {
-    pub(super) object: Object,
-    pub(super) finding: Finding,
-    /// Whether it is a tag that the list lacks, too, and a page that says so: a deletion, if that is how the
-    /// registry says that something is not there.
-    pub(super) is_page_for_unlisted: bool,
-    /// Whether the look before that asked for it found it broken, too.
-    pub(super) agrees: bool,
-}
 
 /// What leads to an object: found by going up the graph.
 #[derive(Default)]

@@ -11,6 +11,7 @@ use super::known::Known;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::resolve;
+use super::step::{Keeper, Step};
 use super::tag_list::TagList;
 use super::tally::Tally;
 use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
@@ -53,23 +54,6 @@ pub(super) struct Walk {
     pub(super) tally: Tally,
     /// The manifests as they were read, where they are to be kept.
     pub(super) documents: Option<BTreeMap<NodeId, Document>>,
-}
-
-/// The next thing to ask of a repository.
-pub(super) enum Step {
-    List,
-    IsKnown,
-    Resolve(TagId, Tag, Way),
-    Manifest(NodeId, Digest, Keeper),
-    Blob(NodeId, Digest, Option<u64>),
-}
-
-/// Where a manifest is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeper {
-    Manifests,
-    /// With the manifests or the blobs: a child of a type that clients do not know.
-    Either,
 }
 
 impl Walk {

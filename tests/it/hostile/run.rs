@@ -2,6 +2,7 @@
 //! that it had.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,10 @@ fn run(server: &Server, deadline: Duration, timeout: Duration, arguments: &[&str
         .stderr(output)
         .spawn()
         .expect("it starts");
-    let mut memory = peak_memory(child.id()).unwrap_or(0);
+    let mut memory = 0;
+    while memory == 0 && child.try_wait().expect("a child").is_none() {
+        memory = peak_memory(child.id()).unwrap_or(0);
+    }
     drop(held);
     let status = loop {
         memory = peak_memory(child.id()).unwrap_or(0).max(memory);
@@ -78,8 +82,14 @@ fn run(server: &Server, deadline: Duration, timeout: Duration, arguments: &[&str
     }
 }
 
-/// The most memory that a process had so far, in bytes.
+/// The most memory that the probe had so far in this process, in bytes. A process that is only about to become
+/// the probe still shares the memory of this one.
 fn peak_memory(process: u32) -> Option<u64> {
+    let program = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let probe = Path::new(env!("CARGO_BIN_EXE_probe")).canonicalize().ok()?;
+    if program != probe {
+        return None;
+    }
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status
         .lines()

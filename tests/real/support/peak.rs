@@ -20,10 +20,14 @@ pub(crate) fn run_watched(command: &mut Command) -> (u64, Vec<u8>) {
 
 /// The kernel remembers the peak as long as the process is there, so the last look sees nearly all of it.
 fn watch(child: &mut Child) -> (u64, bool) {
-    let status = format!("/proc/{}/status", child.id());
+    let process = format!("/proc/{}", child.id());
+    let own = std::env::current_exe().expect("this program has a path");
     let mut peak = 0;
     loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
+        // Until it has become the program, it shares the memory of this one.
+        let is_begun = fs::read_link(format!("{process}/exe")).is_ok_and(|exe| exe != own);
+        let status = fs::read_to_string(format!("{process}/status"));
+        let text = status.ok().filter(|_| is_begun).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
         peak = peak.max(kib.unwrap_or_default());
