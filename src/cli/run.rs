@@ -81,9 +81,7 @@ async fn once(
             .cloned()
             .unwrap_or_else(|| Record::new(policy.registry.clone()));
         match expectations {
-            Some(expectations) => {
-                sweep::verify(registry, policy, &known, expectations, cancel).await
-            }
+            Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
             None => sweep::sweep(registry, policy, &known, cancel).await,
         }
     });

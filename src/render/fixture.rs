@@ -518,23 +518,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         },
         started_at,
         finished_at: started_at + Duration::from_millis(millis),
-        depth: Depth::Tail,
-        mode: Mode::Private,
-        listed: Listed::Catalog,
-        counts: Counts::default(),
-        repositories: Vec::new(),
-        findings: Vec::new(),
-        images: Vec::new(),
-        unmet: Vec::new(),
-        remembered: Vec::new(),
-        missing: Vec::new(),
-        out_of_scope: Vec::new(),
-        exposed: Vec::new(),
-        unverified: Vec::new(),
-        skipped: std::collections::BTreeMap::new(),
-        warnings: Vec::new(),
-        scrub_period: None,
-        certificate_expires_at: None,
+        ..crate::report::fixture::sweep()
     }
 }
 

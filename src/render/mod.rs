@@ -26,7 +26,7 @@ mod remembered;
 mod repair;
 mod requests;
 mod scope;
-pub(crate) mod shell;
+mod shell;
 mod unknown;
 pub(crate) mod words;
 

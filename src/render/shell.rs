@@ -6,31 +6,31 @@ use crate::oci::printable;
 
 /// One command line. Its words are quoted already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Command(Vec<String>);
+pub(super) struct Command(Vec<String>);
 
 impl Command {
     /// A command of words that this program wrote, and that the shell is to read.
-    pub(crate) fn new(words: &str) -> Self {
+    pub(super) fn new(words: &str) -> Self {
         Self(words.split(' ').map(str::to_owned).collect())
     }
 
     /// Adds words for the shell to read.
     #[must_use]
-    pub(crate) fn raw(mut self, words: &str) -> Self {
+    pub(super) fn raw(mut self, words: &str) -> Self {
         self.0.extend(words.split(' ').map(str::to_owned));
         self
     }
 
     /// Adds one word that the shell is to take as it is.
     #[must_use]
-    pub(crate) fn arg(mut self, word: &str) -> Self {
+    pub(super) fn arg(mut self, word: &str) -> Self {
         self.0.push(quote(word));
         self
     }
 
     /// Adds words that the shell is to take as they are.
     #[must_use]
-    pub(crate) fn args<S: AsRef<str>>(self, words: impl IntoIterator<Item = S>) -> Self {
+    pub(super) fn args<S: AsRef<str>>(self, words: impl IntoIterator<Item = S>) -> Self {
         words
             .into_iter()
             .fold(self, |command, word| command.arg(word.as_ref()))
@@ -38,14 +38,14 @@ impl Command {
 
     /// Adds one word for the shell to read, which may have spaces.
     #[must_use]
-    pub(crate) fn verbatim(mut self, word: &str) -> Self {
+    pub(super) fn verbatim(mut self, word: &str) -> Self {
         self.0.push(word.to_owned());
         self
     }
 
     /// Ends the last word with a mark of the shell's.
     #[must_use]
-    pub(crate) fn end_with(mut self, mark: &str) -> Self {
+    pub(super) fn end_with(mut self, mark: &str) -> Self {
         if let Some(last) = self.0.last_mut() {
             last.push_str(mark);
         }
@@ -53,12 +53,12 @@ impl Command {
     }
 
     /// The command in one line.
-    pub(crate) fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         self.0.join(" ")
     }
 
     /// The command in rows of `room` columns, which are one line to the shell. Words are not broken.
-    pub(crate) fn rows(&self, room: usize) -> Vec<String> {
+    pub(super) fn rows(&self, room: usize) -> Vec<String> {
         const CONTINUED: &str = " \\";
         let mut rows: Vec<String> = Vec::new();
         for word in &self.0 {
@@ -80,7 +80,7 @@ impl Command {
 }
 
 /// `text` as one word of a POSIX shell, which reads nothing into it.
-pub(crate) fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
@@ -91,7 +91,7 @@ pub(crate) fn quote(text: &str) -> String {
 
 impl Lines {
     /// A command below a labelled entry, in rows that are one line to the shell.
-    pub(crate) fn command(&mut self, command: &Command) {
+    pub(super) fn command(&mut self, command: &Command) {
         for row in command.rows(WIDTH - INDENT - LABEL) {
             self.row(INDENT + LABEL, "", &printable(&row));
         }

@@ -26,8 +26,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::protection::Protection;
-use super::protection::{self, Caller};
+use super::protection::{self, Caller, Protection};
 
 /// Connections that the kernel keeps until they are accepted, as far as it is allowed to. What is beyond
 /// that is dropped, and tried again by its client only after seconds.

@@ -37,13 +37,11 @@ pub struct Expectations {
 pub async fn verify<R: Registry>(
     registry: &R,
     policy: &Policy,
-    known: &Record,
     expectations: &Expectations,
     cancel: &CancellationToken,
 ) -> Sweep {
     let verify = Verify {
         policy,
-        known,
         expectations,
         cancel,
     };
@@ -86,7 +84,6 @@ fn is_whole(sweep: &Sweep) -> bool {
 /// What every look at the named images goes by.
 struct Verify<'a> {
     policy: &'a Policy,
-    known: &'a Record,
     expectations: &'a Expectations,
     cancel: &'a CancellationToken,
 }
@@ -117,7 +114,8 @@ impl Verify<'_> {
 
     async fn sweep<R: Registry>(&self, registry: &R) -> Sweep {
         let end = self.policy.deadline.map(|length| Instant::now() + length);
-        let mut sweep = super::sweep(registry, self.policy, self.known, self.cancel).await;
+        let nothing = Record::new(self.policy.registry.clone());
+        let mut sweep = super::sweep(registry, self.policy, &nothing, self.cancel).await;
         let deadline = async {
             match end {
                 Some(end) => tokio::time::sleep_until(end).await,

@@ -190,7 +190,7 @@ impl Run {
                 What::Nothing => sweep::sweep(&registry, &policy, &nothing, &cancel).await,
                 What::Verify(wish) => {
                     let expectations = expectations(&self.shared.world, wish);
-                    sweep::verify(&registry, &policy, &nothing, &expectations, &cancel).await
+                    sweep::verify(&registry, &policy, &expectations, &cancel).await
                 }
             }
         };

@@ -73,7 +73,7 @@ pub(crate) struct Auth {
 const MANY_TOKENS: usize = 256;
 
 impl Auth {
-    pub(crate) fn new(login: Login, service: TokenService) -> Self {
+    pub(super) fn new(login: Login, service: TokenService) -> Self {
         Self {
             login,
             service,

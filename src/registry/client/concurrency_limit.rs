@@ -29,10 +29,10 @@ const ROOM: f64 = 0.75;
 const NOISE: f64 = 0.0005;
 
 /// What takes about the same time: what is asked for, and whether by HEAD.
-pub(crate) type Sort = (Asked, bool);
+pub(super) type Sort = (Asked, bool);
 
 /// The state of the search.
-pub(crate) struct Limit {
+pub(super) struct Limit {
     most: f64,
     now: f64,
     /// Until the host shows for the first time that it is too many.
@@ -56,7 +56,7 @@ struct Alone {
 
 impl Limit {
     /// `most` at a time, whatever the host could take.
-    pub(crate) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "nobody asks for so many")]
         let most = most as f64;
         Self {
@@ -72,7 +72,7 @@ impl Limit {
     }
 
     /// How many there may be now.
-    pub(crate) fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -83,7 +83,7 @@ impl Limit {
     }
 
     /// Notes how long an answer took, and whether nobody else asked in the meantime.
-    pub(crate) fn took(&mut self, sort: Sort, took: Duration, was_alone: bool) {
+    pub(super) fn took(&mut self, sort: Sort, took: Duration, was_alone: bool) {
         let took = took.as_secs_f64();
         self.learn(sort, took, was_alone);
         if self.alone_left > 0 {
@@ -135,17 +135,17 @@ impl Limit {
     }
 
     /// Notes that it takes too long until nobody else asks.
-    pub(crate) fn end_alone(&mut self) {
+    pub(super) fn end_alone(&mut self) {
         self.alone_left = 0;
     }
 
     /// Notes that the host refused, or did not answer in time.
-    pub(crate) fn refused(&mut self) {
+    pub(super) fn refused(&mut self) {
         self.fall(0.5);
     }
 
     /// Notes that the host takes so many more before it refuses.
-    pub(crate) fn remaining(&mut self, count: u32) {
+    pub(super) fn remaining(&mut self, count: u32) {
         if f64::from(count) < self.now {
             self.is_rising = false;
             self.now = f64::from(count).max(1.0);

@@ -2,17 +2,17 @@
 
 /// A part of a whole, as far as it makes sense (RFC 9110, 14.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ContentRange {
+pub(super) struct ContentRange {
     /// The first byte and the last, the last not before the first and both inside the whole.
-    pub(crate) bytes: Option<(u64, u64)>,
+    pub(super) bytes: Option<(u64, u64)>,
     /// The length of the whole.
-    pub(crate) total: Option<u64>,
+    pub(super) total: Option<u64>,
 }
 
 impl ContentRange {
     /// Reads `bytes 7-7/8`, `bytes 7-7/*` and `bytes */8`, and of what contradicts itself the total
     /// alone: distribution writes `bytes 0--1/0` for an empty blob.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let Some((part, total)) = text.rsplit_once('/') else {
             return Self::default();
         };
@@ -29,7 +29,7 @@ impl ContentRange {
 
     /// Whether this is the part that was `asked` for, as a first and a last byte, of a whole of this
     /// length. A total may be left out.
-    pub(crate) fn is(self, asked: (u64, u64), length: u64) -> bool {
+    pub(super) fn is(self, asked: (u64, u64), length: u64) -> bool {
         self.bytes == Some(asked) && self.total.is_none_or(|total| total == length)
     }
 }

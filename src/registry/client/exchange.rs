@@ -35,11 +35,11 @@ pub(crate) struct Exchange {
     pub(crate) client: reqwest::Client,
     pub(crate) base: Url,
     pub(crate) auth: Arc<Auth>,
-    pub(crate) registry_pool: Arc<Pool>,
+    pub(super) registry_pool: Arc<Pool>,
     /// For the targets of redirects, which are other hosts with limits of their own.
-    pub(crate) storage_pool: Arc<Pool>,
+    pub(super) storage_pool: Arc<Pool>,
     pub(crate) meter: Arc<Meter>,
-    pub(crate) remarks: Arc<Remarks>,
+    pub(super) remarks: Arc<Remarks>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.
     pub(crate) large_bodies: Arc<Semaphore>,

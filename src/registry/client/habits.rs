@@ -5,22 +5,22 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// The habits of a registry, as far as they were met.
 #[derive(Default)]
-pub(crate) struct Habits {
+pub(super) struct Habits {
     /// Whether HEAD of a tag is about another manifest than GET, or fails where GET does not.
     tags_by_get: AtomicBool,
     /// HEAD of blobs.
-    pub(crate) heads: Economy,
+    pub(super) heads: Economy,
     /// Ranges of blobs.
-    pub(crate) ranges: Economy,
+    pub(super) ranges: Economy,
 }
 
 impl Habits {
     /// Whether tags have to be asked for as clients do.
-    pub(crate) fn wants_tags_by_get(&self) -> bool {
+    pub(super) fn wants_tags_by_get(&self) -> bool {
         self.tags_by_get.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn ask_tags_by_get(&self) {
+    pub(super) fn ask_tags_by_get(&self) {
         self.tags_by_get.store(true, Ordering::Relaxed);
     }
 }
@@ -28,24 +28,24 @@ impl Habits {
 /// A cheap request in place of a whole GET. It is given up once it failed for an object that a whole
 /// GET got, unless it ever worked: then that was about the object.
 #[derive(Default)]
-pub(crate) struct Economy(AtomicU8);
+pub(super) struct Economy(AtomicU8);
 
 const WORKS: u8 = 1;
 const FAILS: u8 = 2;
 
 impl Economy {
-    pub(crate) fn works(&self) {
+    pub(super) fn works(&self) {
         self.0.store(WORKS, Ordering::Relaxed);
     }
 
     /// It failed, and a whole GET of the same object did not.
-    pub(crate) fn fails(&self) {
+    pub(super) fn fails(&self) {
         _ = self
             .0
             .compare_exchange(0, FAILS, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_given_up(&self) -> bool {
+    pub(super) fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Relaxed) == FAILS
     }
 }

@@ -84,7 +84,7 @@ impl Asked {
 
     /// What a path of the Distribution API asks for. References hold no `/`, so the word before the
     /// last one tells, whatever the repository is called.
-    pub(crate) fn of_path(path: &str) -> Self {
+    pub(super) fn of_path(path: &str) -> Self {
         let mut words = path.trim_end_matches('/').rsplit('/');
         match (words.next(), words.next()) {
             (Some("_catalog"), _) => Self::Catalog,
@@ -119,7 +119,7 @@ impl Durations {
 }
 
 /// A request that is under way, until it is dropped.
-pub(crate) struct Flight<'a>(&'a Meter);
+pub(super) struct Flight<'a>(&'a Meter);
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
@@ -137,13 +137,13 @@ impl Meter {
         }
     }
 
-    pub(crate) fn flight(&self) -> Flight<'_> {
+    pub(super) fn flight(&self) -> Flight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Flight(self)
     }
 
     /// Counts one attempt. `status` is `None` if there was no answer.
-    pub(crate) fn request(
+    pub(super) fn request(
         &self,
         asked: Asked,
         method: &reqwest::Method,
@@ -170,23 +170,23 @@ impl Meter {
         }
     }
 
-    pub(crate) fn bytes(&self, count: usize) {
+    pub(super) fn bytes(&self, count: usize) {
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn retry(&self, reason: ObstacleReason) {
+    pub(super) fn retry(&self, reason: ObstacleReason) {
         *self.lock().retries.entry(reason).or_default() += 1;
     }
 
-    pub(crate) fn throttled(&self, pause: Duration) {
+    pub(super) fn throttled(&self, pause: Duration) {
         self.lock().throttled += pause;
     }
 
-    pub(crate) fn limited_to(&self, concurrency: usize) {
+    pub(super) fn limited_to(&self, concurrency: usize) {
         self.lock().concurrency_limit = concurrency as u64;
     }
 
-    pub(crate) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> Traffic {
         Traffic {
             requests: self.lock().requests.values().sum(),
             bytes: self.bytes.load(Ordering::Relaxed),

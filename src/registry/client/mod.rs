@@ -124,7 +124,7 @@ pub struct HttpRegistry {
     pub(crate) exchange: Arc<Exchange>,
     /// The same, on a new connection each time.
     pub(crate) fresh: Arc<Exchange>,
-    pub(crate) habits: Arc<Habits>,
+    habits: Arc<Habits>,
     pub(crate) takes_any_certificate: bool,
     detect_cache: bool,
 }

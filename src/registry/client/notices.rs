@@ -17,7 +17,7 @@ const MOST_NOTICES: usize = 8;
 
 /// What one client of a registry was told so far.
 #[derive(Default)]
-pub(crate) struct Remarks {
+pub(super) struct Remarks {
     notices: Mutex<BTreeSet<String>>,
     certificate_end: OnceLock<Option<SystemTime>>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Remarks {
 impl Remarks {
     /// Takes note of what an answer says. `is_own` tells the registry's own answers from those of
     /// the storage that it redirects to.
-    pub(crate) fn note(&self, response: &Response, is_own: bool) {
+    pub(super) fn note(&self, response: &Response, is_own: bool) {
         for warning in response.headers().get_all(WARNING) {
             self.warning(warning.to_str().unwrap_or_default());
         }
@@ -49,12 +49,12 @@ impl Remarks {
         }
     }
 
-    pub(crate) fn notices(&self) -> Vec<String> {
+    pub(super) fn notices(&self) -> Vec<String> {
         let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         notices.iter().cloned().collect()
     }
 
-    pub(crate) fn certificate_end(&self) -> Option<SystemTime> {
+    pub(super) fn certificate_end(&self) -> Option<SystemTime> {
         self.certificate_end.get().copied().flatten()
     }
 }

@@ -16,7 +16,7 @@ use crate::registry::ObstacleReason;
 
 /// The longest wait that a sweep sits out. A registry that asks for more is left alone, and what
 /// was to be asked of it is unverified.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// The pause after a first refusal that names none, doubled up to [`LONGEST_UNASKED`] while the
 /// refusals go on (containers/image backs off from 2 to 60 seconds).
 const FIRST_UNASKED: Duration = Duration::from_secs(2);
@@ -40,15 +40,15 @@ const ALONE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much may be asked of a host, whatever it could take.
 #[derive(Clone, Copy)]
-pub(crate) struct Bounds {
+pub(super) struct Bounds {
     /// Requests at a time.
-    pub(crate) at_a_time: usize,
+    pub(super) at_a_time: usize,
     /// Requests a second.
-    pub(crate) a_second: Option<f64>,
+    pub(super) a_second: Option<f64>,
 }
 
 /// One host's permits, its rate and its shared pause.
-pub(crate) struct Pool {
+pub(super) struct Pool {
     permits: Semaphore,
     state: Mutex<State>,
     meter: Arc<Meter>,
@@ -78,7 +78,7 @@ struct State {
 }
 
 /// A place among the requests to a host, until it is dropped.
-pub(crate) struct Permit<'a> {
+pub(super) struct Permit<'a> {
     pool: &'a Pool,
     place: Option<SemaphorePermit<'a>>,
     number: u64,
@@ -86,7 +86,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Pool {
-    pub(crate) fn new(bounds: Bounds, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(bounds: Bounds, meter: Arc<Meter>) -> Self {
         let limit = Limit::new(bounds.at_a_time);
         let permits = limit.requests();
         let now = Instant::now();
@@ -114,7 +114,7 @@ impl Pool {
     }
 
     /// With its limit shown by the meter.
-    pub(crate) fn shown(mut self) -> Self {
+    pub(super) fn shown(mut self) -> Self {
         self.is_shown = true;
         self.meter.limited_to(self.lock().permits);
         self
@@ -123,7 +123,7 @@ impl Pool {
     /// Waits for a free place, for its turn at the rate, and for the end of a pause.
     ///
     /// Gives `rate_limited`, at once, if the host asked for a longer pause than a sweep waits.
-    pub(crate) async fn enter(&self) -> Result<Permit<'_>, Failure> {
+    pub(super) async fn enter(&self) -> Result<Permit<'_>, Failure> {
         let place = self.place().await.map_err(|_| {
             Failure::new(
                 ObstacleReason::Cancelled,
@@ -167,7 +167,7 @@ impl Pool {
 
     /// Notes that the host refused with 429 or 503 to be asked more, for as long as it says or else for
     /// a while that doubles.
-    pub(crate) fn throttled(&self, status: StatusCode, retry_after: Option<Duration>) {
+    pub(super) fn throttled(&self, status: StatusCode, retry_after: Option<Duration>) {
         let mut state = self.lock();
         let now = Instant::now();
         let length = retry_after.unwrap_or(state.unasked);
@@ -187,7 +187,7 @@ impl Pool {
     }
 
     /// Notes that the host answers again, and what it says of how much it still takes.
-    pub(crate) fn answered(&self, headers: &HeaderMap) {
+    pub(super) fn answered(&self, headers: &HeaderMap) {
         let mut state = self.lock();
         state.unasked = FIRST_UNASKED;
         state.answers += 1;
@@ -301,7 +301,7 @@ impl State {
 
 impl Permit<'_> {
     /// Notes how long the head of the answer took.
-    pub(crate) fn took(&self, sort: Sort, took: Duration) {
+    pub(super) fn took(&self, sort: Sort, took: Duration) {
         let mut state = self.pool.lock();
         let was_alone = self.is_first && state.given == self.number;
         state.limit.took(sort, took, was_alone);
@@ -309,7 +309,7 @@ impl Permit<'_> {
     }
 
     /// Notes that no answer came in time.
-    pub(crate) fn timed_out(&self) {
+    pub(super) fn timed_out(&self) {
         let mut state = self.pool.lock();
         let now = Instant::now();
         // All that were under way run out of time together.

@@ -9,12 +9,12 @@ use url::{Host, Url};
 use super::ssrf_guard::{Place, place_named, place_of};
 
 /// The system's resolver, for the client of one registry.
-pub(crate) struct Resolver {
+pub(super) struct Resolver {
     registry: Url,
 }
 
 impl Resolver {
-    pub(crate) fn new(registry: Url) -> Self {
+    pub(super) fn new(registry: Url) -> Self {
         Self { registry }
     }
 }

@@ -26,26 +26,26 @@ const LARGEST_ANSWER: usize = 256 * 1024;
 /// How long a token lives whose service does not say (spec/auth/token.md).
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 /// No token is kept for longer, whatever its service claims.
-pub(crate) const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const RETRIES: usize = 2;
 
 /// A client of token services.
-pub(crate) struct TokenService {
-    pub(crate) client: reqwest::Client,
-    pub(crate) timeout: Duration,
+pub(super) struct TokenService {
+    pub(super) client: reqwest::Client,
+    pub(super) timeout: Duration,
     /// The registry. If it is spoken to over https, so must be its token service.
-    pub(crate) registry: Url,
-    pub(crate) meter: Arc<Meter>,
+    pub(super) registry: Url,
+    pub(super) meter: Arc<Meter>,
     /// The service's own limits: what it refuses to one repository it is not asked for the next.
-    pub(crate) pool: Pool,
+    pub(super) pool: Pool,
 }
 
 /// A token as it was issued.
-pub(crate) struct Fetched {
-    pub(crate) token: Secret,
-    pub(crate) lifetime: Duration,
+pub(super) struct Fetched {
+    pub(super) token: Secret,
+    pub(super) lifetime: Duration,
     /// Whether it was issued to nobody in particular.
-    pub(crate) is_anonymous: bool,
+    pub(super) is_anonymous: bool,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ struct Answer {
 
 impl TokenService {
     /// Fetches a token for `scope`, anonymously if there are no credentials.
-    pub(crate) async fn fetch(
+    pub(super) async fn fetch(
         &self,
         challenge: &BearerChallenge,
         scope: &str,
@@ -206,7 +206,7 @@ impl TokenService {
 }
 
 /// Refuses a realm that would carry credentials in the open, or that is no web address.
-pub(crate) fn vet(registry: &Url, realm: &str) -> Result<Url, Obstacle> {
+pub(super) fn vet(registry: &Url, realm: &str) -> Result<Url, Obstacle> {
     let refused = |why: &str| {
         Obstacle::new(
             ObstacleReason::Protocol,
@@ -228,7 +228,7 @@ pub(crate) fn vet(registry: &Url, realm: &str) -> Result<Url, Obstacle> {
     }
 }
 
-pub(crate) fn read(body: &[u8]) -> Option<Fetched> {
+pub(super) fn read(body: &[u8]) -> Option<Fetched> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     let not_empty = |token: &String| !token.is_empty();
     let token = answer

@@ -265,9 +265,18 @@ impl Run {
                 findings == all,
                 format!("it says to be complete with {findings:?} of {all:?}"),
             );
-            let (seen, all) = (seen(&sweep.counts), seen(&truth.counts));
+            let (mut seen, all) = (seen(&sweep.counts), seen(&truth.counts));
+            let altered = self.altered_manifests();
+            for (ours, real) in [
+                (&mut seen.indexes, all.indexes),
+                (&mut seen.manifests, all.manifests),
+            ] {
+                if (real..=real + altered).contains(ours) {
+                    *ours = real;
+                }
+            }
             must(
-                seen == all || self.altered_manifests() > 0,
+                seen == all,
                 format!("it says to be complete and saw {seen:?} of {all:?}"),
             );
         }

@@ -14,25 +14,28 @@ use tokio_util::sync::CancellationToken;
 
 use super::probe::{DEADLINE, Probe, details, told};
 
-/// An image whose manifest is larger than any that is read.
-fn too_large(double: &Double, tag: &str) {
+/// An image whose manifest has so many bytes, and some more.
+fn padded(double: &Double, tag: &str, bytes: usize) {
     let config = double.blob("app", &b"{}"[..]);
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": t::OCI_MANIFEST,
         "config": double.descriptor(t::OCI_CONFIG, &config),
         "layers": [],
-        "annotations": {"x": "y".repeat(17 << 20)},
+        "annotations": {"x": "y".repeat(bytes)},
     });
     double.manifest_json("app", Some(tag), &manifest);
 }
+
+/// More than is read of any manifest.
+const LARGE: usize = 17 << 20;
 
 const TOO_LARGE: [&str; 2] = ["unverified", "obstacle app too_large"];
 
 #[tokio::test]
 async fn what_is_too_large_stays_unverified_in_every_look() {
     let double = Double::start().await;
-    too_large(&double, "big");
+    padded(&double, "big", LARGE);
     let image = double.image("app", Some("ok"), &[b"a layer"]);
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), TOO_LARGE);
@@ -55,7 +58,7 @@ async fn a_manifest_too_large_does_not_clear_a_known_failure() {
     let sweep = Probe::of(&double).sweep().await;
     let mut record = Record::new(sweep.registry.clone());
     record.absorb(sweep);
-    too_large(&double, "v1");
+    padded(&double, "v1", LARGE);
     let sweep = Probe::of(&double).knowing(&record).sweep().await;
     assert_eq!(told(&sweep), TOO_LARGE);
     record.absorb(sweep);
@@ -319,15 +322,7 @@ async fn a_list_that_one_replica_lacks_is_not_an_empty_one() {
 #[tokio::test]
 async fn a_manifest_that_many_clients_refuse_to_read_is_told() {
     let double = Double::start().await;
-    let config = double.blob("app", &b"{}"[..]);
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": t::OCI_MANIFEST,
-        "config": double.descriptor(t::OCI_CONFIG, &config),
-        "layers": [],
-        "annotations": {"x": "y".repeat(5 << 20)},
-    });
-    double.manifest_json("app", Some("v1"), &manifest);
+    padded(&double, "v1", 5 << 20);
     let said = told(&Probe::of(&double).sweep().await);
     assert_eq!(said[0], "intact");
     assert!(said[1].starts_with("warning manifests of more than 4 MiB"));

@@ -226,15 +226,13 @@ impl<'a> Probe<'a> {
         put: impl FnOnce(HttpRegistry) -> R,
     ) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
-        let (policy, known) = (&self.policy, &self.known);
-        sweep::verify(&put(http), policy, known, expectations, &self.cancel).await
+        sweep::verify(&put(http), &self.policy, expectations, &self.cancel).await
     }
 
     /// Looks at the images that are named, and holds them against what is expected of them.
     pub(super) async fn verify(self, expectations: &Expectations) -> Sweep {
         let http = HttpRegistry::new(self.config).expect("a client can be made");
-        let (policy, known) = (&self.policy, &self.known);
-        let sweep = sweep::verify(&http, policy, known, expectations, &self.cancel).await;
+        let sweep = sweep::verify(&http, &self.policy, expectations, &self.cancel).await;
         manners::hold(self.registry);
         sweep
     }

@@ -43,6 +43,24 @@ fn a_list_that_never_ends() {
 }
 
 #[test]
+fn a_list_of_what_is_no_tag_that_never_ends() {
+    let pages = AtomicUsize::new(0);
+    let server = Server::start(move |_, target| {
+        is_tags(target).then(|| {
+            let number = pages.fetch_add(1, Ordering::Relaxed);
+            let entries: Vec<_> = (0..20_000).map(|n| format!(r#""/{number}/{n}""#)).collect();
+            let next = number + 1;
+            let headers = format!("Link: </v2/app/tags/list?page={next}>; rel=\"next\"\r\n");
+            let body = format!(r#"{{"name":"app","tags":[{}]}}"#, entries.join(","));
+            Said::new("200 OK", &headers, body)
+        })
+    });
+    let told = sweep(&server);
+    assert_eq!(told.code, Some(3), "{:.2000}", told.output);
+    assert!(told.output.contains("too_large"), "{:.2000}", told.output);
+}
+
+#[test]
 fn a_catalog_that_never_ends() {
     let pages = AtomicUsize::new(0);
     let server = Server::start(move |_, target| {
