@@ -1,5 +1,5 @@
 //! What the probe itself costs, without a registry in the way: reading and judging manifests, walking a
-//! registry that answers from memory, telling an absence from an obstacle, and rendering.
+//! registry that answers from memory, telling an absence from an unverified reason, and rendering.
 //!
 //! `cargo bench --bench micro`. What is not public is measured through the nearest thing that is.
 

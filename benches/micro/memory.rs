@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use registry_probe::oci::{Digest, Reference, Repository, Tag};
-use registry_probe::registry::{Access, Depth, Obstacle};
+use registry_probe::registry::{Access, Depth, Unverified};
 use registry_probe::registry::{
     Answer, BlobLook, BlobRead, BodyEnd, ListEnd, Listing, ManifestBody, Refusal, Registry,
     Resolved, Traffic, Way,
@@ -105,7 +105,7 @@ impl Memory {
 }
 
 impl Registry for Memory {
-    async fn ping(&self) -> Result<(), Obstacle> {
+    async fn ping(&self) -> Result<(), Unverified> {
         Ok(())
     }
 

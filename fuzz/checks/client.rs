@@ -95,7 +95,7 @@ pub(crate) fn challenge(input: &[u8]) {
                     assert!(realm.scheme() == "https" || registry.starts_with("http:"));
                     assert_elsewhere(&realm, is_local);
                 }
-                Err(obstacle) => assert_printable(&obstacle.detail, LONGEST_DETAIL),
+                Err(why) => assert_printable(&why.detail, LONGEST_DETAIL),
             }
         }
     }
@@ -110,7 +110,7 @@ pub(crate) fn redirect(input: &[u8]) {
                 assert!(matches!(target.scheme(), "http" | "https"), "{target}");
                 assert_elsewhere(&target, is_local);
             }
-            Err(failure) => assert_printable(&failure.obstacle.detail, LONGEST_DETAIL),
+            Err(failure) => assert_printable(&failure.why.detail, LONGEST_DETAIL),
         }
     }
 }
@@ -219,7 +219,7 @@ pub(crate) fn envelope(input: &[u8]) {
             is_page: false,
         };
         let failure = classify::refused(&refusal);
-        assert_printable(&failure.obstacle.detail, LONGEST_DETAIL);
+        assert_printable(&failure.why.detail, LONGEST_DETAIL);
     }
     let Some(code) = code else {
         return;
@@ -239,11 +239,8 @@ pub(crate) fn token(input: &[u8]) {
     let token = fetched.token.reveal();
     assert!(!token.is_empty());
     assert!(!fetched.lifetime.is_zero() && fetched.lifetime <= tokens::LONGEST_LIFETIME);
-    if let Err(obstacle) = bearer_header(&fetched.token) {
-        assert!(
-            !obstacle.detail.contains(token) || token.len() < 8,
-            "{obstacle}"
-        );
+    if let Err(why) = bearer_header(&fetched.token) {
+        assert!(!why.detail.contains(token) || token.len() < 8, "{why}");
     }
     let written = json!({"access_token": token, "expires_in": fetched.lifetime.as_secs_f64()});
     let again = tokens::read(written.to_string().as_bytes()).expect("what was written by us");
@@ -306,7 +303,7 @@ pub(crate) fn page(input: &[u8]) {
         let entries = match pages::read_page(&reply, &scope) {
             Ok(entries) => entries,
             Err(failure) => {
-                assert_printable(&failure.obstacle.detail, LONGEST_DETAIL);
+                assert_printable(&failure.why.detail, LONGEST_DETAIL);
                 continue;
             }
         };

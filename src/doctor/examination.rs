@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::sample::{CacheSign, Etag, Page, Pull, Range, Sample};
 use crate::registry::Certificate;
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::words::words;
 
 /// One registry, as a few requests showed it.
@@ -27,7 +27,7 @@ pub struct Examination {
     /// What came of telling it.
     pub login: Login,
     /// The first page of its catalog; `None` if it was not asked for.
-    pub catalog: Option<Result<Page, Obstacle>>,
+    pub catalog: Option<Result<Page, Unverified>>,
     /// The repository that was looked into; `None` if none is known.
     pub sample: Option<Sample>,
     /// Headers that speak of rate limits, by name.
@@ -56,11 +56,11 @@ pub enum Contact {
     /// Something answered as a registry does.
     Answered(Greeting),
     /// Something answered, and not as a registry does.
-    Stranger(Greeting, Obstacle),
+    Stranger(Greeting, Unverified),
     /// Nothing answered.
     Silence {
         /// What stood in the way.
-        obstacle: Obstacle,
+        why: Unverified,
         /// Whether the same port answers over plain HTTP where TLS was expected.
         speaks_http: bool,
     },
@@ -155,7 +155,7 @@ pub enum Login {
     /// It knows us.
     Accepted,
     /// It does not take these credentials.
-    Refused(Obstacle),
+    Refused(Unverified),
     /// They could not be read, or not be put to the test, for this reason.
     Untried(String),
 }

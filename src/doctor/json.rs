@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::json_sample::{WireList, WireObstacle, WireSample};
+use super::json_sample::{WireList, WireSample, WireUnverifiedReason};
 use super::page::{Line, advice};
 use crate::doctor::{Contact, Examination, Greeting, Identity, Login, Protection, Wanted};
 use crate::oci::printable;
@@ -48,7 +48,7 @@ struct WireExamination<'a> {
     examined_at: String,
     outlook: &'static str,
     /// What kept us from reaching it.
-    obstacle: Option<WireObstacle>,
+    why: Option<WireUnverifiedReason>,
     speaks_http: bool,
     greeting: Option<WireGreeting>,
     login: WireLogin,
@@ -101,13 +101,12 @@ struct WireAdvice {
 impl<'a> WireExamination<'a> {
     fn of(examination: &'a Examination) -> Self {
         let time = words::since_epoch(examination.at);
-        let (obstacle, speaks_http) = match &examination.contact {
+        let (why, speaks_http) = match &examination.contact {
             Contact::Answered(_) => (None, false),
-            Contact::Stranger(_, obstacle) => (Some(WireObstacle::of(obstacle)), false),
-            Contact::Silence {
-                obstacle,
-                speaks_http,
-            } => (Some(WireObstacle::of(obstacle)), *speaks_http),
+            Contact::Stranger(_, why) => (Some(WireUnverifiedReason::of(why)), false),
+            Contact::Silence { why, speaks_http } => {
+                (Some(WireUnverifiedReason::of(why)), *speaks_http)
+            }
         };
         let greeting = examination.contact.greeting();
         let limits = examination.limits.iter();
@@ -117,7 +116,7 @@ impl<'a> WireExamination<'a> {
             address: printable(&examination.address),
             examined_at: humantime::format_rfc3339_seconds(time).to_string(),
             outlook: examination.outlook().word(),
-            obstacle,
+            why,
             speaks_http,
             greeting: greeting.map(|greeting| WireGreeting::of(greeting, examination)),
             login: WireLogin::of(examination),
@@ -189,7 +188,7 @@ impl WireLogin {
             Login::NotWanted => ("not_wanted", None),
             Login::Missing => ("missing", None),
             Login::Accepted => ("accepted", None),
-            Login::Refused(obstacle) => ("refused", Some(printable(&obstacle.detail))),
+            Login::Refused(why) => ("refused", Some(printable(&why.detail))),
             Login::Untried(why) => ("untried", Some(printable(why))),
         };
         Self {

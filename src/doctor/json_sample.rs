@@ -6,10 +6,10 @@ use crate::doctor::{
     BlobAnswers, BlobHead, ManifestGet, ManifestHead, NextPage, Page, PageSize, Pull, Range, Sample,
 };
 use crate::oci::printable;
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 
 #[derive(Serialize)]
-pub(super) struct WireObstacle {
+pub(super) struct WireUnverifiedReason {
     reason: &'static str,
     detail: String,
 }
@@ -22,7 +22,7 @@ pub(super) struct WireList {
     page_size_refused: Option<String>,
     next: Option<&'static str>,
     next_place: Option<String>,
-    obstacle: Option<WireObstacle>,
+    why: Option<WireUnverifiedReason>,
 }
 
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct WireHead {
     length: Option<&'static str>,
     etag: Option<&'static str>,
     accepts_ranges: Option<bool>,
-    obstacle: Option<WireObstacle>,
+    why: Option<WireUnverifiedReason>,
 }
 
 #[derive(Default, Serialize)]
@@ -56,7 +56,7 @@ struct WireGet {
     digest: Option<&'static str>,
     manifests: Option<u64>,
     blobs: Option<u64>,
-    obstacle: Option<WireObstacle>,
+    why: Option<WireUnverifiedReason>,
 }
 
 #[derive(Serialize)]
@@ -65,25 +65,25 @@ struct WireBlob {
     head: WireHead,
     redirected_to: Option<String>,
     range: &'static str,
-    obstacle: Option<WireObstacle>,
+    why: Option<WireUnverifiedReason>,
 }
 
-impl WireObstacle {
-    pub(super) fn of(obstacle: &Obstacle) -> Self {
+impl WireUnverifiedReason {
+    pub(super) fn of(why: &Unverified) -> Self {
         Self {
-            reason: obstacle.reason.word(),
-            detail: printable(&obstacle.detail),
+            reason: why.reason.word(),
+            detail: printable(&why.detail),
         }
     }
 }
 
 impl WireList {
-    pub(super) fn of(page: &Result<Page, Obstacle>) -> Self {
+    pub(super) fn of(page: &Result<Page, Unverified>) -> Self {
         let page = match page {
             Ok(page) => page,
-            Err(obstacle) => {
+            Err(why) => {
                 return Self {
-                    obstacle: Some(WireObstacle::of(obstacle)),
+                    why: Some(WireUnverifiedReason::of(why)),
                     ..Self::default()
                 };
             }
@@ -104,7 +104,7 @@ impl WireList {
             },
             next: Some(next),
             next_place,
-            obstacle: None,
+            why: None,
         }
     }
 }
@@ -123,7 +123,7 @@ impl<'a> WireSample<'a> {
 impl<'a> WirePull<'a> {
     fn of(pull: &'a Pull) -> Self {
         let head = match &pull.head {
-            Err(obstacle) => WireHead::refused(obstacle),
+            Err(why) => WireHead::refused(why),
             Ok(ManifestHead {
                 status,
                 digest,
@@ -136,8 +136,8 @@ impl<'a> WirePull<'a> {
             },
         };
         let get = match &pull.get {
-            Err(obstacle) => WireGet {
-                obstacle: Some(WireObstacle::of(obstacle)),
+            Err(why) => WireGet {
+                why: Some(WireUnverifiedReason::of(why)),
                 ..WireGet::default()
             },
             Ok(ManifestGet {
@@ -148,7 +148,7 @@ impl<'a> WirePull<'a> {
                 digest: Some(digest.word()),
                 manifests: Some(*manifests),
                 blobs: Some(*blobs),
-                obstacle: None,
+                why: None,
             },
         };
         let blob = pull.blob.as_ref().map(WireBlob::of);
@@ -162,9 +162,9 @@ impl<'a> WirePull<'a> {
 }
 
 impl WireHead {
-    fn refused(obstacle: &Obstacle) -> Self {
+    fn refused(why: &Unverified) -> Self {
         Self {
-            obstacle: Some(WireObstacle::of(obstacle)),
+            why: Some(WireUnverifiedReason::of(why)),
             ..Self::default()
         }
     }
@@ -173,7 +173,7 @@ impl WireHead {
 impl WireBlob {
     fn of(blob: &BlobAnswers) -> Self {
         let head = match &blob.head {
-            Err(obstacle) => WireHead::refused(obstacle),
+            Err(why) => WireHead::refused(why),
             Ok(BlobHead {
                 status,
                 length,
@@ -187,19 +187,19 @@ impl WireBlob {
                 ..WireHead::default()
             },
         };
-        let (range, obstacle) = match &blob.range {
+        let (range, why) = match &blob.range {
             Range::NotAsked => ("not_asked", None),
             Range::Honoured => ("honoured", None),
             Range::Ignored => ("ignored", None),
             Range::Empty => ("empty", None),
-            Range::Refused(obstacle) => ("refused", Some(WireObstacle::of(obstacle))),
+            Range::Refused(why) => ("refused", Some(WireUnverifiedReason::of(why))),
         };
         Self {
             size: blob.size,
             head,
             redirected_to: blob.redirected_to.as_deref().map(printable),
             range,
-            obstacle,
+            why,
         }
     }
 }

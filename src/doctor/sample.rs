@@ -1,7 +1,7 @@
 //! What an examination saw of a registry's lists, and of one image as far as a sweep would pull it.
 
 use crate::oci::{Repository, Tag};
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::words::words;
 
 /// The first page of a list.
@@ -55,7 +55,7 @@ pub struct Sample {
     /// Which.
     pub repository: Repository,
     /// The first page of its tags.
-    pub tags: Result<Page, Obstacle>,
+    pub tags: Result<Page, Unverified>,
     /// The status for a manifest that nobody has; `None` if that was not asked, or not answered.
     pub unknown: Option<u16>,
     /// What came of pulling one of the tags; `None` if there was none to pull, or if a cache would
@@ -69,9 +69,9 @@ pub struct Pull {
     /// The image's tag.
     pub tag: Tag,
     /// What HEAD of its manifest says.
-    pub head: Result<ManifestHead, Obstacle>,
+    pub head: Result<ManifestHead, Unverified>,
     /// What GET of its manifest says.
-    pub get: Result<ManifestGet, Obstacle>,
+    pub get: Result<ManifestGet, Unverified>,
     /// What its smallest blob says; `None` if none could be asked for.
     pub blob: Option<BlobAnswers>,
 }
@@ -132,7 +132,7 @@ pub struct BlobAnswers {
     /// Its size, as its manifest promises it.
     pub size: u64,
     /// What HEAD says.
-    pub head: Result<BlobHead, Obstacle>,
+    pub head: Result<BlobHead, Unverified>,
     /// Which host gave the last answer, if the registry sent us there.
     pub redirected_to: Option<String>,
     /// What a GET of its last byte alone says.
@@ -178,7 +178,7 @@ pub enum Range {
     /// A 206 came, and the byte did not.
     Empty,
     /// Something else came.
-    Refused(Obstacle),
+    Refused(Unverified),
 }
 
 words! {
@@ -202,7 +202,7 @@ impl Sample {
     /// and one for a sweep.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        let obstacle = self.pull.as_ref().and_then(|pull| pull.get.as_ref().err());
-        obstacle.is_some_and(Obstacle::is_refusal)
+        let why = self.pull.as_ref().and_then(|pull| pull.get.as_ref().err());
+        why.is_some_and(Unverified::is_refusal)
     }
 }

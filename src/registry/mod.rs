@@ -6,7 +6,7 @@
 
 mod access;
 pub mod client;
-mod obstacle;
+mod unverified;
 
 use std::future::Future;
 use std::time::SystemTime;
@@ -17,7 +17,7 @@ use crate::oci::{Digest, Reference, Repository, Tag, own_digest};
 use crate::words::words;
 
 pub use access::{Access, Authentication, Certificate};
-pub use obstacle::{Obstacle, ObstacleReason};
+pub use unverified::{Unverified, UnverifiedReason};
 
 /// A registry, or anything that answers as one.
 ///
@@ -25,7 +25,7 @@ pub use obstacle::{Obstacle, ObstacleReason};
 /// word. They are cheap to clone, and clones share connections, tokens and limits.
 pub trait Registry: Clone + Send + Sync + 'static {
     /// Asks whether a registry is there and lets us in (`GET /v2/`).
-    fn ping(&self) -> impl Future<Output = Result<(), Obstacle>> + Send;
+    fn ping(&self) -> impl Future<Output = Result<(), Unverified>> + Send;
 
     /// Lists all repositories (`GET /v2/_catalog`), page by page to the end.
     fn repositories(&self) -> impl Future<Output = Listing<Repository>> + Send;
@@ -94,7 +94,7 @@ pub enum Answer<T> {
     /// object's fault or the registry's is not known here.
     Failing(Refusal),
     /// There was no answer to go by.
-    Unknown(Obstacle),
+    Unverified(Unverified),
 }
 
 /// An answer that is not the object: what was asked, and what came back.
@@ -232,7 +232,7 @@ pub enum ListEnd {
     /// catalog (404).
     Absent(Refusal),
     /// Before its end, by what was in the way. The entries are some of those that there are.
-    Failed(Obstacle),
+    Failed(Unverified),
 }
 
 /// What has been sent and received.

@@ -132,7 +132,7 @@ fn what_came_of(node: &Node) -> String {
             let reason = words::reason(defect.reason);
             format!(": {reason} ({})", defect.evidence.observed)
         }
-        State::Unverified(obstacle) => format!(": {}", words::obstacle(obstacle.reason)),
+        State::Unverified(why) => format!(": {}", words::unverified(why.reason)),
         State::Skipped(SkipReason::UnknownMediaType) => {
             ": of a type that is not known, so that what it leads to was not followed".into()
         }
@@ -171,7 +171,7 @@ fn by_hand(lines: &mut Lines, sweep: &Sweep, image: &Image) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Authentication, Obstacle, ObstacleReason};
+    use crate::registry::{Authentication, Unverified, UnverifiedReason};
     use crate::render::{fixture, lines};
 
     fn assert_snapshot(name: &str, text: &str) {
@@ -198,8 +198,8 @@ mod tests {
         let amd64 = &mut root.children[0];
         amd64.children[0].state = State::Skipped(SkipReason::InlineData);
         amd64.children[1].state = State::Changed;
-        let obstacle = Obstacle::new(ObstacleReason::Timeout, "no answer in 10 s");
-        amd64.children[2].state = State::Unverified(obstacle);
+        let why = Unverified::new(UnverifiedReason::Timeout, "no answer in 10 s");
+        amd64.children[2].state = State::Unverified(why);
         let again = amd64.clone();
         root.children.push(Node {
             is_repeated: true,

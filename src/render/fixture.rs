@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use crate::oci::{Digest, MediaKind, Reference, Tag};
-use crate::registry::{Access, Authentication, Depth, Obstacle, ObstacleReason};
+use crate::registry::{Access, Authentication, Depth, Unverified, UnverifiedReason};
 use crate::report::{
     Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
     Mode, Nearby, Node, Reason, RepositoryResult, SkipReason, State, Sweep, Symptom, Unmet,
-    Unverified,
+    UnverifiedObjects,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -77,11 +77,11 @@ pub(super) fn rich() -> Sweep {
             })
             .into(),
         unverified: vec![
-            group(None, ObstacleReason::Deadline, limit, 1_201),
-            group(Some("ops/vault"), ObstacleReason::Unauthorized, login, 1),
+            group(None, UnverifiedReason::Deadline, limit, 1_201),
+            group(Some("ops/vault"), UnverifiedReason::Unauthorized, login, 1),
             group(
                 Some("team/web"),
-                ObstacleReason::Timeout,
+                UnverifiedReason::Timeout,
                 "HEAD /v2/team/web/manifests/2.0.0: no answer in 30 s, 4 attempts",
                 3,
             ),
@@ -255,8 +255,8 @@ pub(super) fn intact() -> Sweep {
 
 /// A registry that does not answer.
 pub(super) fn unverified() -> Sweep {
-    let obstacle = Obstacle::new(
-        ObstacleReason::Connect,
+    let why = Unverified::new(
+        UnverifiedReason::Connect,
         "GET https://down.example/v2/: connection refused, 4 attempts",
     );
     Sweep {
@@ -264,12 +264,12 @@ pub(super) fn unverified() -> Sweep {
             requests: 4,
             ..Counts::default()
         },
-        unverified: vec![Unverified {
+        unverified: vec![UnverifiedObjects {
             repository: None,
-            obstacle: obstacle.clone(),
+            why: why.clone(),
             count: 1,
         }],
-        listed: Listed::Failed(obstacle),
+        listed: Listed::Failed(why),
         remembered: rich_findings().into_iter().take(2).collect(),
         ..plain("down.example", 7_002)
     }
@@ -298,7 +298,7 @@ pub(super) fn stopped() -> Sweep {
         );
         group(
             Some(&repository),
-            ObstacleReason::Cancelled,
+            UnverifiedReason::Cancelled,
             &detail,
             number,
         )
@@ -306,8 +306,13 @@ pub(super) fn stopped() -> Sweep {
     let slow = "HEAD /v2/base/os/manifests/2.0.0: no answer in 30 s, 4 attempts";
     let plain_end = "the sweep was told to stop";
     let others = [
-        group(Some("base/os"), ObstacleReason::Timeout, slow, 1),
-        group(Some("tools/build"), ObstacleReason::Cancelled, plain_end, 4),
+        group(Some("base/os"), UnverifiedReason::Timeout, slow, 1),
+        group(
+            Some("tools/build"),
+            UnverifiedReason::Cancelled,
+            plain_end,
+            4,
+        ),
     ];
     Sweep {
         unverified: (1..=12).map(suspected).chain(others).collect(),
@@ -323,7 +328,7 @@ pub(super) fn away() -> [Sweep; 2] {
     let unlisted = "there was nothing to check: the registry lists no repository (or none to these credentials, or \
                     none that the filters take), and 3 repositories with 9 tags were known; if that is right, say \
                     --allow-empty";
-    let reason = ObstacleReason::StorageUnavailable;
+    let reason = UnverifiedReason::StorageUnavailable;
     let objects = Sweep {
         counts: Counts {
             repositories: Coverage {
@@ -352,7 +357,7 @@ pub(super) fn away() -> [Sweep; 2] {
 pub(super) fn unlisted() -> [Sweep; 4] {
     let detail = "there was nothing to check: no repository in scope has a tag in scope";
     let sweep = Sweep {
-        unverified: vec![group(None, ObstacleReason::NothingListed, detail, 1)],
+        unverified: vec![group(None, UnverifiedReason::NothingListed, detail, 1)],
         ..plain("empty.example", 31)
     };
     let mut filtered = sweep.clone();
@@ -569,11 +574,16 @@ fn finding(
     }
 }
 
-fn group(repository: Option<&str>, reason: ObstacleReason, detail: &str, count: u64) -> Unverified {
-    let obstacle = Obstacle::new(reason, detail);
-    Unverified {
+fn group(
+    repository: Option<&str>,
+    reason: UnverifiedReason,
+    detail: &str,
+    count: u64,
+) -> UnverifiedObjects {
+    let why = Unverified::new(reason, detail);
+    UnverifiedObjects {
         repository: repository.map(name),
-        obstacle,
+        why,
         count,
     }
 }

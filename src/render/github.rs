@@ -126,9 +126,9 @@ fn expectation(sweep: &Sweep, unmet: &Unmet) -> Note {
 }
 
 fn unknown(sweep: &Sweep) -> Vec<Note> {
-    let note = |group: &crate::report::Unverified| {
+    let note = |group: &crate::report::UnverifiedObjects| {
         let place = group.repository.as_ref().map(Repository::as_str);
-        let reason = group.obstacle.reason;
+        let reason = group.why.reason;
         let objects = many(group.count, "object", "objects");
         Note {
             title: format!("{}: {objects} not verified", sweep.registry),
@@ -136,9 +136,9 @@ fn unknown(sweep: &Sweep) -> Vec<Note> {
                 format!(
                     "{}{}",
                     place.map(|place| format!("{place}: ")).unwrap_or_default(),
-                    printable(&group.obstacle.detail)
+                    printable(&group.why.detail)
                 ),
-                group.obstacle.hint().to_owned(),
+                group.why.hint().to_owned(),
             ],
             line: format!(
                 "{objects} not verified {}: {reason}",
@@ -213,14 +213,14 @@ fn section(text: &mut String, sweep: &Sweep, room: usize) {
         &rows,
         room,
     );
-    let row = |group: &crate::report::Unverified| {
+    let row = |group: &crate::report::UnverifiedObjects| {
         let place = group.repository.as_ref().map(Repository::as_str);
         format!(
             "| {} | {} | {} | {} |\n",
             markdown(place.unwrap_or("the registry")),
             number(group.count),
-            markdown(&group.obstacle.detail),
-            markdown(group.obstacle.hint()),
+            markdown(&group.why.detail),
+            markdown(group.why.hint()),
         )
     };
     let rows: Vec<_> = unverified(sweep).iter().map(row).collect();
@@ -347,7 +347,7 @@ mod tests {
         }
         sweep.unverified = fixture::rich().unverified;
         for group in &mut sweep.unverified {
-            group.obstacle.detail = hostile.into();
+            group.why.detail = hostile.into();
         }
         let text = annotations(std::slice::from_ref(&sweep));
         for line in text.lines() {

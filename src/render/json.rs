@@ -9,7 +9,8 @@ use super::json_repair::{WireExposed, WireNearby, WireRepair, WireRoot};
 use super::{hint, unverified, words};
 use crate::oci::{Digest, Repository, Tag, printable};
 use crate::report::{
-    Cause, Counts, Coverage, Expected, Finding, Listed, Root, Sweep, Symptom, Unmet, Unverified,
+    Cause, Counts, Coverage, Expected, Finding, Listed, Root, Sweep, Symptom, Unmet,
+    UnverifiedObjects,
 };
 
 /// Grows with a change that breaks readers; what is only added leaves it as it is.
@@ -118,7 +119,7 @@ struct WireEvidence {
     observed: String,
     request: String,
     status: Option<u16>,
-    #[serde(rename = "sign")]
+    #[serde(rename = "symptom")]
     symptom: Option<&'static str>,
 }
 
@@ -286,14 +287,14 @@ impl WireUnmet {
 }
 
 impl WireUnverified {
-    fn of(group: &Unverified) -> Self {
+    fn of(group: &UnverifiedObjects) -> Self {
         Self {
             repository: group.repository.as_ref().map(Repository::to_string),
-            reason: group.obstacle.reason.word(),
-            detail: printable(&group.obstacle.detail),
+            reason: group.why.reason.word(),
+            detail: printable(&group.why.detail),
             count: group.count,
-            cause: Cause::of_obstacle(group.obstacle.reason).map(Cause::word),
-            hint: group.obstacle.hint(),
+            cause: Cause::of_unverified(group.why.reason).map(Cause::word),
+            hint: group.why.hint(),
         }
     }
 }
@@ -303,7 +304,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::registry::{Depth, ObstacleReason};
+    use crate::registry::{Depth, UnverifiedReason};
     use crate::render::fixture;
     use crate::report::{Action, Kind, Mode, Reason, SkipReason, Verdict};
 
@@ -413,16 +414,19 @@ mod tests {
             Reason::ALL.iter().map(|word| word.word()).collect(),
         );
         check(
-            "obstacle",
-            ObstacleReason::ALL.iter().map(|word| word.word()).collect(),
+            "unverified_reason",
+            UnverifiedReason::ALL
+                .iter()
+                .map(|word| word.word())
+                .collect(),
         );
         check(
-            "exemption",
+            "skip_reason",
             SkipReason::ALL.iter().map(|word| word.word()).collect(),
         );
         check("cause", Cause::ALL.iter().map(|word| word.word()).collect());
         check(
-            "sign",
+            "symptom",
             Symptom::ALL.iter().map(|word| word.word()).collect(),
         );
         check(

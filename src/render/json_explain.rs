@@ -90,7 +90,7 @@ impl WireNode {
                 let evidence = &defect.evidence;
                 (Some(defect.reason.word()), Some(&evidence.observed))
             }
-            State::Unverified(obstacle) => (Some(obstacle.reason.word()), Some(&obstacle.detail)),
+            State::Unverified(why) => (Some(why.reason.word()), Some(&why.detail)),
             State::Skipped(skip_reason) => (Some(skip_reason.word()), None),
             State::Intact | State::Absent | State::Changed => (None, None),
         };

@@ -11,7 +11,7 @@ use super::repair::repairs;
 use super::words::{self, many};
 use super::{hint, unverified};
 use crate::oci::{Tag, printable};
-use crate::report::{Cause, Finding, Node, State, Sweep, Unmet, Unverified};
+use crate::report::{Cause, Finding, Node, State, Sweep, Unmet, UnverifiedObjects};
 
 /// Tags that are named in one case. A finding may break thousands, and there may be a thousand findings.
 const TAGS: usize = 50;
@@ -193,18 +193,18 @@ fn expectation(unmet: &Unmet) -> Case {
     }
 }
 
-fn error(group: &Unverified, sweep: &Sweep) -> Case {
-    let obstacle = &group.obstacle;
+fn error(group: &UnverifiedObjects, sweep: &Sweep) -> Case {
+    let why = &group.why;
     let place = group.repository.as_ref().map(ToString::to_string);
     let objects = many(group.count, "object", "objects");
     Case {
         class: place.unwrap_or_else(|| printable(&sweep.registry)),
-        name: format!("unverified/{}", obstacle.reason),
+        name: format!("unverified/{}", why.reason),
         outcome: Some(NotPassed {
             element: "error",
-            kind: obstacle.reason.word().to_owned(),
-            message: format!("{objects} not verified: {}", printable(&obstacle.detail)),
-            text: obstacle.hint().to_owned(),
+            kind: why.reason.word().to_owned(),
+            message: format!("{objects} not verified: {}", printable(&why.detail)),
+            text: why.hint().to_owned(),
         }),
     }
 }
@@ -286,7 +286,7 @@ mod tests {
         let hostile = "</failure><x a='\"'>&\x1b]]>\u{ffff}\n";
         let mut sweep = fixture::rich();
         sweep.registry = hostile.into();
-        sweep.unverified[0].obstacle.detail = hostile.into();
+        sweep.unverified[0].why.detail = hostile.into();
         sweep.findings[0].platforms = vec![hostile.into()];
         sweep.findings[0].defect.evidence.observed = hostile.into();
         let text = render(&[sweep]);

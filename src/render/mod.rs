@@ -35,21 +35,21 @@ pub use hint::hint;
 use std::collections::BTreeSet;
 
 use crate::oci::{Repository, Tag};
-use crate::report::{Listed, Sweep, Unverified};
+use crate::report::{Listed, Sweep, UnverifiedObjects};
 
 /// Everything without a verdict, the listing included: a report that says "unverified" must
 /// always be able to say why.
-fn unverified(sweep: &Sweep) -> Vec<Unverified> {
+fn unverified(sweep: &Sweep) -> Vec<UnverifiedObjects> {
     let mut groups = sweep.unverified.clone();
-    if let Listed::Failed(obstacle) = &sweep.listed {
+    if let Listed::Failed(why) = &sweep.listed {
         let told = groups
             .iter()
-            .any(|group| group.repository.is_none() && group.obstacle.reason == obstacle.reason);
+            .any(|group| group.repository.is_none() && group.why.reason == why.reason);
         if !told {
-            let obstacle = obstacle.clone();
-            groups.push(Unverified {
+            let why = why.clone();
+            groups.push(UnverifiedObjects {
                 repository: None,
-                obstacle,
+                why,
                 count: 1,
             });
         }

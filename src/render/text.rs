@@ -376,7 +376,7 @@ mod tests {
             }
         }
         for group in &mut sweep.unverified {
-            group.obstacle.detail = hostile.into();
+            group.why.detail = hostile.into();
         }
         let text = render(&[sweep], false);
         assert!(

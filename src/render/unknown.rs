@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::lines::{Lines, STRONG, UNSURE};
 use super::unverified;
 use super::words::{self, many, number};
-use crate::registry::{Obstacle, ObstacleReason};
-use crate::report::{Coverage, Listed, SkipReason, Sweep, Unverified};
+use crate::registry::{Unverified, UnverifiedReason};
+use crate::report::{Coverage, Listed, SkipReason, Sweep, UnverifiedObjects};
 
-/// As many details of one obstacle as a reader gains from; they differ in little but the path.
+/// As many details of one unverified reason as a reader gains from; they differ in little but the path.
 const DETAILS: usize = 3;
 /// As many where they name what seems broken.
 const SUSPECTS: usize = 10;
@@ -17,11 +17,11 @@ const SUSPECTS: usize = 10;
 /// How a detail ends that names something which seemed broken when the sweep was cut short.
 const SUSPECTED: &str = "and was not looked at again";
 
-/// Everything that one kind of obstacle kept from a verdict.
+/// Everything that one kind of unverified reason kept from a verdict.
 pub(super) struct Group {
-    pub(super) reason: ObstacleReason,
+    pub(super) reason: UnverifiedReason,
     pub(super) count: u64,
-    pub(super) members: Vec<Unverified>,
+    pub(super) members: Vec<UnverifiedObjects>,
 }
 
 impl Group {
@@ -29,13 +29,13 @@ impl Group {
     pub(super) fn is_cut_short(&self) -> bool {
         matches!(
             self.reason,
-            ObstacleReason::Deadline | ObstacleReason::Cancelled
+            UnverifiedReason::Deadline | UnverifiedReason::Cancelled
         )
     }
 
     /// Whether this is said of the registry and of none of its objects.
     pub(super) fn is_about_all(&self) -> bool {
-        use ObstacleReason::{NothingListed, StorageUnavailable};
+        use UnverifiedReason::{NothingListed, StorageUnavailable};
         let is_general = matches!(self.reason, NothingListed | StorageUnavailable);
         is_general && self.count == 1
     }
@@ -43,7 +43,7 @@ impl Group {
     /// What happened, as far as a reader gains from it, and how much of it is left out.
     pub(super) fn details(&self) -> (Vec<&str>, usize) {
         let details = self.members.iter();
-        let details = details.map(|member| member.obstacle.detail.as_str());
+        let details = details.map(|member| member.why.detail.as_str());
         let mut details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
         // What seems broken comes first.
         details.sort_unstable_by_key(|detail| (!detail.ends_with(SUSPECTED), *detail));
@@ -71,7 +71,7 @@ pub(super) fn in_brief(sweep: &Sweep) -> String {
     if sweep.is_storage_unavailable() {
         return "its storage seems to be away".into();
     }
-    if sweep.main_obstacle() == Some(ObstacleReason::NothingListed) {
+    if sweep.main_reason() == Some(UnverifiedReason::NothingListed) {
         return nothing_listed(sweep);
     }
     match missed(tags) {
@@ -90,7 +90,7 @@ pub(super) fn in_brief(sweep: &Sweep) -> String {
 /// How many objects seemed broken when the sweep was cut short. There is no verdict on one look.
 fn suspected(sweep: &Sweep) -> u64 {
     let groups = sweep.unverified.iter();
-    let suspected = groups.filter(|group| group.obstacle.detail.ends_with(SUSPECTED));
+    let suspected = groups.filter(|group| group.why.detail.ends_with(SUSPECTED));
     suspected.map(|group| group.count).sum()
 }
 
@@ -120,14 +120,11 @@ pub(super) fn missed(coverage: Coverage) -> Option<u64> {
 
 /// What stood in the way, what did so most often first.
 pub(super) fn groups(sweep: &Sweep) -> Vec<Group> {
-    let mut members: BTreeMap<ObstacleReason, Vec<Unverified>> = BTreeMap::new();
+    let mut members: BTreeMap<UnverifiedReason, Vec<UnverifiedObjects>> = BTreeMap::new();
     for group in unverified(sweep) {
-        members
-            .entry(group.obstacle.reason)
-            .or_default()
-            .push(group);
+        members.entry(group.why.reason).or_default().push(group);
     }
-    let count = |members: &[Unverified]| members.iter().map(|member| member.count).sum();
+    let count = |members: &[UnverifiedObjects]| members.iter().map(|member| member.count).sum();
     let mut groups: Vec<_> = members
         .into_iter()
         .map(|(reason, members)| Group {
@@ -162,7 +159,7 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
 }
 
 fn one_group(lines: &mut Lines, group: &Group) {
-    let what = words::obstacle(group.reason);
+    let what = words::unverified(group.reason);
     let heading = if group.is_about_all() {
         what.to_owned()
     } else {
@@ -194,6 +191,6 @@ fn one_group(lines: &mut Lines, group: &Group) {
     }
     lines.entry(
         "remedy",
-        Obstacle::new(group.reason, "").hint().split_whitespace(),
+        Unverified::new(group.reason, "").hint().split_whitespace(),
     );
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::registry::{Depth, ObstacleReason};
+use crate::registry::{Depth, UnverifiedReason};
 use crate::report::{Cause, Kind, Mode, Reason, SkipReason};
 
 pub(crate) fn kind(kind: Kind) -> &'static str {
@@ -48,22 +48,22 @@ pub(crate) fn cause(cause: Cause) -> &'static str {
     }
 }
 
-pub(crate) fn obstacle(reason: ObstacleReason) -> &'static str {
+pub(crate) fn unverified(reason: UnverifiedReason) -> &'static str {
     match reason {
-        ObstacleReason::Timeout => "no answer in time",
-        ObstacleReason::Connect => "no connection",
-        ObstacleReason::Tls => "TLS failed",
-        ObstacleReason::Dns => "the host name did not resolve",
-        ObstacleReason::Unauthorized => "not logged in, or the login was refused",
-        ObstacleReason::Forbidden => "these credentials may not pull it",
-        ObstacleReason::RateLimited => "the registry asked for fewer requests",
-        ObstacleReason::RegistryError => "the registry itself is in trouble",
-        ObstacleReason::Protocol => "the answer is not one of a registry",
-        ObstacleReason::Deadline => "the time was up",
-        ObstacleReason::Cancelled => "the sweep was stopped",
-        ObstacleReason::TooLarge => "the answer is too large to read",
-        ObstacleReason::StorageUnavailable => "the registry's storage is away",
-        ObstacleReason::NothingListed => "there was nothing to check",
+        UnverifiedReason::Timeout => "no answer in time",
+        UnverifiedReason::Connect => "no connection",
+        UnverifiedReason::Tls => "TLS failed",
+        UnverifiedReason::Dns => "the host name did not resolve",
+        UnverifiedReason::Unauthorized => "not logged in, or the login was refused",
+        UnverifiedReason::Forbidden => "these credentials may not pull it",
+        UnverifiedReason::RateLimited => "the registry asked for fewer requests",
+        UnverifiedReason::RegistryError => "the registry itself is in trouble",
+        UnverifiedReason::Protocol => "the answer is not one of a registry",
+        UnverifiedReason::Deadline => "the time was up",
+        UnverifiedReason::Cancelled => "the sweep was stopped",
+        UnverifiedReason::TooLarge => "the answer is too large to read",
+        UnverifiedReason::StorageUnavailable => "the registry's storage is away",
+        UnverifiedReason::NothingListed => "there was nothing to check",
     }
 }
 

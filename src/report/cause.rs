@@ -2,7 +2,7 @@
 
 use super::outcome::{Kind, Reason, Symptom};
 use super::sweep::{Finding, Listed, Mode, Sweep};
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 use crate::words::words;
 
 words! {
@@ -60,10 +60,10 @@ impl Cause {
         }
     }
 
-    /// The cause behind an obstacle, where the answer itself names one.
+    /// The cause behind an unverified reason, where the answer itself names one.
     #[must_use]
-    pub fn of_obstacle(reason: ObstacleReason) -> Option<Self> {
-        (reason == ObstacleReason::Forbidden).then_some(Self::PolicyDenied)
+    pub fn of_unverified(reason: UnverifiedReason) -> Option<Self> {
+        (reason == UnverifiedReason::Forbidden).then_some(Self::PolicyDenied)
     }
 }
 

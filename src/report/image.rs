@@ -9,7 +9,7 @@ use super::outcome::{Defect, Kind, SkipReason};
 use crate::oci::Digest;
 use crate::oci::MediaKind;
 use crate::oci::{Reference, Repository};
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 
 /// An image that the caller named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub enum State {
     /// It contradicts the promise, in two looks at least.
     Broken(Defect),
     /// We could not find out.
-    Unverified(Obstacle),
+    Unverified(Unverified),
     /// We chose not to look.
     Skipped(SkipReason),
     /// It is not there, where the mode allows that.

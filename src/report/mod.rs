@@ -20,5 +20,5 @@ pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use sweep::{
     Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, Nearby, Presence, RepositoryResult,
-    Sweep, Unverified, Verdict,
+    Sweep, UnverifiedObjects, Verdict,
 };

@@ -2,7 +2,7 @@
 //!
 //! "Down" never reads as "corrupt", and "could not look" never reads as "fine".
 
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::words::words;
 
 /// What came of checking one promise.
@@ -13,7 +13,7 @@ pub enum Outcome {
     /// The registry answered, and the answer contradicts the promise.
     Broken(Defect),
     /// We could not find out.
-    Unverified(Obstacle),
+    Unverified(Unverified),
 }
 
 words! {
@@ -150,7 +150,7 @@ words! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::ObstacleReason;
+    use crate::registry::UnverifiedReason;
 
     #[test]
     fn words_are_unique_metric_label_values() {
@@ -166,7 +166,7 @@ mod tests {
         };
         all(Kind::ALL.iter().map(|w| w.word()).collect());
         all(Reason::ALL.iter().map(|w| w.word()).collect());
-        all(ObstacleReason::ALL.iter().map(|w| w.word()).collect());
+        all(UnverifiedReason::ALL.iter().map(|w| w.word()).collect());
         all(SkipReason::ALL.iter().map(|w| w.word()).collect());
     }
 }

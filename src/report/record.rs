@@ -301,9 +301,9 @@ impl Glance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Obstacle, ObstacleReason};
+    use crate::registry::{Unverified, UnverifiedReason};
     use crate::report::fixture;
-    use crate::report::{Kind, Reason, RepositoryResult, Unverified};
+    use crate::report::{Kind, Reason, RepositoryResult, UnverifiedObjects};
 
     fn name(text: &str) -> Repository {
         text.parse().expect("a name")
@@ -322,7 +322,7 @@ mod tests {
     /// broken there, and the number of objects without a verdict.
     fn sweep(at: u64, repositories: &[(&str, &[&str], u64)]) -> Sweep {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
-        let obstacle = Obstacle::new(ObstacleReason::Timeout, "slow");
+        let why = Unverified::new(UnverifiedReason::Timeout, "slow");
         let mut sweep = Sweep {
             started_at: time,
             finished_at: time,
@@ -338,9 +338,9 @@ mod tests {
                 tags: 1,
             });
             if unverified > 0 {
-                sweep.unverified.push(Unverified {
+                sweep.unverified.push(UnverifiedObjects {
                     repository: Some(name(repository)),
-                    obstacle: obstacle.clone(),
+                    why: why.clone(),
                     count: unverified,
                 });
             }
@@ -350,7 +350,7 @@ mod tests {
 
     fn blind(at: u64) -> Sweep {
         let mut sweep = sweep(at, &[]);
-        sweep.listed = Listed::Failed(Obstacle::new(ObstacleReason::Connect, "refused"));
+        sweep.listed = Listed::Failed(Unverified::new(UnverifiedReason::Connect, "refused"));
         sweep
     }
 

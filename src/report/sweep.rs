@@ -8,7 +8,7 @@ use super::outcome::{Defect, Kind, Reason, SkipReason};
 use crate::oci::Digest;
 use crate::oci::{Repository, Tag};
 use crate::registry::Access;
-use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::words::words;
 
 words! {
@@ -58,7 +58,7 @@ pub enum Listed {
     /// The caller named the images, as `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
     Images(Vec<String>),
     /// The catalog could not be read, or not to its end.
-    Failed(Obstacle),
+    Failed(Unverified),
 }
 
 /// Whether a repository is there, by what the registry says of its list of tags.
@@ -175,11 +175,11 @@ impl Exposed {
 
 /// Objects without a verdict, grouped by where they are and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unverified {
+pub struct UnverifiedObjects {
     /// The repository, or `None` for the registry as a whole.
     pub repository: Option<Repository>,
     /// What kept us from finding out, as it was first met.
-    pub obstacle: Obstacle,
+    pub why: Unverified,
     /// How many objects (tags, manifests, blobs, listings) this concerns.
     pub count: u64,
 }
@@ -235,7 +235,7 @@ pub struct Sweep {
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
     /// What could not be verified, by repository.
-    pub unverified: Vec<Unverified>,
+    pub unverified: Vec<UnverifiedObjects>,
     /// What was left out on purpose.
     pub skipped: BTreeMap<SkipReason, u64>,
     /// What a reader should know besides, such as that there was nothing to check.
@@ -268,10 +268,8 @@ impl Sweep {
     /// Whether the registry's storage seems to be away.
     #[must_use]
     pub fn is_storage_unavailable(&self) -> bool {
-        let is_it = |reason| reason == ObstacleReason::StorageUnavailable;
-        self.unverified
-            .iter()
-            .any(|group| is_it(group.obstacle.reason))
+        let is_it = |reason| reason == UnverifiedReason::StorageUnavailable;
+        self.unverified.iter().any(|group| is_it(group.why.reason))
     }
 
     /// The number of objects without a verdict.
@@ -282,10 +280,10 @@ impl Sweep {
 
     /// The reason that keeps most objects from a verdict, if any does.
     #[must_use]
-    pub fn main_obstacle(&self) -> Option<ObstacleReason> {
+    pub fn main_reason(&self) -> Option<UnverifiedReason> {
         self.unverified
             .iter()
             .max_by_key(|group| group.count)
-            .map(|group| group.obstacle.reason)
+            .map(|group| group.why.reason)
     }
 }

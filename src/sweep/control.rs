@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::graph::Endpoint;
 use crate::oci::{Digest, Reference, Repository, manifest_digest};
 use crate::registry::{Answer, Registry, Way};
-use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 
 /// Objects that were found intact in this sweep, the latest of each kind: if the registry answers for
 /// them, it answers. Manifests and blobs may fail apart, for they are stored and served apart.
@@ -73,7 +73,7 @@ impl Controls {
 pub(super) async fn answers<R: Registry>(
     registry: &R,
     controls: &Controls,
-) -> Result<(), Obstacle> {
+) -> Result<(), Unverified> {
     if controls.manifests.is_empty() {
         registry.ping().await?;
     }
@@ -97,12 +97,12 @@ pub(super) async fn answers<R: Registry>(
         let detail = format!(
             "{request}: what came whole a moment ago arrives cut or altered now, as does all else"
         );
-        return Err(Obstacle::new(ObstacleReason::Connect, detail));
+        return Err(Unverified::new(UnverifiedReason::Connect, detail));
     }
     if !is_there && !has_another(registry, controls).await {
         let detail = "nothing that was intact a moment ago is there any more, as when a store is \
                       unmounted or emptied";
-        return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+        return Err(Unverified::new(UnverifiedReason::RegistryError, detail));
     }
     if let Some((repository, digest, size)) = controls.blobs.front() {
         answered(registry.blob(repository, digest, *size, Depth::Tail).await)?;
@@ -126,15 +126,15 @@ async fn has_another<R: Registry>(registry: &R, controls: &Controls) -> bool {
 }
 
 /// Whether an object is there, or what keeps the registry from saying.
-fn answered<T>(answer: Answer<T>) -> Result<bool, Obstacle> {
+fn answered<T>(answer: Answer<T>) -> Result<bool, Unverified> {
     match answer {
         Answer::Found(_) => Ok(true),
         Answer::Absent(_) => Ok(false),
         Answer::Failing(refusal) => {
             let (request, status) = (refusal.request, refusal.status);
             let detail = format!("{request} answers {status}, though it answered well before");
-            Err(Obstacle::new(ObstacleReason::RegistryError, detail))
+            Err(Unverified::new(UnverifiedReason::RegistryError, detail))
         }
-        Answer::Unknown(obstacle) => Err(obstacle),
+        Answer::Unverified(why) => Err(why),
     }
 }

@@ -3,7 +3,7 @@
 use super::graph::Endpoint;
 use super::ledger::Ledger;
 use super::need::{MANY_OBJECTS, MANY_REPOSITORIES};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Finding, Mode, SkipReason};
 
 impl Ledger {
@@ -30,13 +30,13 @@ impl Ledger {
                 "none of the {objects} {what} in {repositories} repositories is there, as when the storage is \
                  not mounted or is another one"
             );
-            let obstacle = Obstacle::new(ObstacleReason::StorageUnavailable, detail);
+            let why = Unverified::new(UnverifiedReason::StorageUnavailable, detail);
             let (absent, others) = std::mem::take(&mut self.findings)
                 .into_iter()
                 .partition::<Vec<_>, _>(is_absent);
             self.findings = others;
             let told = self.unverified.entry(None).or_default();
-            told.add(&obstacle, objects);
+            told.add(&why, objects);
             for finding in absent {
                 *self
                     .unverified_together
@@ -70,12 +70,12 @@ impl Ledger {
         };
         let what = format!("there was nothing to check: {what}");
         match self.need.judge(&what, has_repositories) {
-            Some(obstacle) => {
+            Some(why) => {
                 // Lists that lost everything do not say what is gone, and clear nothing.
                 self.missing.clear();
                 self.unverified_together
                     .extend(self.reached.keys().map(|name| (name.clone(), 1)));
-                self.obstruct(None, &obstacle);
+                self.obstruct(None, &why);
             }
             None => self.warnings.push(what),
         }

@@ -5,7 +5,7 @@ use super::graph::{Edge, Endpoint, NodeId, Parent};
 use super::notices::Notice;
 use super::walk::Walk;
 use crate::oci::{Descriptor, Document, MediaKind};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Kind, Mode, Outcome, SkipReason};
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
@@ -57,8 +57,8 @@ impl Walk {
     fn expand(&mut self, id: NodeId, document: Document) {
         let nesting = self.nodes[id as usize].nesting + 1;
         if nesting > DEEPEST_NESTING && !document.children.is_empty() {
-            self.obstacles.push(&Obstacle::new(
-                ObstacleReason::TooLarge,
+            self.unverified.push(&Unverified::new(
+                UnverifiedReason::TooLarge,
                 format!(
                     "indexes are nested more than {DEEPEST_NESTING} deep under {}",
                     self.nodes[id as usize].digest
@@ -67,9 +67,9 @@ impl Walk {
             return;
         }
         let digest = &self.nodes[id as usize].digest;
-        let (obstacle, is_bomb) = self.promises.take(digest, &document, self.tags.len());
-        if let Some(obstacle) = &obstacle {
-            self.obstacles.push(obstacle);
+        let (why, is_bomb) = self.promises.take(digest, &document, self.tags.len());
+        if let Some(why) = &why {
+            self.unverified.push(why);
         }
         if is_bomb {
             return;

@@ -4,7 +4,7 @@
 use super::form::Form;
 use crate::oci::{Digest, Document, MediaKind, manifest_digest};
 use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
-use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Defect, Evidence, Outcome, Reason, SkipReason, Symptom};
 
 /// What a look at one object comes to.
@@ -52,7 +52,7 @@ pub(super) fn manifest(
         Answer::Found(body) => body,
         Answer::Absent(refusal) => return (Judged::of(absent(&refusal, &promised)), None),
         Answer::Failing(refusal) => return (Judged::of(failing(&refusal, &promised)), None),
-        Answer::Unknown(obstacle) => return (Judged::of(Outcome::Unverified(obstacle)), None),
+        Answer::Unverified(why) => return (Judged::of(Outcome::Unverified(why)), None),
     };
     let (contradiction, document) = match other_bytes(digest, &body) {
         Some(contradiction) => (Some(contradiction), None),
@@ -185,16 +185,16 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
         Answer::Found(look) => look,
         Answer::Absent(refusal) => return Judged::of(absent(&refusal, &promised)),
         Answer::Failing(refusal) => return Judged::of(failing(&refusal, &promised)),
-        Answer::Unknown(obstacle) => return Judged::of(Outcome::Unverified(obstacle)),
+        Answer::Unverified(why) => return Judged::of(Outcome::Unverified(why)),
     };
     let in_the_way = |reason, what: &str| {
         let detail = format!("{} {what}", look.request);
-        Outcome::Unverified(Obstacle::new(reason, detail))
+        Outcome::Unverified(Unverified::new(reason, detail))
     };
     let outcome = match contradiction(digest, size, &look) {
         // Something in the way answers with a page of its own.
         Some(_) if look.is_html => in_the_way(
-            ObstacleReason::Protocol,
+            UnverifiedReason::Protocol,
             "answers with a web page instead of the blob",
         ),
         Some((reason, observed)) => {
@@ -494,7 +494,7 @@ mod tests {
             ..look(Some(812), BlobRead::Nothing)
         };
         assert!(
-            matches!(judge_blob(page).outcome, Outcome::Unverified(o) if o.reason == ObstacleReason::Protocol)
+            matches!(judge_blob(page).outcome, Outcome::Unverified(o) if o.reason == UnverifiedReason::Protocol)
         );
         // A layer that is a page, as promised, is a layer.
         let page = BlobLook {
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_failure_and_obstacles_are_told_apart() {
+    fn absence_failure_and_unverified_are_told_apart() {
         let judge = |answer| blob(&Digest::sha256(DATA), Some(5), answer).outcome;
         assert_eq!(
             reason(&judge(Answer::Absent(refusal(404, false)))),
@@ -528,10 +528,10 @@ mod tests {
             reason(&judge(Answer::Failing(refusal(500, false)))),
             Some(Reason::Unreadable)
         );
-        let obstacle = Obstacle::new(ObstacleReason::Timeout, "x");
+        let why = Unverified::new(UnverifiedReason::Timeout, "x");
         assert_eq!(
-            judge(Answer::Unknown(obstacle.clone())),
-            Outcome::Unverified(obstacle)
+            judge(Answer::Unverified(why.clone())),
+            Outcome::Unverified(why)
         );
     }
 

@@ -9,16 +9,16 @@ use super::graph::Endpoint;
 use super::history::Past;
 use super::look::{Suspicion, Walked};
 use super::need::Need;
-use super::obstacles::Obstacles;
 use super::progress::Progress;
 use super::tally::Tally;
 use super::tree;
+use super::unverified::UnverifiedCounts;
 use crate::oci::Repository;
 use crate::registry::Traffic;
-use crate::registry::{Access, Obstacle, ObstacleReason};
+use crate::registry::{Access, Unverified, UnverifiedReason};
 use crate::report::{
     Counts, Coverage, Exposed, Finding, Image, Listed, Presence, Reason, Record, RepositoryResult,
-    SkipReason, Sweep, Unverified,
+    SkipReason, Sweep, UnverifiedObjects,
 };
 
 /// Everything known so far of one sweep.
@@ -48,7 +48,7 @@ pub(super) struct Ledger {
     exposed: Vec<Exposed>,
     progress: Arc<Progress>,
     pub(super) warnings: Vec<String>,
-    pub(super) unverified: BTreeMap<Option<Repository>, Obstacles>,
+    pub(super) unverified: BTreeMap<Option<Repository>, UnverifiedCounts>,
     /// Objects without a verdict by repository, where that is told for the registry as a whole.
     pub(super) unverified_together: BTreeMap<Repository, u64>,
 }
@@ -88,9 +88,9 @@ impl Ledger {
         self.listed = listed;
     }
 
-    pub(super) fn listing_failed(&mut self, obstacle: Obstacle) {
-        self.obstruct(None, &obstacle);
-        self.listed = Listed::Failed(obstacle);
+    pub(super) fn listing_failed(&mut self, why: Unverified) {
+        self.obstruct(None, &why);
+        self.listed = Listed::Failed(why);
     }
 
     pub(super) fn warn(&mut self, warning: &str) {
@@ -111,14 +111,11 @@ impl Ledger {
         self.tally.skip(skip_reason, count);
     }
 
-    pub(super) fn obstruct(&mut self, repository: Option<Repository>, obstacle: &Obstacle) {
+    pub(super) fn obstruct(&mut self, repository: Option<Repository>, why: &Unverified) {
         if let Some(repository) = &repository {
             self.reached.entry(repository.clone()).or_default();
         }
-        self.unverified
-            .entry(repository)
-            .or_default()
-            .push(obstacle);
+        self.unverified.entry(repository).or_default().push(why);
     }
 
     /// Notes that a look at a repository has ended, be it the last one or not.
@@ -152,8 +149,8 @@ impl Ledger {
                     "{} answers {} in one look, and otherwise in another",
                     evidence.request, evidence.observed
                 );
-                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
-                walked.obstacles.push(&obstacle);
+                let why = Unverified::new(UnverifiedReason::RegistryError, detail);
+                walked.unverified.push(&why);
             }
         }
         for object in &walked.intact_again {
@@ -162,8 +159,8 @@ impl Ledger {
             if past.is_some_and(is_known) {
                 let detail =
                     format!("{object} was broken before, seemed so at first, and is intact now");
-                let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
-                walked.obstacles.push(&obstacle);
+                let why = Unverified::new(UnverifiedReason::RegistryError, detail);
+                walked.unverified.push(&why);
             }
         }
         if walked.presence != Presence::There {
@@ -173,23 +170,23 @@ impl Ledger {
     }
 
     /// Takes up a repository of which a look was cut short, or never begun.
-    pub(super) fn cut_short(&mut self, mut walked: Walked, why: &Obstacle) {
+    pub(super) fn cut_short(&mut self, mut walked: Walked, why: &Unverified) {
         for suspicion in std::mem::take(&mut walked.suspicions) {
             let detail = format!(
                 "{}; {} seems broken ({}) and was not looked at again",
                 why.detail, suspicion.object, suspicion.finding.defect.reason
             );
-            walked.obstacles.push(&Obstacle::new(why.reason, detail));
+            walked.unverified.push(&Unverified::new(why.reason, detail));
         }
-        if walked.obstacles.is_empty() && !walked.doubtful.is_empty() {
-            walked.obstacles.push(why);
+        if walked.unverified.is_empty() && !walked.doubtful.is_empty() {
+            walked.unverified.push(why);
         }
         self.take(walked);
     }
 
     fn take(&mut self, walked: Walked) {
         // What was known and is gone is neither reached nor missed.
-        let is_gone = walked.presence == Presence::Gone && walked.obstacles.is_empty();
+        let is_gone = walked.presence == Presence::Gone && walked.unverified.is_empty();
         if !is_gone {
             self.reached
                 .insert(walked.repository.clone(), walked.tags_known);
@@ -199,12 +196,12 @@ impl Ledger {
             *objects += count;
             *repositories += 1;
         }
-        let mut obstacles = walked.obstacles;
-        obstacles.add_missing(walked.limits);
-        if !obstacles.is_empty() {
-            let unverified = self.unverified.entry(Some(walked.repository)).or_default();
-            for (obstacle, count) in obstacles.into_iter() {
-                unverified.add(&obstacle, count);
+        let mut unverified = walked.unverified;
+        unverified.add_missing(walked.limits);
+        if !unverified.is_empty() {
+            let known = self.unverified.entry(Some(walked.repository)).or_default();
+            for (why, count) in unverified.into_iter() {
+                known.add(&why, count);
             }
         }
         self.images.extend(walked.images);
@@ -215,7 +212,7 @@ impl Ledger {
     }
 
     /// Notes a repository that was never begun.
-    pub(super) fn not_reached(&mut self, repository: Repository, why: &Obstacle) {
+    pub(super) fn not_reached(&mut self, repository: Repository, why: &Unverified) {
         self.obstruct(Some(repository), why);
     }
 
@@ -223,23 +220,23 @@ impl Ledger {
         &mut self.findings
     }
 
-    /// Takes back the findings for which there is an obstacle instead.
-    pub(super) fn take_back(&mut self, obstacle: impl Fn(&Finding) -> Option<Obstacle>) {
+    /// Takes back the findings for which there is an unverified reason instead.
+    pub(super) fn take_back(&mut self, why: impl Fn(&Finding) -> Option<Unverified>) {
         for finding in std::mem::take(&mut self.findings) {
-            match obstacle(&finding) {
-                Some(obstacle) => self.obstruct(Some(finding.repository), &obstacle),
+            match why(&finding) {
+                Some(why) => self.obstruct(Some(finding.repository), &why),
                 None => self.findings.push(finding),
             }
         }
     }
 
     /// Adds up.
-    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Obstacle>) -> Sweep {
+    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Unverified>) -> Sweep {
         if self.reached.is_empty()
             && self.unverified.is_empty()
-            && let Some(obstacle) = cut_short
+            && let Some(why) = cut_short
         {
-            self.listing_failed(obstacle);
+            self.listing_failed(why);
         }
         self.settle_storage();
         self.settle_coverage();
@@ -251,8 +248,12 @@ impl Ledger {
             (finding.repository.clone(), finding.kind, digest, tags)
         });
         for image in &mut self.images {
-            let obstacles = self.unverified.get(&Some(image.repository.clone()));
-            tree::settle(image, &self.findings, obstacles.and_then(Obstacles::first));
+            let unverified = self.unverified.get(&Some(image.repository.clone()));
+            tree::settle(
+                image,
+                &self.findings,
+                unverified.and_then(UnverifiedCounts::first),
+            );
         }
         self.exposed
             .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
@@ -287,11 +288,11 @@ impl Ledger {
             *broken.entry(&finding.repository).or_default() += 1;
         }
         let result = |(name, tags): (&Repository, &u64)| {
-            let obstacles = self.unverified.get(&Some(name.clone()));
+            let unverified = self.unverified.get(&Some(name.clone()));
             RepositoryResult {
                 name: name.clone(),
                 broken: broken.get(name).copied().unwrap_or_default(),
-                unverified: obstacles.map_or(0, Obstacles::count)
+                unverified: unverified.map_or(0, UnverifiedCounts::count)
                     + self
                         .unverified_together
                         .get(name)
@@ -326,14 +327,14 @@ impl Ledger {
     }
 }
 
-fn groups(unverified: BTreeMap<Option<Repository>, Obstacles>) -> Vec<Unverified> {
-    let groups = unverified.into_iter().flat_map(|(repository, obstacles)| {
-        let group = move |(obstacle, count)| Unverified {
+fn groups(unverified: BTreeMap<Option<Repository>, UnverifiedCounts>) -> Vec<UnverifiedObjects> {
+    let groups = unverified.into_iter().flat_map(|(repository, unverified)| {
+        let group = move |(why, count)| UnverifiedObjects {
             repository: repository.clone(),
-            obstacle,
+            why,
             count,
         };
-        obstacles.into_iter().map(group)
+        unverified.into_iter().map(group)
     });
     groups.collect()
 }

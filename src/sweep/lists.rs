@@ -10,7 +10,7 @@ use super::tag_list::{TagList, TagListEnd, has_returned};
 use super::walk::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, Refusal};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Defect, Mode, Presence, Reason, SkipReason};
 
 impl Walk {
@@ -58,8 +58,8 @@ impl Walk {
             ListEnd::Absent(refusal)
                 if !self.list.is_unlisted && refusal.code.as_deref() != Some(NAME_UNKNOWN) =>
             {
-                TagListEnd::Failed(Obstacle::new(
-                    ObstacleReason::Protocol,
+                TagListEnd::Failed(Unverified::new(
+                    UnverifiedReason::Protocol,
                     format!(
                         "{} answers {} {}; only {NAME_UNKNOWN} would say that the repository is not there",
                         refusal.request,
@@ -78,7 +78,7 @@ impl Walk {
                     is_known: None,
                 }
             }
-            ListEnd::Failed(obstacle) => TagListEnd::Failed(obstacle),
+            ListEnd::Failed(why) => TagListEnd::Failed(why),
         };
     }
 
@@ -115,8 +115,8 @@ impl Walk {
                 look.is_list_doubtful = self.history.has_past();
                 if has_returned(self.lists().flat_map(TagList::shows_repository)) {
                     look.is_contested = true;
-                    look.obstacles.push(&Obstacle::new(
-                        ObstacleReason::RegistryError,
+                    look.unverified.push(&Unverified::new(
+                        UnverifiedReason::RegistryError,
                         "the catalog or its list of tags has it in one look, and not in another",
                     ));
                 }
@@ -124,12 +124,12 @@ impl Walk {
             TagListEnd::Whole { is_shorter, .. } => {
                 look.is_list_doubtful = *is_shorter;
             }
-            TagListEnd::Failed(obstacle) => {
-                look.obstacles.push(obstacle);
-                look.is_list_doubtful = obstacle.may_change();
+            TagListEnd::Failed(why) => {
+                look.unverified.push(why);
+                look.is_list_doubtful = why.may_change();
                 // Who answers for a tag of it does not hide it.
                 let is_resolved = |state: &TagState| matches!(state.resolved, Some(Ok(_)));
-                let is_hidden = obstacle.is_refusal() && !self.tags.iter().any(is_resolved);
+                let is_hidden = why.is_refusal() && !self.tags.iter().any(is_resolved);
                 if is_hidden && self.list.is_unlisted {
                     look.presence = Presence::Refused;
                 }
@@ -143,7 +143,7 @@ impl Walk {
                 look.presence = Presence::Gone;
                 look.is_list_doubtful = true;
                 look.is_contested = true;
-                look.obstacles.push(&unlisted(refusal, *is_known));
+                look.unverified.push(&unlisted(refusal, *is_known));
             }
         }
     }
@@ -155,17 +155,17 @@ impl Walk {
 
     /// Whether a tag that is not there was deleted: a list that was read to its end lacks it. In the first
     /// look it stood in the list.
-    pub(super) fn is_deleted(&self, tag: &Tag, defect: &Defect) -> Result<bool, Obstacle> {
+    pub(super) fn is_deleted(&self, tag: &Tag, defect: &Defect) -> Result<bool, Unverified> {
         if self.history.looks == 1 || defect.reason != Reason::NotFound {
             return Ok(false);
         }
-        if let TagListEnd::Failed(obstacle) = &self.list.end {
-            return Err(obstacle.clone());
+        if let TagListEnd::Failed(why) = &self.list.end {
+            return Err(why.clone());
         }
         let is_deleted = self.list.shows_tag(tag) == Some(false);
         if is_deleted && has_returned(self.lists().filter_map(|list| list.shows_tag(tag))) {
             let detail = format!("the list of tags has {tag} in one look, and not in another");
-            return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+            return Err(Unverified::new(UnverifiedReason::RegistryError, detail));
         }
         Ok(is_deleted)
     }
@@ -191,7 +191,7 @@ impl Walk {
 }
 
 /// Why nothing can be said of a repository that is listed and whose list of tags is not there.
-fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Obstacle {
+fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Unverified {
     let Refusal {
         request,
         status,
@@ -201,16 +201,16 @@ fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Obstacle {
     let code = code.as_deref().unwrap_or_default();
     match is_known {
         // Many registries say so, too, of what these credentials may not see.
-        None => Obstacle::new(
-            ObstacleReason::Forbidden,
+        None => Unverified::new(
+            UnverifiedReason::Forbidden,
             format!("the registry does not know it: {request} answers {status}"),
         ),
-        Some(true) => Obstacle::new(
-            ObstacleReason::RegistryError,
+        Some(true) => Unverified::new(
+            UnverifiedReason::RegistryError,
             format!("it had tags, and now {request} answers {status} {code}"),
         ),
-        Some(false) => Obstacle::new(
-            ObstacleReason::RegistryError,
+        Some(false) => Unverified::new(
+            UnverifiedReason::RegistryError,
             format!("the catalog lists it, and {request} answers {status} {code}"),
         ),
     }

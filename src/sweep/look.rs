@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::{Endpoint, Node, NodeId, TagId};
 use super::history::{History, MOST_LOOKS, Object};
-use super::obstacles::Obstacles;
 use super::tally::Tally;
+use super::unverified::UnverifiedCounts;
 use super::walk::TagState;
 use crate::oci::{Digest, Repository, Tag};
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::report::{Defect, Exposed, Finding, Image, Outcome, Presence, Reason};
 
 /// A finding that one look suggests.
@@ -27,9 +27,9 @@ pub(super) struct Suspicion {
 pub(super) struct Look {
     pub(super) suspicions: Vec<Suspicion>,
     pub(super) intact_again: Vec<Object>,
-    pub(super) obstacles: Obstacles,
+    pub(super) unverified: UnverifiedCounts,
     /// Those that no look overcomes.
-    pub(super) limits: Obstacles,
+    pub(super) limits: UnverifiedCounts,
     /// Nodes and tags that are not plainly intact.
     pub(super) doubtful_nodes: Vec<NodeId>,
     pub(super) doubtful_tags: BTreeSet<TagId>,
@@ -44,14 +44,14 @@ pub(super) struct Look {
 
 impl Look {
     /// Notes what keeps an object from a verdict. Whether another look may overcome it.
-    pub(super) fn obstruct(&mut self, obstacle: &Obstacle) -> bool {
-        let may_change = obstacle.may_change();
+    pub(super) fn obstruct(&mut self, why: &Unverified) -> bool {
+        let may_change = why.may_change();
         let list = if may_change {
-            &mut self.obstacles
+            &mut self.unverified
         } else {
             &mut self.limits
         };
-        list.push(obstacle);
+        list.push(why);
         may_change
     }
 
@@ -87,9 +87,9 @@ pub(super) struct Walked {
     /// What garbage collection would break; `None` if nothing, or if that is not known.
     pub(super) exposed: Option<Exposed>,
     /// What this look could not verify.
-    pub(super) obstacles: Obstacles,
+    pub(super) unverified: UnverifiedCounts,
     /// What no look can verify.
-    pub(super) limits: Obstacles,
+    pub(super) limits: UnverifiedCounts,
     /// Whether any manifest, or any blob, was there when it was asked for.
     pub(super) is_there: BTreeSet<Endpoint>,
     /// How many manifests and tags, and how many blobs, were not.
@@ -130,7 +130,7 @@ impl Walked {
                 !self.suspicions.is_empty()
                     || !self.intact_again.is_empty()
                     || self.is_contested
-                    || self.history.has_past() && !self.obstacles.is_empty()
+                    || self.history.has_past() && !self.unverified.is_empty()
             }
         }
     }

@@ -22,7 +22,6 @@ mod look;
 mod nearby;
 mod need;
 mod notices;
-mod obstacles;
 mod owner;
 mod policy;
 mod progress;
@@ -40,6 +39,7 @@ mod suspicion;
 mod tag_list;
 mod tally;
 mod tree;
+mod unverified;
 mod verify;
 mod visit;
 mod walk;
@@ -57,7 +57,7 @@ pub use scrub::{Scrub, Turn};
 pub use verify::{Expectations, platform, verify};
 
 use crate::registry::Registry;
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Record, Sweep};
 use owner::Crawl;
 
@@ -80,17 +80,17 @@ pub async fn sweep<R: Registry>(
     let cut_short = tokio::select! {
         biased;
         () = cancel.cancelled() => {
-            Some(Obstacle::new(ObstacleReason::Cancelled, "the sweep was told to stop"))
+            Some(Unverified::new(UnverifiedReason::Cancelled, "the sweep was told to stop"))
         }
         () = timer => {
             let length = policy.deadline.unwrap_or_default();
             let detail = format!("the sweep's {} were up", humantime::format_duration(length));
-            Some(Obstacle::new(ObstacleReason::Deadline, detail))
+            Some(Unverified::new(UnverifiedReason::Deadline, detail))
         }
         ran = AssertUnwindSafe(crawl.run(deadline)).catch_unwind() => ran.unwrap_or_else(|_| {
             let detail = "the sweep broke off by a fault of this program; standard error says which";
             crawl.is_in_doubt = true;
-            Some(Obstacle::new(ObstacleReason::Protocol, detail))
+            Some(Unverified::new(UnverifiedReason::Protocol, detail))
         }),
     };
     crawl.finish(cut_short)

@@ -1,7 +1,7 @@
 //! What a sweep that looks at nothing is held against.
 
 use super::policy::{Empty, Policy};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::Record;
 
 /// Objects that are not there, of at least this many and in at least so many repositories, while nothing
@@ -33,17 +33,17 @@ impl Need {
 
     /// What keeps a sweep that looked at nothing from a verdict. `has_repositories` says whether any was
     /// listed: repositories that never had a tag are an answer.
-    pub(super) fn judge(&self, what: &str, has_repositories: bool) -> Option<Obstacle> {
+    pub(super) fn judge(&self, what: &str, has_repositories: bool) -> Option<Unverified> {
         let is_much = self.tagged >= MANY_REPOSITORIES && self.tags >= MANY_OBJECTS;
         let reason = match self.empty {
             Empty::Allowed => return None,
-            _ if is_much => ObstacleReason::StorageUnavailable,
+            _ if is_much => UnverifiedReason::StorageUnavailable,
             Empty::AllowedIfAlwaysSo
                 if self.tagged == 0 && (has_repositories || self.repositories == 0) =>
             {
                 return None;
             }
-            Empty::Unverified | Empty::AllowedIfAlwaysSo => ObstacleReason::NothingListed,
+            Empty::Unverified | Empty::AllowedIfAlwaysSo => UnverifiedReason::NothingListed,
         };
         let detail = if self.repositories > 0 {
             format!(
@@ -53,6 +53,6 @@ impl Need {
         } else {
             what.to_owned()
         };
-        Some(Obstacle::new(reason, detail))
+        Some(Unverified::new(reason, detail))
     }
 }

@@ -23,10 +23,10 @@ use super::visit::{Running, Seen, Visit};
 use super::walk::Walk;
 use crate::oci::{Digest, Document, Repository};
 use crate::registry::Registry;
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Counts, Mode, Outcome, Presence, Record, Sweep};
 
-/// Obstacles and 5xx in a row after which the registry is asked whether it is there at all.
+/// UnverifiedCounts and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
 
 /// Blobs at a time, and blobs in all, until a registry counts as none that downloads what it is asked
@@ -110,22 +110,22 @@ impl<'a, R: Registry> Crawl<'a, R> {
         }
     }
 
-    /// Runs to the end. An obstacle is an outage that ended it early.
-    pub(super) async fn run(&mut self, deadline: Option<Instant>) -> Option<Obstacle> {
-        if let Err(obstacle) = self.seed().await {
-            self.ledger.listing_failed(obstacle);
+    /// Runs to the end. An unverified reason is an outage that ended it early.
+    pub(super) async fn run(&mut self, deadline: Option<Instant>) -> Option<Unverified> {
+        if let Err(why) = self.seed().await {
+            self.ledger.listing_failed(why);
             return None;
         }
-        if let Some(obstacle) = self.walk_all().await {
-            return Some(obstacle);
+        if let Some(why) = self.walk_all().await {
+            return Some(why);
         }
         let mut wait = self.policy.confirm_after;
         while !self.doubtful.is_empty() {
-            if let Err(obstacle) = self.prepare_another_look(wait, deadline).await {
-                return Some(obstacle);
+            if let Err(why) = self.prepare_another_look(wait, deadline).await {
+                return Some(why);
             }
-            if let Some(obstacle) = self.walk_all().await {
-                return Some(obstacle);
+            if let Some(why) = self.walk_all().await {
+                return Some(why);
             }
             // Whoever names an image waits for the answer: a push that is under way has its two seconds.
             let is_named = matches!(self.policy.scope.source, Source::Images(_));
@@ -140,7 +140,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// Walks everything that is waiting.
-    async fn walk_all(&mut self) -> Option<Obstacle> {
+    async fn walk_all(&mut self) -> Option<Unverified> {
         loop {
             while self.running.len() < self.policy.concurrency.get() {
                 let Some((walk, visit)) = self.next() else {
@@ -149,12 +149,12 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.running.start(&self.registry, walk, visit);
             }
             let (walk, seen) = self.running.next().await?;
-            if let Some(obstacle) = self.absorb(walk, seen) {
-                return Some(obstacle);
+            if let Some(why) = self.absorb(walk, seen) {
+                return Some(why);
             }
             if self.troubles_in_a_row >= SUSPICIOUS_ROW {
-                if let Err(obstacle) = control::answers(&self.registry, &self.controls).await {
-                    return Some(obstacle);
+                if let Err(why) = control::answers(&self.registry, &self.controls).await {
+                    return Some(why);
                 }
                 self.troubles_in_a_row = 0;
             }
@@ -250,7 +250,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// Takes in what a visit saw. What it gives is a reason to end the sweep at once.
-    fn absorb(&mut self, number: usize, seen: Seen) -> Option<Obstacle> {
+    fn absorb(&mut self, number: usize, seen: Seen) -> Option<Unverified> {
         let walk = &mut self.walks[number].as_mut()?.walk;
         walk.under_way -= 1;
         self.troubles_in_a_row = if seen.is_trouble() {
@@ -279,9 +279,12 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             Seen::CachedBlob => {
                 self.ledger.warn(LOOKS_LIKE_A_CACHE);
-                return Some(Obstacle::new(ObstacleReason::Protocol, LOOKS_LIKE_A_CACHE));
+                return Some(Unverified::new(
+                    UnverifiedReason::Protocol,
+                    LOOKS_LIKE_A_CACHE,
+                ));
             }
-            Seen::Lost(obstacle) => walk.obstruct(&obstacle),
+            Seen::Lost(why) => walk.obstruct(&why),
         }
         let is_done = |open: &mut Open| open.walk.is_done();
         if let Some(open) = self.walks[number].take_if(is_done) {
@@ -290,8 +293,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 let detail = format!(
                     "more than {MOST_DOUBTFUL} repositories are not plainly intact, and the others are looked at once"
                 );
-                let obstacle = Obstacle::new(ObstacleReason::TooLarge, detail);
-                self.ledger.cut_short(walked, &obstacle);
+                let why = Unverified::new(UnverifiedReason::TooLarge, detail);
+                self.ledger.cut_short(walked, &why);
             } else if walked.needs_another_look() {
                 self.doubtful.push(walked);
             } else {
@@ -340,7 +343,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// What a walk comes to, with what the looks before it saw. `cut_short` says why it ended early.
-    fn end(&mut self, open: Open, cut_short: Option<&Obstacle>) -> Walked {
+    fn end(&mut self, open: Open, cut_short: Option<&Unverified>) -> Walked {
         let walked = open
             .walk
             .finish(self.policy.depth, cut_short, &mut self.room);
@@ -355,23 +358,23 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// Ends the sweep, with what is left to ask put down to `cut_short`.
-    pub(super) fn finish(mut self, cut_short: Option<Obstacle>) -> Sweep {
-        if let Some(obstacle) = &cut_short {
-            self.take_back_what_was_not_vetted(obstacle);
+    pub(super) fn finish(mut self, cut_short: Option<Unverified>) -> Sweep {
+        if let Some(why) = &cut_short {
+            self.take_back_what_was_not_vetted(why);
             if self.is_in_doubt {
-                self.ledger.listing_failed(obstacle.clone());
+                self.ledger.listing_failed(why.clone());
             }
             for open in std::mem::take(&mut self.walks).into_iter().flatten() {
-                let walked = self.end(open, Some(obstacle));
-                self.ledger.cut_short(walked, obstacle);
+                let walked = self.end(open, Some(why));
+                self.ledger.cut_short(walked, why);
             }
             for walked in std::mem::take(&mut self.doubtful) {
-                self.ledger.cut_short(walked, obstacle);
+                self.ledger.cut_short(walked, why);
             }
             for task in std::mem::take(&mut self.waiting) {
                 match task.before {
-                    Some(before) => self.ledger.cut_short(*before, obstacle),
-                    None => self.ledger.not_reached(task.repository, obstacle),
+                    Some(before) => self.ledger.cut_short(*before, why),
+                    None => self.ledger.not_reached(task.repository, why),
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! by level.
 
 use crate::oci::{Digest, Document};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// Promises that are followed, besides those for each tag. Real images make some dozens.
 const MOST: usize = 20_000;
@@ -22,8 +22,8 @@ impl Promises {
         digest: &Digest,
         document: &Document,
         tags: usize,
-    ) -> (Option<Obstacle>, bool) {
-        let too_large = |detail| Some(Obstacle::new(ObstacleReason::TooLarge, detail));
+    ) -> (Option<Unverified>, bool) {
+        let too_large = |detail| Some(Unverified::new(UnverifiedReason::TooLarge, detail));
         let entries = document.children.len() + document.layers.len();
         let most = MOST_IN_ALL.min(MOST + MOST_PER_TAG * tags);
         if self.0 + entries > most {

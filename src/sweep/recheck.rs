@@ -20,7 +20,7 @@ use super::settle::page;
 use super::visit::nothing;
 use crate::oci::{Reference, Repository};
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
-use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Finding, Outcome, Presence, Reason, Symptom};
 
 /// Times that a sweep looks through a catalog that it reads again for what the first one did not name: a
@@ -35,7 +35,7 @@ impl<R: Registry> Crawl<'_, R> {
         &mut self,
         wait: Duration,
         deadline: Option<Instant>,
-    ) -> Result<(), Obstacle> {
+    ) -> Result<(), Unverified> {
         // Rather an early look than none before the deadline.
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let wait = left.map_or(wait, |left| wait.min(left / 3));
@@ -99,18 +99,18 @@ impl<R: Registry> Crawl<'_, R> {
         let findings = self.ledger.findings();
         nearby::look(&self.registry, &self.copies, findings, concurrency).await;
         if self.is_in_doubt
-            && let Err(obstacle) = self.is_still_there().await
+            && let Err(why) = self.is_still_there().await
         {
-            self.ledger.listing_failed(obstacle);
+            self.ledger.listing_failed(why);
         }
     }
 
     /// Where the sweep was cut short, takes back what only its end would have shown to be the objects' fault.
-    pub(super) fn take_back_what_was_not_vetted(&mut self, cut_short: &Obstacle) {
+    pub(super) fn take_back_what_was_not_vetted(&mut self, cut_short: &Unverified) {
         let (controls, ledger) = (&self.controls, &mut self.ledger);
         let is_told_to = matches!(
             cut_short.reason,
-            ObstacleReason::Cancelled | ObstacleReason::Deadline
+            UnverifiedReason::Cancelled | UnverifiedReason::Deadline
         );
         ledger.take_back(|finding| {
             let page = is_page(finding).then(|| unvetted(cut_short, finding));
@@ -118,27 +118,27 @@ impl<R: Registry> Crawl<'_, R> {
             page.or_else(|| unreadable(finding, controls)).or(outage)
         });
         for finding in std::mem::take(&mut ledger.deleted_by_page) {
-            let obstacle = unvetted(cut_short, &finding);
-            ledger.obstruct(Some(finding.repository), &obstacle);
+            let why = unvetted(cut_short, &finding);
+            ledger.obstruct(Some(finding.repository), &why);
         }
     }
 
     /// Asks whether the registry still is the one that was listed. A store that is unmounted or
     /// emptied under it answers 404 to everything, which is what a registry without tags does.
-    async fn is_still_there(&mut self) -> Result<(), Obstacle> {
+    async fn is_still_there(&mut self) -> Result<(), Unverified> {
         answers(&self.registry, &self.controls).await?;
         let was_listed = self.ledger.repositories_listed > 0;
         if was_listed && self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
             let listing = self.registry.repositories().await;
             if listing.items.is_empty() {
                 let detail = "the catalog is empty now, and was not a moment ago";
-                return Err(Obstacle::new(ObstacleReason::RegistryError, detail));
+                return Err(Unverified::new(UnverifiedReason::RegistryError, detail));
             }
             for name in listing.items {
                 if self.ledger.missing.remove(&name).is_some() {
                     let detail = "the catalog lists it now, and did not before";
-                    let obstacle = Obstacle::new(ObstacleReason::RegistryError, detail);
-                    self.ledger.obstruct(Some(name), &obstacle);
+                    let why = Unverified::new(UnverifiedReason::RegistryError, detail);
+                    self.ledger.obstruct(Some(name), &why);
                 }
             }
         }
@@ -163,13 +163,13 @@ async fn take_back_what_is_no_fault<R: Registry>(
 }
 
 /// A web page of which nobody found out whose it is.
-fn unvetted(cut_short: &Obstacle, finding: &Finding) -> Obstacle {
+fn unvetted(cut_short: &Unverified, finding: &Finding) -> Unverified {
     let detail = format!("{}; {}", cut_short.detail, page(&finding.defect).detail);
-    Obstacle::new(cut_short.reason, detail)
+    Unverified::new(cut_short.reason, detail)
 }
 
 /// Where nothing of its kind was ever readable, it may not be the object's fault.
-fn unreadable(finding: &Finding, controls: &Controls) -> Option<Obstacle> {
+fn unreadable(finding: &Finding, controls: &Controls) -> Option<Unverified> {
     let is_it = finding.defect.reason == Reason::Unreadable;
     if !is_it || controls.has_kind_of(endpoint(finding)) {
         return None;
@@ -179,7 +179,7 @@ fn unreadable(finding: &Finding, controls: &Controls) -> Option<Obstacle> {
         "{} answers {}, and nothing else was found to answer better",
         evidence.request, evidence.observed
     );
-    Some(Obstacle::new(ObstacleReason::RegistryError, detail))
+    Some(Unverified::new(UnverifiedReason::RegistryError, detail))
 }
 
 /// Whether a network or a registry in trouble could have made such a finding.
@@ -220,8 +220,8 @@ async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut 
     };
     ledger.take_back(foreign);
     for finding in unlisted {
-        if let Some(obstacle) = foreign(&finding) {
-            ledger.obstruct(Some(finding.repository), &obstacle);
+        if let Some(why) = foreign(&finding) {
+            ledger.obstruct(Some(finding.repository), &why);
         }
     }
 }
@@ -271,7 +271,7 @@ async fn is_unlisted<R: Registry>(registry: &R, finding: &Finding) -> bool {
 fn refusal<T>(answer: Answer<T>) -> Option<Refusal> {
     match answer {
         Answer::Absent(refusal) => Some(refusal),
-        Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => None,
+        Answer::Found(_) | Answer::Failing(_) | Answer::Unverified(_) => None,
     }
 }
 

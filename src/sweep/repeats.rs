@@ -1,7 +1,7 @@
 //! Asking many times for what looks disagree about: replicas that take turns show themselves so.
 
 use super::history::{History, Object};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Defect, Outcome, Reason};
 
 /// Times that the last look asks for what an earlier one saw otherwise. One of two replicas that take
@@ -87,7 +87,7 @@ impl Repeated {
             Some(defect) if self.changes > 1 => {
                 let evidence = &defect.evidence;
                 let detail = format!("{} comes and goes", evidence.request);
-                Outcome::Unverified(Obstacle::new(ObstacleReason::RegistryError, detail))
+                Outcome::Unverified(Unverified::new(UnverifiedReason::RegistryError, detail))
             }
             _ => outcome.clone(),
         })

@@ -7,7 +7,7 @@ use super::graph::TagId;
 use super::judge::{self, Judged};
 use crate::oci::{Digest, Document, Repository, own_digest};
 use crate::registry::{Answer, Resolved};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::Outcome;
 
 /// Of so many tags the one that a turn picks: with each turn the next one.
@@ -34,7 +34,7 @@ pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
         Answer::Found(resolved) => resolved,
         Answer::Absent(refusal) => return Err(judge::absent(&refusal, "a manifest")),
         Answer::Failing(refusal) => return Err(judge::failing(&refusal, "a manifest")),
-        Answer::Unknown(obstacle) => return Err(Outcome::Unverified(obstacle)),
+        Answer::Unverified(why) => return Err(Outcome::Unverified(why)),
     };
     match (resolved.stated, resolved.body) {
         (Some(digest), body) => {
@@ -62,8 +62,8 @@ pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
                 }),
             }
         }
-        (None, None) => Err(Outcome::Unverified(Obstacle::new(
-            ObstacleReason::Protocol,
+        (None, None) => Err(Outcome::Unverified(Unverified::new(
+            UnverifiedReason::Protocol,
             "the answer for a tag names no manifest",
         ))),
     }

@@ -1,6 +1,6 @@
 //! How many tags the suspicions of a sweep may name: objects times tags is more than any memory holds.
 
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// Tags and platforms that the suspicions of a sweep name in all. Where thousands of tags share thousands
 /// of broken objects, each of these would name each of those; and each name takes more than a kilobyte until
@@ -43,7 +43,7 @@ impl Room {
     }
 
     /// What keeps a walk's suspicions from naming all their tags, if something does.
-    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+    pub(super) fn why(&self) -> Option<Unverified> {
         let detail = || {
             format!(
                 "{} broken objects are shared by more tags than there is room for: each is told with \
@@ -51,6 +51,6 @@ impl Room {
                 self.short
             )
         };
-        (self.short > 0).then(|| Obstacle::new(ObstacleReason::TooLarge, detail()))
+        (self.short > 0).then(|| Unverified::new(UnverifiedReason::TooLarge, detail()))
     }
 }

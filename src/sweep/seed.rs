@@ -7,7 +7,7 @@ use super::owner::{Crawl, Task};
 use super::scope::Source;
 use crate::oci::{Reference, Repository};
 use crate::registry::{ListEnd, Registry};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Listed, SkipReason};
 
 /// What helps where there is no catalog, or none for us.
@@ -16,7 +16,7 @@ const NO_CATALOG: &str =
 
 impl<R: Registry> Crawl<'_, R> {
     /// Finds out where to begin.
-    pub(super) async fn seed(&mut self) -> Result<(), Obstacle> {
+    pub(super) async fn seed(&mut self) -> Result<(), Unverified> {
         self.registry.ping().await?;
         let policy = self.policy;
         match &policy.scope.source {
@@ -25,17 +25,17 @@ impl<R: Registry> Crawl<'_, R> {
                 if let ListEnd::Absent(refusal) = listing.end {
                     let detail =
                         format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
-                    return Err(Obstacle::new(ObstacleReason::Protocol, detail));
+                    return Err(Unverified::new(UnverifiedReason::Protocol, detail));
                 }
                 self.ledger.skip(SkipReason::InvalidName, listing.invalid);
                 let is_whole = listing.end == ListEnd::Whole;
-                if let ListEnd::Failed(mut obstacle) = listing.end {
-                    if !obstacle.is_transient() {
+                if let ListEnd::Failed(mut why) = listing.end {
+                    if !why.is_transient() {
                         // Many registries refuse a catalog, each in its own words.
-                        obstacle.detail += NO_CATALOG;
+                        why.detail += NO_CATALOG;
                     }
                     // What was listed before it is swept all the same.
-                    self.ledger.listing_failed(obstacle);
+                    self.ledger.listing_failed(why);
                 }
                 // A catalog may leave out what is there: its own list decides. Listings are in order.
                 let known = self.known.repositories.keys().filter(|_| is_whole);

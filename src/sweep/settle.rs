@@ -8,7 +8,7 @@ use super::look::{Doubtful, Look, Suspicion, Walked};
 use super::room::Room;
 use super::walk::{TagState, Walk};
 use crate::oci::Tag;
-use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Reason, Symptom};
 
 /// What an outcome comes to.
@@ -16,15 +16,15 @@ pub(super) enum InMode {
     Settled,
     Broken(Defect),
     Absent(Defect),
-    Unverified(Obstacle),
+    Unverified(Unverified),
 }
 
 impl InMode {
     /// What was not asked for before the sweep was cut short.
-    pub(super) fn left_over(cut_short: Option<&Obstacle>) -> Self {
+    pub(super) fn left_over(cut_short: Option<&Unverified>) -> Self {
         let lost = || {
-            Obstacle::new(
-                ObstacleReason::Protocol,
+            Unverified::new(
+                UnverifiedReason::Protocol,
                 "it was lost by a fault of this program",
             )
         };
@@ -45,7 +45,7 @@ impl Walk {
     pub(super) fn finish(
         mut self,
         depth: Depth,
-        cut_short: Option<&Obstacle>,
+        cut_short: Option<&Unverified>,
         room: &mut Room,
     ) -> Walked {
         room.begin();
@@ -58,16 +58,16 @@ impl Walk {
         let unverified = std::mem::take(&mut look.unverified_nodes);
         look.unverified_tags
             .extend(self.trail(unverified, |_| true, usize::MAX).tags);
-        match room.obstacle() {
+        match room.why() {
             // Which tags are intact is not known then.
-            Some(obstacle) => look.obstacles.push(&obstacle),
+            Some(why) => look.unverified.push(&why),
             None => self.add_siblings(&mut look),
         }
         let doubtful = self.doubtful(&mut look);
         let is_first = self.history.looks == 1;
         let is_lasting = |id: &&TagId| !doubtful.tags.contains(&self.tags[**id as usize].tag);
         let lasting = look.unverified_tags.iter().filter(is_lasting).count();
-        self.obstacles.add_missing(look.limits);
+        self.unverified.add_missing(look.limits);
         let mut walked = Walked {
             images: self.images(cut_short),
             exposed: if is_first { self.exposed() } else { None },
@@ -84,8 +84,8 @@ impl Walk {
             presence: look.presence,
             has_deletions: look.has_deletions,
             is_contested: look.is_contested,
-            obstacles: look.obstacles,
-            limits: self.obstacles,
+            unverified: look.unverified,
+            limits: self.unverified,
             tally: self.tally,
             history: self.history,
         };
@@ -97,7 +97,7 @@ impl Walk {
     }
 
     /// Tags that lead nowhere are suspicions, unless they are gone from the list as well.
-    fn settle_tags(&self, look: &mut Look, depth: Depth, cut_short: Option<&Obstacle>) {
+    fn settle_tags(&self, look: &mut Look, depth: Depth, cut_short: Option<&Unverified>) {
         for (id, state) in (0..).zip(&self.tags) {
             let in_mode = match &state.resolved {
                 Some(Err(outcome)) => self.in_this_mode(outcome, Kind::Tag),
@@ -124,15 +124,15 @@ impl Walk {
                             });
                         }
                     }
-                    Err(obstacle) => {
+                    Err(why) => {
                         look.count_absence(Endpoint::Manifests, &defect);
                         look.doubtful_tags.insert(id);
-                        look.obstacles.push(&obstacle);
+                        look.unverified.push(&why);
                         look.unverified_tags.insert(id);
                     }
                 },
-                InMode::Unverified(obstacle) => {
-                    if look.obstruct(&obstacle) {
+                InMode::Unverified(why) => {
+                    if look.obstruct(&why) {
                         look.doubtful_tags.insert(id);
                     }
                     look.unverified_tags.insert(id);
@@ -150,7 +150,7 @@ impl Walk {
         &mut self,
         look: &mut Look,
         depth: Depth,
-        cut_short: Option<&Obstacle>,
+        cut_short: Option<&Unverified>,
         room: &mut Room,
     ) {
         let sparse = self.indexes_with_a_child();
@@ -174,8 +174,8 @@ impl Walk {
                     look.suspicions.push(suspicion);
                 }
                 InMode::Absent(_) => absent.push(id),
-                InMode::Unverified(obstacle) => {
-                    if look.obstruct(&obstacle) {
+                InMode::Unverified(why) => {
+                    if look.obstruct(&why) {
                         look.doubtful_nodes.push(id);
                     }
                     look.unverified_nodes.push(id);
@@ -250,12 +250,12 @@ impl Walk {
     }
 
     /// Nothing to look at in a walk that has not ended: its list was still under way.
-    fn note_unlisted(&self, look: &mut Look, cut_short: Option<&Obstacle>) {
-        if let Some(obstacle) = cut_short
+    fn note_unlisted(&self, look: &mut Look, cut_short: Option<&Unverified>) {
+        if let Some(why) = cut_short
             && self.tags.is_empty()
             && self.nodes.is_empty()
         {
-            look.obstacles.push(obstacle);
+            look.unverified.push(why);
         }
     }
 
@@ -263,7 +263,7 @@ impl Walk {
     pub(super) fn in_this_mode(&self, outcome: &Outcome, kind: Kind) -> InMode {
         let defect = match outcome {
             Outcome::Broken(defect) => defect,
-            Outcome::Unverified(obstacle) => return InMode::Unverified(obstacle.clone()),
+            Outcome::Unverified(why) => return InMode::Unverified(why.clone()),
             Outcome::Intact => return InMode::Settled,
         };
         let is_page = defect.evidence.symptom == Some(Symptom::WebPage);
@@ -277,8 +277,8 @@ impl Walk {
             }
             (mode, kind, reason) if mode.excuses(kind, reason) => {
                 let evidence = &defect.evidence;
-                InMode::Unverified(Obstacle::new(
-                    ObstacleReason::RegistryError,
+                InMode::Unverified(Unverified::new(
+                    UnverifiedReason::RegistryError,
                     format!(
                         "{} answers {}, which a cache also does when its upstream refuses it",
                         evidence.request, evidence.observed
@@ -302,7 +302,7 @@ impl Walk {
             "{} answers {}, as for all children of that index",
             evidence.request, evidence.observed
         );
-        InMode::Unverified(Obstacle::new(ObstacleReason::RegistryError, detail))
+        InMode::Unverified(Unverified::new(UnverifiedReason::RegistryError, detail))
     }
 
     /// The indexes that have a child: only of these may others be left out on purpose.
@@ -342,10 +342,10 @@ impl Walk {
 }
 
 /// Why a 404 that is a web page tells nothing of the object.
-pub(super) fn page(defect: &Defect) -> Obstacle {
+pub(super) fn page(defect: &Defect) -> Unverified {
     let evidence = &defect.evidence;
-    Obstacle::new(
-        ObstacleReason::Protocol,
+    Unverified::new(
+        UnverifiedReason::Protocol,
         format!(
             "{} answers {} with a web page: a proxy or login page may stand in the way",
             evidence.request, evidence.observed

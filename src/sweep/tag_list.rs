@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::step::Step;
 use crate::oci::Tag;
-use crate::registry::{Obstacle, Refusal};
+use crate::registry::{Refusal, Unverified};
 
 /// The list of a repository's tags.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub(super) enum TagListEnd {
         is_known: Option<bool>,
     },
     /// It could not be read, or not to its end.
-    Failed(Obstacle),
+    Failed(Unverified),
 }
 
 impl TagList {

@@ -7,13 +7,13 @@ use super::graph::{Edge, Endpoint, NodeId, Parent};
 use super::settle::InMode;
 use super::walk::Walk;
 use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, shorten};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Finding, Image, Kind, Node, Outcome, SkipReason, State};
 
 impl Walk {
     /// The images that the caller named, as this look saw them. `cut_short` says why it ended with things
     /// left to ask.
-    pub(super) fn images(&self, cut_short: Option<&Obstacle>) -> Vec<Image> {
+    pub(super) fn images(&self, cut_short: Option<&Unverified>) -> Vec<Image> {
         let Some(documents) = &self.documents else {
             return Vec::new();
         };
@@ -58,7 +58,7 @@ fn of_mode(in_mode: InMode) -> State {
         InMode::Settled => State::Intact,
         InMode::Broken(defect) => State::Broken(defect),
         InMode::Absent(_) => State::Absent,
-        InMode::Unverified(obstacle) => State::Unverified(obstacle),
+        InMode::Unverified(why) => State::Unverified(why),
     }
 }
 
@@ -66,7 +66,7 @@ fn of_mode(in_mode: InMode) -> State {
 struct Tree<'a> {
     walk: &'a Walk,
     documents: &'a BTreeMap<NodeId, Document>,
-    cut_short: Option<&'a Obstacle>,
+    cut_short: Option<&'a Unverified>,
     /// What has its children in the tree already. What is named again and again is told once.
     seen: BTreeSet<NodeId>,
 }
@@ -120,7 +120,7 @@ impl Tree<'_> {
         let known = self.walk.known.find(&self.walk.nodes, endpoint, digest);
         let Some(id) = known else {
             let detail = "the indexes above it are nested too deep to be followed";
-            node.state = State::Unverified(Obstacle::new(ObstacleReason::TooLarge, detail));
+            node.state = State::Unverified(Unverified::new(UnverifiedReason::TooLarge, detail));
             return;
         };
         let known = &self.walk.nodes[id as usize];
@@ -157,9 +157,9 @@ impl Tree<'_> {
     }
 }
 
-/// Takes up what the looks came to: only what they agree on is broken. `obstacle` is one that the
+/// Takes up what the looks came to: only what they agree on is broken. `unverified reason` is one that the
 /// repository has, if any.
-pub(super) fn settle(image: &mut Image, findings: &[Finding], obstacle: Option<&Obstacle>) {
+pub(super) fn settle(image: &mut Image, findings: &[Finding], why: Option<&Unverified>) {
     let repository = &image.repository;
     let here = findings
         .iter()
@@ -173,9 +173,9 @@ pub(super) fn settle(image: &mut Image, findings: &[Finding], obstacle: Option<&
     let mut nodes = vec![&mut image.root];
     while let Some(node) = nodes.pop() {
         let finding = here.iter().find(|finding| is_about(finding, node));
-        node.state = match (&node.state, finding, obstacle) {
+        node.state = match (&node.state, finding, why) {
             (_, Some(finding), _) => State::Broken(finding.defect.clone()),
-            (State::Broken(_), None, Some(obstacle)) => State::Unverified(obstacle.clone()),
+            (State::Broken(_), None, Some(why)) => State::Unverified(why.clone()),
             (State::Broken(_), None, None) => State::Changed,
             (state, None, _) => state.clone(),
         };

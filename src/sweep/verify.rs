@@ -10,10 +10,10 @@ use super::Policy;
 use super::progress::WaitReason;
 use crate::oci::{Digest, MediaKind, printable};
 use crate::registry::{Answer, Registry};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{
     Expected, Image, Kind, Node, Platform, Reason, Record, SkipReason, State, Sweep, Unmet,
-    Unverified,
+    UnverifiedObjects,
 };
 
 /// Between two looks at what a push has not brought yet.
@@ -124,18 +124,18 @@ impl Verify<'_> {
         };
         let cut_short = |reason| {
             let detail = "the platforms of the images were not all read";
-            let unverified = Unverified {
+            let unverified = UnverifiedObjects {
                 repository: None,
-                obstacle: Obstacle::new(reason, detail),
+                why: Unverified::new(reason, detail),
                 count: 1,
             };
             (Vec::new(), vec![unverified])
         };
         let (unmet, unverified) = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => cut_short(ObstacleReason::Cancelled),
+            () = self.cancel.cancelled() => cut_short(UnverifiedReason::Cancelled),
             compared = compare(registry, &sweep, self.expectations) => compared,
-            () = deadline => cut_short(ObstacleReason::Deadline),
+            () = deadline => cut_short(UnverifiedReason::Deadline),
         };
         sweep.unmet = unmet;
         sweep.unverified.extend(unverified);
@@ -147,7 +147,7 @@ impl Verify<'_> {
 /// bytes that are wrong.
 fn may_settle(sweep: &Sweep) -> bool {
     let is_lasting = |reason| {
-        use ObstacleReason as R;
+        use UnverifiedReason as R;
         matches!(
             reason,
             R::Unauthorized | R::Forbidden | R::Tls | R::Deadline | R::Cancelled
@@ -160,7 +160,7 @@ fn may_settle(sweep: &Sweep) -> bool {
             R::DigestMismatch | R::SizeMismatch | R::InvalidManifest
         )
     };
-    let mut reasons = sweep.unverified.iter().map(|group| group.obstacle.reason);
+    let mut reasons = sweep.unverified.iter().map(|group| group.why.reason);
     let mut damages = sweep.findings.iter().map(|found| found.defect.reason);
     !is_whole(sweep) && !reasons.any(is_lasting) && !damages.any(is_damaged)
 }
@@ -171,7 +171,7 @@ async fn compare<R: Registry>(
     registry: &R,
     sweep: &Sweep,
     expectations: &Expectations,
-) -> (Vec<Unmet>, Vec<Unverified>) {
+) -> (Vec<Unmet>, Vec<UnverifiedObjects>) {
     let (mut unmet, mut unverified) = (Vec::new(), Vec::new());
     for image in &sweep.images {
         let mut miss = |expected, observed| {
@@ -197,9 +197,9 @@ async fn compare<R: Registry>(
                     miss(Expected::Platform(expected.clone()), observed.clone());
                 }
             }
-            Err(obstacle) => unverified.push(Unverified {
+            Err(why) => unverified.push(UnverifiedObjects {
                 repository: Some(image.repository.clone()),
-                obstacle,
+                why,
                 count: 1,
             }),
         }
@@ -219,7 +219,7 @@ async fn missing<'a, R: Registry>(
     registry: &R,
     image: &Image,
     expected: &'a [Platform],
-) -> Result<Missing<'a>, Obstacle> {
+) -> Result<Missing<'a>, Unverified> {
     let root = &image.root;
     let (mut there, mut untold) = (Vec::new(), Vec::new());
     match root.document {
@@ -291,7 +291,7 @@ enum Config {
 pub async fn platform<R: Registry>(
     registry: &R,
     image: &Image,
-) -> Result<Option<String>, Obstacle> {
+) -> Result<Option<String>, Unverified> {
     let mut children = image.root.children.iter();
     if !children.any(|child| child.kind == Kind::Config && child.state == State::Intact) {
         return Ok(None);
@@ -307,7 +307,7 @@ async fn of_config<R: Registry>(
     registry: &R,
     image: &Image,
     node: &Node,
-) -> Result<Config, Obstacle> {
+) -> Result<Config, Unverified> {
     if node.document.is_none() {
         return Ok(Config::Unread);
     }
@@ -324,14 +324,14 @@ async fn of_config<R: Registry>(
     }
     let unread = |what: String| {
         let detail = format!("its platform is not known: {what}");
-        Obstacle::new(ObstacleReason::RegistryError, detail)
+        Unverified::new(UnverifiedReason::RegistryError, detail)
     };
     match registry.config(&image.repository, digest).await {
         Answer::Found(body) => Ok(Platform::of_config(&body.bytes)
             .map_or(Config::StatesNone, |found| {
                 Config::States(found.to_string())
             })),
-        Answer::Unknown(obstacle) => Err(obstacle),
+        Answer::Unverified(why) => Err(why),
         Answer::Absent(refusal) | Answer::Failing(refusal) => Err(unread(format!(
             "{} answers {}",
             refusal.request, refusal.status

@@ -16,7 +16,7 @@ use super::step::{Keeper, Step};
 use super::walk::Walk;
 use crate::oci::{Digest, Document, Reference, Repository, Tag};
 use crate::registry::{Answer, ListEnd, Listing, Registry, Way};
-use crate::registry::{Depth, Obstacle, ObstacleReason};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Outcome, Reason};
 
 /// A question.
@@ -132,15 +132,15 @@ pub(super) enum Seen {
     /// A blob of a registry that gave itself away as a pull-through cache.
     CachedBlob,
     /// The visit ended without a result: a fault of this program.
-    Lost(Obstacle),
+    Lost(Unverified),
 }
 
 impl Seen {
-    /// Whether this may be the sign of an outage: an obstacle that may pass, or a 5xx.
+    /// Whether this may be the sign of an outage: an unverified reason that may pass, or a 5xx.
     pub(super) fn is_trouble(&self) -> bool {
         let outcome = match self {
             Self::Tags(listing) => {
-                return matches!(&listing.end, ListEnd::Failed(obstacle) if obstacle.is_transient());
+                return matches!(&listing.end, ListEnd::Failed(why) if why.is_transient());
             }
             Self::IsKnown(_) | Self::Resolved(_, Ok(_)) | Self::CachedBlob | Self::Lost(_) => {
                 return false;
@@ -149,7 +149,7 @@ impl Seen {
             Self::Manifest(_, _, judged, _) | Self::Blob(_, _, _, judged) => &judged.outcome,
         };
         match outcome {
-            Outcome::Unverified(obstacle) => obstacle.is_transient(),
+            Outcome::Unverified(why) => why.is_transient(),
             Outcome::Broken(defect) => defect.reason == Reason::Unreadable,
             Outcome::Intact => false,
         }
@@ -234,7 +234,7 @@ async fn is_known<R: Registry>(registry: &R, repository: &Repository) -> Seen {
     let reference = Reference::Digest(nothing());
     let is_known = match registry.manifest(repository, &reference).await {
         Answer::Absent(refusal) => refusal.code.as_deref() == Some("MANIFEST_UNKNOWN"),
-        Answer::Found(_) | Answer::Failing(_) | Answer::Unknown(_) => false,
+        Answer::Found(_) | Answer::Failing(_) | Answer::Unverified(_) => false,
     };
     let again = registry.tags(repository).await;
     match again.end {
@@ -314,7 +314,7 @@ impl Running {
                 let detail = format!("a visit was lost by a fault of this program: {error}");
                 (
                     error.id(),
-                    Seen::Lost(Obstacle::new(ObstacleReason::Protocol, detail)),
+                    Seen::Lost(Unverified::new(UnverifiedReason::Protocol, detail)),
                 )
             }
         };

@@ -8,15 +8,15 @@ use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
 use super::history::{History, Object, Past};
 use super::judge::{self, Judged};
 use super::known::Known;
-use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::resolve;
 use super::step::{Keeper, Step};
 use super::tag_list::TagList;
 use super::tally::Tally;
+use super::unverified::UnverifiedCounts;
 use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
 use crate::registry::Way;
-use crate::registry::{Depth, Obstacle};
+use crate::registry::{Depth, Unverified};
 use crate::report::{Kind, Mode, Outcome};
 
 /// A tag and what is known of it.
@@ -50,7 +50,7 @@ pub(super) struct Walk {
     /// Requests of this walk that are under way.
     pub(super) under_way: usize,
     /// Why the walk is not whole, apart from its nodes and tags.
-    pub(super) obstacles: Obstacles,
+    pub(super) unverified: UnverifiedCounts,
     pub(super) tally: Tally,
     /// The manifests as they were read, where they are to be kept.
     pub(super) documents: Option<BTreeMap<NodeId, Document>>,
@@ -73,7 +73,7 @@ impl Walk {
             known: Known::default(),
             to_visit: Vec::new(),
             under_way: 0,
-            obstacles: Obstacles::default(),
+            unverified: UnverifiedCounts::default(),
             tally: Tally::default(),
             documents: None,
         }
@@ -100,8 +100,8 @@ impl Walk {
     }
 
     /// Notes what kept a part of the repository from being seen at all.
-    pub(super) fn obstruct(&mut self, obstacle: &Obstacle) {
-        self.obstacles.push(obstacle);
+    pub(super) fn obstruct(&mut self, why: &Unverified) {
+        self.unverified.push(why);
     }
 
     /// What to ask next, children before further tags so that little is held open. `None` while

@@ -25,7 +25,7 @@ pub(crate) struct Said {
     /// The digests about which it says something.
     pub(crate) named: BTreeSet<String>,
     pub(crate) verdict: Verdict,
-    /// Findings, obstacles and warnings, a line each.
+    /// Findings, unverified reasons and warnings, a line each.
     pub(crate) lines: Vec<String>,
     pub(crate) took: Duration,
 }
@@ -109,11 +109,8 @@ fn lines(sweep: &Sweep) -> Vec<String> {
         ));
     }
     for group in &sweep.unverified {
-        let obstacle = &group.obstacle;
-        lines.push(format!(
-            "unverified {}: {}",
-            obstacle.reason, obstacle.detail
-        ));
+        let why = &group.why;
+        lines.push(format!("unverified {}: {}", why.reason, why.detail));
     }
     lines.extend(
         sweep

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use registry_probe::registry::ObstacleReason;
+use registry_probe::registry::UnverifiedReason;
 use registry_probe::report::{Cause, Reason, SkipReason};
 
 use crate::tidy::source::{self, Source};
@@ -136,9 +136,9 @@ fn every_reason_and_every_cause_is_explained() {
     };
     let (checks, repairs) = (words("docs/checks.md"), words("docs/repairs.md"));
     let reasons = Reason::ALL.iter().map(|reason| reason.word());
-    let obstacles = ObstacleReason::ALL.iter().map(|reason| reason.word());
+    let unverified = UnverifiedReason::ALL.iter().map(|reason| reason.word());
     let skip_reasons = SkipReason::ALL.iter().map(|reason| reason.word());
-    for word in reasons.chain(obstacles).chain(skip_reasons) {
+    for word in reasons.chain(unverified).chain(skip_reasons) {
         assert!(checks.contains(word), "docs/checks.md has no row `{word}`");
     }
     for cause in Cause::ALL {

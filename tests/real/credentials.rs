@@ -26,7 +26,7 @@ fn assert_let_in(outcome: &Outcome) {
 /// It could not look, says why, says what to do, and does not give the password away.
 fn assert_refused(outcome: &Outcome) {
     let report = assert_unverified(outcome);
-    assert_eq!(report.obstacles(), ["unauthorized"], "{outcome}");
+    assert_eq!(report.unverified(), ["unauthorized"], "{outcome}");
     let words = outcome.words();
     let told = ["credential", "--username", "password"];
     assert!(

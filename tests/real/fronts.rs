@@ -36,7 +36,7 @@ fn tls_with_an_unknown_authority_is_unverified() {
     let front = Nginx::tls(&registry);
     let outcome = Probe::once().arg(front.url()).run();
     let report = assert_unverified(&outcome);
-    assert_eq!(report.obstacles(), ["tls"], "{outcome}");
+    assert_eq!(report.unverified(), ["tls"], "{outcome}");
     assert!(
         outcome.words().contains("--ca-file"),
         "what to do about it: {outcome}"
@@ -71,7 +71,7 @@ fn plain_http_where_tls_is_expected_is_unverified() {
         .arg(format!("https://{}", registry.host()))
         .run();
     assert_eq!(
-        assert_unverified(&outcome).obstacles(),
+        assert_unverified(&outcome).unverified(),
         ["tls"],
         "{outcome}"
     );
@@ -176,7 +176,7 @@ fn a_refused_repository_is_unverified_and_broken_wins() {
     )];
     assert_eq!(report.findings(), expected, "{outcome}");
     assert_eq!(report.verdict(), "broken", "{outcome}");
-    assert_eq!(report.obstacles(), ["forbidden"], "{outcome}");
+    assert_eq!(report.unverified(), ["forbidden"], "{outcome}");
     assert!(!report.is_complete(), "{outcome}");
     assert_eq!(report.count("repositories/listed"), 3, "{outcome}");
     assert_eq!(report.count("repositories/checked"), 2, "{outcome}");
@@ -192,7 +192,7 @@ fn blobs_that_the_proxy_refuses_are_unverified_and_not_missing() {
     let known = ["rate_limited", "deadline"];
     assert!(
         report
-            .obstacles()
+            .unverified()
             .iter()
             .all(|reason| known.contains(&reason.as_str())),
         "{outcome}"

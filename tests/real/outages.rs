@@ -62,9 +62,9 @@ fn assert_half_way(outcome: &Outcome) {
         "{outcome}"
     );
     assert!(report.count("unverified") > 0, "{outcome}");
-    let obstacles = report.obstacles();
+    let unverified = report.unverified();
     assert!(
-        !obstacles.contains(&"deadline".to_owned()),
+        !unverified.contains(&"deadline".to_owned()),
         "it gives up by itself: {outcome}"
     );
 }
@@ -76,7 +76,7 @@ fn a_stopped_registry_is_unverified() {
     let outcome = Probe::once().arg(registry.host()).run();
     let report = assert_unverified(&outcome);
     assert!(
-        report.obstacles().contains(&"connect".to_owned()),
+        report.unverified().contains(&"connect".to_owned()),
         "{outcome}"
     );
     assert_eq!(report.count("tags/checked"), 0);
@@ -90,7 +90,7 @@ fn a_stopped_registry_behind_a_proxy_is_unverified() {
     let outcome = Probe::once().arg(front.host()).run();
     let report = assert_unverified(&outcome);
     assert!(
-        report.obstacles().contains(&"registry_error".to_owned()),
+        report.unverified().contains(&"registry_error".to_owned()),
         "{outcome}"
     );
 }
@@ -104,7 +104,7 @@ fn a_registry_that_hangs_is_unverified_and_hangs_no_probe() {
         let probe = Probe::once().args(["--timeout", timeout, "--deadline", deadline]);
         let outcome = probe.arg(registry.host()).run();
         let report = assert_unverified(&outcome);
-        assert_eq!(report.obstacles(), [reason], "{outcome}");
+        assert_eq!(report.unverified(), [reason], "{outcome}");
     }
 }
 

@@ -149,7 +149,7 @@ fn a_stale_cache_is_refreshed_where_a_push_does_nothing() {
     );
     for (finding, (cause, sign)) in findings.iter().zip([gone, gone, halved]) {
         assert_eq!(finding["cause"], cause, "{outcome}");
-        assert_eq!(finding["evidence"]["sign"], sign, "{outcome}");
+        assert_eq!(finding["evidence"]["symptom"], sign, "{outcome}");
         assert_eq!(actions(finding), ["refresh", "delete"], "{outcome}");
     }
     let refresh = commands(&findings[0], "refresh");

@@ -64,7 +64,7 @@ fn a_registry_that_goes_away_leaves_no_finding() {
     let mut suspicious = Suspicious::new();
     let outcome = suspicious.sweep_while(|it| it.registry.stop());
     let report = assert_unverified(&outcome);
-    assert_eq!(report.obstacles(), ["connect"], "{outcome}");
+    assert_eq!(report.unverified(), ["connect"], "{outcome}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_registry_that_fails_on_everything_leaves_no_finding() {
     let mut suspicious = Suspicious::new();
     let outcome = suspicious.sweep_while(|it| it.registry.store().fail());
     let report = assert_unverified(&outcome);
-    assert_eq!(report.obstacles(), ["registry_error"], "{outcome}");
+    assert_eq!(report.unverified(), ["registry_error"], "{outcome}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The machine around the process: its clock is set, its descriptors run out, its names do not resolve.
-//! Each is an obstacle at most, and over when it is over.
+//! Each is an unverified reason at most, and over when it is over.
 
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
@@ -253,7 +253,7 @@ fn with_names(hosts: &Path, resolver: &Path) -> std::process::Command {
 }
 
 #[test]
-fn a_name_that_is_gone_is_an_obstacle_until_it_is_back() {
+fn a_name_that_is_gone_is_unverified_until_it_is_back() {
     let double = broken_and_intact();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let [hosts, resolver] = ["hosts", "resolver"].map(|name| folder.path().join(name));

@@ -203,7 +203,7 @@ fn a_wrong_password_is_unverified_and_told_what_to_check() {
     let probe = Probe::once().args(["--username", "sweeper"]);
     let outcome = guarded.sweep(probe.password_file("a-wrong-guess"));
     let report = assert_told_what_to_check(&outcome);
-    assert_eq!(report.obstacles(), ["unauthorized"], "{outcome}");
+    assert_eq!(report.unverified(), ["unauthorized"], "{outcome}");
     let words = outcome.words();
     assert!(
         !words.contains("a-wrong-guess"),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use registry_probe::oci::Digest;
 use registry_probe::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
-use registry_probe::registry::{Depth, Obstacle, ObstacleReason};
+use registry_probe::registry::{Depth, Unverified, UnverifiedReason};
 
 use super::content::Object;
 use super::world::{Code, Reply};
@@ -16,8 +16,8 @@ pub(crate) enum Place {
     List,
 }
 
-pub(crate) fn obstacle(reason: ObstacleReason, request: &str) -> Obstacle {
-    Obstacle::new(reason, format!("{request}: simulated"))
+pub(crate) fn why(reason: UnverifiedReason, request: &str) -> Unverified {
+    Unverified::new(reason, format!("{request}: simulated"))
 }
 
 pub(crate) fn refusal(status: u16, code: Code, request: String, place: Place) -> Refusal {
@@ -40,8 +40,8 @@ pub(crate) fn negative<T>(reply: Reply, request: String, place: Place) -> Answer
     match reply {
         Reply::Gone(code) => Answer::Absent(refusal(404, code, request, place)),
         Reply::Failing => Answer::Failing(refusal(500, Code::Bare, request, place)),
-        Reply::Unknown(reason) => Answer::Unknown(obstacle(reason, &request)),
-        _ => Answer::Unknown(obstacle(ObstacleReason::Protocol, &request)),
+        Reply::Unknown(reason) => Answer::Unverified(why(reason, &request)),
+        _ => Answer::Unverified(why(UnverifiedReason::Protocol, &request)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Faults that come and go: what is hit, and what comes instead of the truth.
 
-use registry_probe::registry::ObstacleReason;
+use registry_probe::registry::UnverifiedReason;
 
 use super::content::{Content, Nature, ObjectId};
 use super::world::{Code, Ms, Question, Reply};
@@ -28,7 +28,7 @@ pub(crate) enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No answer to go by.
-    Obstacle(ObstacleReason),
+    Unverified(UnverifiedReason),
     /// 5xx.
     Failing,
     /// 404.
@@ -51,11 +51,11 @@ impl Fault {
     pub(crate) fn reply(self, question: Question, is_manifest: bool) -> Option<Reply> {
         let is_list = matches!(question, Question::Tags(_) | Question::Catalog);
         Some(match self {
-            Self::Obstacle(reason) if is_list => Reply::List(0, Some(reason)),
-            Self::Obstacle(reason) => Reply::Unknown(reason),
-            Self::Failing if is_list => Reply::List(0, Some(ObstacleReason::RegistryError)),
+            Self::Unverified(reason) if is_list => Reply::List(0, Some(reason)),
+            Self::Unverified(reason) => Reply::Unknown(reason),
+            Self::Failing if is_list => Reply::List(0, Some(UnverifiedReason::RegistryError)),
             Self::Failing if question == Question::Ping => {
-                Reply::Unknown(ObstacleReason::RegistryError)
+                Reply::Unknown(UnverifiedReason::RegistryError)
             }
             Self::Failing => Reply::Failing,
             // Whoever has nothing is there all the same.

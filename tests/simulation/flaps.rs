@@ -1,6 +1,6 @@
 //! Faults, drawn: what flaps, for how long, and which replica is not like the others.
 
-use registry_probe::registry::ObstacleReason as Why;
+use registry_probe::registry::UnverifiedReason as Why;
 
 use super::draw::Builder;
 use super::fault::{Fault, Target, Window};
@@ -214,7 +214,7 @@ fn kind(builder: &mut Builder) -> Option<Kind> {
 }
 
 fn passing(builder: &mut Builder) -> Fault {
-    Fault::Obstacle(pick(
+    Fault::Unverified(pick(
         builder.random,
         &[
             Why::Timeout,
@@ -256,7 +256,7 @@ fn one_list(builder: &mut Builder, repo: usize, tags: usize) -> Kind {
         9 => ("404 of a list, a page", Fault::Gone(Code::Page), target),
         10..12 => {
             let why = pick(random, &[Why::Unauthorized, Why::Forbidden]);
-            ("a list is refused", Fault::Obstacle(why), target)
+            ("a list is refused", Fault::Unverified(why), target)
         }
         12..15 => {
             let most = u32::try_from(tags).unwrap_or_default();
@@ -297,7 +297,7 @@ fn one_repository(builder: &mut Builder, target: Target) -> Kind {
         4 => ("404 of a repository, bare", Fault::Gone(Code::Bare), target),
         5 => (
             "a repository is refused",
-            Fault::Obstacle(Why::Forbidden),
+            Fault::Unverified(Why::Forbidden),
             target,
         ),
         6 => ("5xx of a repository", Fault::Failing, target),

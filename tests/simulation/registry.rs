@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use registry_probe::oci::{Digest, Reference, Repository, Tag};
-use registry_probe::registry::{Access, Depth, Obstacle, ObstacleReason};
+use registry_probe::registry::{Access, Depth, Unverified, UnverifiedReason};
 use registry_probe::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Place, negative, obstacle, refusal};
+use super::answer::{self, Place, negative, refusal, why};
 use super::content::Object;
 use super::world::{Choice, Code, Ms, Question, Reply, World};
 
@@ -254,15 +254,15 @@ impl Simulated {
         };
         let (set, end) = match reply {
             Reply::List(set, None) => (set, ListEnd::Whole),
-            Reply::List(set, Some(reason)) => (set, ListEnd::Failed(obstacle(reason, &request))),
+            Reply::List(set, Some(reason)) => (set, ListEnd::Failed(why(reason, &request))),
             // Any other 404 is an error of the way there.
             Reply::Gone(Code::Coded) => (
                 0,
                 ListEnd::Absent(refusal(404, Code::Coded, request, Place::List)),
             ),
             _ => {
-                let reason = ObstacleReason::Protocol;
-                (0, ListEnd::Failed(obstacle(reason, &request)))
+                let reason = UnverifiedReason::Protocol;
+                (0, ListEnd::Failed(why(reason, &request)))
             }
         };
         let inside = (0..32).filter(|position| set & (1 << position) != 0);
@@ -275,9 +275,9 @@ impl Simulated {
 }
 
 impl Registry for Simulated {
-    async fn ping(&self) -> Result<(), Obstacle> {
+    async fn ping(&self) -> Result<(), Unverified> {
         match self.ask(Question::Ping, Depth::Head).await {
-            Reply::Unknown(reason) => Err(obstacle(reason, "GET /v2/")),
+            Reply::Unknown(reason) => Err(why(reason, "GET /v2/")),
             _ => Ok(()),
         }
     }

@@ -114,7 +114,7 @@ pub(crate) fn lies(
             _ = writeln!(
                 text,
                 "  unverified: {place:?} {} {}",
-                group.count, group.obstacle
+                group.count, group.why
             );
         }
     }

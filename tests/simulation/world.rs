@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use registry_probe::oci::{Repository, Tag};
-use registry_probe::registry::{Depth, ObstacleReason};
+use registry_probe::registry::{Depth, UnverifiedReason};
 
 use super::content::{Content, ObjectId};
 use super::fault::{Fault, Window};
@@ -110,13 +110,13 @@ pub(crate) enum Reply {
     /// A tag leads to this manifest.
     Led(ObjectId),
     /// The entries of a list as a set of positions, and whether these are all.
-    List(u32, Option<ObstacleReason>),
+    List(u32, Option<UnverifiedReason>),
     Gone(Code),
     Failing,
     Altered,
     Shorter,
     Hollow,
-    Unknown(ObstacleReason),
+    Unknown(UnverifiedReason),
 }
 
 impl Reply {
@@ -225,7 +225,10 @@ impl World {
                 (Fault::Cut(entries), Question::Catalog | Question::Tags(_)) => {
                     let all = self.truth(question, depth, time.saturating_sub(lag));
                     if let Reply::List(listed, None) = all {
-                        return Reply::List(first(listed, entries), Some(ObstacleReason::Connect));
+                        return Reply::List(
+                            first(listed, entries),
+                            Some(UnverifiedReason::Connect),
+                        );
                     }
                 }
                 (fault, _) => {

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Doctor, LONGEST_HEADER, host_of};
 use crate::doctor::{NextPage, Page, PageSize};
 use crate::oci::{Repository, Tag, shorten};
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::registry::client::auth::Scope;
 use crate::registry::client::classify::{self, Failure};
 use crate::registry::client::exchange::Ask;
@@ -18,7 +18,7 @@ use crate::registry::client::page::read_page;
 use crate::registry::client::reply::{Read, Reply};
 
 impl Doctor<'_> {
-    pub(super) async fn catalog(&mut self) -> (Result<Page, Obstacle>, Vec<Repository>) {
+    pub(super) async fn catalog(&mut self) -> (Result<Page, Unverified>, Vec<Repository>) {
         let url = self.registry.endpoint.catalog();
         parted(self.first_page(url, Scope::Catalog).await)
     }
@@ -26,7 +26,7 @@ impl Doctor<'_> {
     pub(super) async fn tags(
         &mut self,
         repository: &Repository,
-    ) -> (Result<Page, Obstacle>, Vec<Tag>) {
+    ) -> (Result<Page, Unverified>, Vec<Tag>) {
         let url = self.registry.endpoint.tags(repository);
         parted(self.first_page(url, Scope::Pull(repository)).await)
     }
@@ -68,10 +68,10 @@ impl Doctor<'_> {
     }
 }
 
-fn parted<T>(page: Result<(Page, Vec<T>), Failure>) -> (Result<Page, Obstacle>, Vec<T>) {
+fn parted<T>(page: Result<(Page, Vec<T>), Failure>) -> (Result<Page, Unverified>, Vec<T>) {
     match page {
         Ok((page, names)) => (Ok(page), names),
-        Err(failure) => (Err(failure.obstacle), Vec::new()),
+        Err(failure) => (Err(failure.why), Vec::new()),
     }
 }
 

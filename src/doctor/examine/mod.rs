@@ -25,7 +25,7 @@ use crate::registry::client::credentials::CredentialSource;
 use crate::registry::client::exchange::Ask;
 use crate::registry::client::reply::Reply;
 use crate::registry::client::{HttpRegistry, vet_ping};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// Repositories that are looked into until one has a tag.
 const MOST_REPOSITORIES: usize = 5;
@@ -125,15 +125,9 @@ impl Doctor<'_> {
         {
             Ok(reply) => reply,
             Err(failure) => {
-                let speaks_http = self.speaks_http(&failure.obstacle).await;
-                let obstacle = failure.obstacle;
-                return (
-                    Contact::Silence {
-                        obstacle,
-                        speaks_http,
-                    },
-                    false,
-                );
+                let speaks_http = self.speaks_http(&failure.why).await;
+                let why = failure.why;
+                return (Contact::Silence { why, speaks_http }, false);
             }
         };
         self.note_limits(&reply);
@@ -146,7 +140,7 @@ impl Doctor<'_> {
         }
         let contact = match vet_ping(&reply) {
             Ok(()) => Contact::Answered(self.greeting(&reply)),
-            Err(obstacle) => Contact::Stranger(self.greeting(&reply), obstacle),
+            Err(why) => Contact::Stranger(self.greeting(&reply), why),
         };
         (contact, wants_login)
     }
@@ -184,11 +178,11 @@ impl Doctor<'_> {
 
     /// Whether the port at which TLS failed speaks plain HTTP. Nothing but a ping is sent in the
     /// open, and nothing in it says who we are.
-    async fn speaks_http(&self, obstacle: &Obstacle) -> bool {
+    async fn speaks_http(&self, why: &Unverified) -> bool {
         let mut ask = self.registry.ping_ask();
         // Without a port in the address it would be another port that answers.
         let is_same_port = ask.url.port().is_some() && ask.url.set_scheme("http").is_ok();
-        if obstacle.reason != ObstacleReason::Tls || !is_same_port {
+        if why.reason != UnverifiedReason::Tls || !is_same_port {
             return false;
         }
         // Servers that want TLS say so in plain HTTP, with a 400.
@@ -219,7 +213,7 @@ impl Doctor<'_> {
     /// Tells the registry who we are, where it asked in answer to the greeting.
     async fn log_in(&mut self, repository: Option<&Repository>) -> Login {
         match self.registry.exchange.auth.login.is_there(repository).await {
-            Err(obstacle) => return Login::Untried(obstacle.detail),
+            Err(why) => return Login::Untried(why.detail),
             Ok(false) => return Login::Missing,
             Ok(true) => {}
         }
@@ -228,8 +222,8 @@ impl Doctor<'_> {
         }
         match self.ask(&self.registry.ping_ask()).await {
             Ok(reply) if reply.status.is_success() => Login::Accepted,
-            Ok(reply) => refused(reply.failure().obstacle),
-            Err(failure) => refused(failure.obstacle),
+            Ok(reply) => refused(reply.failure().why),
+            Err(failure) => refused(failure.why),
         }
     }
 
@@ -243,27 +237,27 @@ impl Doctor<'_> {
         {
             Ok(Some(())) => Login::Accepted,
             Ok(None) => Login::Untried("they are a token, which is sent as it is".into()),
-            Err(obstacle) => refused(obstacle),
+            Err(why) => refused(why),
         }
     }
 
     /// What came of telling the registry who we are, where it asked with its catalog only.
     async fn late_login(
         &self,
-        catalog: &Result<Page, Obstacle>,
+        catalog: &Result<Page, Unverified>,
         named: Option<&Repository>,
     ) -> Login {
         match (
             self.registry.exchange.auth.login.is_there(named).await,
             catalog,
         ) {
-            (Err(obstacle), _) => Login::Untried(obstacle.detail),
+            (Err(why), _) => Login::Untried(why.detail),
             (Ok(false), _) => Login::Missing,
             (Ok(true), _) if matches!(self.wanted(), Wanted::Token { .. }) => {
                 self.token_login(named).await
             }
             (Ok(true), Ok(_)) => Login::Accepted,
-            (Ok(true), Err(obstacle)) => refused(obstacle.clone()),
+            (Ok(true), Err(why)) => refused(why.clone()),
         }
     }
 
@@ -303,10 +297,10 @@ impl Doctor<'_> {
 }
 
 /// A token service answers 403 and 400 to what it does not give, and 401 to whom it does not know.
-fn refused(obstacle: Obstacle) -> Login {
-    match obstacle.reason {
-        ObstacleReason::Unauthorized => Login::Refused(obstacle),
-        _ => Login::Untried(obstacle.detail),
+fn refused(why: Unverified) -> Login {
+    match why.reason {
+        UnverifiedReason::Unauthorized => Login::Refused(why),
+        _ => Login::Untried(why.detail),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::doctor::{
 use crate::oci::{
     Descriptor, Digest, Document, MANIFEST_ACCEPT, MediaKind, Reference, Repository, Tag,
 };
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 use crate::registry::client::auth::Scope;
 use crate::registry::client::blobs::is_from_cache;
 use crate::registry::client::classify::Failure;
@@ -69,7 +69,7 @@ impl Doctor<'_> {
             .ask(&self.manifest_ask(repository, &reference, Method::HEAD))
             .await;
         let (get, blob, known) = match self.manifest(repository, &reference).await {
-            Err(failure) => (Err(failure.obstacle), None, None),
+            Err(failure) => (Err(failure.why), None, None),
             Ok(manifest) => {
                 let extent = self.extent(repository, &manifest.document).await;
                 let blob = match &extent.smallest {
@@ -88,7 +88,7 @@ impl Doctor<'_> {
             .as_ref()
             .map(|manifest| manifest.reply.body.raw.received);
         let head = head
-            .map_err(|failure| failure.obstacle)
+            .map_err(|failure| failure.why)
             .map(|reply| ManifestHead {
                 status: reply.status.as_u16(),
                 digest: stated_digest(&reply, known.as_ref()),
@@ -140,7 +140,7 @@ impl Doctor<'_> {
             Err(error) => {
                 let detail = format!("{}: the answer is not a manifest ({error})", reply.request);
                 let detail = crate::oci::shorten(&detail, 300);
-                Err(Failure::new(ObstacleReason::Protocol, detail))
+                Err(Failure::new(UnverifiedReason::Protocol, detail))
             }
         }
     }
@@ -219,7 +219,7 @@ impl Doctor<'_> {
             range = range_answer(get);
         }
         let head = head
-            .map_err(|failure| failure.obstacle)
+            .map_err(|failure| failure.why)
             .map(|reply| blob_head(&reply, size));
         BlobAnswers {
             size,
@@ -254,13 +254,13 @@ fn etag(text: &str) -> Etag {
 
 fn range_answer(get: Result<Reply, Failure>) -> Range {
     match get {
-        Err(failure) => Range::Refused(failure.obstacle),
-        Ok(reply) if reply.is_html() => Range::Refused(reply.failure().obstacle),
+        Err(failure) => Range::Refused(failure.why),
+        Ok(reply) if reply.is_html() => Range::Refused(reply.failure().why),
         Ok(reply) => match (reply.status, reply.body.raw.received) {
             (StatusCode::OK, _) => Range::Ignored,
             (StatusCode::PARTIAL_CONTENT, 0) => Range::Empty,
             (StatusCode::PARTIAL_CONTENT, _) => Range::Honoured,
-            _ => Range::Refused(reply.failure().obstacle),
+            _ => Range::Refused(reply.failure().why),
         },
     }
 }

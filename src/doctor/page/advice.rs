@@ -52,14 +52,14 @@ impl Advice {
             } => self.care(format!(
                 "It speaks plain HTTP at that port: write http://{name}."
             )),
-            Contact::Silence { obstacle, .. } => self.care(sentence(obstacle.hint())),
-            Contact::Stranger(greeting, obstacle) => {
+            Contact::Silence { why, .. } => self.care(sentence(why.hint())),
+            Contact::Stranger(greeting, why) => {
                 if greeting.status == 400 && greeting.protection == Protection::None {
                     self.care(format!(
                         "If it speaks TLS at that port, write https://{name}."
                     ));
                 }
-                self.care(sentence(obstacle.hint()));
+                self.care(sentence(why.hint()));
             }
             Contact::Answered(_) => {}
         }
@@ -160,7 +160,7 @@ impl Advice {
     fn refusal(&mut self, sample: &Sample) {
         let name = &sample.repository;
         match &sample.tags {
-            Err(obstacle) if !obstacle.is_refusal() => self.care(format!(
+            Err(why) if !why.is_refusal() => self.care(format!(
                 "Check the name of {name}: the registry does not know it, or does not show it to \
                  this login."
             )),

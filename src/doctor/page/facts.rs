@@ -6,7 +6,7 @@ use crate::doctor::{
     ManifestHead, NextPage, Page, PageSize, Protection, Pull, Range, Sample, StatedDigest,
     StatedLength, Wanted,
 };
-use crate::registry::{Certificate, Obstacle};
+use crate::registry::{Certificate, Unverified};
 use crate::render::words::{self, many, number};
 
 /// Fewer days than this are worth a thought: who renews certificates by a timer, does so earlier.
@@ -16,13 +16,13 @@ pub(super) const FEW_DAYS: u64 = 21;
 pub(in crate::doctor) fn facts(examination: &Examination) -> Vec<Line> {
     let mut facts = vec![address(examination)];
     match &examination.contact {
-        Contact::Silence { obstacle, .. } => {
-            facts.push(Line::new(Mark::Bad, "answer", trouble(obstacle)));
+        Contact::Silence { why, .. } => {
+            facts.push(Line::new(Mark::Bad, "answer", trouble(why)));
             return facts;
         }
-        Contact::Stranger(greeting, obstacle) => {
+        Contact::Stranger(greeting, why) => {
             facts.extend(about(greeting, examination));
-            facts.push(Line::new(Mark::Bad, "answer", trouble(obstacle)));
+            facts.push(Line::new(Mark::Bad, "answer", trouble(why)));
             return facts;
         }
         Contact::Answered(greeting) => facts.extend(about(greeting, examination)),
@@ -42,9 +42,9 @@ pub(in crate::doctor) fn facts(examination: &Examination) -> Vec<Line> {
     facts
 }
 
-/// An obstacle in words, with the word that reports and metrics know it by.
-pub(super) fn trouble(obstacle: &Obstacle) -> String {
-    format!("{} [{}]", obstacle.detail, obstacle.reason)
+/// An unverified reason in words, with the word that reports and metrics know it by.
+pub(super) fn trouble(why: &Unverified) -> String {
+    format!("{} [{}]", why.detail, why.reason)
 }
 
 fn address(examination: &Examination) -> Line {
@@ -137,19 +137,19 @@ fn login(wanted: &Wanted, login: &Login) -> Line {
         Login::Accepted => (Mark::Fine, Some("accepted".into())),
         Login::Missing if is_token => (Mark::Plain, Some("asked for as nobody".into())),
         Login::Missing => (Mark::Bad, Some("none is known here".into())),
-        Login::Refused(obstacle) => (Mark::Bad, Some(format!("refused: {}", trouble(obstacle)))),
+        Login::Refused(why) => (Mark::Bad, Some(format!("refused: {}", trouble(why)))),
         Login::Untried(why) => (Mark::Care, Some(format!("not tried: {why}"))),
     };
     let text = what.map_or(wanted.clone(), |what| format!("{wanted}; {what}"));
     Line::new(mark, "login", text)
 }
 
-fn catalog(page: &Result<Page, Obstacle>) -> Line {
+fn catalog(page: &Result<Page, Unverified>) -> Line {
     match page {
-        Err(obstacle) => Line::new(
+        Err(why) => Line::new(
             Mark::Bad,
             "catalog",
-            format!("not offered: {}", trouble(obstacle)),
+            format!("not offered: {}", trouble(why)),
         ),
         Ok(page) if page.entries == 0 => Line::new(Mark::Care, "catalog", "offered, and empty"),
         Ok(page) => {
@@ -166,7 +166,7 @@ fn catalog(page: &Result<Page, Obstacle>) -> Line {
 fn tags(sample: &Sample) -> Line {
     let name = &sample.repository;
     match &sample.tags {
-        Err(obstacle) => Line::new(Mark::Bad, "tags", format!("{name}: {}", trouble(obstacle))),
+        Err(why) => Line::new(Mark::Bad, "tags", format!("{name}: {}", trouble(why))),
         Ok(page) if page.entries == 0 => Line::new(Mark::Care, "tags", format!("{name} has none")),
         Ok(page) => {
             let count = many(page.entries, "tag", "tags");
@@ -221,7 +221,7 @@ fn image(pull: &Pull) -> Vec<Line> {
 
 fn manifest(pull: &Pull) -> Line {
     let head = match &pull.head {
-        Err(obstacle) => trouble(obstacle),
+        Err(why) => trouble(why),
         Ok(ManifestHead {
             status: 200,
             digest,
@@ -236,7 +236,7 @@ fn manifest(pull: &Pull) -> Line {
         Ok(head) => format!("HEAD {}", head.status),
     };
     let get = match &pull.get {
-        Err(obstacle) => trouble(obstacle),
+        Err(why) => trouble(why),
         Ok(ManifestGet { digest, .. }) => format!("GET 200, digest {}", stated(*digest)),
     };
     let mark = match (&pull.head, &pull.get) {
@@ -276,7 +276,7 @@ fn measured(length: StatedLength) -> &'static str {
 
 fn blob_head(blob: &BlobAnswers) -> Line {
     match &blob.head {
-        Err(obstacle) => Line::new(Mark::Bad, "blob", trouble(obstacle)),
+        Err(why) => Line::new(Mark::Bad, "blob", trouble(why)),
         Ok(BlobHead {
             status: 200,
             length,
@@ -322,7 +322,7 @@ fn range(range: &Range) -> Line {
             Mark::Bad,
             "the last byte was promised (206) and did not come".into(),
         ),
-        Range::Refused(obstacle) => (Mark::Bad, trouble(obstacle)),
+        Range::Refused(why) => (Mark::Bad, trouble(why)),
     };
     Line::new(mark, "range", text)
 }

@@ -7,15 +7,15 @@ use crate::doctor::{
     ManifestHead, NextPage, Page, PageSize, Protection, Pull, Range, Sample, StatedDigest,
     StatedLength, Wanted,
 };
-use crate::registry::{Certificate, Obstacle, ObstacleReason};
+use crate::registry::{Certificate, Unverified, UnverifiedReason};
 
 /// 2030-01-01, noon.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_499_200)
 }
 
-fn obstacle(reason: ObstacleReason, detail: &str) -> Obstacle {
-    Obstacle::new(reason, detail)
+fn why(reason: UnverifiedReason, detail: &str) -> Unverified {
+    Unverified::new(reason, detail)
 }
 
 fn page(entries: u64) -> Page {
@@ -141,8 +141,8 @@ pub(in crate::doctor) fn large() -> Examination {
 /// Ranges are ignored, lengths and digests not stated, and the catalog refused.
 pub(in crate::doctor) fn vague() -> Examination {
     let mut examination = plain();
-    examination.catalog = Some(Err(obstacle(
-        ObstacleReason::Protocol,
+    examination.catalog = Some(Err(why(
+        UnverifiedReason::Protocol,
         "GET /v2/_catalog?n=1000 answers 404 Not Found",
     )));
     examination.identity = Identity::Stored;
@@ -197,8 +197,8 @@ pub(in crate::doctor) fn refused() -> Examination {
     let mut examination = plain();
     examination.identity = Identity::Given("sweeper".into());
     examination.wanted = Wanted::Password;
-    examination.login = Login::Refused(obstacle(
-        ObstacleReason::Unauthorized,
+    examination.login = Login::Refused(why(
+        UnverifiedReason::Unauthorized,
         "GET /v2/ answers 401 Unauthorized (UNAUTHORIZED)",
     ));
     (examination.catalog, examination.sample) = (None, None);
@@ -220,8 +220,8 @@ pub(in crate::doctor) fn empty() -> Examination {
 pub(in crate::doctor) fn closed() -> Examination {
     let mut examination = plain();
     let sample = examination.sample.as_mut().expect("there is one");
-    sample.tags = Err(obstacle(
-        ObstacleReason::Forbidden,
+    sample.tags = Err(why(
+        UnverifiedReason::Forbidden,
         "GET /v2/team/app/tags/list?n=1000 answers 403 Forbidden (DENIED)",
     ));
     (sample.unknown, sample.pull) = (None, None);
@@ -233,17 +233,17 @@ pub(in crate::doctor) fn silent(speaks_http: bool) -> Examination {
     let mut examination = plain();
     let (reason, detail) = if speaks_http {
         (
-            ObstacleReason::Tls,
+            UnverifiedReason::Tls,
             "GET /v2/: received corrupt message of type InvalidContentType",
         )
     } else {
         (
-            ObstacleReason::Connect,
+            UnverifiedReason::Connect,
             "GET /v2/: Connection refused (os error 111)",
         )
     };
     examination.contact = Contact::Silence {
-        obstacle: obstacle(reason, detail),
+        why: why(reason, detail),
         speaks_http,
     };
     (examination.catalog, examination.sample) = (None, None);
@@ -262,8 +262,8 @@ pub(in crate::doctor) fn stranger() -> Examination {
         ..greeting
     };
     let detail = "GET /v2/ answers 400 Bad Request";
-    let obstacle = obstacle(ObstacleReason::Protocol, detail);
-    examination.contact = Contact::Stranger(greeting, obstacle);
+    let why = why(UnverifiedReason::Protocol, detail);
+    examination.contact = Contact::Stranger(greeting, why);
     (examination.catalog, examination.sample) = (None, None);
     examination
 }

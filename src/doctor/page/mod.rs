@@ -123,7 +123,7 @@ fn verdict(examination: &Examination) -> String {
         examination.outlook(),
         &examination.sample,
     ) {
-        (Contact::Silence { obstacle, .. }, ..) => words::obstacle(obstacle.reason).into(),
+        (Contact::Silence { why, .. }, ..) => words::unverified(why.reason).into(),
         (Contact::Stranger(..), ..) => "what answers there is no registry".into(),
         (_, Outlook::Ready, _) if has_cache => "it can be swept, with --mode pull-through".into(),
         (_, Outlook::Ready, _) if has_catalog => "it can be swept".into(),

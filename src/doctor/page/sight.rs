@@ -5,7 +5,7 @@ use super::{Line, Mark};
 use crate::doctor::{
     BlobAnswers, CacheSign, Contact, Examination, Identity, Login, Page, Pull, Range, Wanted,
 };
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::render::words::{many, number};
 
 /// Who we are to the registry, and what that shows us; nothing where there is no registry.
@@ -45,7 +45,7 @@ fn who(examination: &Examination) -> Line {
     Line::new(mark, "you are", text)
 }
 
-fn repositories(catalog: &Result<Page, Obstacle>) -> Line {
+fn repositories(catalog: &Result<Page, Unverified>) -> Line {
     let (mark, text) = match catalog {
         Err(_) => (Mark::Care, "not known, for want of a catalog".into()),
         Ok(page) if page.entries == 0 => (Mark::Care, "none listed".into()),
@@ -60,10 +60,10 @@ fn pull(examination: &Examination) -> Line {
     let Some(sample) = &examination.sample else {
         return line(Mark::Care, "not tried: no repository is known".into());
     };
-    if let Err(obstacle) = &sample.tags {
+    if let Err(why) = &sample.tags {
         return line(
             Mark::Bad,
-            format!("{}: {}", sample.repository, trouble(obstacle)),
+            format!("{}: {}", sample.repository, trouble(why)),
         );
     }
     if examination.cache_sign() == CacheSign::UnknownFails {
@@ -76,8 +76,8 @@ fn pull(examination: &Examination) -> Line {
         );
     };
     let image = format!("{}:{}", sample.repository, pull.tag);
-    if let Err(obstacle) = &pull.get {
-        return line(Mark::Bad, format!("{image}: {}", trouble(obstacle)));
+    if let Err(why) = &pull.get {
+        return line(Mark::Bad, format!("{image}: {}", trouble(why)));
     }
     let (mark, what) = extent(pull);
     line(mark, format!("{image}: {what}"))
@@ -88,11 +88,11 @@ fn extent(pull: &Pull) -> (Mark, String) {
     match &pull.blob {
         None => (Mark::Care, "its manifest; it has no blob to try".into()),
         Some(BlobAnswers {
-            range: Range::Refused(obstacle),
+            range: Range::Refused(why),
             ..
         }) => (
             Mark::Bad,
-            format!("its manifest, and not its blob: {}", trouble(obstacle)),
+            format!("its manifest, and not its blob: {}", trouble(why)),
         ),
         Some(BlobAnswers { size, .. }) => {
             let size = many(*size, "byte", "bytes");

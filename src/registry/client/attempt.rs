@@ -8,7 +8,7 @@ use super::challenge::{self, Challenge};
 use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
 use super::reply::Reply;
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 
 impl Exchange {
     /// One attempt, for which an authorization is made or renewed at most once (and once more
@@ -121,7 +121,7 @@ fn may_be_too_old(reply: &Reply, sent: &Authorization, is_fresh: bool) -> bool {
 fn denied(reply: &Reply, held_token: bool) -> Failure {
     let mut failure = reply.failure();
     if held_token {
-        failure.obstacle.reason = ObstacleReason::Forbidden;
+        failure.why.reason = UnverifiedReason::Forbidden;
     }
     failure
 }

@@ -14,7 +14,7 @@ use super::login::{self, Login};
 use super::secret::{basic_header, bearer_header};
 use super::token::{Fetched, TokenService};
 use crate::oci::Repository;
-use crate::registry::{Authentication, Obstacle, ObstacleReason};
+use crate::registry::{Authentication, Unverified, UnverifiedReason};
 
 /// What a request is about to do, which decides the token that it needs.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Auth {
     pub(crate) async fn current(
         &self,
         scope: &Scope<'_>,
-    ) -> Result<Option<Authorization>, Obstacle> {
+    ) -> Result<Option<Authorization>, Unverified> {
         let scheme = self.scheme();
         // What everybody may have is asked for as somebody only where there is a login for it.
         let is_offer = scheme != Scheme::Open && !self.insists();
@@ -106,7 +106,7 @@ impl Auth {
     }
 
     /// Whether the registry has shown a challenge, and there is a login for it.
-    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> Result<bool, Obstacle> {
+    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> Result<bool, Unverified> {
         Ok(self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await?)
     }
 
@@ -139,7 +139,7 @@ impl Auth {
         challenges: &[Challenge],
         scope: &Scope<'_>,
         refused: Option<&Authorization>,
-    ) -> Result<Option<Authorization>, Obstacle> {
+    ) -> Result<Option<Authorization>, Unverified> {
         let challenge = match preferred(challenges) {
             Some(Challenge::Bearer(challenge)) => {
                 self.adopt(challenge, scope);
@@ -174,7 +174,7 @@ impl Auth {
     pub(crate) async fn anonymous(
         &self,
         challenges: &[Challenge],
-    ) -> Result<Option<Authorization>, Obstacle> {
+    ) -> Result<Option<Authorization>, Unverified> {
         let Some(Challenge::Bearer(challenge)) = preferred(challenges) else {
             return Ok(None);
         };
@@ -206,7 +206,7 @@ impl Auth {
     pub(crate) async fn try_token_service(
         &self,
         repository: Option<&Repository>,
-    ) -> Result<Option<()>, Obstacle> {
+    ) -> Result<Option<()>, Unverified> {
         let credentials = self.login.load(repository).await?;
         let (Scheme::Bearer(challenge), Some(credentials)) = (self.scheme(), credentials) else {
             return Ok(None);
@@ -243,7 +243,7 @@ impl Auth {
         &self,
         scope: &Scope<'_>,
         refused: Option<&Authorization>,
-    ) -> Result<Option<Authorization>, Obstacle> {
+    ) -> Result<Option<Authorization>, Unverified> {
         let path = scope.repository().map_or("", Repository::as_str);
         let slot = self.slot(&format!("basic {path}"));
         let mut kept = slot.lock().await;
@@ -276,7 +276,7 @@ impl Auth {
         token_scope: &str,
         scope: &Scope<'_>,
         refused: Option<&Authorization>,
-    ) -> Result<Authorization, Obstacle> {
+    ) -> Result<Authorization, Unverified> {
         let slot = self.slot(token_scope);
         let mut token = slot.lock().await;
         // Another task may have renewed it while this one waited for the slot.
@@ -308,18 +308,18 @@ impl Auth {
         challenge: &BearerChallenge,
         token_scope: &str,
         credentials: Option<&Credentials>,
-    ) -> Result<Fetched, Obstacle> {
-        if let Some(obstacle) = self.login.refusal_of(credentials) {
-            return Err(obstacle);
+    ) -> Result<Fetched, Unverified> {
+        if let Some(why) = self.login.refusal_of(credentials) {
+            return Err(why);
         }
         let fetched = self
             .service
             .fetch(challenge, token_scope, credentials)
             .await;
-        if let (Err(obstacle), Some(login)) = (&fetched, credentials)
-            && obstacle.reason == ObstacleReason::Unauthorized
+        if let (Err(why), Some(login)) = (&fetched, credentials)
+            && why.reason == UnverifiedReason::Unauthorized
         {
-            self.login.note_refusal(login, obstacle);
+            self.login.note_refusal(login, why);
         }
         fetched
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::secret::bearer_header;
 use super::token::Fetched;
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 
 /// An `Authorization` header and how it came about.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Kept {
         }
     }
 
-    pub(crate) fn issued(fetched: &Fetched, kind: AuthorizationKind) -> Result<Self, Obstacle> {
+    pub(crate) fn issued(fetched: &Fetched, kind: AuthorizationKind) -> Result<Self, Unverified> {
         let header = bearer_header(&fetched.token)?;
         // Renewed at three quarters of its life, by our own clock: services' clocks differ.
         let lifetime = fetched.lifetime.mul_f64(0.75);

@@ -12,7 +12,7 @@ use super::packed::{Counted, is_gzip};
 use super::reply::{Count, Read, Reply};
 use crate::oci::{Digest, Repository};
 use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd};
-use crate::registry::{Depth, ObstacleReason};
+use crate::registry::{Depth, UnverifiedReason};
 
 /// Blobs up to this size are read whole where otherwise the last byte would be: it is the same
 /// number of requests, and it verifies the digest (configs, mostly).
@@ -139,7 +139,7 @@ impl HttpRegistry {
         };
         let reply = match self.ask_again_if_cut(&ask).await {
             Ok(reply) => reply,
-            Err(failure) if failure.obstacle.is_refusal() => return Part::Denied(failure),
+            Err(failure) if failure.why.is_refusal() => return Part::Denied(failure),
             Err(failure) if is_answered(&failure) => return Part::Refused(None),
             Err(failure) => return Part::Shown(failure.answer()),
         };
@@ -274,8 +274,8 @@ impl BlobAsk<'_> {
 
 /// Whether the registry answered, and failed. What never arrived says nothing of ranges.
 fn is_answered(failure: &Failure) -> bool {
-    use ObstacleReason::{Protocol, RegistryError};
-    matches!(failure.obstacle.reason, RegistryError | Protocol)
+    use UnverifiedReason::{Protocol, RegistryError};
+    matches!(failure.why.reason, RegistryError | Protocol)
 }
 
 /// Whether this may be about who asks, and not about what is asked for (ECR says 400).

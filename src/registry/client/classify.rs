@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use crate::oci::shorten;
 use crate::registry::{Answer, Refusal};
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// Why an exchange yielded nothing to go by.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    pub(crate) obstacle: Obstacle,
+    pub(crate) why: Unverified,
     /// Set if the registry failed on this very object (5xx): then it may be the object's fault.
     pub(crate) refusal: Option<Refusal>,
     /// How long the registry asks to be left alone.
@@ -26,35 +26,35 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(reason: ObstacleReason, detail: impl Into<String>) -> Self {
-        Obstacle::new(reason, detail).into()
+    pub(crate) fn new(reason: UnverifiedReason, detail: impl Into<String>) -> Self {
+        Unverified::new(reason, detail).into()
     }
 
     /// What is left after asking again.
-    pub(crate) fn last_word(obstacle: Obstacle) -> Self {
+    pub(crate) fn last_word(why: Unverified) -> Self {
         Self {
             is_final: true,
-            ..obstacle.into()
+            ..why.into()
         }
     }
 
     /// Whether GET may yet be answered where HEAD was not: the registry fails on it, or leads nowhere.
     pub(crate) fn may_be_of_head(&self) -> bool {
-        self.refusal.is_some() || self.obstacle.reason == ObstacleReason::Protocol
+        self.refusal.is_some() || self.why.reason == UnverifiedReason::Protocol
     }
 
     pub(crate) fn answer<T>(self) -> Answer<T> {
         match self.refusal {
             Some(refusal) => Answer::Failing(refusal),
-            None => Answer::Unknown(self.obstacle),
+            None => Answer::Unverified(self.why),
         }
     }
 }
 
-impl From<Obstacle> for Failure {
-    fn from(obstacle: Obstacle) -> Self {
+impl From<Unverified> for Failure {
+    fn from(why: Unverified) -> Self {
         Self {
-            obstacle,
+            why,
             refusal: None,
             retry_after: None,
             is_final: false,
@@ -63,33 +63,33 @@ impl From<Obstacle> for Failure {
 }
 
 /// What a transport error means. `what` names what was being done, such as `GET /v2/`.
-pub(crate) fn transport(error: &reqwest::Error, what: &str) -> Obstacle {
+pub(crate) fn transport(error: &reqwest::Error, what: &str) -> Unverified {
     let reason = transport_reason(error);
-    Obstacle::new(reason, format!("{what}: {}", cause(error)))
+    Unverified::new(reason, format!("{what}: {}", cause(error)))
 }
 
-fn transport_reason(error: &reqwest::Error) -> ObstacleReason {
+fn transport_reason(error: &reqwest::Error) -> UnverifiedReason {
     if error.is_timeout() {
-        return ObstacleReason::Timeout;
+        return UnverifiedReason::Timeout;
     }
     for cause in chain(error) {
         if is_tls(cause) {
-            return ObstacleReason::Tls;
+            return UnverifiedReason::Tls;
         }
         // The resolver's error type is private to the HTTP library; only its words are visible.
         if cause.to_string().starts_with("dns error") {
-            return ObstacleReason::Dns;
+            return UnverifiedReason::Dns;
         }
         if let Some(io) = cause.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::TimedOut
         {
-            return ObstacleReason::Timeout;
+            return UnverifiedReason::Timeout;
         }
     }
     if error.is_builder() || error.is_redirect() {
-        ObstacleReason::Protocol
+        UnverifiedReason::Protocol
     } else {
-        ObstacleReason::Connect
+        UnverifiedReason::Connect
     }
 }
 
@@ -193,12 +193,12 @@ pub(crate) fn remaining(headers: &HeaderMap) -> Option<(u32, Option<Duration>)> 
 /// What a status means that is neither a success nor a confirmed "not found".
 pub(crate) fn refused(refusal: &Refusal) -> Failure {
     let reason = match refusal.status {
-        401 => ObstacleReason::Unauthorized,
+        401 => UnverifiedReason::Unauthorized,
         // 412 is Harbor's policy, 451 the law's: the object is there and we may not see it.
-        403 | 407 | 412 | 451 => ObstacleReason::Forbidden,
-        429 => ObstacleReason::RateLimited,
-        500..=599 => ObstacleReason::RegistryError,
-        _ => ObstacleReason::Protocol,
+        403 | 407 | 412 | 451 => UnverifiedReason::Forbidden,
+        429 => UnverifiedReason::RateLimited,
+        500..=599 => UnverifiedReason::RegistryError,
+        _ => UnverifiedReason::Protocol,
     };
     let who = if refusal.redirected {
         "the storage behind the registry answers"
@@ -207,7 +207,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
     };
     let detail = format!("{} {who} {}", refusal.request, status_words(refusal));
     // 503 speaks of the service (distribution's health check), never of one object.
-    let by_object = reason == ObstacleReason::RegistryError && refusal.status != 503;
+    let by_object = reason == UnverifiedReason::RegistryError && refusal.status != 503;
     Failure {
         refusal: by_object.then(|| refusal.clone()),
         ..Failure::new(reason, detail)
@@ -303,18 +303,18 @@ mod tests {
             is_page: false,
         };
         for (status, reason, by_object) in [
-            (401, ObstacleReason::Unauthorized, false),
-            (403, ObstacleReason::Forbidden, false),
-            (412, ObstacleReason::Forbidden, false),
-            (429, ObstacleReason::RateLimited, false),
-            (500, ObstacleReason::RegistryError, true),
-            (502, ObstacleReason::RegistryError, true),
-            (503, ObstacleReason::RegistryError, false),
-            (400, ObstacleReason::Protocol, false),
+            (401, UnverifiedReason::Unauthorized, false),
+            (403, UnverifiedReason::Forbidden, false),
+            (412, UnverifiedReason::Forbidden, false),
+            (429, UnverifiedReason::RateLimited, false),
+            (500, UnverifiedReason::RegistryError, true),
+            (502, UnverifiedReason::RegistryError, true),
+            (503, UnverifiedReason::RegistryError, false),
+            (400, UnverifiedReason::Protocol, false),
         ] {
             let failure = refused(&refusal(status));
             assert_eq!(
-                (failure.obstacle.reason, failure.refusal.is_some()),
+                (failure.why.reason, failure.refusal.is_some()),
                 (reason, by_object),
                 "{status}"
             );

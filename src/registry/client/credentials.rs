@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::secret::Secret;
 use crate::oci::Repository;
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// A helper may ask a cloud service, and must not hold a sweep.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ impl CredentialSource {
         &self,
         registry: &str,
         repository: Option<&Repository>,
-    ) -> Result<Option<Credentials>, Obstacle> {
+    ) -> Result<Option<Credentials>, Unverified> {
         match self {
             Self::None => Ok(None),
             Self::Given { username, password } => Ok(Some(Credentials::Password {
@@ -114,9 +114,9 @@ pub(crate) struct AuthEntry {
 }
 
 /// Never quotes the file's content: a parser's error message might.
-fn unusable(path: &Path, why: &str) -> Obstacle {
-    Obstacle::new(
-        ObstacleReason::Unauthorized,
+fn unusable(path: &Path, why: &str) -> Unverified {
+    Unverified::new(
+        UnverifiedReason::Unauthorized,
         format!("credentials in {}: {why}", path.display()),
     )
 }
@@ -125,7 +125,7 @@ async fn from_file(
     path: &Path,
     registry: &str,
     repository: Option<&Repository>,
-) -> Result<Option<Credentials>, Obstacle> {
+) -> Result<Option<Credentials>, Unverified> {
     let bytes = match tokio::fs::read(path).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -271,7 +271,7 @@ async fn from_helper(
     path: &Path,
     helper: &str,
     server: &str,
-) -> Result<Option<Credentials>, Obstacle> {
+) -> Result<Option<Credentials>, Unverified> {
     let program = program(helper)
         .ok_or_else(|| unusable(path, "a credential helper's name is not a plain word"))?;
     let failed = |why: &str| unusable(path, &format!("`{program}` {why}"));
@@ -334,7 +334,7 @@ mod tests {
         json: &str,
         registry: &str,
         repository: &str,
-    ) -> Result<Option<Credentials>, Obstacle> {
+    ) -> Result<Option<Credentials>, Unverified> {
         let (_dir, source) = source(json);
         source
             .load(registry, repository.parse().ok().as_ref())
@@ -411,9 +411,9 @@ mod tests {
             r#"{"auths":{"r":{"auth":"hunter2"}}}"#,
             r#"{"auths":{"r":{"auth":7}}}"#,
         ] {
-            let obstacle = load(json, "r", "a").await.expect_err(json);
-            assert_eq!(obstacle.reason, ObstacleReason::Unauthorized);
-            assert!(!obstacle.detail.contains("hunter2"), "{obstacle}");
+            let why = load(json, "r", "a").await.expect_err(json);
+            assert_eq!(why.reason, UnverifiedReason::Unauthorized);
+            assert!(!why.detail.contains("hunter2"), "{why}");
         }
         for helper in ["", "../x", "a b", "/bin/sh"] {
             let json = format!(r#"{{"credsStore":"{helper}"}}"#);

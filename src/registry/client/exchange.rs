@@ -21,11 +21,11 @@ use super::rate_limiter::{LONGEST_PAUSE, Permit, Pool};
 use super::reply::{Body, Read, Reply};
 use super::ssrf_guard;
 use crate::oci::shorten;
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 
 /// Redirects followed before it is called a circle.
 const MOST_REDIRECTS: usize = 5;
-/// Attempts after the first on a transient obstacle.
+/// Attempts after the first on a transient unverified reason.
 const RETRIES: usize = 2;
 /// Attempts after the first where the registry asks for patience, which it then rewards.
 const RETRIES_WHEN_LIMITED: usize = 5;
@@ -90,7 +90,7 @@ impl Exchange {
             .retry(delays)
             .when(|failure: &Failure| {
                 failures += 1;
-                let is_limit = failure.obstacle.reason == ObstacleReason::RateLimited;
+                let is_limit = failure.why.reason == UnverifiedReason::RateLimited;
                 let most = if is_limit {
                     RETRIES_WHEN_LIMITED
                 } else {
@@ -98,11 +98,11 @@ impl Exchange {
                 };
                 // A pause longer than a sweep waits is not transient as far as this sweep goes.
                 let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
-                failure.obstacle.is_transient() && !failure.is_final && failures <= most && waits
+                failure.why.is_transient() && !failure.is_final && failures <= most && waits
             })
             .notify(|failure, delay| {
-                self.meter.retry(failure.obstacle.reason);
-                tracing::debug!(obstacle = %failure.obstacle, ?delay, "asking again");
+                self.meter.retry(failure.why.reason);
+                tracing::debug!(why = %failure.why, ?delay, "asking again");
             })
             .await
     }
@@ -185,7 +185,7 @@ impl Exchange {
             url = target;
         }
         let detail = format!("{request} is redirected more than {MOST_REDIRECTS} times");
-        Err(Failure::new(ObstacleReason::Protocol, detail))
+        Err(Failure::new(UnverifiedReason::Protocol, detail))
     }
 
     async fn send(
@@ -218,7 +218,7 @@ impl Exchange {
                 "{request}: no answer within {} s",
                 self.timeout.as_secs_f64()
             );
-            return Err(Failure::new(ObstacleReason::Timeout, detail));
+            return Err(Failure::new(UnverifiedReason::Timeout, detail));
         };
         let response = sent.map_err(|error| classify::transport(&error, request))?;
         permit.took((asked, ask.method == Method::HEAD), took);
@@ -279,7 +279,7 @@ pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<U
         .filter(|target| matches!(target.scheme(), "http" | "https"));
     match target {
         Some(target) if !ssrf_guard::may_send_us_to(from, &target) => Err(Failure::new(
-            ObstacleReason::Protocol,
+            UnverifiedReason::Protocol,
             format!(
                 "{request} is redirected to {}, an address of this machine or network",
                 target.host_str().unwrap_or_default()
@@ -287,7 +287,7 @@ pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<U
         )),
         Some(target) => Ok(target),
         None => Err(Failure::new(
-            ObstacleReason::Protocol,
+            UnverifiedReason::Protocol,
             format!("{request} is redirected to no web address"),
         )),
     }

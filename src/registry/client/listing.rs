@@ -15,7 +15,7 @@ use super::page::{MOST_ENTRIES, read_page};
 use super::reply::{Read, Reply};
 use crate::oci::{Repository, Tag};
 use crate::registry::NAME_UNKNOWN;
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 use crate::registry::{ListEnd, Listing, Refusal};
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
@@ -116,7 +116,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let end = match self.walk().await {
             Ok(()) => ListEnd::Whole,
             Err(Stop::Absent(refusal)) => ListEnd::Absent(refusal),
-            Err(Stop::Failed(failure)) => ListEnd::Failed(failure.obstacle),
+            Err(Stop::Failed(failure)) => ListEnd::Failed(failure.why),
         };
         // Some registries repeat entries over pages, and some do not sort them.
         self.items.sort_unstable();
@@ -155,7 +155,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             self.url.path(),
             self.most()
         );
-        Err(Failure::new(ObstacleReason::TooLarge, detail).into())
+        Err(Failure::new(UnverifiedReason::TooLarge, detail).into())
     }
 
     /// A list that had entries a moment ago, and is empty now that it is begun again, is another store's.
@@ -339,8 +339,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         }
         let mut failure = reply.failure();
         if reply.is_absence() {
-            failure.obstacle.detail +=
-                "; only NAME_UNKNOWN would say that the repository is not there";
+            failure.why.detail += "; only NAME_UNKNOWN would say that the repository is not there";
         }
         Stop::Failed(failure)
     }
@@ -355,5 +354,5 @@ fn size_in(query: &str) -> Option<usize> {
 
 fn incomplete(detail: &str) -> Failure {
     let detail = format!("{detail}: the list is not whole");
-    Failure::new(ObstacleReason::Protocol, detail)
+    Failure::new(UnverifiedReason::Protocol, detail)
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::credentials::{CredentialSource, Credentials};
 use crate::oci::Repository;
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// How long what a file or helper says is used before it is read again.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
@@ -24,7 +24,7 @@ pub(crate) struct Login {
     /// believed. To read it may start a program.
     known: Mutex<HashMap<Option<Repository>, (bool, Instant)>>,
     /// What a token service refused, and how: to try it for every repository may lock an account.
-    refused: Mutex<Option<(Credentials, Obstacle)>>,
+    refused: Mutex<Option<(Credentials, Unverified)>>,
     is_configured: AtomicBool,
     was_sent: AtomicBool,
     /// Whether the catalog was given to somebody without it, by a registry that had not asked for any.
@@ -52,14 +52,17 @@ impl Login {
     pub(crate) async fn load(
         &self,
         repository: Option<&Repository>,
-    ) -> Result<Option<Credentials>, Obstacle> {
+    ) -> Result<Option<Credentials>, Unverified> {
         let found = self.source.load(&self.registry, repository).await?;
         self.was_sent.fetch_or(found.is_some(), Ordering::Relaxed);
         Ok(found)
     }
 
     /// Whether there is one.
-    pub(crate) async fn is_there(&self, repository: Option<&Repository>) -> Result<bool, Obstacle> {
+    pub(crate) async fn is_there(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Result<bool, Unverified> {
         let CredentialSource::Files(_) = self.source else {
             return Ok(!matches!(self.source, CredentialSource::None));
         };
@@ -79,14 +82,14 @@ impl Login {
     }
 
     /// What became of this login at a token service, if that refused it before.
-    pub(crate) fn refusal_of(&self, credentials: Option<&Credentials>) -> Option<Obstacle> {
+    pub(crate) fn refusal_of(&self, credentials: Option<&Credentials>) -> Option<Unverified> {
         let refused = locked(&self.refused);
-        let (login, obstacle) = refused.as_ref()?;
-        (Some(login) == credentials).then(|| obstacle.clone())
+        let (login, why) = refused.as_ref()?;
+        (Some(login) == credentials).then(|| why.clone())
     }
 
-    pub(crate) fn note_refusal(&self, credentials: &Credentials, obstacle: &Obstacle) {
-        *locked(&self.refused) = Some((credentials.clone(), obstacle.clone()));
+    pub(crate) fn note_refusal(&self, credentials: &Credentials, why: &Unverified) {
+        *locked(&self.refused) = Some((credentials.clone(), why.clone()));
     }
 
     /// Finds out whether somebody meant this registry to be asked as somebody. Starts no program.
@@ -103,10 +106,10 @@ impl Login {
         self.was_sent.load(Ordering::Relaxed)
     }
 
-    /// The obstacle where there is none and one is wanted.
-    pub(crate) fn is_missing(&self) -> Obstacle {
+    /// The unverified reason where there is none and one is wanted.
+    pub(crate) fn is_missing(&self) -> Unverified {
         let detail = format!("{} wants a login, and there is none for it", self.registry);
-        Obstacle::new(ObstacleReason::Unauthorized, detail)
+        Unverified::new(UnverifiedReason::Unauthorized, detail)
     }
 
     /// What is to be said of a login that was not asked for. It is not sent unasked, so what only it may

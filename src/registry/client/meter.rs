@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::registry::ObstacleReason;
 use crate::registry::Traffic;
+use crate::registry::UnverifiedReason;
 
 /// The upper bounds, in seconds, of the buckets that durations are counted in. Registries answer from
 /// memory within milliseconds, and from object storage within seconds.
@@ -32,7 +32,7 @@ pub struct Costs {
     /// How long it took until the head of the answer was there.
     pub durations: BTreeMap<Asked, Durations>,
     /// Attempts after a first, by what had been in the way.
-    pub retries: BTreeMap<ObstacleReason, u64>,
+    pub retries: BTreeMap<UnverifiedReason, u64>,
     /// How long the registry or its storage asked to be left alone.
     pub throttled: Duration,
     /// Requests under way right now.
@@ -174,7 +174,7 @@ impl Meter {
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn retry(&self, reason: ObstacleReason) {
+    pub(super) fn retry(&self, reason: UnverifiedReason) {
         *self.lock().retries.entry(reason).or_default() += 1;
     }
 

@@ -52,7 +52,7 @@ pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
 pub use secret::Secret;
 
 use crate::oci::{Digest, Reference, Repository, Tag};
-use crate::registry::{Access, Depth, Obstacle, ObstacleReason};
+use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
@@ -194,17 +194,17 @@ impl HttpRegistry {
 }
 
 /// Whether something answers a ping as a registry does.
-pub(crate) fn vet_ping(reply: &Reply) -> Result<(), Obstacle> {
+pub(crate) fn vet_ping(reply: &Reply) -> Result<(), Unverified> {
     if reply.body.was_cut() {
         // Where not even this comes whole, nothing that is cut is the fault of what was asked for.
         let detail = format!("{}: the answer was cut short", reply.request);
-        return Err(Obstacle::new(ObstacleReason::Connect, detail));
+        return Err(Unverified::new(UnverifiedReason::Connect, detail));
     }
     match reply.status.as_u16() {
         200..=299 if !reply.is_page() => Ok(()),
         // A token is wanted: learned, and fetched with the first request that needs it.
         401 => Ok(()),
-        _ => Err(reply.failure().obstacle),
+        _ => Err(reply.failure().why),
     }
 }
 
@@ -249,9 +249,9 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 }
 
 impl Registry for HttpRegistry {
-    async fn ping(&self) -> Result<(), Obstacle> {
+    async fn ping(&self) -> Result<(), Unverified> {
         let reply = self.ask_again_if_cut(&self.ping_ask()).await;
-        vet_ping(&reply.map_err(|failure| failure.obstacle)?)?;
+        vet_ping(&reply.map_err(|failure| failure.why)?)?;
         self.exchange.auth.login.look_for_any().await;
         Ok(())
     }

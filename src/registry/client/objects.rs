@@ -11,7 +11,7 @@ use super::exchange::Ask;
 use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
 use crate::oci::{Digest, Document, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest};
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved, Way};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
@@ -113,7 +113,7 @@ impl HttpRegistry {
             Answer::Found(altered) if !is_of(&altered, &stated) => found(Some(stated), altered),
             Answer::Found(_) | Answer::Absent(_) => found(None, body),
             Answer::Failing(refusal) => Answer::Failing(refusal),
-            Answer::Unknown(obstacle) => Answer::Unknown(obstacle),
+            Answer::Unverified(why) => Answer::Unverified(why),
         }
     }
 
@@ -202,7 +202,7 @@ fn document(reply: Reply) -> Result<ManifestBody, Refused> {
         let Some(bytes) = unpacked(reply.body.bytes, LARGEST_UNPACKED) else {
             let most = LARGEST_UNPACKED >> 20;
             let detail = format!("{} holds more than {most} MiB, compressed", reply.request);
-            let failure = Failure::new(ObstacleReason::TooLarge, detail);
+            let failure = Failure::new(UnverifiedReason::TooLarge, detail);
             return Err(Refused::Failed(failure));
         };
         bytes

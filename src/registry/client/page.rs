@@ -9,7 +9,7 @@ use super::auth::Scope;
 use super::classify::{self, Failure};
 use super::reply::Reply;
 use crate::oci::{Capped, shorten};
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 
 /// Entries of a page, and of a whole list, that there is memory for.
 pub(crate) const MOST_ENTRIES: usize = 250_000;
@@ -35,7 +35,7 @@ struct Tags<'a> {
 pub(crate) fn read_page(reply: &Reply, scope: &Scope<'_>) -> Result<Vec<Option<String>>, Failure> {
     if reply.body.was_cut() {
         let detail = format!("{}: the list was cut short", reply.request);
-        return Err(Failure::new(ObstacleReason::Connect, detail));
+        return Err(Failure::new(UnverifiedReason::Connect, detail));
     }
     if reply.is_html() {
         return Err(reply.failure());
@@ -50,7 +50,7 @@ pub(crate) fn read_page(reply: &Reply, scope: &Scope<'_>) -> Result<Vec<Option<S
             "{}: a page has more than {MOST_ENTRIES} entries",
             reply.request
         );
-        return Err(Failure::new(ObstacleReason::TooLarge, detail));
+        return Err(Failure::new(UnverifiedReason::TooLarge, detail));
     }
     let text = |entry: &&RawValue| serde_json::from_str(entry.get()).ok();
     Ok(list.entries.iter().map(text).collect())
@@ -84,5 +84,5 @@ fn parse<'a>(body: &'a [u8], scope: &Scope<'_>) -> Result<Capped<'a, MOST_ENTRIE
 
 fn no_list(reply: &Reply, why: &str) -> Failure {
     let detail = format!("{}: the answer is not a list ({why})", reply.request);
-    Failure::new(ObstacleReason::Protocol, shorten(&detail, 300))
+    Failure::new(UnverifiedReason::Protocol, shorten(&detail, 300))
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::classify::{self, Failure};
 use super::concurrency_limit::{Limit, Sort};
 use super::meter::Meter;
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 
 /// The longest wait that a sweep sits out. A registry that asks for more is left alone, and what
 /// was to be asked of it is unverified.
@@ -126,7 +126,7 @@ impl Pool {
     pub(super) async fn enter(&self) -> Result<Permit<'_>, Failure> {
         let place = self.place().await.map_err(|_| {
             Failure::new(
-                ObstacleReason::Cancelled,
+                UnverifiedReason::Cancelled,
                 "the pool of connections is closed",
             )
         })?;
@@ -245,7 +245,7 @@ impl State {
                 );
                 return Err(Failure {
                     retry_after: Some(left),
-                    ..Failure::new(ObstacleReason::RateLimited, detail)
+                    ..Failure::new(UnverifiedReason::RateLimited, detail)
                 });
             }
             Some(left) => return Ok(Some(left)),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_that_is_too_long_is_an_obstacle_at_once() {
+    async fn a_pause_that_is_too_long_is_unverified_at_once() {
         let pool = pool(1);
         pool.throttled(
             StatusCode::TOO_MANY_REQUESTS,
@@ -377,7 +377,7 @@ mod tests {
         );
         let start = Instant::now();
         let failure = pool.enter().await.map(drop).expect_err("too long to wait");
-        assert_eq!(failure.obstacle.reason, ObstacleReason::RateLimited);
+        assert_eq!(failure.why.reason, UnverifiedReason::RateLimited);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(3600)));
         assert_eq!(start.elapsed(), Duration::ZERO);
     }

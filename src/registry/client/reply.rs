@@ -14,7 +14,7 @@ use super::classify::{self, Failure};
 use super::meter::Meter;
 use super::packed::{Counted, Counter, is_gzip};
 use crate::oci::Digest;
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 use crate::registry::{BodyEnd, Refusal};
 
 /// As much of an error's body as is read for its code.
@@ -32,7 +32,7 @@ const LARGE: usize = 1 << 20;
 pub(crate) enum Read {
     /// None of it.
     Nothing,
-    /// All of it, into memory. A longer one is an obstacle.
+    /// All of it, into memory. A longer one is an unverified reason.
     Whole { cap: u64 },
     /// Count and hash it, up to one byte more than expected.
     Count(Count),
@@ -141,7 +141,7 @@ impl Reply {
                     self.status.as_u16()
                 )
             };
-            return Failure::new(ObstacleReason::Protocol, detail);
+            return Failure::new(UnverifiedReason::Protocol, detail);
         }
         classify::refused(&self.refusal())
     }
@@ -245,7 +245,7 @@ impl Reader<'_> {
                 self.request,
                 cap >> 20
             );
-            return Err(Failure::new(ObstacleReason::TooLarge, detail));
+            return Err(Failure::new(UnverifiedReason::TooLarge, detail));
         }
         let received = bytes.len() as u64;
         Ok(Body {
@@ -316,7 +316,7 @@ impl Reader<'_> {
     async fn chunk(&mut self, ends_at: Instant) -> Result<Chunk, Failure> {
         let slow = || {
             let detail = format!("{}: the body stopped coming", self.request);
-            Failure::new(ObstacleReason::Timeout, detail)
+            Failure::new(UnverifiedReason::Timeout, detail)
         };
         // Whichever is up first: the wait for the next piece, or that for the whole.
         let until = ends_at.min(Instant::now() + self.timeout);

@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use reqwest::header::HeaderValue;
 
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// A password or token. It has no `Display`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl fmt::Debug for Secret {
 }
 
 /// `Authorization: Basic` for a user and a password (RFC 7617).
-pub(crate) fn basic_header(username: &str, password: &Secret) -> Result<HeaderValue, Obstacle> {
+pub(crate) fn basic_header(username: &str, password: &Secret) -> Result<HeaderValue, Unverified> {
     let pair = format!("{username}:{}", password.reveal());
     header(&format!(
         "Basic {}",
@@ -40,14 +40,14 @@ pub(crate) fn basic_header(username: &str, password: &Secret) -> Result<HeaderVa
 }
 
 /// `Authorization: Bearer` for a token (RFC 6750).
-pub(crate) fn bearer_header(token: &Secret) -> Result<HeaderValue, Obstacle> {
+pub(crate) fn bearer_header(token: &Secret) -> Result<HeaderValue, Unverified> {
     header(&format!("Bearer {}", token.reveal()))
 }
 
-fn header(text: &str) -> Result<HeaderValue, Obstacle> {
+fn header(text: &str) -> Result<HeaderValue, Unverified> {
     let mut header = HeaderValue::from_str(text).map_err(|_| {
-        Obstacle::new(
-            ObstacleReason::Protocol,
+        Unverified::new(
+            UnverifiedReason::Protocol,
             "a token or password cannot be sent in a header",
         )
     })?;

@@ -19,7 +19,7 @@ use super::rate_limiter::{LONGEST_PAUSE, Pool};
 use super::secret::{Secret, basic_header};
 use super::ssrf_guard;
 use crate::oci::shorten;
-use crate::registry::{Obstacle, ObstacleReason};
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// Real tokens have a few kilobytes.
 const LARGEST_ANSWER: usize = 256 * 1024;
@@ -62,7 +62,7 @@ impl TokenService {
         challenge: &BearerChallenge,
         scope: &str,
         credentials: Option<&Credentials>,
-    ) -> Result<Fetched, Obstacle> {
+    ) -> Result<Fetched, Unverified> {
         let realm = vet(&self.registry, &challenge.realm)?;
         let fetch = || self.attempt(&realm, challenge, scope, credentials);
         let retries = ExponentialBuilder::default()
@@ -73,10 +73,10 @@ impl TokenService {
             .retry(retries)
             .when(|failure: &Failure| {
                 let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
-                failure.obstacle.is_transient() && waits
+                failure.why.is_transient() && waits
             })
             .await
-            .map_err(|failure| failure.obstacle)
+            .map_err(|failure| failure.why)
     }
 
     async fn attempt(
@@ -191,14 +191,14 @@ impl TokenService {
             body.extend_from_slice(&chunk);
             if body.len() > LARGEST_ANSWER {
                 return Err(Failure::new(
-                    ObstacleReason::TooLarge,
+                    UnverifiedReason::TooLarge,
                     format!("{what}: the answer is too long"),
                 ));
             }
         }
         read(&body).map(Ok).ok_or_else(|| {
             Failure::new(
-                ObstacleReason::Protocol,
+                UnverifiedReason::Protocol,
                 format!("{what}: the answer holds no token"),
             )
         })
@@ -206,10 +206,10 @@ impl TokenService {
 }
 
 /// Refuses a realm that would carry credentials in the open, or that is no web address.
-pub(super) fn vet(registry: &Url, realm: &str) -> Result<Url, Obstacle> {
+pub(super) fn vet(registry: &Url, realm: &str) -> Result<Url, Unverified> {
     let refused = |why: &str| {
-        Obstacle::new(
-            ObstacleReason::Protocol,
+        Unverified::new(
+            UnverifiedReason::Protocol,
             format!(
                 "the registry names a token service that {why}: {}",
                 shorten(realm.split('?').next().unwrap_or_default(), 100)
@@ -251,11 +251,11 @@ pub(super) fn read(body: &[u8]) -> Option<Fetched> {
 /// What a token service's refusal means for the one who asked.
 fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
     let reason = match status {
-        401 => ObstacleReason::Unauthorized,
-        429 => ObstacleReason::RateLimited,
-        500..=599 => ObstacleReason::RegistryError,
+        401 => UnverifiedReason::Unauthorized,
+        429 => UnverifiedReason::RateLimited,
+        500..=599 => UnverifiedReason::RegistryError,
         // GitLab and GHCR say 403, Quay 400, to a scope that the caller may not have.
-        _ => ObstacleReason::Forbidden,
+        _ => UnverifiedReason::Forbidden,
     };
     let host = realm.host_str().unwrap_or_default();
     let who = if with_credentials {
@@ -273,7 +273,7 @@ fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
 mod tests {
     use super::*;
 
-    fn vet(registry: &str, realm: &str) -> Result<Url, Obstacle> {
+    fn vet(registry: &str, realm: &str) -> Result<Url, Unverified> {
         super::vet(&Url::parse(registry).expect("a URL"), realm)
     }
 

@@ -14,7 +14,7 @@ pub use family::{Family, encode};
 pub use recall::{foreign_groups, recall};
 
 use crate::oci::Repository;
-use crate::registry::ObstacleReason;
+use crate::registry::UnverifiedReason;
 use crate::report::{Kind, Known, Listed, Reason, Record, SkipReason, Sweep};
 
 /// Repositories of one registry that have series of their own. Those above it are left out, the
@@ -165,9 +165,9 @@ fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
                 broken.count(&labels, count.unwrap_or_default());
             }
         }
-        let obstacles = obstacles(sweep);
-        for &reason in ObstacleReason::ALL {
-            let count = obstacles.get(&reason).copied().unwrap_or_default();
+        let unverified_now = unverified_by_reason(sweep);
+        for &reason in UnverifiedReason::ALL {
+            let count = unverified_now.get(&reason).copied().unwrap_or_default();
             unverified.count(&[registry, ("reason", reason.word())], count);
         }
         for &reason in SkipReason::ALL {
@@ -178,10 +178,10 @@ fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
     [broken, unverified, skipped]
 }
 
-fn obstacles(sweep: &Sweep) -> BTreeMap<ObstacleReason, u64> {
+fn unverified_by_reason(sweep: &Sweep) -> BTreeMap<UnverifiedReason, u64> {
     let mut counts = BTreeMap::new();
     for group in super::unverified(sweep) {
-        *counts.entry(group.obstacle.reason).or_default() += group.count;
+        *counts.entry(group.why.reason).or_default() += group.count;
     }
     counts
 }

@@ -112,7 +112,7 @@ fn time(value: f64) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Obstacle, ObstacleReason};
+    use crate::registry::{Unverified, UnverifiedReason};
     use crate::render::fixture;
     use crate::render::metrics::render;
     use crate::report::{Listed, Sweep};
@@ -120,7 +120,7 @@ mod tests {
     fn blind(registry: &str) -> Record {
         let sweep = Sweep {
             registry: registry.to_owned(),
-            listed: Listed::Failed(Obstacle::new(ObstacleReason::Connect, "refused")),
+            listed: Listed::Failed(Unverified::new(UnverifiedReason::Connect, "refused")),
             repositories: Vec::new(),
             findings: Vec::new(),
             ..fixture::intact()

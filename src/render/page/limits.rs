@@ -4,12 +4,12 @@
 use maud::{Markup, html};
 
 use super::{advice, text};
-use crate::registry::Obstacle;
+use crate::registry::Unverified;
 use crate::render::unknown::{self, Group};
 use crate::render::words::{self, length, many, number};
 use crate::report::Sweep;
 
-/// Places of one kind of obstacle that are named, and warnings that are shown; the others are
+/// Places of one kind of unverified reason that are named, and warnings that are shown; the others are
 /// counted.
 const MOST: usize = 30;
 
@@ -22,8 +22,8 @@ pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
     Some(html! {
         section.part {
             h3 { "Not verified " span.count { (number(count)) } }
-            ul.obstacles {
-                @for group in &groups { (obstacle(group)) }
+            ul.unverified-reasons {
+                @for group in &groups { (why(group)) }
             }
         }
     })
@@ -58,13 +58,13 @@ pub(super) fn exposed(sweep: &Sweep) -> Option<Markup> {
     })
 }
 
-fn obstacle(group: &Group) -> Markup {
+fn why(group: &Group) -> Markup {
     let (details, untold) = group.details();
     let unnamed = group.members.len().saturating_sub(MOST);
     html! {
-        li.obstacle {
+        li.unverified-reason {
             h4 {
-                (words::obstacle(group.reason)) ": " (many(group.count, "object", "objects"))
+                (words::unverified(group.reason)) ": " (many(group.count, "object", "objects"))
                 " " code.label { (group.reason) }
             }
             dl {
@@ -95,7 +95,7 @@ fn obstacle(group: &Group) -> Markup {
                     }
                 }
                 dt { "Remedy" }
-                dd.remedy { (advice(Obstacle::new(group.reason, "").hint())) "." }
+                dd.remedy { (advice(Unverified::new(group.reason, "").hint())) "." }
             }
         }
     }

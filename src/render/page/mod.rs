@@ -188,9 +188,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::registry::{Obstacle, ObstacleReason};
+    use crate::registry::{Unverified, UnverifiedReason};
     use crate::render::fixture;
-    use crate::report::{Finding, Sweep, Unverified};
+    use crate::report::{Finding, Sweep, UnverifiedObjects};
 
     const HOSTILE: &str =
         "<img src=x onerror=\"alert(1)\">'\"><script>alert(2)</script>\u{202e}\x1b[31m&lt;";
@@ -299,10 +299,10 @@ mod tests {
         evidence.promised = HOSTILE.into();
         evidence.observed = HOSTILE.into();
         evidence.request = HOSTILE.into();
-        let obstacle = Obstacle::new(ObstacleReason::Protocol, HOSTILE);
-        sweep.unverified = vec![Unverified {
+        let why = Unverified::new(UnverifiedReason::Protocol, HOSTILE);
+        sweep.unverified = vec![UnverifiedObjects {
             repository: None,
-            obstacle,
+            why,
             count: 1,
         }];
         let hostile = page(&record([sweep]));

@@ -137,7 +137,7 @@ fn blind(record: &Record, sweep: &Sweep) -> Option<String> {
     let mut text = format!(
         "The last sweep left {} unverified, mostly for this reason: {}.",
         many(count, "object", "objects"),
-        words::obstacle(first.reason),
+        words::unverified(first.reason),
     );
     if groups.len() == 1 {
         text = text.replace("mostly for", "for");
@@ -149,7 +149,7 @@ fn blind(record: &Record, sweep: &Sweep) -> Option<String> {
         }
         text = format!(
             "The last sweep verified nothing: {}.",
-            words::obstacle(first.reason)
+            words::unverified(first.reason)
         );
     }
     let old: u64 = record

@@ -2,7 +2,7 @@
 
 use registry_double::{Basic, Bearer, Double, Reply, on, presets};
 use registry_probe::doctor::{Identity, Login, Outlook, Wanted};
-use registry_probe::registry::Obstacle;
+use registry_probe::registry::Unverified;
 use registry_probe::registry::client::CredentialSource;
 use serde_json::json;
 
@@ -101,7 +101,7 @@ async fn a_token_service_for_everybody_and_for_users() {
     );
     let sample = found.sample.as_ref().expect("it is listed");
     assert!(
-        sample.tags.as_ref().is_err_and(Obstacle::is_refusal),
+        sample.tags.as_ref().is_err_and(Unverified::is_refusal),
         "{found:#?}"
     );
     assert_eq!(found.outlook(), Outlook::Blind);

@@ -7,7 +7,7 @@ mod products;
 use registry_double::Registry;
 use registry_probe::doctor;
 use registry_probe::doctor::{BlobAnswers, Examination, ManifestHead, Page, Pull};
-use registry_probe::registry::Obstacle;
+use registry_probe::registry::Unverified;
 use registry_probe::registry::client::{Config, CredentialSource, Endpoint, HttpRegistry, Secret};
 
 use crate::PATIENCE;
@@ -75,7 +75,7 @@ fn catalog(examination: &Examination) -> &Page {
     catalog.as_ref().expect("it is offered")
 }
 
-fn refusal(examination: &Examination) -> &Obstacle {
+fn refusal(examination: &Examination) -> &Unverified {
     let catalog = examination
         .catalog
         .as_ref()

@@ -5,7 +5,7 @@ use registry_probe::doctor::{
     CacheSign, Contact, Etag, Login, NextPage, Outlook, PageSize, Protection, Range, StatedDigest,
     StatedLength, Wanted,
 };
-use registry_probe::registry::ObstacleReason;
+use registry_probe::registry::UnverifiedReason;
 
 use super::{
     LAYER, blob, catalog, examine, examine_as, login, manifest_head, pull, refusal, shown, tags,
@@ -148,7 +148,7 @@ async fn ghcr() {
     let double = presets::ghcr().await;
     with_image(&double, "owner/app");
     let found = examine(&double, &[]).await;
-    assert_eq!(refusal(&found).reason, ObstacleReason::Protocol);
+    assert_eq!(refusal(&found).reason, UnverifiedReason::Protocol);
     assert!(refusal(&found).detail.contains("404"), "{found:#?}");
     assert_eq!(found.outlook(), Outlook::Blind);
     assert!(shown(&found).contains("--repos-file"));

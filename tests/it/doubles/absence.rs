@@ -1,4 +1,4 @@
-//! "Missing" is what a GET's 404 says, and nothing else; all other refusals are obstacles.
+//! "Missing" is what a GET's 404 says, and nothing else; all other refusals are unverified reasons.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn a_404_web_page_is_that_of_something_in_between() {
         .when(on::blob().reference(&image.layers[0]))
         .reply(Reply::html(404, "Not Found"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
 }
 
 #[tokio::test]
@@ -63,23 +63,19 @@ async fn other_refusals_mean_that_we_cannot_see() {
         (451, "forbidden"),
     ]
     .map(|(status, reason)| async move {
-        let obstacle = format!("obstacle app {reason}");
+        let why = format!("why app {reason}");
         let (double, image) = with_neighbour().await;
         double
             .when(on::blob().reference(&image.layers[0]))
             .error(status, "ODD");
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", &obstacle], "a blob, {status}");
+        assert_eq!(told(&sweep), ["unverified", &why], "a blob, {status}");
 
         let (double, _) = with_neighbour().await;
         let manifest = on::manifest().get().repository("app");
         double.when(manifest).error(status, "ODD");
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(
-            told(&sweep),
-            ["unverified", &obstacle],
-            "a manifest, {status}"
-        );
+        assert_eq!(told(&sweep), ["unverified", &why], "a manifest, {status}");
     });
     futures::future::join_all(each).await;
 }
@@ -91,7 +87,7 @@ async fn a_limit_that_does_not_end_means_that_we_cannot_see() {
         .when(on::blob().reference(&image.layers[0]))
         .reply(Reply::html(429, "Too Many Requests").with_header("Retry-After", "0"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app rate_limited"]);
+    assert_eq!(told(&sweep), ["unverified", "why app rate_limited"]);
     let asked = on::blob().reference(&image.layers[0]);
     // In each of two looks.
     assert!(double.count(&asked) <= 2 * 6, "{}", double.count(&asked));
@@ -104,14 +100,14 @@ async fn no_answer_means_that_we_cannot_tell() {
         .when(on::blob().reference(&image.layers[0]))
         .hang_up();
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app connect"]);
+    assert_eq!(told(&sweep), ["unverified", "why app connect"]);
 
     let (double, image) = with_neighbour().await;
     double
         .when(on::blob().reference(&image.layers[0]))
         .delay(PATIENCE);
     let sweep = Probe::of(&double).timeout(IMPATIENT).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app timeout"]);
+    assert_eq!(told(&sweep), ["unverified", "why app timeout"]);
 }
 
 #[tokio::test]
@@ -121,37 +117,37 @@ async fn a_body_that_stops_coming_means_that_we_cannot_tell() {
         .when(on::blob().get().reference(&image.layers[0]))
         .stall_after(2);
     let sweep = Probe::of(&double).timeout(IMPATIENT).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app timeout"]);
+    assert_eq!(told(&sweep), ["unverified", "why app timeout"]);
 }
 
 #[tokio::test]
-async fn a_page_in_place_of_an_object_is_an_obstacle() {
+async fn a_page_in_place_of_an_object_is_unverified() {
     let (double, image) = with_neighbour().await;
     let page = Reply::html(200, "Symptom in");
     double
         .when(on::blob().reference(&image.layers[0]))
         .reply(page.clone());
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
 
     let (double, _) = with_neighbour().await;
     double
         .when(on::manifest().repository("app"))
         .reply(page.clone());
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
 
     let (double, _) = with_neighbour().await;
     double
         .when(on::tags().repository("app"))
         .reply(page.clone());
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
 
     let (double, _) = with_neighbour().await;
     double.when(on::catalog()).reply(page);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle - protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "why - protocol"]);
     assert!(details(&sweep).contains("web page"), "{}", details(&sweep));
 }
 

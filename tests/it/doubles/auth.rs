@@ -131,11 +131,7 @@ async fn a_realm_that_is_no_web_address_is_refused() {
         let double = filled().await;
         double.require(Bearer::user_only("user", "secret").realm(realm));
         let sweep = Probe::of(&double).login("user", "secret").sweep().await;
-        assert_eq!(
-            told(&sweep),
-            ["unverified", "obstacle - protocol"],
-            "{realm}"
-        );
+        assert_eq!(told(&sweep), ["unverified", "why - protocol"], "{realm}");
         assert!(
             details(&sweep).contains("token service"),
             "{}",
@@ -157,11 +153,11 @@ async fn a_redirecting_token_service_gets_no_password_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_denied_is_an_obstacle_of_its_own() {
+async fn a_repository_that_is_denied_is_unverified() {
     let double = filled().await;
     double.require(Bearer::user_only("user", "secret").deny("two"));
     let sweep = Probe::of(&double).login("user", "secret").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle two forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "why two forbidden"]);
     assert_eq!(
         sweep
             .repositories
@@ -181,7 +177,7 @@ async fn a_repository_closed_to_anonymous_clients_wants_a_login() {
     let double = filled().await;
     double.require(Bearer::anonymous().user("user", "secret").private("two"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle two unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "why two unauthorized"]);
     let sweep = Probe::of(&double).login("user", "secret").sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
 }
@@ -206,8 +202,8 @@ async fn a_token_that_fails_for_one_repository_hides_it_alone() {
             .when(on::token().param_with("scope", "repository:two:"))
             .reply(refusal);
         let sweep = Probe::of(&double).sweep().await;
-        let obstacle = format!("obstacle two {reason}");
-        assert_eq!(told(&sweep), ["unverified", &obstacle], "{status}");
+        let why = format!("why two {reason}");
+        assert_eq!(told(&sweep), ["unverified", &why], "{status}");
         assert!(details(&sweep).contains("token service"));
         // For the catalog, for the other one, and three tries for this one in each of two looks.
         assert!(double.count(&on::token()) <= 2 + 2 * 3, "{status}");
@@ -216,7 +212,7 @@ async fn a_token_that_fails_for_one_repository_hides_it_alone() {
 }
 
 #[tokio::test]
-async fn a_token_service_that_answers_nonsense_is_an_obstacle() {
+async fn a_token_service_that_answers_nonsense_is_unverified() {
     for reply in [
         Reply::html(200, "Symptom in"),
         Reply::json(200, &serde_json::json!({})),
@@ -227,7 +223,7 @@ async fn a_token_service_that_answers_nonsense_is_an_obstacle() {
         double.require(Bearer::anonymous());
         double.when(on::token()).reply(reply);
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "obstacle - protocol"]);
+        assert_eq!(told(&sweep), ["unverified", "why - protocol"]);
         assert!(double.count(&on::token()) <= 2);
     }
 }
@@ -237,7 +233,7 @@ async fn a_wrong_password_is_told_and_not_tried_for_ever() {
     let double = filled().await;
     double.require(Basic::new("user", "secret"));
     let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
     assert!(double.requests().len() <= 3, "accounts get locked");
     let said = format!("{sweep:?}");
     assert!(!said.contains("wrong"), "{said}");
@@ -245,7 +241,7 @@ async fn a_wrong_password_is_told_and_not_tried_for_ever() {
     let double = filled().await;
     double.require(Bearer::user_only("user", "secret"));
     let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
     assert!(double.count(&on::token()) <= 2, "accounts get locked");
 }
 
@@ -258,7 +254,7 @@ async fn no_login_where_one_is_wanted() {
         let double = filled().await;
         double.require(auth);
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "obstacle - unauthorized"]);
+        assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
         assert!(double.requests().len() <= 4);
     }
 }

@@ -89,8 +89,8 @@ impl Sweep {
     fn told(&self) -> Vec<String> {
         let report = self.report();
         let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-        let obstacles = report["unverified"].as_array().cloned().unwrap_or_default();
-        let reasons = obstacles.iter().map(|entry| text(&entry["reason"]));
+        let unverified = report["unverified"].as_array().cloned().unwrap_or_default();
+        let reasons = unverified.iter().map(|entry| text(&entry["reason"]));
         std::iter::once(text(&report["verdict"]))
             .chain(reasons)
             .collect()

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use registry_double::{Double, on};
 use registry_probe::oci::{Digest, Reference, Repository, Tag};
 use registry_probe::registry::client::HttpRegistry;
-use registry_probe::registry::{Access, Depth, Obstacle};
+use registry_probe::registry::{Access, Depth, Unverified};
 use registry_probe::registry::{
     Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
@@ -56,7 +56,7 @@ impl Faulty {
 }
 
 impl Registry for Faulty {
-    fn ping(&self) -> impl Future<Output = Result<(), Obstacle>> + Send {
+    fn ping(&self) -> impl Future<Output = Result<(), Unverified>> + Send {
         self.called(Method::Ping);
         self.http.ping()
     }

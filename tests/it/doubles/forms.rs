@@ -2,7 +2,7 @@
 //! all. Each is seen twice: as the walk sees it, and by what becomes of a sweep.
 
 use registry_double::{Double, Reply, on};
-use registry_probe::registry::ObstacleReason;
+use registry_probe::registry::UnverifiedReason;
 use registry_probe::registry::{ListEnd, Listing, Registry as _};
 use registry_probe::report::Verdict;
 use serde_json::{Value, json};
@@ -17,11 +17,11 @@ const KEYS: [&str; 2] = ["repositories", "tags"];
 enum Ends {
     Whole(usize, u64),
     Absent,
-    Failed(ObstacleReason, &'static str),
+    Failed(UnverifiedReason, &'static str),
 }
 
 /// What every answer that is read well and is no list comes to.
-const NO_LIST: Ends = Ends::Failed(ObstacleReason::Protocol, "is not a list");
+const NO_LIST: Ends = Ends::Failed(UnverifiedReason::Protocol, "is not a list");
 
 /// A registry with one image, whose lists are answered so.
 async fn answering(key: &str, reply: Reply) -> Double {
@@ -58,9 +58,9 @@ async fn hold(key: &str, reply: Reply, ends: Ends) {
             assert_eq!((items, invalid), (all, none), "{case}");
         }
         (Ends::Absent, ListEnd::Absent(_)) => {}
-        (Ends::Failed(reason, words), ListEnd::Failed(obstacle)) => {
-            assert_eq!(obstacle.reason, reason, "{case}: {obstacle}");
-            assert!(obstacle.detail.contains(words), "{case}: {obstacle}");
+        (Ends::Failed(reason, words), ListEnd::Failed(why)) => {
+            assert_eq!(why.reason, reason, "{case}: {why}");
+            assert!(why.detail.contains(words), "{case}: {why}");
         }
         _ => panic!("{case}: {end:?}"),
     }
@@ -161,7 +161,7 @@ async fn what_is_no_list() {
         // As bytes that nobody asked to be compressed.
         let gzip = text([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).with_header("Content-Encoding", "gzip");
         hold(key, gzip, NO_LIST).await;
-        let page = Ends::Failed(ObstacleReason::Protocol, "a web page");
+        let page = Ends::Failed(UnverifiedReason::Protocol, "a web page");
         hold(key, Reply::html(200, "Symptom in"), page).await;
     }
 }
@@ -170,7 +170,7 @@ async fn what_is_no_list() {
 async fn an_error_is_no_list_whatever_its_status() {
     for key in KEYS {
         for code in ["UNAUTHORIZED", "DENIED", "TOOMANYREQUESTS", "NAME_UNKNOWN"] {
-            let ends = Ends::Failed(ObstacleReason::Protocol, code);
+            let ends = Ends::Failed(UnverifiedReason::Protocol, code);
             hold(key, Reply::error(200, code, "no"), ends).await;
             // Nor beside a list.
             let mut both = object(key, json!([]));
@@ -192,7 +192,7 @@ async fn a_list_is_a_200_and_nothing_else() {
 
 #[tokio::test]
 async fn a_list_that_is_cut_is_not_whole() {
-    let cut = Ends::Failed(ObstacleReason::Connect, "the list was cut short");
+    let cut = Ends::Failed(UnverifiedReason::Connect, "the list was cut short");
     for key in KEYS {
         let list = object(key, json!(["a"]));
         let length = list.to_string().len();
@@ -221,7 +221,7 @@ async fn a_list_that_is_cut_is_not_whole() {
 
 #[tokio::test]
 async fn only_name_unknown_says_that_there_is_no_repository() {
-    let on_the_way = Ends::Failed(ObstacleReason::Protocol, "404 Not Found");
+    let on_the_way = Ends::Failed(UnverifiedReason::Protocol, "404 Not Found");
     let unknown = Reply::error(404, "NAME_UNKNOWN", "repository name not known to registry");
     let page = Reply::html(404, "404 Not Found");
     for (reply, of_tags, of_catalog) in [
@@ -264,12 +264,12 @@ async fn only_name_unknown_says_that_there_is_no_repository() {
 #[tokio::test]
 async fn no_other_refusal_says_anything_of_a_list() {
     for (status, reason) in [
-        (400, ObstacleReason::Protocol),
-        (401, ObstacleReason::Unauthorized),
-        (403, ObstacleReason::Forbidden),
-        (405, ObstacleReason::Protocol),
-        (410, ObstacleReason::Protocol),
-        (451, ObstacleReason::Forbidden),
+        (400, UnverifiedReason::Protocol),
+        (401, UnverifiedReason::Unauthorized),
+        (403, UnverifiedReason::Forbidden),
+        (405, UnverifiedReason::Protocol),
+        (410, UnverifiedReason::Protocol),
+        (451, UnverifiedReason::Forbidden),
     ] {
         for key in KEYS {
             let reply = Reply::error(status, "NAME_UNKNOWN", "no");

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use registry_double::{Double, LinkWhen, Next, OverMax, Registry, Reply, Request, on, presets};
-use registry_probe::registry::ObstacleReason;
+use registry_probe::registry::UnverifiedReason;
 use registry_probe::registry::{ListEnd, Registry as _};
 use registry_probe::report::{Coverage, Listed, Verdict};
 use serde_json::json;
@@ -107,11 +107,11 @@ async fn tags_of_app(double: &Double) -> (ListEnd, usize, usize) {
 
 /// That a list is not whole, and what is said of it.
 fn assert_failed(end: &ListEnd, words: &str) {
-    let ListEnd::Failed(obstacle) = end else {
+    let ListEnd::Failed(why) = end else {
         panic!("{end:?}")
     };
-    assert_eq!(obstacle.reason, ObstacleReason::Protocol, "{obstacle}");
-    assert!(obstacle.detail.contains(words), "{obstacle}");
+    assert_eq!(why.reason, UnverifiedReason::Protocol, "{why}");
+    assert!(why.detail.contains(words), "{why}");
 }
 
 #[tokio::test]
@@ -125,11 +125,7 @@ async fn a_link_to_where_we_were_is_not_the_end() {
         assert_failed(&end, "leads back");
         assert_eq!((count, asked), (3, 2), "{target}");
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(
-            told(&sweep),
-            ["unverified", "obstacle app protocol"],
-            "{target}"
-        );
+        assert_eq!(told(&sweep), ["unverified", "why app protocol"], "{target}");
         assert_eq!(sweep.counts.tags.checked, 3, "{target}");
     }
 }
@@ -349,7 +345,7 @@ async fn a_list_whose_place_is_deleted_for_ever_has_an_end() {
     let goes_on = on::tags().matching(|request| request.param("last").is_some());
     double.when(goes_on).reply(Reply::status(404));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
     let (end, _, asked) = tags_of_app(&double).await;
     assert_failed(&end, "404");
     assert_eq!(asked, 8, "begun four times");
@@ -472,21 +468,21 @@ async fn a_repository_without_tags_is_no_fault() {
 }
 
 #[tokio::test]
-async fn a_repository_that_was_named_and_is_unknown_is_an_obstacle() {
+async fn a_repository_that_was_named_and_is_unknown_is_unverified() {
     let double = Double::start().await;
     double.image("app", Some("v1"), &[b"a layer"]);
     let sweep = Probe::of(&double)
         .repositories(&["app", "typo"])
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle typo forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "why typo forbidden"]);
 }
 
 #[tokio::test]
 async fn an_empty_catalog_is_never_a_success_in_silence() {
     for double in [presets::gar().await, Double::start().await] {
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "obstacle - nothing_listed"]);
+        assert_eq!(told(&sweep), ["unverified", "why - nothing_listed"]);
         assert!(details(&sweep).contains("nothing to check"));
         assert_eq!(sweep.counts.repositories, Coverage::default());
         assert!(sweep.findings.is_empty());
@@ -534,9 +530,9 @@ async fn an_endless_list_has_an_end() {
         Reply::json(200, &list).with_header("Link", &link)
     });
     let (end, count, asked) = tags_of_app(&double).await;
-    let ListEnd::Failed(obstacle) = end else {
+    let ListEnd::Failed(why) = end else {
         panic!("{end:?}")
     };
-    assert_eq!(obstacle.reason, ObstacleReason::TooLarge);
+    assert_eq!(why.reason, UnverifiedReason::TooLarge);
     assert_eq!((count, asked), (10_000, 10_000));
 }

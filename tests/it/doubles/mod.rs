@@ -1,5 +1,5 @@
 //! The probe against doubles of the registries that people run and of the accidents that befall
-//! them: exactly the expected findings and obstacles, and no request that a rule forbids.
+//! them: exactly the expected findings and unverified reasons, and no request that a rule forbids.
 
 mod absence;
 mod accidents;

@@ -256,7 +256,7 @@ pub(super) fn skip_waits(_: &Registry, _: &Request) {
 }
 
 /// All that a sweep says, one fact a line and nothing left out, so that a test that compares it
-/// asserts exactly what is expected: the verdict, `finding REPOSITORY KIND REASON: TAGS`, `obstacle
+/// asserts exactly what is expected: the verdict, `finding REPOSITORY KIND REASON: TAGS`, `unverified reason
 /// REPOSITORY REASON`, `absent N`, `skipped EXEMPTION N`, and `warning` with its first words.
 pub(super) fn told(sweep: &Sweep) -> Vec<String> {
     let mut lines = vec![sweep.verdict().to_string()];
@@ -282,7 +282,7 @@ pub(super) fn told(sweep: &Sweep) -> Vec<String> {
             .repository
             .as_ref()
             .map_or("-".to_owned(), ToString::to_string);
-        lines.push(format!("obstacle {place} {}", group.obstacle.reason));
+        lines.push(format!("why {place} {}", group.why.reason));
     }
     if sweep.counts.absent > 0 {
         lines.push(format!("absent {}", sweep.counts.absent));
@@ -310,12 +310,12 @@ pub(super) fn broken(sweep: &Sweep) -> Vec<String> {
         .collect()
 }
 
-/// What the obstacles say, in one text.
+/// What the unverified reasons say, in one text.
 pub(super) fn details(sweep: &Sweep) -> String {
     let details: Vec<_> = sweep
         .unverified
         .iter()
-        .map(|group| group.obstacle.detail.as_str())
+        .map(|group| group.why.detail.as_str())
         .collect();
     details.join("\n")
 }

@@ -151,7 +151,7 @@ async fn a_refusal_that_has_another_reason_renews_nothing() {
         .when(on::blob().head().reference(&image.layers[0]))
         .error(404, "BLOB_UNKNOWN");
     let sweep = Probe::of(&double).repositories(&["app"]).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
     assert_eq!(double.count(&on::token()), 1);
 }
 
@@ -220,7 +220,7 @@ async fn a_password_that_expires_is_read_again() {
 }
 
 #[tokio::test]
-async fn an_expired_password_is_an_obstacle_and_no_loop() {
+async fn an_expired_password_is_unverified_and_no_loop() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("config.json");
     let double = presets::ecr_expiring(Duration::from_secs(3600)).await;
@@ -234,7 +234,7 @@ async fn an_expired_password_is_an_obstacle_and_no_loop() {
     });
     let probe = Probe::of(&double).repositories(&["app"]).concurrency(1);
     let sweep = probe.authfiles(&[path]).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "obstacle app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
     let asked = double.requests().len();
     assert!(asked <= 20, "{asked}");
 }

@@ -1,4 +1,4 @@
-//! Registries that mean harm: each case ends in a finding or an obstacle, in time and in little
+//! Registries that mean harm: each case ends in a finding or an unverified reason, in time and in little
 //! memory. `docs/hostile.md` lists them all.
 
 mod bodies;

@@ -10,7 +10,7 @@ pub(crate) fn assert_intact(outcome: &Outcome) -> Report {
     assert_eq!(report.verdict(), "intact", "verdict of {outcome}");
     assert!(report.is_complete(), "complete: {outcome}");
     assert_eq!(report.findings(), [], "findings of {outcome}");
-    assert_eq!(report.obstacles(), [""; 0], "unverified of {outcome}");
+    assert_eq!(report.unverified(), [""; 0], "unverified of {outcome}");
     report
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn assert_unverified(outcome: &Outcome) -> Report {
     assert_eq!(report.verdict(), "unverified", "verdict of {outcome}");
     assert!(!report.is_complete(), "not complete: {outcome}");
     assert_eq!(report.findings(), [], "findings of {outcome}");
-    assert!(!report.obstacles().is_empty(), "a reason in {outcome}");
+    assert!(!report.unverified().is_empty(), "a reason in {outcome}");
     report
 }
 

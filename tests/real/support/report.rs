@@ -86,7 +86,7 @@ impl Report {
     }
 
     /// Why things could not be verified.
-    pub(crate) fn obstacles(&self) -> Vec<String> {
+    pub(crate) fn unverified(&self) -> Vec<String> {
         let unverified = self.json["unverified"].as_array();
         let unverified = unverified.expect("unverified is a list");
         unverified

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use registry_probe::registry::{Obstacle, ObstacleReason};
+use registry_probe::registry::{Unverified, UnverifiedReason};
 use registry_probe::report::{Finding, Listed, Sweep};
 
 use super::{Case, Class, Lie, object_of, repo_of, tags_of};
@@ -38,10 +38,10 @@ impl Case<'_> {
         let truth = self.truth()?;
         // That there is nothing any more where something was known is for a person to say.
         let is_emptied = self.sweep.unverified.iter().all(|group| {
-            let reason = group.obstacle.reason;
+            let reason = group.why.reason;
             let empty = [
-                ObstacleReason::NothingListed,
-                ObstacleReason::StorageUnavailable,
+                UnverifiedReason::NothingListed,
+                UnverifiedReason::StorageUnavailable,
             ];
             empty.contains(&reason)
         });
@@ -115,9 +115,9 @@ impl Case<'_> {
 }
 
 fn was_cut_short(sweep: &Sweep) -> bool {
-    use ObstacleReason::{Cancelled, Deadline};
-    let is_end = |obstacle: &Obstacle| matches!(obstacle.reason, Cancelled | Deadline);
+    use UnverifiedReason::{Cancelled, Deadline};
+    let is_end = |why: &Unverified| matches!(why.reason, Cancelled | Deadline);
     let mut groups = sweep.unverified.iter();
-    groups.any(|group| is_end(&group.obstacle))
-        || matches!(&sweep.listed, Listed::Failed(obstacle) if is_end(obstacle))
+    groups.any(|group| is_end(&group.why))
+        || matches!(&sweep.listed, Listed::Failed(why) if is_end(why))
 }

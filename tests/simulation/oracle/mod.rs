@@ -198,7 +198,7 @@ fn is_unknown_name(reply: Reply) -> bool {
 }
 
 fn is_refusal(reply: Reply) -> bool {
-    use registry_probe::registry::ObstacleReason::{Forbidden, Unauthorized};
+    use registry_probe::registry::UnverifiedReason::{Forbidden, Unauthorized};
     matches!(reply, Reply::List(_, Some(Forbidden | Unauthorized)))
 }
 

@@ -6,7 +6,7 @@ use crate::words::words;
 
 words! {
     /// Why something could not be verified.
-    ObstacleReason {
+    UnverifiedReason {
         /// No answer in time.
         Timeout = "timeout",
         /// No connection, or one that was cut.
@@ -40,17 +40,17 @@ words! {
 
 /// What kept us from finding out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Obstacle {
-    /// What kind of obstacle.
-    pub reason: ObstacleReason,
+pub struct Unverified {
+    /// What kind of unverified reason.
+    pub reason: UnverifiedReason,
     /// What happened, for a reader; printable, and free of secrets.
     pub detail: String,
 }
 
-impl Obstacle {
-    /// An obstacle with its detail.
+impl Unverified {
+    /// An unverified reason with its detail.
     #[must_use]
-    pub fn new(reason: ObstacleReason, detail: impl Into<String>) -> Self {
+    pub fn new(reason: UnverifiedReason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),
@@ -60,7 +60,7 @@ impl Obstacle {
     /// Whether asking again might help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        use ObstacleReason as R;
+        use UnverifiedReason as R;
         match self.reason {
             // A restart, a fail-over or a lost packet passes; so does a limit.
             R::Timeout | R::Connect | R::Dns | R::RateLimited | R::RegistryError => true,
@@ -80,21 +80,21 @@ impl Obstacle {
     /// Whether another look may come to something else.
     #[must_use]
     pub fn may_change(&self) -> bool {
-        use ObstacleReason as R;
+        use UnverifiedReason as R;
         !matches!(self.reason, R::TooLarge | R::Deadline | R::Cancelled)
     }
 
     /// Whether the registry answered, and refuses this to us.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        use ObstacleReason::{Forbidden, Unauthorized};
+        use UnverifiedReason::{Forbidden, Unauthorized};
         matches!(self.reason, Unauthorized | Forbidden)
     }
 
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        use ObstacleReason as R;
+        use UnverifiedReason as R;
         match self.reason {
             R::Timeout => "raise --timeout, lower --concurrency, or look at the registry's load",
             R::Connect => "check that the registry runs and that its host and port are right",
@@ -128,7 +128,7 @@ impl Obstacle {
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for Unverified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason, self.detail)
     }
@@ -139,9 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_obstacle_says_what_to_do() {
-        for &reason in ObstacleReason::ALL {
-            assert!(!Obstacle::new(reason, "x").hint().is_empty());
+    fn every_unverified_reason_says_what_to_do() {
+        for &reason in UnverifiedReason::ALL {
+            assert!(!Unverified::new(reason, "x").hint().is_empty());
         }
     }
 }
