@@ -17,8 +17,8 @@ use registry_probe::registry::{Access, Depth};
 use registry_probe::registry::{Answer, Registry};
 use registry_probe::render::{json, metrics};
 use registry_probe::report::{
-    Bracket, Counts, Defect, Evidence, Finding, Kind, Listed, Mode, Nearby, Reason, Record,
-    RepositoryResult, Sweep, Verdict,
+    Bracket, Counts, Defect, Evidence, Finding, Kind, Listed, Mode, Nearby, Observed, Promised,
+    Reason, Record, RepositoryResult, Sweep, Verdict,
 };
 use registry_probe::sweep::{self, Policy, Scope, Source};
 use tokio::runtime::Runtime;
@@ -123,11 +123,15 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         defect: Defect {
             reason: Reason::NotFound,
             evidence: Evidence {
-                promised: "12345 bytes".into(),
-                observed: "404 BLOB_UNKNOWN".into(),
+                promised: Some(Promised::Size { size: 12_345 }),
+                observed: Some(Observed::Refused {
+                    status: 404,
+                    code: Some("BLOB_UNKNOWN".into()),
+                    from_storage: false,
+                    is_page: false,
+                }),
                 request: "GET /v2/app/blobs/sha256:0 (Range: bytes=12344-12344)".into(),
                 status: Some(404),
-                symptom: None,
             },
         },
         depth: Depth::Tail,

@@ -95,7 +95,7 @@ fn absent() -> Refusal {
 impl Memory {
     fn body(&self, digest: &Digest) -> ManifestBody {
         ManifestBody {
-            request: format!("GET {digest}"),
+            request: format!("GET {digest}").into(),
             media_type: Some(MANIFEST.into()),
             bytes: self.0.manifests[digest].clone(),
             announced: None,
@@ -149,7 +149,7 @@ impl Registry for Memory {
         _depth: Depth,
     ) -> Answer<BlobLook> {
         Answer::Found(BlobLook {
-            request: format!("HEAD {digest}"),
+            request: format!("HEAD {digest}").into(),
             status: 200,
             length: Some(BLOB),
             read: BlobRead::Nothing,

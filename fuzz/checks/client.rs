@@ -212,7 +212,7 @@ pub(crate) fn envelope(input: &[u8]) {
     let code = classify::error_code(input);
     for status in [400, 401, 404, 429, 500, 503] {
         let refusal = Refusal {
-            request: "GET /v2/app/manifests/v1".to_owned(),
+            request: "GET /v2/app/manifests/v1".into(),
             status,
             code: code.clone(),
             redirected: false,

@@ -117,16 +117,17 @@ fn written(document: &Document) -> Value {
 fn check_judge(bytes: &[u8], content_type: Option<&str>, is_sound: bool) {
     let judge = |digest: Option<&Digest>, end| {
         let body = ManifestBody {
-            request: "GET /v2/app/manifests/v1".to_owned(),
-            media_type: content_type.map(str::to_owned),
+            request: "GET /v2/app/manifests/v1".into(),
+            media_type: content_type.map(Into::into),
             announced: None,
             end,
             bytes: bytes.to_vec().into(),
         };
         let (judged, document) = judge::manifest(digest, Answer::Found(body));
         if let Outcome::Broken(defect) = &judged.outcome {
-            assert_printable(&defect.evidence.observed, 300);
-            assert_printable(&defect.evidence.promised, 300);
+            assert_printable(&defect.evidence.answer(), 400);
+            let promised = defect.evidence.promised.as_ref().expect("promised");
+            assert_printable(&promised.to_string(), 300);
         }
         (judged, document)
     };

@@ -10,7 +10,7 @@ use super::descriptor::{Descriptor, Form, RawDescriptor, written_type};
 use super::digest::Digest;
 use super::media_type::{MediaKind, content_type};
 use super::schema1;
-use super::text::shorten;
+use super::text::Printable;
 use super::typed::{self, Field, Text, TextMap, fields, fits};
 
 /// What a manifest's bytes turned out to be.
@@ -37,7 +37,7 @@ pub struct Document {
 
 /// Bytes that are no manifest at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentError(String);
+pub struct DocumentError(Printable);
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,6 +46,12 @@ impl fmt::Display for DocumentError {
 }
 
 impl std::error::Error for DocumentError {}
+
+impl From<DocumentError> for Printable {
+    fn from(error: DocumentError) -> Self {
+        error.0
+    }
+}
 
 /// As many of a document's problems as are told.
 const MOST_PROBLEMS: usize = 16;
@@ -99,7 +105,7 @@ impl Document {
         // Go reads what is no UTF-8 as U+FFFD.
         let text = String::from_utf8_lossy(bytes);
         let raw = RawDocument::of(text.as_bytes())
-            .map_err(|error| DocumentError(shorten(&error.to_string(), LONGEST_ERROR)))?;
+            .map_err(|error| DocumentError(Printable::cut(&error.to_string(), LONGEST_ERROR)))?;
         let own_type = written_type(raw.media_type);
         let is_of_its_own = !own_type.is_empty()
             && MediaKind::from_media_type(&own_type) == MediaKind::Unknown

@@ -1,5 +1,10 @@
 //! Text from a registry is hostile: what may reach a terminal, a log or a page goes through here.
 
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// `text` with control characters (ANSI escapes, line breaks) and bidirectional overrides replaced,
 /// so that it cannot move a cursor, forge a line or reorder what stands beside it.
 #[must_use]
@@ -24,6 +29,60 @@ pub fn shorten(text: &str, limit: usize) -> String {
     match end.flatten() {
         None => printable(text),
         Some((end, _)) => printable(&text[..end]) + "…",
+    }
+}
+
+/// Text that somebody else wrote, safe to show from the moment it is read: without control characters,
+/// and of a length that fits a report.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Printable(Box<str>);
+
+impl Printable {
+    /// The longest text that is kept, in characters. What is longer ends in `…`.
+    pub const LONGEST: usize = 500;
+
+    /// `text`, made printable and cut after `limit` characters.
+    #[must_use]
+    pub fn cut(text: &str, limit: usize) -> Self {
+        Self(shorten(text, limit.min(Self::LONGEST)).into())
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Printable {
+    fn from(text: T) -> Self {
+        Self::cut(text.as_ref(), Self::LONGEST)
+    }
+}
+
+impl Deref for Printable {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Printable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Printable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl fmt::Display for Printable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Printable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::oci::{Digest, Reference, Repository, Tag, own_digest};
+use crate::oci::{Digest, Printable, Reference, Repository, Tag, own_digest};
 use crate::words::words;
 
 pub use access::{Access, Authentication, Certificate};
@@ -101,11 +101,11 @@ pub enum Answer<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The request, as `METHOD PATH`.
-    pub request: String,
+    pub request: Printable,
     /// The status that came back.
     pub status: u16,
     /// The error code in the body, such as `BLOB_UNKNOWN`, if there was one.
-    pub code: Option<String>,
+    pub code: Option<Printable>,
     /// Whether it was the target of a redirect that said so, and not the registry.
     pub redirected: bool,
     /// Whether the body is a web page, as of something in between or of a storage that serves websites.
@@ -163,9 +163,9 @@ pub enum BodyEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestBody {
     /// The request, as `METHOD PATH`.
-    pub request: String,
+    pub request: Printable,
     /// The response's Content-Type.
-    pub media_type: Option<String>,
+    pub media_type: Option<Printable>,
     /// The raw bytes.
     pub bytes: Bytes,
     /// The length that was announced.
@@ -178,7 +178,7 @@ pub struct ManifestBody {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobLook {
     /// The request that told most, as `METHOD PATH`.
-    pub request: String,
+    pub request: Printable,
     /// Its status.
     pub status: u16,
     /// The blob's whole length as the registry states it; `None` if it does not.

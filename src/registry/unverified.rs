@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::oci::Printable;
 use crate::words::words;
 
 words! {
@@ -43,18 +44,23 @@ words! {
 pub struct Unverified {
     /// What kind of unverified reason.
     pub reason: UnverifiedReason,
-    /// What happened, for a reader; printable, and free of secrets.
-    pub detail: String,
+    /// What happened, for a reader; free of secrets.
+    pub detail: Printable,
 }
 
 impl Unverified {
     /// An unverified reason with its detail.
     #[must_use]
-    pub fn new(reason: UnverifiedReason, detail: impl Into<String>) -> Self {
+    pub fn new(reason: UnverifiedReason, detail: impl Into<Printable>) -> Self {
         Self {
             reason,
             detail: detail.into(),
         }
+    }
+
+    /// Adds `words` to the detail.
+    pub fn extend(&mut self, words: &str) {
+        self.detail = format!("{}{words}", self.detail).into();
     }
 
     /// Whether asking again might help.

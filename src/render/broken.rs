@@ -172,32 +172,27 @@ fn listed(items: &[String]) -> impl Iterator<Item = String> {
 
 /// What was promised: in the words of the evidence, or else by the descriptor.
 pub(super) fn promise(finding: &Finding) -> Option<String> {
-    let promised = &finding.defect.evidence.promised;
-    match &finding.digest {
-        _ if promised.is_empty() => finding.size.map(|size| many(size, "byte", "bytes")),
-        // It stands two lines above.
-        Some(digest) => Some(promised.replace(&format!("digest {digest}"), "this digest")),
-        None => Some(promised.clone()),
+    match &finding.defect.evidence.promised {
+        None => finding.size.map(|size| many(size, "byte", "bytes")),
+        // The digest stands two lines above.
+        Some(promised) => Some(format!("{promised:#}")),
     }
 }
 
 /// What came back, and how often it did.
 pub(super) fn answer(finding: &Finding) -> String {
-    let evidence = &finding.defect.evidence;
     let times = match finding.confirmations {
         0 => "seen once".to_owned(),
         1 => "seen twice".to_owned(),
         more => format!("seen {} times", number(u64::from(more) + 1)),
     };
-    let Some(status) = evidence.status.map(|status| status.to_string()) else {
-        return format!("{} ({times})", evidence.observed);
-    };
-    let mut numbers = evidence.observed.split(|c: char| !c.is_ascii_digit());
-    if evidence.observed.is_empty() {
-        format!("HTTP {status} ({times})")
-    } else if numbers.any(|number| number == status) {
-        format!("{} ({times})", evidence.observed)
-    } else {
-        format!("{} (HTTP {status}, {times})", evidence.observed)
+    let evidence = &finding.defect.evidence;
+    match (&evidence.observed, evidence.status) {
+        (Some(observed), Some(status)) if !observed.is_refusal() => {
+            format!("{observed} (HTTP {status}, {times})")
+        }
+        (Some(observed), _) => format!("{observed} ({times})"),
+        (None, Some(status)) => format!("HTTP {status} ({times})"),
+        (None, None) => times,
     }
 }

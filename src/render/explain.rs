@@ -130,7 +130,9 @@ fn what_came_of(node: &Node) -> String {
         State::Intact => String::new(),
         State::Broken(defect) => {
             let reason = words::reason(defect.reason);
-            format!(": {reason} ({})", defect.evidence.observed)
+            let observed = defect.evidence.observed.as_ref();
+            let observed = observed.map(|observed| format!(" ({observed})"));
+            format!(": {reason}{}", observed.unwrap_or_default())
         }
         State::Unverified(why) => format!(": {}", words::unverified(why.reason)),
         State::Skipped(SkipReason::UnknownMediaType) => {

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::oci::{Digest, MediaKind, Reference, Tag};
 use crate::registry::{Access, Authentication, Depth, Unverified, UnverifiedReason};
+use crate::report::fixture::observed;
 use crate::report::{
     Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
-    Mode, Nearby, Node, Reason, RepositoryResult, SkipReason, State, Sweep, Symptom, Unmet,
+    Mode, Nearby, Node, Promised, Reason, RepositoryResult, SkipReason, State, Sweep, Unmet,
     UnverifiedObjects,
 };
 
@@ -133,25 +134,12 @@ fn rich_findings() -> Vec<Finding> {
                 "team/app",
                 (Kind::Child, Reason::NotFound),
                 &["1.4.0", "stable"],
-                (
-                    "a manifest of 1432 bytes, by the index",
-                    "404 MANIFEST_UNKNOWN",
-                    404,
-                ),
+                404,
             )
         },
         Finding {
             digest: None,
-            ..finding(
-                "team/app",
-                (Kind::Tag, Reason::NotFound),
-                &["1.3.9"],
-                (
-                    "a manifest, by the list of tags",
-                    "404 MANIFEST_UNKNOWN",
-                    404,
-                ),
-            )
+            ..finding("team/app", (Kind::Tag, Reason::NotFound), &["1.3.9"], 404)
         },
         elsewhere(),
         Finding {
@@ -159,17 +147,7 @@ fn rich_findings() -> Vec<Finding> {
             parent: Some(digest("manifest of team/web")),
             media_type: Some(LAYER.into()),
             size: Some(80_000),
-            ..finding(
-                "team/web",
-                (Kind::Layer, Reason::ShortRead),
-                &releases,
-                (
-                    "80000 bytes, by the manifest",
-                    "HEAD announces 80000 bytes; of the last one, asked for by its position, 0 \
-                     bytes came",
-                    206,
-                ),
-            )
+            ..finding("team/web", (Kind::Layer, Reason::ShortRead), &releases, 206)
         },
         Finding {
             parent: Some(digest("manifest of team/web")),
@@ -180,7 +158,7 @@ fn rich_findings() -> Vec<Finding> {
                 "team/web",
                 (Kind::Config, Reason::Unreadable),
                 &["2023.12.0"],
-                ("2310 bytes, by the manifest", "", 500),
+                500,
             )
         },
         Finding {
@@ -192,7 +170,7 @@ fn rich_findings() -> Vec<Finding> {
                 "tools/build",
                 (Kind::Manifest, Reason::DigestMismatch),
                 &[],
-                ("", "200, and bytes that hash to something else", 200),
+                200,
             )
         },
     ]
@@ -213,11 +191,7 @@ fn elsewhere() -> Finding {
             "team/app-next",
             (Kind::Child, Reason::NotFound),
             &["nightly"],
-            (
-                "a manifest of 1432 bytes, by the index",
-                "404 MANIFEST_UNKNOWN",
-                404,
-            ),
+            404,
         )
     }
 }
@@ -405,12 +379,7 @@ pub(super) fn explained() -> Sweep {
         is_repeated: false,
         children: Vec::new(),
     };
-    let mut broken = finding(
-        "team/app",
-        (Kind::Child, Reason::NotFound),
-        &["1.4.0"],
-        ("a manifest of 482 bytes", "404 MANIFEST_UNKNOWN", 404),
-    );
+    let mut broken = finding("team/app", (Kind::Child, Reason::NotFound), &["1.4.0"], 404);
     broken.digest = Some(digest("arm64"));
     broken.platforms = vec!["linux/arm64".into()];
     broken.parent = Some(digest("index"));
@@ -496,7 +465,7 @@ pub(super) fn thousand() -> Sweep {
         let what = (Kind::Layer, Reason::ShortRead);
         Finding {
             tags: tags.clone(),
-            ..finding(&repository, what, &[], ("80000 bytes", "0 bytes", 206))
+            ..finding(&repository, what, &[], 206)
         }
     });
     Sweep {
@@ -531,7 +500,7 @@ fn finding(
     repository: &str,
     (kind, reason): (Kind, Reason),
     tags: &[&str],
-    (promised, observed, status): (&str, &str, u16),
+    status: u16,
 ) -> Finding {
     let object = digest(&format!("{repository} {kind} {reason}"));
     let request = match kind {
@@ -541,15 +510,19 @@ fn finding(
     };
     let tag = |tag: &&str| tag.parse::<Tag>().expect("a tag");
     let evidence = Evidence {
-        promised: promised.into(),
-        observed: observed.into(),
-        request,
+        promised: Some(match kind {
+            Kind::Tag => Promised::Manifest { digest: None },
+            Kind::Child | Kind::Manifest => Promised::Manifest {
+                digest: Some(object.clone()),
+            },
+            Kind::Config | Kind::Layer => Promised::Blob {
+                digest: object.clone(),
+                size: Some(80_000),
+            },
+        }),
+        observed: Some(observed(reason, status)),
+        request: request.into(),
         status: Some(status),
-        symptom: match reason {
-            Reason::ShortRead => Some(Symptom::NothingCame),
-            Reason::DigestMismatch => Some(Symptom::OtherBytes),
-            _ => None,
-        },
     };
     Finding {
         repository: name(repository),

@@ -282,6 +282,7 @@ fn markdown(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::render::fixture;
+    use crate::report::fixture::evidence_of;
 
     fn assert_snapshot(name: &str, text: &str) {
         insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
@@ -343,7 +344,7 @@ mod tests {
         sweep.registry = hostile.into();
         for finding in &mut sweep.findings {
             finding.platforms = vec![hostile.into()];
-            finding.defect.evidence.observed = hostile.into();
+            finding.defect.evidence = evidence_of(hostile);
         }
         sweep.unverified = fixture::rich().unverified;
         for group in &mut sweep.unverified {

@@ -9,8 +9,7 @@ use super::json_repair::{WireExposed, WireNearby, WireRepair, WireRoot};
 use super::{hint, unverified, words};
 use crate::oci::{Digest, Repository, Tag, printable};
 use crate::report::{
-    Cause, Counts, Coverage, Expected, Finding, Listed, Root, Sweep, Symptom, Unmet,
-    UnverifiedObjects,
+    Cause, Counts, Coverage, Expected, Finding, Listed, Root, Sweep, Unmet, UnverifiedObjects,
 };
 
 /// Grows with a change that breaks readers; what is only added leaves it as it is.
@@ -115,12 +114,10 @@ struct WireFinding<'a> {
 
 #[derive(Serialize)]
 struct WireEvidence {
-    promised: String,
-    observed: String,
+    promised: Option<String>,
+    observed: Option<String>,
     request: String,
     status: Option<u16>,
-    #[serde(rename = "symptom")]
-    symptom: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -253,11 +250,10 @@ impl<'a> WireFinding<'a> {
             platforms,
             parent: finding.parent.as_ref().map(Digest::to_string),
             evidence: WireEvidence {
-                promised: printable(&evidence.promised),
-                observed: printable(&evidence.observed),
+                promised: evidence.promised.as_ref().map(ToString::to_string),
+                observed: evidence.observed.as_ref().map(ToString::to_string),
                 request: printable(&evidence.request),
                 status: evidence.status,
-                symptom: evidence.symptom.map(Symptom::word),
             },
             depth: finding.depth.word(),
             confirmations: finding.confirmations,
@@ -425,10 +421,6 @@ mod tests {
             SkipReason::ALL.iter().map(|word| word.word()).collect(),
         );
         check("cause", Cause::ALL.iter().map(|word| word.word()).collect());
-        check(
-            "symptom",
-            Symptom::ALL.iter().map(|word| word.word()).collect(),
-        );
         check(
             "action",
             Action::ALL.iter().map(|word| word.word()).collect(),

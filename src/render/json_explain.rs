@@ -85,12 +85,15 @@ impl WireImage {
 impl WireNode {
     fn of(requests: &Requests<'_>, node: &Node) -> Self {
         let request = requests.below(node).map(|request| request.line());
-        let (reason, detail) = match &node.state {
+        let (reason, detail): (_, Option<String>) = match &node.state {
             State::Broken(defect) => {
                 let evidence = &defect.evidence;
-                (Some(defect.reason.word()), Some(&evidence.observed))
+                (
+                    Some(defect.reason.word()),
+                    evidence.observed.as_ref().map(ToString::to_string),
+                )
             }
-            State::Unverified(why) => (Some(why.reason.word()), Some(&why.detail)),
+            State::Unverified(why) => (Some(why.reason.word()), Some(why.detail.to_string())),
             State::Skipped(skip_reason) => (Some(skip_reason.word()), None),
             State::Intact | State::Absent | State::Changed => (None, None),
         };
@@ -103,7 +106,7 @@ impl WireNode {
             platform: node.platform.as_deref().map(printable),
             outcome: node.state.word(),
             reason,
-            detail: detail.map(|detail| printable(detail)),
+            detail,
             request: request.map(|request| printable(&request)),
             repeated: node.is_repeated,
             children: children.map(|child| Self::of(requests, child)).collect(),

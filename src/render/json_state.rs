@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::words::since_epoch;
 use crate::registry::Depth;
 use crate::report::{
-    Bracket, Defect, Evidence, Finding, Glance, Kind, Known, Nearby, Reason, Record, Symptom,
-    Verdict,
+    Bracket, Defect, Evidence, Finding, Glance, Kind, Known, Nearby, Reason, Record, Verdict,
 };
 
 const FORMAT: &str = "registry-probe state";
@@ -131,12 +130,8 @@ struct WireFinding {
     tags: Vec<String>,
     platforms: Vec<String>,
     parent: Option<String>,
-    promised: String,
-    observed: String,
-    request: String,
-    status: Option<u16>,
-    #[serde(rename = "sign")]
-    symptom: Option<String>,
+    #[serde(default)]
+    evidence: Evidence,
     depth: String,
     confirmations: u32,
     pointed_to: Vec<String>,
@@ -242,7 +237,7 @@ impl WireRecord {
 
 impl WireFinding {
     fn of(finding: &Finding) -> Self {
-        let (evidence, nearby) = (&finding.defect.evidence, &finding.nearby);
+        let nearby = &finding.nearby;
         let sibling = nearby.sibling.as_ref();
         Self {
             kind: finding.kind.to_string(),
@@ -253,11 +248,7 @@ impl WireFinding {
             tags: finding.tags.iter().map(ToString::to_string).collect(),
             platforms: finding.platforms.clone(),
             parent: finding.parent.as_ref().map(ToString::to_string),
-            promised: evidence.promised.clone(),
-            observed: evidence.observed.clone(),
-            request: evidence.request.clone(),
-            status: evidence.status,
-            symptom: evidence.symptom.map(|sign| sign.to_string()),
+            evidence: finding.defect.evidence.clone(),
             depth: finding.depth.to_string(),
             confirmations: finding.confirmations,
             pointed_to: nearby.pointed_to.iter().map(ToString::to_string).collect(),
@@ -274,7 +265,6 @@ impl WireFinding {
             .sibling
             .map(|(tag, digest)| Ok((read("the tag", &tag)?, read("the digest", &digest)?)));
         let copy = self.copy.map(|name| read("the repository", &name));
-        let sign = self.symptom.map(|sign| word(Symptom::ALL, &sign));
         Ok(Finding {
             repository,
             kind: word(Kind::ALL, &self.kind)?,
@@ -286,13 +276,7 @@ impl WireFinding {
             parent: digest(self.parent)?,
             defect: Defect {
                 reason: word(Reason::ALL, &self.reason)?,
-                evidence: Evidence {
-                    promised: self.promised,
-                    observed: self.observed,
-                    request: self.request,
-                    status: self.status,
-                    symptom: sign.transpose()?,
-                },
+                evidence: self.evidence,
             },
             depth: word(Depth::ALL, &self.depth)?,
             confirmations: self.confirmations,
@@ -347,7 +331,7 @@ mod tests {
             (good[..good.len() / 2].into(), "no state of this program"),
             (good.replace("team/app", "../../etc"), "the repository"),
             (good.replace("not_found", "lost"), "the word `lost`"),
-            (good.replace("sha256:", "sha256:x"), "the digest"),
+            (good.replace("sha256:", "sha256:x"), "not a digest"),
         ] {
             let error = parse(&text).expect_err(why).to_string();
             assert!(error.contains(why), "{error}");

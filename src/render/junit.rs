@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use super::broken::{answer, promise};
 use super::repair::repairs;
 use super::words::{self, many};
 use super::{hint, unverified};
@@ -162,8 +163,8 @@ fn details(finding: &Finding, sweep: &Sweep) -> String {
     let mut lines = vec![
         format!("registry {}", printable(&sweep.registry)),
         format!("platforms {}", printable(&finding.platforms.join(", "))),
-        format!("expected {}", printable(&evidence.promised)),
-        format!("answer {}", printable(&evidence.observed)),
+        format!("expected {}", promise(finding).unwrap_or_default()),
+        format!("answer {}", answer(finding)),
         format!("request {}", printable(&evidence.request)),
         format!("cause {} [{cause}]", words::cause(cause)),
         format!("remedy {}", hint(finding)),
@@ -260,6 +261,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::render::fixture;
+    use crate::report::fixture::evidence_of;
 
     fn assert_snapshot(name: &str, text: &str) {
         insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
@@ -288,7 +290,7 @@ mod tests {
         sweep.registry = hostile.into();
         sweep.unverified[0].why.detail = hostile.into();
         sweep.findings[0].platforms = vec![hostile.into()];
-        sweep.findings[0].defect.evidence.observed = hostile.into();
+        sweep.findings[0].defect.evidence = evidence_of(hostile);
         let text = render(&[sweep]);
         assert!(!text.contains("<x") && !text.contains("]]>"), "{text}");
         assert!(text.contains("&lt;/failure&gt;&lt;x a=&apos;&quot;&apos;&gt;&amp;"));

@@ -198,6 +198,7 @@ fn totals(lines: &mut Lines, sweeps: &[Sweep]) {
 mod tests {
     use super::*;
     use crate::render::{fixture, lines};
+    use crate::report::fixture::evidence_of;
 
     fn assert_snapshot(name: &str, text: &str) {
         insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
@@ -366,14 +367,7 @@ mod tests {
         sweep.warnings = vec![hostile.into()];
         for finding in &mut sweep.findings {
             finding.platforms = vec![hostile.into()];
-            let evidence = &mut finding.defect.evidence;
-            for text in [
-                &mut evidence.promised,
-                &mut evidence.observed,
-                &mut evidence.request,
-            ] {
-                *text = hostile.into();
-            }
+            finding.defect.evidence = evidence_of(hostile);
         }
         for group in &mut sweep.unverified {
             group.why.detail = hostile.into();

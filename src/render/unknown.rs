@@ -43,7 +43,7 @@ impl Group {
     /// What happened, as far as a reader gains from it, and how much of it is left out.
     pub(super) fn details(&self) -> (Vec<&str>, usize) {
         let details = self.members.iter();
-        let details = details.map(|member| member.why.detail.as_str());
+        let details = details.map(|member| &*member.why.detail);
         let mut details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
         // What seems broken comes first.
         details.sort_unstable_by_key(|detail| (!detail.ends_with(SUSPECTED), *detail));

@@ -1,6 +1,7 @@
 //! Why something is broken: a closed set of causes, told from what was seen and from nothing else.
 
-use super::outcome::{Kind, Reason, Symptom};
+use super::evidence::{LengthSource, Observed, Start};
+use super::outcome::{Kind, Reason};
 use super::sweep::{Finding, Listed, Mode, Sweep};
 use crate::registry::UnverifiedReason;
 use crate::words::words;
@@ -35,7 +36,8 @@ impl Cause {
     /// The cause of a finding of `sweep`, by its kind, its reason and the sign in its evidence.
     #[must_use]
     pub fn of(finding: &Finding, sweep: &Sweep) -> Self {
-        let sign = finding.defect.evidence.symptom;
+        let evidence = &finding.defect.evidence;
+        let observed = evidence.observed.as_ref();
         match finding.defect.reason {
             // What the caller named may never have been there; what a list or manifest names was.
             Reason::NotFound => match (finding.kind, &sweep.listed) {
@@ -45,18 +47,46 @@ impl Cause {
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
             Reason::Unreadable | Reason::MediaTypeMismatch => Self::Unknown,
-            Reason::ShortRead if sign == Some(Symptom::CutShort) => Self::Truncated,
-            // Distribution stats the file unless it remembers the blob: only memory promises bytes
-            // that are not there.
-            Reason::ShortRead => Self::StaleDescriptorCache,
-            Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => match sign {
-                Some(Symptom::Empty) => Self::EmptyFile,
-                Some(Symptom::Shorter) => Self::Truncated,
-                Some(Symptom::WebPage) => Self::ProxyPoisoned,
-                Some(Symptom::OtherBytes) if sweep.mode == Mode::PullThrough => Self::ProxyPoisoned,
-                Some(Symptom::OtherBytes) => Self::BitRot,
-                _ => Self::Unknown,
+            Reason::ShortRead => match observed {
+                Some(Observed::Cut { received: 1.., .. }) => Self::Truncated,
+                // Distribution stats the file unless it remembers the blob: only memory promises
+                // bytes that are not there.
+                _ => Self::StaleDescriptorCache,
             },
+            Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => {
+                match observed {
+                    Some(observed) => Self::of_other_bytes(observed, finding.size, sweep.mode),
+                    None => Self::Unknown,
+                }
+            }
+        }
+    }
+
+    fn of_other_bytes(observed: &Observed, size: Option<u64>, mode: Mode) -> Self {
+        match observed {
+            // What promises another length is wrong, and not the object.
+            Observed::OtherLength {
+                source: LengthSource::Verified,
+                ..
+            } => Self::Unknown,
+            Observed::OtherLength { length: 0, .. } => Self::EmptyFile,
+            Observed::OtherLength { length, .. } if Some(*length) < size => Self::Truncated,
+            Observed::OtherBytes { start, .. } | Observed::NoManifest { start, .. } => {
+                match (start, observed) {
+                    (Start::Empty, _) => Self::EmptyFile,
+                    (Start::WebPage, _) => Self::ProxyPoisoned,
+                    (Start::Other, Observed::NoManifest { .. }) => Self::Unknown,
+                    (Start::Other, _) if mode == Mode::PullThrough => Self::ProxyPoisoned,
+                    (Start::Other, _) => Self::BitRot,
+                }
+            }
+            Observed::Refused { .. }
+            | Observed::Cut { .. }
+            | Observed::OtherLength { .. }
+            | Observed::MoreBytes
+            | Observed::InvalidManifest { .. }
+            | Observed::OtherKind { .. }
+            | Observed::Changing { .. } => Self::Unknown,
         }
     }
 
@@ -70,15 +100,36 @@ impl Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Digest;
     use crate::report::fixture;
+
+    fn length(length: u64, source: LengthSource) -> Observed {
+        Observed::OtherLength { length, source }
+    }
+
+    fn bytes(start: Start) -> Observed {
+        Observed::OtherBytes {
+            length: None,
+            digest: Digest::sha256(b"others"),
+            start,
+        }
+    }
 
     #[test]
     fn causes_follow_from_what_was_seen() {
         use Cause as C;
         use Kind as K;
+        use LengthSource::{Stated, Verified};
         use Reason as R;
-        use Symptom as S;
-        for (kind, reason, sign, expected) in [
+        let cut = |received| Observed::Cut {
+            received,
+            announced: Some(80_000),
+        };
+        let page = Observed::NoManifest {
+            error: "no JSON".into(),
+            start: Start::WebPage,
+        };
+        for (kind, reason, observed, expected) in [
             (K::Child, R::NotFound, None, C::GcOrRetention),
             (K::Layer, R::NotFound, None, C::GcOrRetention),
             (K::Tag, R::NotFound, None, C::GcOrRetention),
@@ -86,27 +137,59 @@ mod tests {
             (
                 K::Layer,
                 R::ShortRead,
-                Some(S::NothingCame),
+                Some(cut(0)),
                 C::StaleDescriptorCache,
             ),
-            (K::Layer, R::ShortRead, Some(S::CutShort), C::Truncated),
-            (K::Layer, R::SizeMismatch, Some(S::Empty), C::EmptyFile),
-            (K::Layer, R::SizeMismatch, Some(S::Shorter), C::Truncated),
-            (K::Layer, R::SizeMismatch, Some(S::Longer), C::Unknown),
-            (K::Layer, R::SizeMismatch, Some(S::OtherPromise), C::Unknown),
-            (K::Layer, R::DigestMismatch, Some(S::OtherBytes), C::BitRot),
+            (K::Layer, R::ShortRead, Some(cut(7)), C::Truncated),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(length(0, Stated)),
+                C::EmptyFile,
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(length(7, Stated)),
+                C::Truncated,
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(length(80_001, Stated)),
+                C::Unknown,
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(Observed::MoreBytes),
+                C::Unknown,
+            ),
+            (
+                K::Layer,
+                R::SizeMismatch,
+                Some(length(7, Verified)),
+                C::Unknown,
+            ),
+            (
+                K::Layer,
+                R::DigestMismatch,
+                Some(bytes(Start::Other)),
+                C::BitRot,
+            ),
             (
                 K::Child,
                 R::DigestMismatch,
-                Some(S::WebPage),
+                Some(bytes(Start::WebPage)),
                 C::ProxyPoisoned,
             ),
             (
                 K::Child,
-                R::InvalidManifest,
-                Some(S::WebPage),
-                C::ProxyPoisoned,
+                R::DigestMismatch,
+                Some(bytes(Start::Empty)),
+                C::EmptyFile,
             ),
+            (K::Child, R::InvalidManifest, Some(page), C::ProxyPoisoned),
             (K::Child, R::InvalidManifest, None, C::Unknown),
             (K::Layer, R::StorageMissing, None, C::RedirectTarget),
             (K::Layer, R::Inconsistent, None, C::ReplicasDisagree),
@@ -115,26 +198,20 @@ mod tests {
         ] {
             let mut sweep = fixture::sweep();
             let mut finding = fixture::finding(kind, reason);
-            finding.defect.evidence.symptom = sign;
-            assert_eq!(
-                C::of(&finding, &sweep),
-                expected,
-                "{kind}/{reason} {sign:?}"
-            );
+            finding.size = Some(80_000);
+            finding.defect.evidence.observed.clone_from(&observed);
+            let what = format!("{kind}/{reason} {observed:?}");
+            assert_eq!(C::of(&finding, &sweep), expected, "{what}");
             // Whoever names a tag may have mistyped it.
             sweep.listed = Listed::Images(Vec::new());
             let is_named = (kind, reason) == (K::Tag, R::NotFound);
             let expected = if is_named { C::Unknown } else { expected };
-            assert_eq!(
-                C::of(&finding, &sweep),
-                expected,
-                "{kind}/{reason} {sign:?}"
-            );
+            assert_eq!(C::of(&finding, &sweep), expected, "{what}");
         }
         let mut sweep = fixture::sweep();
         sweep.mode = Mode::PullThrough;
         let mut finding = fixture::finding(K::Child, R::DigestMismatch);
-        finding.defect.evidence.symptom = Some(S::OtherBytes);
+        finding.defect.evidence.observed = Some(bytes(Start::Other));
         assert_eq!(C::of(&finding, &sweep), C::ProxyPoisoned);
     }
 }

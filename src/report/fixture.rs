@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{
-    Bracket, Counts, Defect, Evidence, Finding, Kind, Listed, Mode, Nearby, Reason, Sweep,
+    Bracket, Counts, Defect, Evidence, Finding, Kind, LengthSource, Listed, Mode, Nearby, Observed,
+    Promised, Reason, Start, Sweep,
 };
-use crate::oci::Digest;
+use crate::oci::{Digest, MediaKind};
 use crate::registry::{Access, Depth};
 
 /// An empty sweep of a whole registry.
@@ -33,6 +34,59 @@ pub(crate) fn sweep() -> Sweep {
         warnings: Vec::new(),
         scrub_period: None,
         certificate_expires_at: None,
+    }
+}
+
+/// What is typically observed where this is what is wrong.
+pub(crate) fn observed(reason: Reason, status: u16) -> Observed {
+    let refused = |code: Option<&str>, from_storage| Observed::Refused {
+        status,
+        code: code.map(Into::into),
+        from_storage,
+        is_page: false,
+    };
+    match reason {
+        Reason::NotFound => refused(Some("MANIFEST_UNKNOWN"), false),
+        Reason::StorageMissing => refused(None, true),
+        Reason::Unreadable => refused(None, false),
+        Reason::ShortRead => Observed::Cut {
+            received: 0,
+            announced: Some(80_000),
+        },
+        Reason::SizeMismatch => Observed::OtherLength {
+            length: 0,
+            source: LengthSource::Stated,
+        },
+        Reason::DigestMismatch => Observed::OtherBytes {
+            length: None,
+            digest: Digest::sha256(b"other bytes"),
+            start: Start::Other,
+        },
+        Reason::InvalidManifest => Observed::InvalidManifest {
+            problem: "`config` is missing".into(),
+        },
+        Reason::MediaTypeMismatch => Observed::OtherKind {
+            kind: MediaKind::Manifest,
+            own_type: "".into(),
+            served_as: None,
+        },
+        Reason::Inconsistent => Observed::Changing {
+            observed: Box::new(refused(Some("BLOB_UNKNOWN"), false)),
+        },
+    }
+}
+
+/// Evidence in which every text is `text`.
+pub(crate) fn evidence_of(text: &str) -> Evidence {
+    Evidence {
+        promised: Some(Promised::MediaType {
+            media_type: text.into(),
+        }),
+        observed: Some(Observed::InvalidManifest {
+            problem: text.into(),
+        }),
+        request: text.into(),
+        status: Some(200),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod blast;
 mod cause;
+mod evidence;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod image;
@@ -13,8 +14,9 @@ mod sweep;
 
 pub use blast::Root;
 pub use cause::Cause;
+pub use evidence::{Evidence, LengthSource, Observed, Promised, Start};
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
-pub use outcome::{Defect, Evidence, Kind, Outcome, Reason, SkipReason, Symptom};
+pub use outcome::{Defect, Kind, Outcome, Reason, SkipReason};
 pub use record::{Glance, Known, Record};
 pub use repair::{Action, Repair};
 pub use shard::Shard;

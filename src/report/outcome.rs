@@ -2,6 +2,7 @@
 //!
 //! "Down" never reads as "corrupt", and "could not look" never reads as "fine".
 
+use super::evidence::Evidence;
 use crate::registry::Unverified;
 use crate::words::words;
 
@@ -82,43 +83,6 @@ impl Defect {
     pub fn is_absence(&self) -> bool {
         matches!(self.reason, Reason::NotFound | Reason::StorageMissing)
     }
-}
-
-words! {
-    /// What a look showed besides its words: a mark by which damages are told apart.
-    Symptom {
-        /// Bytes are announced, and not one of them came.
-        NothingCame = "nothing_came",
-        /// Bytes are announced, and only the first of them came.
-        CutShort = "cut_short",
-        /// The registry itself says that there are no bytes.
-        Empty = "empty",
-        /// The registry itself says that there are fewer bytes than promised.
-        Shorter = "shorter",
-        /// There are more bytes than promised.
-        Longer = "longer",
-        /// All bytes came, and they are others.
-        OtherBytes = "other_bytes",
-        /// A web page came instead.
-        WebPage = "web_page",
-        /// The object is whole in itself, and what promises it has another size in mind.
-        OtherPromise = "other_promise",
-    }
-}
-
-/// Who promised what, and what came back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Evidence {
-    /// What was promised, in words.
-    pub promised: String,
-    /// What was observed, in words.
-    pub observed: String,
-    /// The request that shows it, as `METHOD PATH`.
-    pub request: String,
-    /// The status of the answer to that request.
-    pub status: Option<u16>,
-    /// What the look showed besides, if it tells causes apart.
-    pub symptom: Option<Symptom>,
 }
 
 words! {

@@ -2,8 +2,8 @@
 //! nothing: a report turns these into commands for people.
 
 use super::cause::Cause;
+use super::evidence::{LengthSource, Observed};
 use super::outcome::Reason;
-use super::outcome::Symptom;
 use super::sweep::{Finding, Mode, Sweep};
 use crate::oci::Digest;
 use crate::oci::{Repository, Tag};
@@ -116,7 +116,13 @@ fn from_elsewhere(finding: &Finding) -> Option<Repair> {
 fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
     // Without a tag there is no name to push under.
     finding.tags.first()?;
-    let is_promise_wrong = finding.defect.evidence.symptom == Some(Symptom::OtherPromise);
+    let is_promise_wrong = matches!(
+        finding.defect.evidence.observed,
+        Some(Observed::OtherLength {
+            source: LengthSource::Verified,
+            ..
+        })
+    );
     Some(match (finding.defect.reason, cause) {
         (Reason::NotFound, _) => Repair::Push,
         (Reason::StorageMissing, _) => Repair::Refresh { delete: false },
@@ -181,31 +187,34 @@ mod tests {
     fn the_best_repair_comes_first() {
         use Kind as K;
         use Reason as R;
-        for (kind, reason, sign, expected) in [
+        for (kind, reason, observed, expected) in [
             (K::Child, R::NotFound, None, "repoint push delete"),
             (K::Layer, R::NotFound, None, "repoint push delete"),
             (
                 K::Layer,
                 R::ShortRead,
-                Some(Symptom::NothingCame),
+                Some(fixture::observed(R::ShortRead, 206)),
                 "refresh repoint delete",
             ),
             (
                 K::Layer,
                 R::SizeMismatch,
-                Some(Symptom::Empty),
+                Some(fixture::observed(R::SizeMismatch, 200)),
                 "refresh repoint delete",
             ),
             (
                 K::Layer,
                 R::SizeMismatch,
-                Some(Symptom::OtherPromise),
+                Some(Observed::OtherLength {
+                    length: 7,
+                    source: LengthSource::Verified,
+                }),
                 "repoint rebuild delete",
             ),
             (
                 K::Layer,
                 R::DigestMismatch,
-                Some(Symptom::OtherBytes),
+                Some(fixture::observed(R::DigestMismatch, 200)),
                 "refresh repoint delete",
             ),
             (K::Child, R::Unreadable, None, "refresh repoint delete"),
@@ -220,7 +229,7 @@ mod tests {
             (K::Layer, R::Inconsistent, None, ""),
         ] {
             let mut finding = finding(kind, reason);
-            finding.defect.evidence.symptom = sign;
+            finding.defect.evidence.observed = observed;
             let sweep = fixture::sweep();
             let told = actions(&finding, &sweep).join(" ");
             assert_eq!(told, expected, "{kind}/{reason}");

@@ -1,7 +1,7 @@
 //! What a document is and what it is said to be, and whether clients read it as that. Pure.
 
-use crate::oci::{Document, MediaKind, content_type, shorten};
-use crate::report::{Defect, Evidence, Reason};
+use crate::oci::{Document, MediaKind, Printable, content_type};
+use crate::report::{Defect, Evidence, Observed, Promised, Reason};
 
 /// What a document is, and what it is said to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +89,11 @@ impl Odd {
             && self.own_type.eq_ignore_ascii_case(&self.served_as)
     }
 
-    fn words(&self) -> String {
-        match &*self.own_type {
-            "" => words(self.kind).to_owned(),
-            own_type => format!("{} with the `mediaType` {own_type}", words(self.kind)),
+    fn observed(&self, served_as: Option<&str>) -> Observed {
+        Observed::OtherKind {
+            kind: self.kind,
+            own_type: (&self.own_type).into(),
+            served_as: served_as.map(Printable::from),
         }
     }
 }
@@ -105,16 +106,6 @@ fn is_read_as(told: MediaKind, is: MediaKind, says: MediaKind) -> bool {
             (is, says),
             (K::Index, K::Manifest) | (K::Manifest, K::Index)
         )
-}
-
-fn words(kind: MediaKind) -> &'static str {
-    match kind {
-        MediaKind::Index => "an index",
-        MediaKind::Manifest => "an image manifest",
-        MediaKind::Schema1 => "a schema 1 manifest",
-        MediaKind::Artifact => "an artifact manifest",
-        MediaKind::Unknown => "a document",
-    }
 }
 
 /// By what a client reads a document.
@@ -133,16 +124,17 @@ pub(super) fn media_type(read_by: ReadBy<'_>, form: Option<&Form>) -> Option<Def
         (ReadBy::Header, Form::Plain(_)) => return None,
         (ReadBy::Header, Form::Odd(odd)) => (
             form.is_readable_by_header(),
-            format!("{}, under a type by which clients read it", words(odd.kind)),
-            match &*odd.served_as {
-                "" => format!("{}, served without a type", odd.words()),
-                served_as => format!("{}, served as {served_as}", odd.words()),
-            },
+            Promised::Readable { kind: odd.kind },
+            odd.observed(Some(&odd.served_as)),
         ),
         (ReadBy::Promise(media_type), Form::Plain(kind)) => (
             is_read_as(MediaKind::from_media_type(media_type), *kind, *kind),
             of_type(media_type),
-            words(*kind).to_owned(),
+            Observed::OtherKind {
+                kind: *kind,
+                own_type: Printable::default(),
+                served_as: None,
+            },
         ),
         (ReadBy::Promise(media_type), Form::Odd(odd)) => {
             let told = MediaKind::from_media_type(media_type);
@@ -152,28 +144,23 @@ pub(super) fn media_type(read_by: ReadBy<'_>, form: Option<&Form>) -> Option<Def
             (
                 is_unknown || odd.is_read_as(told),
                 of_type(media_type),
-                odd.words(),
+                odd.observed(None),
             )
         }
     };
     (!is_readable).then(|| Defect {
         reason: Reason::MediaTypeMismatch,
         evidence: Evidence {
-            promised,
-            observed,
+            promised: Some(promised),
+            observed: Some(observed),
             ..Evidence::default()
         },
     })
 }
 
-fn of_type(media_type: &str) -> String {
-    let written = shorten(media_type, 128);
-    match MediaKind::from_media_type(media_type) {
-        MediaKind::Unknown if media_type.is_empty() => {
-            "content of no type, which clients ask for as a blob".to_owned()
-        }
-        MediaKind::Unknown => format!("content of type {written}, which clients ask for as a blob"),
-        _ => format!("a manifest of type {written}"),
+fn of_type(media_type: &str) -> Promised {
+    Promised::MediaType {
+        media_type: Printable::cut(media_type, 128),
     }
 }
 
@@ -291,10 +278,16 @@ mod tests {
         let evidence = |read_by| media_type(read_by, Some(&form)).expect("a defect").evidence;
         let by_header = evidence(ReadBy::Header);
         assert_eq!(
-            by_header.observed,
-            format!("an image manifest with the `mediaType` {IMAGE}, served as text/plain")
+            by_header.answer(),
+            format!(
+                " answers an image manifest with the `mediaType` {IMAGE}, served as text/plain"
+            )
         );
+        let media_type = INDEX.into();
         let by_promise = evidence(ReadBy::Promise(INDEX));
-        assert_eq!(by_promise.promised, format!("a manifest of type {INDEX}"));
+        assert_eq!(
+            by_promise.promised,
+            Some(Promised::MediaType { media_type })
+        );
     }
 }

@@ -2,10 +2,12 @@
 //! integrity is a test of two lines.
 
 use super::form::Form;
-use crate::oci::{Digest, Document, MediaKind, manifest_digest};
+use crate::oci::{Digest, Document, MediaKind, Printable, manifest_digest};
 use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
-use crate::report::{Defect, Evidence, Outcome, Reason, SkipReason, Symptom};
+use crate::report::{
+    Defect, Evidence, LengthSource, Observed, Outcome, Promised, Reason, SkipReason, Start,
+};
 
 /// What a look at one object comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +46,20 @@ pub(super) fn manifest(
     digest: Option<&Digest>,
     answer: Answer<ManifestBody>,
 ) -> (Judged, Option<Document>) {
-    let promised = match digest {
-        Some(digest) => format!("a manifest with digest {digest}"),
-        None => "a manifest".to_owned(),
+    let promised = Promised::Manifest {
+        digest: digest.cloned(),
     };
     let body = match answer {
         Answer::Found(body) => body,
-        Answer::Absent(refusal) => return (Judged::of(absent(&refusal, &promised)), None),
-        Answer::Failing(refusal) => return (Judged::of(failing(&refusal, &promised)), None),
+        Answer::Absent(refusal) => return (Judged::of(absent(refusal, promised)), None),
+        Answer::Failing(refusal) => return (Judged::of(failing(refusal, promised)), None),
         Answer::Unverified(why) => return (Judged::of(Outcome::Unverified(why)), None),
     };
     let (contradiction, document) = match other_bytes(digest, &body) {
         Some(contradiction) => (Some(contradiction), None),
         None => read_manifest(&body),
     };
-    let outcome = of_bytes(contradiction, &promised, &body);
+    let outcome = of_bytes(contradiction, promised, &body);
     let skip_reason = document
         .as_ref()
         .filter(|_| outcome == Outcome::Intact)
@@ -81,8 +82,11 @@ pub(super) fn kept_as_blob(digest: &Digest, body: &ManifestBody) -> (Judged, Opt
     let read = Document::parse(&body.bytes, None).ok();
     let document = read.filter(|document| document.problems.is_empty());
     let kind = document.as_ref().map(|document| document.kind);
-    let promised = format!("a blob with digest {digest}");
-    let outcome = of_bytes(other_bytes(Some(digest), body), &promised, body);
+    let promised = Promised::Blob {
+        digest: digest.clone(),
+        size: None,
+    };
+    let outcome = of_bytes(other_bytes(Some(digest), body), promised, body);
     let is_intact = outcome == Outcome::Intact;
     let judged = Judged {
         form: Some(Form::of_blob(kind.unwrap_or(MediaKind::Unknown))),
@@ -94,74 +98,58 @@ pub(super) fn kept_as_blob(digest: &Digest, body: &ManifestBody) -> (Judged, Opt
 
 /// What bytes come to that are contradicted in this way, or in none.
 fn of_bytes(
-    contradiction: Option<(Reason, String)>,
-    promised: &str,
+    contradiction: Option<(Reason, Observed)>,
+    promised: Promised,
     body: &ManifestBody,
 ) -> Outcome {
     let Some((reason, observed)) = contradiction else {
         return Outcome::Intact;
     };
-    let evidence = Evidence {
-        symptom: symptom_of_manifest(reason, &body.bytes),
-        ..evidence(promised, observed, &body.request, 200)
-    };
-    Outcome::Broken(Defect { reason, evidence })
-}
-
-/// What is to be said of a body that was cut after so many bytes.
-fn cut(received: u64, announced: Option<u64>) -> String {
-    match announced {
-        Some(announced) => {
-            format!("{received} of {announced} announced bytes, then the connection ended")
-        }
-        None => format!("{received} bytes, and the connection ended before the body did"),
-    }
+    broken(reason, promised, observed, &body.request, 200)
 }
 
 /// In which way bytes are not those that were promised, if they are not, and what they are.
-fn other_bytes(digest: Option<&Digest>, body: &ManifestBody) -> Option<(Reason, String)> {
-    let length = body.bytes.len();
+fn other_bytes(digest: Option<&Digest>, body: &ManifestBody) -> Option<(Reason, Observed)> {
+    let length = body.bytes.len() as u64;
     if body.end == BodyEnd::Cut {
-        return Some((Reason::ShortRead, cut(length as u64, body.announced)));
+        let observed = Observed::Cut {
+            received: length,
+            announced: body.announced,
+        };
+        return Some((Reason::ShortRead, observed));
     }
     let digest = digest?;
     let computed = manifest_digest(&body.bytes, digest)?;
     (computed != *digest).then(|| {
-        let observed = format!("{length} bytes that hash to {computed}");
+        let observed = Observed::OtherBytes {
+            length: Some(length),
+            digest: computed,
+            start: Start::of(&body.bytes),
+        };
         (Reason::DigestMismatch, observed)
     })
 }
 
 /// In which way a manifest's bytes are none that clients take, if they are not, and what they say.
-fn read_manifest(body: &ManifestBody) -> (Option<(Reason, String)>, Option<Document>) {
+fn read_manifest(body: &ManifestBody) -> (Option<(Reason, Observed)>, Option<Document>) {
     match Document::parse(&body.bytes, body.media_type.as_deref()) {
         Err(error) => {
-            let observed = format!("bytes that are no manifest: {error}");
+            let observed = Observed::NoManifest {
+                error: error.into(),
+                start: Start::of(&body.bytes),
+            };
             (Some((Reason::InvalidManifest, observed)), None)
         }
         Ok(document) => {
             let problem = document.problems.first().map(|problem| {
+                let problem = problem.into();
                 (
                     Reason::InvalidManifest,
-                    format!("a manifest in which {problem}"),
+                    Observed::InvalidManifest { problem },
                 )
             });
             (problem, Some(document))
         }
-    }
-}
-
-/// What the bytes of a manifest show that are not what they should be.
-fn symptom_of_manifest(reason: Reason, bytes: &[u8]) -> Option<Symptom> {
-    let is_cut = reason == Reason::ShortRead;
-    match bytes.trim_ascii_start().first() {
-        None if is_cut => Some(Symptom::NothingCame),
-        None => Some(Symptom::Empty),
-        Some(_) if is_cut => Some(Symptom::CutShort),
-        // No manifest begins so, and every page does.
-        Some(b'<') => Some(Symptom::WebPage),
-        Some(_) if reason == Reason::DigestMismatch => Some(Symptom::OtherBytes),
-        Some(_) => None,
     }
 }
 
@@ -177,14 +165,14 @@ fn skip_reason(document: &Document, digest: Option<&Digest>) -> Option<SkipReaso
 
 /// Judges a blob of which `digest` and `size` were promised.
 pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>) -> Judged {
-    let promised = match size {
-        Some(size) => format!("{size} bytes with digest {digest}"),
-        None => format!("a blob with digest {digest}"),
+    let promised = Promised::Blob {
+        digest: digest.clone(),
+        size,
     };
     let look = match answer {
         Answer::Found(look) => look,
-        Answer::Absent(refusal) => return Judged::of(absent(&refusal, &promised)),
-        Answer::Failing(refusal) => return Judged::of(failing(&refusal, &promised)),
+        Answer::Absent(refusal) => return Judged::of(absent(refusal, promised)),
+        Answer::Failing(refusal) => return Judged::of(failing(refusal, promised)),
         Answer::Unverified(why) => return Judged::of(Outcome::Unverified(why)),
     };
     let in_the_way = |reason, what: &str| {
@@ -197,13 +185,7 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
             UnverifiedReason::Protocol,
             "answers with a web page instead of the blob",
         ),
-        Some((reason, observed)) => {
-            let evidence = Evidence {
-                symptom: symptom_of_blob(reason, size, &look),
-                ..evidence(&promised, observed, &look.request, look.status)
-            };
-            Outcome::Broken(Defect { reason, evidence })
-        }
+        Some((reason, observed)) => broken(reason, promised, observed, &look.request, look.status),
         None => Outcome::Intact,
     };
     let skip_reason = match outcome {
@@ -223,13 +205,18 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
 }
 
 /// In which way a look contradicts what was promised, if it does, and what was seen instead.
-fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<(Reason, String)> {
+fn contradiction(
+    digest: &Digest,
+    size: Option<u64>,
+    look: &BlobLook,
+) -> Option<(Reason, Observed)> {
     if let (Some(length), Some(size)) = (look.length, size)
         && length != size
     {
+        let source = LengthSource::Stated;
         return Some((
             Reason::SizeMismatch,
-            format!("the registry has {length} bytes of it"),
+            Observed::OtherLength { length, source },
         ));
     }
     let BlobRead::All {
@@ -242,43 +229,31 @@ fn contradiction(digest: &Digest, size: Option<u64>, look: &BlobLook) -> Option<
     };
     // Clients hold that against it, be every byte there (Go: unexpected EOF).
     if *end == BodyEnd::Cut {
-        return Some((Reason::ShortRead, cut(*received, look.length)));
+        let observed = Observed::Cut {
+            received: *received,
+            announced: look.length,
+        };
+        return Some((Reason::ShortRead, observed));
     }
     if let Some(size) = size.filter(|size| received != size) {
-        let than = if *received < size {
-            format!("{received} bytes, which are fewer")
+        let observed = if *received < size {
+            Observed::OtherLength {
+                length: *received,
+                source: LengthSource::Received,
+            }
         } else {
-            "more bytes than that".to_owned()
+            Observed::MoreBytes
         };
-        return Some((Reason::SizeMismatch, than));
+        return Some((Reason::SizeMismatch, observed));
     }
     match computed {
-        Some(computed) if computed != digest => Some((
-            Reason::DigestMismatch,
-            format!("bytes that hash to {computed}"),
-        )),
-        _ => None,
-    }
-}
-
-/// What a look at a blob shows that contradicts what was promised for this `reason`.
-fn symptom_of_blob(reason: Reason, size: Option<u64>, look: &BlobLook) -> Option<Symptom> {
-    let received = match look.read {
-        BlobRead::All { received, .. } => Some(received),
-        BlobRead::Nothing | BlobRead::Start | BlobRead::End => None,
-    };
-    match reason {
-        Reason::ShortRead if received == Some(0) => Some(Symptom::NothingCame),
-        Reason::ShortRead => Some(Symptom::CutShort),
-        Reason::DigestMismatch => Some(Symptom::OtherBytes),
-        Reason::SizeMismatch => {
-            let has = look.length.filter(|length| Some(*length) != size);
-            let has = has.or(received);
-            Some(match has {
-                Some(0) => Symptom::Empty,
-                has if has > size => Symptom::Longer,
-                _ => Symptom::Shorter,
-            })
+        Some(computed) if computed != digest => {
+            let observed = Observed::OtherBytes {
+                length: None,
+                digest: computed.clone(),
+                start: Start::Other,
+            };
+            Some((Reason::DigestMismatch, observed))
         }
         _ => None,
     }
@@ -291,17 +266,17 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
     (size != length).then(|| Defect {
         reason: Reason::SizeMismatch,
         evidence: Evidence {
-            promised: format!("{size} bytes"),
-            observed: format!(
-                "the registry has {length} bytes of it, which are as their digest says"
-            ),
-            symptom: Some(Symptom::OtherPromise),
+            promised: Some(Promised::Size { size }),
+            observed: Some(Observed::OtherLength {
+                length,
+                source: LengthSource::Verified,
+            }),
             ..Evidence::default()
         },
     })
 }
 
-pub(super) fn absent(refusal: &Refusal, promised: &str) -> Outcome {
+pub(super) fn absent(refusal: Refusal, promised: Promised) -> Outcome {
     let reason = if refusal.redirected {
         Reason::StorageMissing
     } else {
@@ -312,37 +287,34 @@ pub(super) fn absent(refusal: &Refusal, promised: &str) -> Outcome {
 
 /// On a first look a lasting 5xx is a suspicion against the object; the confirmation finds out
 /// whether the registry answers for others.
-pub(super) fn failing(refusal: &Refusal, promised: &str) -> Outcome {
+pub(super) fn failing(refusal: Refusal, promised: Promised) -> Outcome {
     refused(Reason::Unreadable, refusal, promised)
 }
 
-fn refused(reason: Reason, refusal: &Refusal, promised: &str) -> Outcome {
-    let code = refusal
-        .code
-        .as_deref()
-        .map(|code| format!(" {code}"))
-        .unwrap_or_default();
-    let who = if refusal.redirected {
-        " from the storage behind the registry"
-    } else {
-        ""
+fn refused(reason: Reason, refusal: Refusal, promised: Promised) -> Outcome {
+    let observed = Observed::Refused {
+        status: refusal.status,
+        code: refusal.code,
+        from_storage: refusal.redirected,
+        is_page: refusal.is_page,
     };
-    let observed = format!("{}{code}{who}", refusal.status);
-    let evidence = Evidence {
-        symptom: refusal.is_page.then_some(Symptom::WebPage),
-        ..evidence(promised, observed, &refusal.request, refusal.status)
-    };
-    Outcome::Broken(Defect { reason, evidence })
+    broken(reason, promised, observed, &refusal.request, refusal.status)
 }
 
-fn evidence(promised: &str, observed: String, request: &str, status: u16) -> Evidence {
-    Evidence {
-        promised: promised.to_owned(),
-        observed,
-        request: request.to_owned(),
+fn broken(
+    reason: Reason,
+    promised: Promised,
+    observed: Observed,
+    request: &Printable,
+    status: u16,
+) -> Outcome {
+    let evidence = Evidence {
+        promised: Some(promised),
+        observed: Some(observed),
+        request: request.clone(),
         status: Some(status),
-        symptom: None,
-    }
+    };
+    Outcome::Broken(Defect { reason, evidence })
 }
 
 #[cfg(test)]
@@ -395,6 +367,18 @@ mod tests {
     fn blobs() {
         use BodyEnd::{Connection, Cut, More, Whole};
         use Reason as R;
+        let other = |length, source| Observed::OtherLength { length, source };
+        let is = |length| other(length, LengthSource::Stated);
+        let came = |length| other(length, LengthSource::Received);
+        let cut = |received, announced| Observed::Cut {
+            received,
+            announced,
+        };
+        let jello = Observed::OtherBytes {
+            length: None,
+            digest: Digest::sha256(b"jello"),
+            start: Start::Other,
+        };
         for (length, read, expected) in [
             (Some(5), BlobRead::Nothing, None),
             (Some(5), BlobRead::End, None),
@@ -402,69 +386,48 @@ mod tests {
             (None, BlobRead::Start, None),
             (Some(5), all(5, DATA, Whole), None),
             (None, all(5, DATA, Connection), None),
-            (
-                Some(0),
-                BlobRead::Nothing,
-                Some((R::SizeMismatch, Symptom::Empty)),
-            ),
-            (
-                Some(4),
-                BlobRead::Nothing,
-                Some((R::SizeMismatch, Symptom::Shorter)),
-            ),
-            (
-                Some(6),
-                BlobRead::Nothing,
-                Some((R::SizeMismatch, Symptom::Longer)),
-            ),
+            (Some(0), BlobRead::Nothing, Some((R::SizeMismatch, is(0)))),
+            (Some(4), BlobRead::Nothing, Some((R::SizeMismatch, is(4)))),
+            (Some(6), BlobRead::Nothing, Some((R::SizeMismatch, is(6)))),
             (
                 Some(5),
                 all(0, b"", Cut),
-                Some((R::ShortRead, Symptom::NothingCame)),
+                Some((R::ShortRead, cut(0, Some(5)))),
             ),
             (
                 Some(5),
                 all(2, b"he", Cut),
-                Some((R::ShortRead, Symptom::CutShort)),
+                Some((R::ShortRead, cut(2, Some(5)))),
             ),
-            (
-                None,
-                all(2, b"he", Cut),
-                Some((R::ShortRead, Symptom::CutShort)),
-            ),
+            (None, all(2, b"he", Cut), Some((R::ShortRead, cut(2, None)))),
             (
                 None,
                 all(5, b"jello", Cut),
-                Some((R::ShortRead, Symptom::CutShort)),
+                Some((R::ShortRead, cut(5, None))),
             ),
-            (
-                None,
-                all(0, b"", Whole),
-                Some((R::SizeMismatch, Symptom::Empty)),
-            ),
+            (None, all(0, b"", Whole), Some((R::SizeMismatch, came(0)))),
             (
                 None,
                 all(2, b"he", Connection),
-                Some((R::SizeMismatch, Symptom::Shorter)),
+                Some((R::SizeMismatch, came(2))),
             ),
             (
                 None,
                 all(6, b"hello!", More),
-                Some((R::SizeMismatch, Symptom::Longer)),
+                Some((R::SizeMismatch, Observed::MoreBytes)),
             ),
             (
                 Some(5),
                 all(5, b"jello", Whole),
-                Some((R::DigestMismatch, Symptom::OtherBytes)),
+                Some((R::DigestMismatch, jello)),
             ),
         ] {
             let judged = judge_blob(look(length, read.clone()));
-            let seen = match &judged.outcome {
-                Outcome::Broken(defect) => {
-                    defect.evidence.symptom.map(|sign| (defect.reason, sign))
-                }
+            let seen = match judged.outcome.clone() {
+                Outcome::Broken(defect) => Some((defect.reason, defect.evidence.observed)),
                 _ => None,
             };
+            let expected = expected.map(|(reason, observed)| (reason, Some(observed)));
             assert_eq!(seen, expected, "{length:?} {read:?}");
             assert_eq!(judged.outcome == Outcome::Intact, expected.is_none());
         }

@@ -146,8 +146,8 @@ impl Ledger {
             } else {
                 let evidence = &finding.defect.evidence;
                 let detail = format!(
-                    "{} answers {} in one look, and otherwise in another",
-                    evidence.request, evidence.observed
+                    "{} in one look, and otherwise in another",
+                    evidence.answer()
                 );
                 let why = Unverified::new(UnverifiedReason::RegistryError, detail);
                 walked.unverified.push(&why);

@@ -21,7 +21,7 @@ use super::visit::nothing;
 use crate::oci::{Reference, Repository};
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
-use crate::report::{Finding, Outcome, Presence, Reason, Symptom};
+use crate::report::{Finding, Outcome, Presence, Reason};
 
 /// Times that a sweep looks through a catalog that it reads again for what the first one did not name: a
 /// registry may name something else each time.
@@ -176,8 +176,8 @@ fn unreadable(finding: &Finding, controls: &Controls) -> Option<Unverified> {
     }
     let evidence = &finding.defect.evidence;
     let detail = format!(
-        "{} answers {}, and nothing else was found to answer better",
-        evidence.request, evidence.observed
+        "{}, and nothing else was found to answer better",
+        evidence.answer()
     );
     Some(Unverified::new(UnverifiedReason::RegistryError, detail))
 }
@@ -231,7 +231,7 @@ fn is_page(finding: &Finding) -> bool {
         finding.defect.reason,
         Reason::NotFound | Reason::StorageMissing
     );
-    is_absence && finding.defect.evidence.symptom == Some(Symptom::WebPage)
+    is_absence && finding.defect.evidence.is_page()
 }
 
 async fn is_own_page<R: Registry>(

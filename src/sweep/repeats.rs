@@ -2,7 +2,7 @@
 
 use super::history::{History, Object};
 use crate::registry::{Unverified, UnverifiedReason};
-use crate::report::{Defect, Outcome, Reason};
+use crate::report::{Defect, Observed, Outcome, Reason};
 
 /// Times that the last look asks for what an earlier one saw otherwise. One of two replicas that take
 /// turns shows itself in them but for one time in some hundred.
@@ -96,6 +96,7 @@ impl Repeated {
 
 fn inconsistent(mut defect: Defect) -> Outcome {
     defect.reason = Reason::Inconsistent;
-    defect.evidence.observed += " in some looks, and what was promised in others";
+    let observed = defect.evidence.observed.take().map(Box::new);
+    defect.evidence.observed = observed.map(|observed| Observed::Changing { observed });
     Outcome::Broken(defect)
 }

@@ -8,7 +8,9 @@ use super::judge::{self, Judged};
 use crate::oci::{Digest, Document, Repository, own_digest};
 use crate::registry::{Answer, Resolved};
 use crate::registry::{Unverified, UnverifiedReason};
-use crate::report::Outcome;
+use crate::report::{Outcome, Promised};
+
+const A_MANIFEST: Promised = Promised::Manifest { digest: None };
 
 /// Of so many tags the one that a turn picks: with each turn the next one.
 pub(super) fn in_turn(repository: &Repository, tags: usize, turn: u64) -> TagId {
@@ -32,8 +34,8 @@ pub(super) struct Pointed {
 pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
     let resolved = match answer {
         Answer::Found(resolved) => resolved,
-        Answer::Absent(refusal) => return Err(judge::absent(&refusal, "a manifest")),
-        Answer::Failing(refusal) => return Err(judge::failing(&refusal, "a manifest")),
+        Answer::Absent(refusal) => return Err(judge::absent(refusal, A_MANIFEST)),
+        Answer::Failing(refusal) => return Err(judge::failing(refusal, A_MANIFEST)),
         Answer::Unverified(why) => return Err(Outcome::Unverified(why)),
     };
     match (resolved.stated, resolved.body) {

@@ -32,7 +32,7 @@ impl<R: Registry> Crawl<'_, R> {
                 if let ListEnd::Failed(mut why) = listing.end {
                     if !why.is_transient() {
                         // Many registries refuse a catalog, each in its own words.
-                        why.detail += NO_CATALOG;
+                        why.extend(NO_CATALOG);
                     }
                     // What was listed before it is swept all the same.
                     self.ledger.listing_failed(why);

@@ -9,7 +9,7 @@ use super::room::Room;
 use super::walk::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{Depth, Unverified, UnverifiedReason};
-use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Reason, Symptom};
+use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Reason};
 
 /// What an outcome comes to.
 pub(super) enum InMode {
@@ -109,7 +109,7 @@ impl Walk {
                 InMode::Broken(defect) => match self.is_deleted(&state.tag, &defect) {
                     Ok(is_deleted) => {
                         look.count_absence(Endpoint::Manifests, &defect);
-                        let is_page = defect.evidence.symptom == Some(Symptom::WebPage);
+                        let is_page = defect.evidence.is_page();
                         look.has_deletions |= is_deleted;
                         // Where the list is contested, its tags are with it.
                         if !is_deleted || is_page || look.is_contested {
@@ -266,7 +266,7 @@ impl Walk {
             Outcome::Unverified(why) => return InMode::Unverified(why.clone()),
             Outcome::Intact => return InMode::Settled,
         };
-        let is_page = defect.evidence.symptom == Some(Symptom::WebPage);
+        let is_page = defect.evidence.is_page();
         match (self.mode, kind, defect.reason) {
             // A page is that of something in between until it is shown to be the storage's own.
             (Mode::Mirror | Mode::PullThrough, _, Reason::NotFound) if is_page => {
@@ -280,8 +280,8 @@ impl Walk {
                 InMode::Unverified(Unverified::new(
                     UnverifiedReason::RegistryError,
                     format!(
-                        "{} answers {}, which a cache also does when its upstream refuses it",
-                        evidence.request, evidence.observed
+                        "{}, which a cache also does when its upstream refuses it",
+                        evidence.answer()
                     ),
                 ))
             }
@@ -298,10 +298,7 @@ impl Walk {
             return InMode::Absent(defect);
         }
         let evidence = &defect.evidence;
-        let detail = format!(
-            "{} answers {}, as for all children of that index",
-            evidence.request, evidence.observed
-        );
+        let detail = format!("{}, as for all children of that index", evidence.answer());
         InMode::Unverified(Unverified::new(UnverifiedReason::RegistryError, detail))
     }
 
@@ -347,8 +344,8 @@ pub(super) fn page(defect: &Defect) -> Unverified {
     Unverified::new(
         UnverifiedReason::Protocol,
         format!(
-            "{} answers {} with a web page: a proxy or login page may stand in the way",
-            evidence.request, evidence.observed
+            "{} with a web page: a proxy or login page may stand in the way",
+            evidence.answer()
         ),
     )
 }

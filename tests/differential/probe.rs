@@ -100,12 +100,11 @@ fn lines(sweep: &Sweep) -> Vec<String> {
             .unwrap_or_default();
         let evidence = &finding.defect.evidence;
         lines.push(format!(
-            "{} {} {digest}: {}, promised {}, by {}",
+            "{} {} {digest}: {}, promised {:?}",
             finding.kind,
             finding.defect.reason,
-            evidence.observed,
-            evidence.promised,
-            evidence.request
+            evidence.answer(),
+            evidence.promised
         ));
     }
     for group in &sweep.unverified {

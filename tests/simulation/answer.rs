@@ -27,9 +27,9 @@ pub(crate) fn refusal(status: u16, code: Code, request: String, place: Place) ->
         Place::List => "NAME_UNKNOWN",
     };
     Refusal {
-        request,
+        request: request.into(),
         status,
-        code: (code == Code::Coded).then(|| name.to_owned()),
+        code: (code == Code::Coded).then(|| name.into()),
         redirected: false,
         is_page: code == Code::Page,
     }
@@ -67,8 +67,8 @@ pub(crate) fn body(object: Option<&Object>, reply: Reply, request: String) -> An
         reply => return negative(reply, request, Place::Manifest),
     };
     Answer::Found(ManifestBody {
-        request,
-        media_type: Some(object.nature.media_type().to_owned()),
+        request: request.into(),
+        media_type: Some(object.nature.media_type().into()),
         bytes,
         announced: Some(object.size),
         end,
@@ -104,7 +104,7 @@ pub(crate) fn blob(
         reply => return negative(reply, request, Place::Blob),
     };
     Answer::Found(BlobLook {
-        request,
+        request: request.into(),
         status: 200,
         length: Some(length),
         read,

@@ -213,7 +213,7 @@ impl Doctor<'_> {
     /// Tells the registry who we are, where it asked in answer to the greeting.
     async fn log_in(&mut self, repository: Option<&Repository>) -> Login {
         match self.registry.exchange.auth.login.is_there(repository).await {
-            Err(why) => return Login::Untried(why.detail),
+            Err(why) => return Login::Untried(why.detail.to_string()),
             Ok(false) => return Login::Missing,
             Ok(true) => {}
         }
@@ -251,7 +251,7 @@ impl Doctor<'_> {
             self.registry.exchange.auth.login.is_there(named).await,
             catalog,
         ) {
-            (Err(why), _) => Login::Untried(why.detail),
+            (Err(why), _) => Login::Untried(why.detail.to_string()),
             (Ok(false), _) => Login::Missing,
             (Ok(true), _) if matches!(self.wanted(), Wanted::Token { .. }) => {
                 self.token_login(named).await
@@ -300,7 +300,7 @@ impl Doctor<'_> {
 fn refused(why: Unverified) -> Login {
     match why.reason {
         UnverifiedReason::Unauthorized => Login::Refused(why),
-        _ => Login::Untried(why.detail),
+        _ => Login::Untried(why.detail.to_string()),
     }
 }
 

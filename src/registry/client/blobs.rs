@@ -323,7 +323,7 @@ pub(crate) fn is_from_cache(head: &Reply) -> bool {
 
 fn head_look(head: &Reply) -> BlobLook {
     BlobLook {
-        request: head.request.clone(),
+        request: (&head.request).into(),
         status: head.status.as_u16(),
         length: head.content_length(),
         read: BlobRead::Nothing,

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::oci::shorten;
+use crate::oci::{Printable, shorten};
 use crate::registry::{Answer, Refusal};
 use crate::registry::{Unverified, UnverifiedReason};
 
@@ -26,7 +26,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(reason: UnverifiedReason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: UnverifiedReason, detail: impl Into<Printable>) -> Self {
         Unverified::new(reason, detail).into()
     }
 
@@ -144,13 +144,13 @@ struct EnvelopeEntry {
 
 /// The first error code of an error body (distribution-spec, "Error Codes"). The vocabulary is open,
 /// so it stays text; a body in any other form has no code.
-pub(crate) fn error_code(body: &[u8]) -> Option<String> {
+pub(crate) fn error_code(body: &[u8]) -> Option<Printable> {
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
     envelope
         .errors
         .into_iter()
         .next()
-        .map(|entry| shorten(&entry.code, 64))
+        .map(|entry| Printable::cut(&entry.code, 64))
 }
 
 /// As long as anything that asks for patience is taken to mean. Clocks do not reach to the end of what

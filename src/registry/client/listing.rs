@@ -339,7 +339,9 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         }
         let mut failure = reply.failure();
         if reply.is_absence() {
-            failure.why.detail += "; only NAME_UNKNOWN would say that the repository is not there";
+            failure
+                .why
+                .extend("; only NAME_UNKNOWN would say that the repository is not there");
         }
         Stop::Failed(failure)
     }

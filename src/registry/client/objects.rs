@@ -10,7 +10,9 @@ use super::classify::Failure;
 use super::exchange::Ask;
 use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
-use crate::oci::{Digest, Document, MANIFEST_ACCEPT, Reference, Repository, Tag, manifest_digest};
+use crate::oci::{
+    Digest, Document, MANIFEST_ACCEPT, Printable, Reference, Repository, Tag, manifest_digest,
+};
 use crate::registry::UnverifiedReason;
 use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved, Way};
 
@@ -197,7 +199,7 @@ fn document(reply: Reply) -> Result<ManifestBody, Refused> {
     }
     let is_packed = is_gzip(&reply.headers);
     let announced = reply.content_length().filter(|_| !is_packed);
-    let media_type = reply.header(CONTENT_TYPE).map(str::to_owned);
+    let media_type = reply.header(CONTENT_TYPE).map(Printable::from);
     let bytes = if is_packed {
         let Some(bytes) = unpacked(reply.body.bytes, LARGEST_UNPACKED) else {
             let most = LARGEST_UNPACKED >> 20;
@@ -210,7 +212,7 @@ fn document(reply: Reply) -> Result<ManifestBody, Refused> {
         reply.body.bytes
     };
     Ok(ManifestBody {
-        request: reply.request,
+        request: reply.request.into(),
         media_type,
         announced,
         end: reply.body.end,

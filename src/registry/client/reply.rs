@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::classify::{self, Failure};
 use super::meter::Meter;
 use super::packed::{Counted, Counter, is_gzip};
-use crate::oci::Digest;
+use crate::oci::{Digest, Printable};
 use crate::registry::UnverifiedReason;
 use crate::registry::{BodyEnd, Refusal};
 
@@ -109,13 +109,13 @@ impl Reply {
     }
 
     /// The code of an error body. A HEAD has none.
-    pub(crate) fn code(&self) -> Option<String> {
+    pub(crate) fn code(&self) -> Option<Printable> {
         classify::error_code(&self.body.bytes)
     }
 
     pub(crate) fn refusal(&self) -> Refusal {
         Refusal {
-            request: self.request.clone(),
+            request: (&self.request).into(),
             status: self.status.as_u16(),
             code: self.code(),
             redirected: self.redirected(),

@@ -190,6 +190,7 @@ mod tests {
     use super::*;
     use crate::registry::{Unverified, UnverifiedReason};
     use crate::render::fixture;
+    use crate::report::fixture::evidence_of;
     use crate::report::{Finding, Sweep, UnverifiedObjects};
 
     const HOSTILE: &str =
@@ -296,9 +297,7 @@ mod tests {
         sweep.warnings = vec![HOSTILE.into()];
         sweep.findings[0].platforms = vec![HOSTILE.into()];
         let evidence = &mut sweep.findings[0].defect.evidence;
-        evidence.promised = HOSTILE.into();
-        evidence.observed = HOSTILE.into();
-        evidence.request = HOSTILE.into();
+        *evidence = evidence_of(HOSTILE);
         let why = Unverified::new(UnverifiedReason::Protocol, HOSTILE);
         sweep.unverified = vec![UnverifiedObjects {
             repository: None,
@@ -396,7 +395,7 @@ mod tests {
         for finding in &mut sweep.findings {
             finding.tags = (0..1_000).map(tag).collect();
             finding.platforms = vec!["x".repeat(1_000); 50];
-            finding.defect.evidence.observed = "x".repeat(10_000);
+            finding.defect.evidence = evidence_of(&"x".repeat(10_000));
         }
         sweep.warnings = vec!["x".repeat(10_000); 100];
         let page = page(&record([sweep]));

@@ -45,7 +45,7 @@ impl Page {
             Self::Message => (JSON, "{\"message\":\"upstream request timeout\"}"),
             Self::Braces => (JSON, "{}"),
             Self::Brackets => (JSON, "[]"),
-            Self::Web => ("text/html", "<html><body><h1>Symptom in</h1></body></html>"),
+            Self::Web => ("text/html", "<html><body><h1>Sign in</h1></body></html>"),
             Self::Text => ("text/plain", "no healthy upstream"),
         })
     }

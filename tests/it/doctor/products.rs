@@ -269,7 +269,7 @@ async fn a_last_byte_that_does_not_come() {
 #[tokio::test]
 async fn a_web_page_is_no_registry() {
     let double = Double::start().await;
-    double.when(on::any()).reply(Reply::html(200, "Symptom in"));
+    double.when(on::any()).reply(Reply::html(200, "Sign in"));
     let found = examine(&double, &[]).await;
     assert!(matches!(found.contact, Contact::Stranger(..)), "{found:#?}");
     assert_eq!((found.outlook(), found.requests), (Outlook::Unreachable, 1));

@@ -123,7 +123,7 @@ async fn a_body_that_stops_coming_means_that_we_cannot_tell() {
 #[tokio::test]
 async fn a_page_in_place_of_an_object_is_unverified() {
     let (double, image) = with_neighbour().await;
-    let page = Reply::html(200, "Symptom in");
+    let page = Reply::html(200, "Sign in");
     double
         .when(on::blob().reference(&image.layers[0]))
         .reply(page.clone());

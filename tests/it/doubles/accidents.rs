@@ -138,9 +138,9 @@ async fn a_finding_tells_the_whole_trail() {
     assert_eq!(finding.defect.evidence.status, Some(404));
     assert_eq!(
         finding.defect.evidence.request,
-        format!("GET /v2/app/blobs/{layer}")
+        format!("GET /v2/app/blobs/{layer}").into()
     );
-    assert!(finding.defect.evidence.observed.contains("BLOB_UNKNOWN"));
+    assert!(finding.defect.evidence.answer().contains("BLOB_UNKNOWN"));
 }
 
 #[tokio::test]

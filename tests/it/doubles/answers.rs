@@ -149,9 +149,9 @@ async fn what_ignores_ranges_shows_at_least_that_bytes_come() {
     assert_eq!(double_of(json.clone()).await, SIZE);
     assert_eq!(double_of(chunked(json)).await, SIZE);
     let in_the_way = ["unverified", "why app protocol"];
-    assert_eq!(double_of(Reply::html(200, "Symptom in")).await, in_the_way);
+    assert_eq!(double_of(Reply::html(200, "Sign in")).await, in_the_way);
     assert_eq!(
-        double_of(chunked(Reply::html(200, "Symptom in"))).await,
+        double_of(chunked(Reply::html(200, "Sign in"))).await,
         in_the_way
     );
 }

@@ -214,7 +214,7 @@ async fn a_token_that_fails_for_one_repository_hides_it_alone() {
 #[tokio::test]
 async fn a_token_service_that_answers_nonsense_is_unverified() {
     for reply in [
-        Reply::html(200, "Symptom in"),
+        Reply::html(200, "Sign in"),
         Reply::json(200, &serde_json::json!({})),
         Reply::json(200, &serde_json::json!({"token": ""})),
         Reply::status(204),

@@ -94,16 +94,13 @@ async fn types_that_no_client_reads_an_image_by() {
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["broken", MISMATCH]);
     let evidence = &sweep.findings[0].defect.evidence;
+    let promised = evidence.promised.as_ref().expect("promised").to_string();
     assert!(
-        evidence
-            .promised
-            .starts_with("an image manifest, under a type")
+        promised.starts_with("an image manifest, under a type"),
+        "{promised}"
     );
-    assert!(
-        evidence.observed.ends_with("served without a type"),
-        "{}",
-        evidence.observed
-    );
+    let answer = evidence.answer();
+    assert!(answer.ends_with("served without a type"), "{answer}");
     // An image that calls itself an index.
     let index = |manifest: &mut Value| manifest["mediaType"] = json!(t::OCI_INDEX);
     assert_eq!(

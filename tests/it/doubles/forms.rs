@@ -154,7 +154,7 @@ async fn what_is_no_list() {
             format!("{list}{list}"),
             format!("\u{feff}{list}"),
             list[..list.len() - 1].to_owned(),
-            "<html><body>Symptom in</body></html>".to_owned(),
+            "<html><body>Sign in</body></html>".to_owned(),
         ] {
             hold(key, text(body), NO_LIST).await;
         }
@@ -162,7 +162,7 @@ async fn what_is_no_list() {
         let gzip = text([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).with_header("Content-Encoding", "gzip");
         hold(key, gzip, NO_LIST).await;
         let page = Ends::Failed(UnverifiedReason::Protocol, "a web page");
-        hold(key, Reply::html(200, "Symptom in"), page).await;
+        hold(key, Reply::html(200, "Sign in"), page).await;
     }
 }
 

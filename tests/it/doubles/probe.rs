@@ -315,7 +315,7 @@ pub(super) fn details(sweep: &Sweep) -> String {
     let details: Vec<_> = sweep
         .unverified
         .iter()
-        .map(|group| group.why.detail.as_str())
+        .map(|group| &*group.why.detail)
         .collect();
     details.join("\n")
 }

@@ -88,7 +88,7 @@ pub async fn login_page() -> (Double, Image) {
     let (double, image) = with_image().await;
     double
         .when(on::any().before_auth())
-        .reply(Reply::html(200, "Symptom in"));
+        .reply(Reply::html(200, "Sign in"));
     (double, image)
 }
 

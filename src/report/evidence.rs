@@ -1,0 +1,340 @@
+//! What shows that a promise is broken: both sources of truth, as data. The sentences about them are here,
+//! too, so that every report says the same.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oci::{Digest, MediaKind, Printable};
+
+/// Who promised what, and what came back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What was promised; `None` if that is no more than what the finding itself says.
+    pub promised: Option<Promised>,
+    /// What was observed; `None` if an earlier version of this program has seen it.
+    pub observed: Option<Observed>,
+    /// The request that shows it, as `METHOD PATH`; empty if no single one does.
+    pub request: Printable,
+    /// The status of the answer to that request.
+    pub status: Option<u16>,
+}
+
+/// What was promised of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Promised {
+    /// A manifest.
+    Manifest {
+        /// Its digest; `None` where only a tag promises it.
+        digest: Option<Digest>,
+    },
+    /// A blob.
+    Blob {
+        /// Its digest.
+        digest: Digest,
+        /// Its length in bytes.
+        size: Option<u64>,
+    },
+    /// A length in bytes.
+    Size {
+        /// In bytes.
+        size: u64,
+    },
+    /// A document that clients can read by the type that it is served with.
+    Readable {
+        /// What the document is.
+        kind: MediaKind,
+    },
+    /// Content of a type.
+    MediaType {
+        /// As the index has it; may be empty.
+        media_type: Printable,
+    },
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Observed {
+    /// A refusal.
+    Refused {
+        /// The status.
+        status: u16,
+        /// The first error code in the body.
+        code: Option<Printable>,
+        /// Whether it came from where the registry redirected to.
+        from_storage: bool,
+        /// Whether it is a web page.
+        is_page: bool,
+    },
+    /// A body that ended early.
+    Cut {
+        /// The bytes that came.
+        received: u64,
+        /// The bytes that were announced.
+        announced: Option<u64>,
+    },
+    /// Another length than promised.
+    OtherLength {
+        /// In bytes.
+        length: u64,
+        /// How it is known.
+        source: LengthSource,
+    },
+    /// More bytes than promised; how many more is not known.
+    MoreBytes,
+    /// Bytes of another digest than promised.
+    OtherBytes {
+        /// How many.
+        length: Option<u64>,
+        /// What they hash to.
+        digest: Digest,
+        /// How they begin.
+        start: Start,
+    },
+    /// Bytes that are no manifest.
+    NoManifest {
+        /// Why they are none.
+        error: Printable,
+        /// How they begin.
+        start: Start,
+    },
+    /// A manifest that clients refuse.
+    InvalidManifest {
+        /// What is wrong with it.
+        problem: Printable,
+    },
+    /// A document of another kind than promised, or that says to be of another kind.
+    OtherKind {
+        /// What it is.
+        kind: MediaKind,
+        /// What it says to be; empty if it says nothing.
+        own_type: Printable,
+        /// What the registry says it to be, where that decides; empty if it says nothing.
+        served_as: Option<Printable>,
+    },
+    /// This in some looks, and what was promised in others.
+    Changing {
+        /// What was observed in some.
+        observed: Box<Observed>,
+    },
+}
+
+/// How the length of an object is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LengthSource {
+    /// The registry says so.
+    Stated,
+    /// So many bytes came.
+    Received,
+    /// So many bytes came, and they hash to the digest: what promises another length is wrong.
+    Verified,
+}
+
+/// How a body begins that is no manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// There are no bytes.
+    Empty,
+    /// As a web page does.
+    WebPage,
+    /// In some other way.
+    Other,
+}
+
+impl Start {
+    /// How `bytes` begin.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes.trim_ascii_start().first() {
+            None => Self::Empty,
+            // No manifest begins so, and every page does.
+            Some(b'<') => Self::WebPage,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
+impl Evidence {
+    /// Whether a web page came instead of the object, or of a plain refusal.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        self.observed.as_ref().is_some_and(Observed::is_page)
+    }
+
+    /// `REQUEST answers WHAT`, for a sentence about it.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        match &self.observed {
+            Some(observed) => format!("{} answers {observed}", self.request),
+            None => self.request.to_string(),
+        }
+    }
+}
+
+impl Observed {
+    /// Whether it is a refusal, which tells its own status.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Changing { observed } => observed.is_refusal(),
+            observed => matches!(observed, Self::Refused { .. }),
+        }
+    }
+
+    fn is_page(&self) -> bool {
+        match self {
+            Self::Refused { is_page, .. } => *is_page,
+            Self::NoManifest { start, .. } | Self::OtherBytes { start, .. } => {
+                *start == Start::WebPage
+            }
+            Self::Changing { observed } => observed.is_page(),
+            Self::Cut { .. }
+            | Self::OtherLength { .. }
+            | Self::MoreBytes
+            | Self::InvalidManifest { .. }
+            | Self::OtherKind { .. } => false,
+        }
+    }
+}
+
+/// With `{:#}`, the digest itself is left out: it stands beside.
+impl fmt::Display for Promised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest { digest: None } => f.write_str("a manifest"),
+            Self::Manifest {
+                digest: Some(digest),
+            } => with(f, "a manifest", digest),
+            Self::Blob { digest, size: None } => with(f, "a blob", digest),
+            Self::Blob {
+                digest,
+                size: Some(size),
+            } => with(f, &format!("{size} bytes"), digest),
+            Self::Size { size } => write!(f, "{size} bytes"),
+            Self::Readable { kind } => {
+                write!(f, "{}, under a type by which clients read it", words(*kind))
+            }
+            Self::MediaType { media_type } => match MediaKind::from_media_type(media_type) {
+                MediaKind::Unknown if media_type.is_empty() => {
+                    f.write_str("content of no type, which clients ask for as a blob")
+                }
+                MediaKind::Unknown => {
+                    write!(
+                        f,
+                        "content of type {media_type}, which clients ask for as a blob"
+                    )
+                }
+                _ => write!(f, "a manifest of type {media_type}"),
+            },
+        }
+    }
+}
+
+fn with(f: &mut fmt::Formatter<'_>, what: &str, digest: &Digest) -> fmt::Result {
+    if f.alternate() {
+        write!(f, "{what} with this digest")
+    } else {
+        write!(f, "{what} with digest {digest}")
+    }
+}
+
+impl fmt::Display for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused {
+                status,
+                code,
+                from_storage,
+                ..
+            } => {
+                write!(f, "{status}")?;
+                if let Some(code) = code {
+                    write!(f, " {code}")?;
+                }
+                f.write_str(if *from_storage {
+                    " from the storage behind the registry"
+                } else {
+                    ""
+                })
+            }
+            Self::Cut {
+                received,
+                announced: Some(announced),
+            } => {
+                write!(
+                    f,
+                    "{received} of {announced} announced bytes, then the connection ended"
+                )
+            }
+            Self::Cut {
+                received,
+                announced: None,
+            } => {
+                write!(
+                    f,
+                    "{received} bytes, and the connection ended before the body did"
+                )
+            }
+            Self::OtherLength { length, source } => match source {
+                LengthSource::Stated => write!(f, "the registry has {length} bytes of it"),
+                LengthSource::Received => write!(f, "{length} bytes, which are fewer"),
+                LengthSource::Verified => {
+                    write!(
+                        f,
+                        "the registry has {length} bytes of it, which are as their digest says"
+                    )
+                }
+            },
+            Self::MoreBytes => f.write_str("more bytes than that"),
+            Self::OtherBytes {
+                length: Some(length),
+                digest,
+                ..
+            } => {
+                write!(f, "{length} bytes that hash to {digest}")
+            }
+            Self::OtherBytes {
+                length: None,
+                digest,
+                ..
+            } => write!(f, "bytes that hash to {digest}"),
+            Self::NoManifest { error, .. } => write!(f, "bytes that are no manifest: {error}"),
+            Self::InvalidManifest { problem } => write!(f, "a manifest in which {problem}"),
+            Self::OtherKind {
+                kind,
+                own_type,
+                served_as,
+            } => {
+                f.write_str(words(*kind))?;
+                if !own_type.is_empty() {
+                    write!(f, " with the `mediaType` {own_type}")?;
+                }
+                match served_as.as_deref() {
+                    None => Ok(()),
+                    Some("") => f.write_str(", served without a type"),
+                    Some(served_as) => write!(f, ", served as {served_as}"),
+                }
+            }
+            Self::Changing { observed } => {
+                write!(
+                    f,
+                    "{observed} in some looks, and what was promised in others"
+                )
+            }
+        }
+    }
+}
+
+fn words(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Index => "an index",
+        MediaKind::Manifest => "an image manifest",
+        MediaKind::Schema1 => "a schema 1 manifest",
+        MediaKind::Artifact => "an artifact manifest",
+        MediaKind::Unknown => "a document",
+    }
+}
