@@ -122,7 +122,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         parent: Some(Digest::sha256(b"a parent")),
         defect: Defect {
             reason: Reason::NotFound,
-            evidence: Evidence {
+            evidence: Box::new(Evidence {
                 promised: Some(Promised::Size { size: 12_345 }),
                 observed: Some(Observed::Refused {
                     status: 404,
@@ -132,7 +132,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
                 }),
                 request: "GET /v2/app/blobs/sha256:0 (Range: bytes=12344-12344)".into(),
                 status: Some(404),
-            },
+            }),
         },
         depth: Depth::Tail,
         confirmations: 1,

@@ -533,7 +533,10 @@ fn finding(
         tags: tags.iter().map(tag).collect(),
         platforms: Vec::new(),
         parent: None,
-        defect: Defect { reason, evidence },
+        defect: Defect {
+            reason,
+            evidence: Box::new(evidence),
+        },
         depth: Depth::Tail,
         confirmations: 1,
         nearby: Nearby {

@@ -131,7 +131,7 @@ struct WireFinding {
     platforms: Vec<String>,
     parent: Option<String>,
     #[serde(default)]
-    evidence: Evidence,
+    evidence: Box<Evidence>,
     depth: String,
     confirmations: u32,
     pointed_to: Vec<String>,

@@ -77,8 +77,8 @@ pub(crate) fn observed(reason: Reason, status: u16) -> Observed {
 }
 
 /// Evidence in which every text is `text`.
-pub(crate) fn evidence_of(text: &str) -> Evidence {
-    Evidence {
+pub(crate) fn evidence_of(text: &str) -> Box<Evidence> {
+    Box::new(Evidence {
         promised: Some(Promised::MediaType {
             media_type: text.into(),
         }),
@@ -87,7 +87,7 @@ pub(crate) fn evidence_of(text: &str) -> Evidence {
         }),
         request: text.into(),
         status: Some(200),
-    }
+    })
 }
 
 /// A finding on one object under the tag `v1` of `app`.
@@ -103,7 +103,7 @@ pub(crate) fn finding(kind: Kind, reason: Reason) -> Finding {
         parent: None,
         defect: Defect {
             reason,
-            evidence: Evidence::default(),
+            evidence: Box::default(),
         },
         depth: Depth::Tail,
         confirmations: 1,

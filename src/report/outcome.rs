@@ -73,8 +73,8 @@ words! {
 pub struct Defect {
     /// What is wrong.
     pub reason: Reason,
-    /// Both sources of truth.
-    pub evidence: Evidence,
+    /// Both sources of truth; apart, for there is one outcome for each object.
+    pub evidence: Box<Evidence>,
 }
 
 impl Defect {

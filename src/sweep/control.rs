@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::graph::Endpoint;
+use super::walk::Endpoint;
 use crate::oci::{Digest, Reference, Repository, manifest_digest};
 use crate::registry::{Answer, Registry, Way};
 use crate::registry::{Depth, Unverified, UnverifiedReason};

@@ -1,8 +1,8 @@
 //! Whether a sweep saw enough for a verdict: something that it looked at, and a storage that has anything.
 
-use super::graph::Endpoint;
 use super::ledger::Ledger;
-use super::need::{MANY_OBJECTS, MANY_REPOSITORIES};
+use super::policy::{MANY_OBJECTS, MANY_REPOSITORIES};
+use super::walk::Endpoint;
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Finding, Mode, SkipReason};
 

@@ -150,11 +150,11 @@ pub(super) fn media_type(read_by: ReadBy<'_>, form: Option<&Form>) -> Option<Def
     };
     (!is_readable).then(|| Defect {
         reason: Reason::MediaTypeMismatch,
-        evidence: Evidence {
+        evidence: Box::new(Evidence {
             promised: Some(promised),
             observed: Some(observed),
             ..Evidence::default()
-        },
+        }),
     })
 }
 

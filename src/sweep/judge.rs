@@ -265,14 +265,14 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
     let (size, length) = (size?, length?);
     (size != length).then(|| Defect {
         reason: Reason::SizeMismatch,
-        evidence: Evidence {
+        evidence: Box::new(Evidence {
             promised: Some(Promised::Size { size }),
             observed: Some(Observed::OtherLength {
                 length,
                 source: LengthSource::Verified,
             }),
             ..Evidence::default()
-        },
+        }),
     })
 }
 
@@ -314,7 +314,10 @@ fn broken(
         request: request.clone(),
         status: Some(status),
     };
-    Outcome::Broken(Defect { reason, evidence })
+    Outcome::Broken(Defect {
+        reason,
+        evidence: Box::new(evidence),
+    })
 }
 
 #[cfg(test)]

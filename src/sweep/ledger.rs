@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Policy;
-use super::graph::Endpoint;
-use super::history::Past;
-use super::look::{Suspicion, Walked};
-use super::need::Need;
+use super::counts::Tally;
+use super::counts::UnverifiedCounts;
+use super::policy::Need;
 use super::progress::Progress;
-use super::tally::Tally;
-use super::tree;
-use super::unverified::UnverifiedCounts;
+use super::walk::Endpoint;
+use super::walk::Past;
+use super::walk::{Suspicion, Walked, settle_image};
 use crate::oci::Repository;
 use crate::registry::Traffic;
 use crate::registry::{Access, Unverified, UnverifiedReason};
@@ -249,7 +248,7 @@ impl Ledger {
         });
         for image in &mut self.images {
             let unverified = self.unverified.get(&Some(image.repository.clone()));
-            tree::settle(
+            settle_image(
                 image,
                 &self.findings,
                 unverified.and_then(UnverifiedCounts::first),

@@ -6,40 +6,26 @@
 //! judgement of its answer; it knows nothing of the others.
 
 mod control;
+mod counts;
 mod coverage;
-mod expand;
 mod form;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/sweep.rs"]
 pub(crate) mod fuzzing;
-mod graph;
-mod history;
 mod judge;
-mod known;
 mod ledger;
-mod lists;
-mod look;
+mod memory_limits;
 mod nearby;
-mod need;
 mod notices;
 mod owner;
 mod policy;
 mod progress;
-mod promises;
 mod recheck;
 mod repeats;
 mod resolve;
-mod room;
 mod scope;
 mod scrub;
 mod seed;
-mod settle;
-mod step;
-mod suspicion;
-mod tag_list;
-mod tally;
-mod tree;
-mod unverified;
 mod verify;
 mod visit;
 mod walk;

@@ -7,7 +7,7 @@ use std::hash::{Hash as _, Hasher as _};
 
 use futures::StreamExt as _;
 
-use super::graph::Endpoint;
+use super::walk::Endpoint;
 use super::{judge, resolve};
 use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::registry::Depth;

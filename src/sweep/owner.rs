@@ -1,26 +1,26 @@
 //! The one task that owns a sweep: what is waiting, what is being walked, and what is under way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::control::{self, Controls};
-use super::graph::{Endpoint, NodeId, TagId};
-use super::history::History;
 use super::judge::Judged;
 use super::ledger::Ledger;
-use super::lists::take_tags;
-use super::look::Walked;
+use super::memory_limits::NamesLimit;
 use super::nearby::CopyTable;
 use super::policy::Policy;
 use super::repeats::Repeats;
 use super::resolve::Pointed;
-use super::room::Room;
 use super::scope::Source;
 use super::scrub::{Reading, Turn};
 use super::visit::{Running, Seen, Visit};
+use super::walk::History;
 use super::walk::Walk;
+use super::walk::Walked;
+use super::walk::take_tags;
+use super::walk::{Endpoint, NodeId, TagId};
 use crate::oci::{Digest, Document, Repository};
 use crate::registry::Registry;
 use crate::registry::{Unverified, UnverifiedReason};
@@ -72,7 +72,7 @@ pub(super) struct Crawl<'a, R> {
     pub(super) doubtful: Vec<Walked>,
     running: Running,
     pub(super) ledger: Ledger,
-    pub(super) room: Room,
+    pub(super) room: NamesLimit,
     reading: Reading<'a>,
     repeats: Repeats,
     pub(super) controls: Controls,
@@ -97,7 +97,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             waiting: VecDeque::new(),
             walks: Vec::new(),
             doubtful: Vec::new(),
-            room: Room::default(),
+            room: NamesLimit::default(),
             running: Running::new(&policy.progress),
             reading: Reading::new(policy.scrub.as_ref(), policy.depth),
             repeats: Repeats::default(),
@@ -161,15 +161,6 @@ impl<'a, R: Registry> Crawl<'a, R> {
         }
     }
 
-    pub(super) fn new_walk(&self, repository: Repository, history: History) -> Walk {
-        let mut walk = Walk::new(repository, self.policy.mode, history);
-        walk.turn = self.policy.turn;
-        if matches!(self.policy.scope.source, Source::Images(_)) {
-            walk.documents = Some(BTreeMap::new());
-        }
-        walk
-    }
-
     /// Adds a walk to those that are open. Gives its number.
     pub(super) fn open(&mut self, walk: Walk, before: Option<Box<Walked>>) -> usize {
         let free = self.walks.iter().position(Option::is_none);
@@ -199,15 +190,11 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let walks = self.walks.iter_mut().enumerate();
         for (number, open) in walks.filter_map(|(number, open)| Some((number, open.as_mut()?))) {
             let walk = &mut open.walk;
-            if walk.under_way >= most {
-                continue;
-            }
             let blobs_may_go =
                 self.blobs_seen >= PROBATION || self.running.blobs < BLOBS_ON_PROBATION;
-            let Some(step) = walk.next(blobs_may_go) else {
+            let Some(step) = walk.next(blobs_may_go, most) else {
                 continue;
             };
-            walk.under_way += 1;
             return Some((
                 number,
                 Visit::of(step, walk, &mut self.reading, &mut self.repeats),
@@ -236,10 +223,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 History::of(known, |tag| scope.tags.takes(tag.as_str()))
             }
         };
-        let mut walk = self.new_walk(repository, history);
-        walk.list.is_unlisted = !is_listed;
+        let mut walk = Walk::new(repository, self.policy, history);
         if !matches!(scope.source, Source::Images(_)) {
-            walk.read_list();
+            walk.read_list(is_listed);
         }
         if let Some(before) = &mut before {
             before.suspicions = Vec::new();
@@ -252,7 +238,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     /// Takes in what a visit saw. What it gives is a reason to end the sweep at once.
     fn absorb(&mut self, number: usize, seen: Seen) -> Option<Unverified> {
         let walk = &mut self.walks[number].as_mut()?.walk;
-        walk.under_way -= 1;
+        walk.answered();
         self.troubles_in_a_row = if seen.is_trouble() {
             self.troubles_in_a_row + 1
         } else {
@@ -270,7 +256,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
                 self.reading.seen(&digest, depth, &judged);
                 if judged.outcome == Outcome::Intact {
-                    let repository = &walk.repository;
+                    let repository = walk.repository();
                     self.copies.seen(Endpoint::Blobs, &digest, repository);
                     let length = judged.length;
                     self.controls.blob_is_intact(repository, digest, length);
@@ -314,7 +300,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let digest = pointed.digest;
         let node = walk.tag_seen(id, Ok(digest.clone()));
         if let (Some(node), Some(form)) = (node, pointed.form) {
-            walk.nodes[node as usize].form = Some(form);
+            walk.read_as(node, form);
         }
         if let (Some(node), Some((judged, document))) = (node, pointed.manifest)
             && walk.came_along(node)
@@ -335,7 +321,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             return;
         };
         if judged.is_whole_manifest() {
-            let repository = &walk.repository;
+            let repository = walk.repository();
             self.copies.seen(Endpoint::Manifests, &digest, repository);
             self.controls.manifest_is_intact(repository, digest);
         }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::control::{Controls, answers};
-use super::graph::Endpoint;
 use super::judge;
 use super::ledger::Ledger;
-use super::look::Walked;
+use super::memory_limits::NamesLimit;
 use super::nearby;
 use super::owner::{Crawl, Task};
 use super::progress::WaitReason;
-use super::room::Room;
 use super::scope::Source;
-use super::settle::page;
 use super::visit::nothing;
+use super::walk::Endpoint;
+use super::walk::Walked;
+use super::walk::page;
 use crate::oci::{Reference, Repository};
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
@@ -49,7 +49,7 @@ impl<R: Registry> Crawl<'_, R> {
         self.registry = self.registry.reconnected();
         answers(&self.registry, &self.controls).await?;
         let unlisted = self.unlisted_now().await;
-        self.room = Room::default();
+        self.room = NamesLimit::default();
         self.troubles_in_a_row = 0;
         // Names in their order, so that a sweep asks the same in the same order each time.
         self.doubtful

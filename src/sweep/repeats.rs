@@ -1,6 +1,6 @@
 //! Asking many times for what looks disagree about: replicas that take turns show themselves so.
 
-use super::history::{History, Object};
+use super::walk::{History, Object};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Defect, Observed, Outcome, Reason};
 

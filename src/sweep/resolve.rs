@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::form::Form;
-use super::graph::TagId;
 use super::judge::{self, Judged};
+use super::walk::TagId;
 use crate::oci::{Digest, Document, Repository, own_digest};
 use crate::registry::{Answer, Resolved};
 use crate::registry::{Unverified, UnverifiedReason};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::History;
 use super::owner::{Crawl, Task};
 use super::scope::Source;
+use super::walk::{History, Walk};
 use crate::oci::{Reference, Repository};
 use crate::registry::{ListEnd, Registry};
 use crate::registry::{Unverified, UnverifiedReason};
@@ -101,13 +101,10 @@ impl<R: Registry> Crawl<'_, R> {
         }
         self.ledger.repositories_listed(by_repository.len());
         for (repository, references) in by_repository {
-            let mut walk = self.new_walk(repository, History::default());
+            let mut walk = Walk::new(repository, self.policy, History::default());
             for reference in references {
                 match reference {
-                    Reference::Tag(tag) => {
-                        walk.tally.tags_listed += 1;
-                        walk.add_tags([tag.clone()]);
-                    }
+                    Reference::Tag(tag) => walk.add_named_tag(tag.clone()),
                     Reference::Digest(digest) => walk.add_named(digest.clone()),
                 }
             }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
 
-use super::graph::{Endpoint, NodeId, TagId};
-use super::history::Object;
 use super::judge::{self, Judged};
 use super::progress::Progress;
 use super::repeats::{Repeated, Repeats};
 use super::resolve::{self, Pointed};
 use super::scrub::Reading;
-use super::step::{Keeper, Step};
+use super::walk::Object;
 use super::walk::Walk;
+use super::walk::{Endpoint, NodeId, TagId};
+use super::walk::{Keeper, Step};
 use crate::oci::{Digest, Document, Reference, Repository, Tag};
 use crate::registry::{Answer, ListEnd, Listing, Registry, Way};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
@@ -60,14 +60,14 @@ impl Visit {
         reading: &mut Reading,
         repeats: &mut Repeats,
     ) -> Self {
-        let repository = walk.repository.clone();
-        let history = &walk.history;
+        let repository = walk.repository().clone();
+        let history = walk.history();
         // Most repositories have no past, and most objects are asked about.
         let has_past = history.has_past();
         match step {
             Step::List => Self::Tags {
                 repository,
-                times: repeats.of_list(history, walk.list.is_unlisted),
+                times: repeats.of_list(history, walk.is_unlisted()),
             },
             Step::IsKnown => Self::IsKnown { repository },
             Step::Resolve(id, tag, way) => {

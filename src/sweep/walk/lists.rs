@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use super::graph::Step;
 use super::look::{Doubtful, Look};
-use super::policy::Policy;
-use super::scope::Source;
-use super::step::Step;
 use super::tag_list::{TagList, TagListEnd, has_returned};
-use super::walk::{TagState, Walk};
+use super::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, Refusal};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Defect, Mode, Presence, Reason, SkipReason};
+use crate::sweep::policy::Policy;
+use crate::sweep::scope::Source;
 
 impl Walk {
     /// The list of each look of this sweep, this one included.
@@ -19,15 +19,17 @@ impl Walk {
         self.history.lists.iter().chain([&self.list])
     }
 
-    /// Has the list of tags asked for, before anything else.
-    pub(super) fn read_list(&mut self) {
+    /// Has the list of tags asked for, before anything else. `is_listed` says whether a list of repositories, or
+    /// the caller, names this one.
+    pub(in crate::sweep) fn read_list(&mut self, is_listed: bool) {
+        self.list.is_unlisted = !is_listed;
         self.list.ask = Some(Step::List);
         self.list.is_awaited = true;
         self.list.sought.clone_from(self.history.known_tags());
     }
 
     /// Begins another look with what was not plainly intact in the one before.
-    pub(super) fn begin_again(&mut self, doubtful: Doubtful) {
+    pub(in crate::sweep) fn begin_again(&mut self, doubtful: Doubtful) {
         self.list.takes_new_tags = doubtful.list;
         self.list.sought.extend(doubtful.tags.iter().cloned());
         self.add_tags(doubtful.tags);
@@ -83,7 +85,7 @@ impl Walk {
     }
 
     /// Notes whether the registry knows the repository though it has no list of its tags.
-    pub(super) fn is_known(&mut self, answer: bool) {
+    pub(in crate::sweep) fn is_known(&mut self, answer: bool) {
         self.list.is_awaited = false;
         if let TagListEnd::Absent { is_known, .. } = &mut self.list.end {
             *is_known = Some(answer);
@@ -218,7 +220,7 @@ fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Unverified {
 
 /// Takes in the list of a repository's tags: adds what is in scope of them in the first look, and in later
 /// ones what no look has seen yet, if the list was in doubt.
-pub(super) fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
+pub(in crate::sweep) fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy: &Policy) {
     let is_first = walk.history.looks == 0;
     let has_invalid = listing.invalid > 0;
     if is_first {

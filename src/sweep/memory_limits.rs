@@ -1,10 +1,63 @@
-//! How much a repository may promise: an index of a few thousand bytes can name millions of objects, level
-//! by level.
+//! Limits of what a sweep keeps in memory: how many objects a repository may promise, and how many tags
+//! the suspicions may name.
 
 use crate::oci::{Digest, Document};
 use crate::registry::{Unverified, UnverifiedReason};
 
-/// Promises that are followed, besides those for each tag. Real images make some dozens.
+/// Tags and platforms that the suspicions of a sweep name in all. Where thousands of tags share thousands
+/// of broken objects, each of these would name each of those; and each name takes more than a kilobyte until
+/// it is in a report, if it is as long as names may be.
+const MOST_NAMED: usize = 50_000;
+/// Tags that a suspicion names where there is room for no more.
+const FEWEST_NAMED: usize = 10;
+
+/// How many tags the suspicions of a sweep may name yet.
+pub(super) struct NamesLimit {
+    left: usize,
+    /// Suspicions of one walk that do not name all their tags.
+    short: u64,
+}
+
+impl Default for NamesLimit {
+    fn default() -> Self {
+        Self {
+            left: MOST_NAMED,
+            short: 0,
+        }
+    }
+}
+
+impl NamesLimit {
+    /// Begins with another walk.
+    pub(super) fn begin(&mut self) {
+        self.short = 0;
+    }
+
+    /// How many tags or platforms the next suspicion may name.
+    pub(super) fn most(&self) -> usize {
+        self.left.max(FEWEST_NAMED)
+    }
+
+    /// Notes how many a suspicion names, and whether it would have named more.
+    pub(super) fn take(&mut self, named: usize, is_cut: bool) {
+        self.left = self.left.saturating_sub(named);
+        self.short += u64::from(is_cut);
+    }
+
+    /// What keeps a walk's suspicions from naming all their tags, if something does.
+    pub(super) fn why(&self) -> Option<Unverified> {
+        let detail = || {
+            format!(
+                "{} broken objects are shared by more tags than there is room for: each is told with \
+                 {FEWEST_NAMED} or more of them",
+                self.short
+            )
+        };
+        (self.short > 0).then(|| Unverified::new(UnverifiedReason::TooLarge, detail()))
+    }
+}
+
+/// PromiseLimit that are followed, besides those for each tag. Real images make some dozens.
 const MOST: usize = 20_000;
 const MOST_PER_TAG: usize = 100;
 /// And those that are followed whatever the tags: each takes some hundred bytes of memory.
@@ -12,9 +65,9 @@ const MOST_IN_ALL: usize = 3_000_000;
 
 /// What the documents of a repository promised so far.
 #[derive(Default)]
-pub(super) struct Promises(usize);
+pub(super) struct PromiseLimit(usize);
 
-impl Promises {
+impl PromiseLimit {
     /// Takes up what a document promises. Gives what keeps a part of it from being followed, and
     /// whether that is all of it.
     pub(super) fn take(
@@ -61,7 +114,7 @@ mod tests {
         let digest = Digest::sha256(text.as_bytes());
         let document = Document::parse(text.as_bytes(), None).expect("a manifest");
         let followed = |tags: usize| {
-            let mut promises = Promises::default();
+            let mut promises = PromiseLimit::default();
             let follows = |_: &usize| promises.take(&digest, &document, tags).0.is_none();
             let times = (0..tags + 1000).take_while(follows).count();
             times * (document.children.len() + document.layers.len())

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::graph::{Edge, NodeId, Parent, TagId};
 use super::history::Object;
 use super::look::{Look, Suspicion};
-use super::nearby;
-use super::room::Room;
-use super::walk::{TagState, Walk};
+use super::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::Depth;
 use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
+use crate::sweep::memory_limits::NamesLimit;
+use crate::sweep::nearby;
 
 /// What leads to an object: found by going up the graph.
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl Walk {
         &self,
         id: NodeId,
         depth: Depth,
-        room: &mut Room,
+        room: &mut NamesLimit,
     ) -> Option<Suspicion> {
         let node = &self.nodes[id as usize];
         let is_wrong = |edge: &Edge| node.contradiction(edge).is_some();
@@ -95,7 +95,7 @@ impl Walk {
         defect: &Defect,
         is_broken: impl Fn(&Edge) -> bool,
         depth: Depth,
-        room: &mut Room,
+        room: &mut NamesLimit,
     ) -> Suspicion {
         let node = &self.nodes[id as usize];
         let broken = node.edges.iter().filter(|edge| is_broken(edge));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::step::Step;
+use super::graph::Step;
 use crate::oci::Tag;
 use crate::registry::{Refusal, Unverified};
 

@@ -1,12 +1,12 @@
 //! What a document promises: taken up into the graph of its repository, or left out on purpose.
 
-use super::form::Form;
+use super::Walk;
 use super::graph::{Edge, Endpoint, NodeId, Parent};
-use super::notices::Notice;
-use super::walk::Walk;
 use crate::oci::{Descriptor, Document, MediaKind};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Kind, Mode, Outcome, SkipReason};
+use crate::sweep::form::Form;
+use crate::sweep::notices::Notice;
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
 const DEEPEST_NESTING: u8 = 8;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Walk;
 use super::expand::{child_endpoint, skip_reason};
 use super::graph::{Edge, Endpoint, NodeId, Parent};
 use super::settle::InMode;
-use super::walk::Walk;
 use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, shorten};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Finding, Image, Kind, Node, Outcome, SkipReason, State};
@@ -159,7 +159,11 @@ impl Tree<'_> {
 
 /// Takes up what the looks came to: only what they agree on is broken. `unverified reason` is one that the
 /// repository has, if any.
-pub(super) fn settle(image: &mut Image, findings: &[Finding], why: Option<&Unverified>) {
+pub(in crate::sweep) fn settle_image(
+    image: &mut Image,
+    findings: &[Finding],
+    why: Option<&Unverified>,
+) {
     let repository = &image.repository;
     let here = findings
         .iter()

@@ -2,85 +2,126 @@
 //!
 //! It lives while its repository is walked; `settle` says what it comes to in the end.
 
+mod expand;
+mod graph;
+mod history;
+mod images;
+mod lists;
+mod look;
+mod settle;
+mod suspicion;
+mod tag_list;
+
 use std::collections::BTreeMap;
 
-use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
-use super::history::{History, Object, Past};
+pub(super) use graph::{Endpoint, Keeper, NodeId, Step, TagId};
+pub(super) use history::{History, Object, Past};
+pub(super) use images::settle_image;
+pub(super) use lists::take_tags;
+pub(super) use look::{Suspicion, Walked};
+pub(super) use settle::page;
+
+use graph::{Edge, Node, NodeIndex, Parent};
+use tag_list::TagList;
+
+use super::counts::{Tally, UnverifiedCounts};
+use super::form::Form;
 use super::judge::{self, Judged};
-use super::known::Known;
-use super::promises::Promises;
+use super::memory_limits::PromiseLimit;
+use super::policy::Policy;
 use super::resolve;
-use super::step::{Keeper, Step};
-use super::tag_list::TagList;
-use super::tally::Tally;
-use super::unverified::UnverifiedCounts;
+use super::scope::Source;
 use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
 use crate::registry::Way;
 use crate::registry::{Depth, Unverified};
 use crate::report::{Kind, Mode, Outcome};
 
 /// A tag and what is known of it.
-pub(super) struct TagState {
-    pub(super) tag: Tag,
+struct TagState {
+    tag: Tag,
     /// `Ok` once it is resolved, `Err` if that came to something else than a digest.
-    pub(super) resolved: Option<Result<Digest, Outcome>>,
+    resolved: Option<Result<Digest, Outcome>>,
 }
 
 /// The graph of one repository.
 pub(super) struct Walk {
-    pub(super) repository: Repository,
-    pub(super) mode: Mode,
+    repository: Repository,
+    mode: Mode,
     /// What was seen of it before.
-    pub(super) history: History,
+    history: History,
     /// Its list of tags, as far as that is read.
-    pub(super) list: TagList,
-    pub(super) tags: Vec<TagState>,
+    list: TagList,
+    tags: Vec<TagState>,
     /// Whether these are all the tags that the repository has.
-    pub(super) has_all_tags: bool,
+    has_all_tags: bool,
     next_tag: TagId,
     /// The sweep's turn, which picks the tag that is asked for by GET, too.
-    pub(super) turn: u64,
+    turn: u64,
     /// That tag.
     pulled: Option<TagId>,
     /// What documents promised so far.
-    pub(super) promises: Promises,
-    pub(super) nodes: Vec<Node>,
-    pub(super) known: Known,
+    promises: PromiseLimit,
+    nodes: Vec<Node>,
+    known: NodeIndex,
     to_visit: Vec<NodeId>,
     /// Requests of this walk that are under way.
-    pub(super) under_way: usize,
+    under_way: usize,
     /// Why the walk is not whole, apart from its nodes and tags.
-    pub(super) unverified: UnverifiedCounts,
-    pub(super) tally: Tally,
+    unverified: UnverifiedCounts,
+    tally: Tally,
     /// The manifests as they were read, where they are to be kept.
-    pub(super) documents: Option<BTreeMap<NodeId, Document>>,
+    documents: Option<BTreeMap<NodeId, Document>>,
 }
 
 impl Walk {
-    pub(super) fn new(repository: Repository, mode: Mode, history: History) -> Self {
+    pub(super) fn new(repository: Repository, policy: &Policy, history: History) -> Self {
+        let is_named = matches!(policy.scope.source, Source::Images(_));
         Self {
             repository,
-            mode,
+            mode: policy.mode,
             history,
             list: TagList::default(),
             tags: Vec::new(),
             has_all_tags: false,
             next_tag: 0,
-            turn: 0,
+            turn: policy.turn,
             pulled: None,
-            promises: Promises::default(),
+            promises: PromiseLimit::default(),
             nodes: Vec::new(),
-            known: Known::default(),
+            known: NodeIndex::default(),
             to_visit: Vec::new(),
             under_way: 0,
             unverified: UnverifiedCounts::default(),
             tally: Tally::default(),
-            documents: None,
+            documents: is_named.then(BTreeMap::new),
         }
     }
 
     /// Adds the tags to walk from.
-    pub(super) fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.list.is_unlisted
+    }
+
+    /// Adds a tag that the caller named.
+    pub(super) fn add_named_tag(&mut self, tag: Tag) {
+        self.tally.tags_listed += 1;
+        self.add_tags([tag]);
+    }
+
+    /// Notes what GET of a tag says that its manifest is.
+    pub(super) fn read_as(&mut self, id: NodeId, form: Form) {
+        self.nodes[id as usize].form = Some(form);
+    }
+
+    fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
         self.tags.extend(tags.into_iter().map(|tag| TagState {
             tag,
             resolved: None,
@@ -106,7 +147,18 @@ impl Walk {
 
     /// What to ask next, children before further tags so that little is held open. `None` while
     /// everything known is asked, or only blobs are left and they have to wait.
-    pub(super) fn next(&mut self, blobs_may_go: bool) -> Option<Step> {
+    pub(super) fn next(&mut self, blobs_may_go: bool, most: usize) -> Option<Step> {
+        let step = (self.under_way < most).then(|| self.step(blobs_may_go))?;
+        self.under_way += usize::from(step.is_some());
+        step
+    }
+
+    /// Notes that a step was answered.
+    pub(super) fn answered(&mut self) {
+        self.under_way -= 1;
+    }
+
+    fn step(&mut self, blobs_may_go: bool) -> Option<Step> {
         if let Some(step) = self.list.ask.take() {
             return Some(step);
         }

@@ -12,11 +12,11 @@ use crate::registry::Depth;
 use crate::report::{Finding, Known};
 
 /// Looks at a repository in one sweep, at most.
-pub(super) const MOST_LOOKS: u32 = 3;
+pub(in crate::sweep) const MOST_LOOKS: u32 = 3;
 
 /// What is asked for in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Object {
+pub(in crate::sweep) enum Object {
     /// Where a tag points to.
     Tag(Tag),
     /// A manifest or a blob.
@@ -35,7 +35,7 @@ impl fmt::Display for Object {
 
 impl Object {
     /// The object that a finding is about.
-    pub(super) fn of(finding: &Finding) -> Option<Self> {
+    pub(in crate::sweep) fn of(finding: &Finding) -> Option<Self> {
         match (&finding.digest, finding.tags.first()) {
             (Some(digest), _) if finding.kind.is_blob() => {
                 Some(Self::Content(Endpoint::Blobs, digest.clone()))
@@ -48,34 +48,34 @@ impl Object {
 
 /// What is known of an object that was seen broken.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Past {
+pub(in crate::sweep) struct Past {
     /// Whether the last sweep found it broken.
-    pub(super) is_known: bool,
+    pub(in crate::sweep) is_known: bool,
     /// The depth at which it was seen broken: what a close look shows, a shorter one does not clear.
-    pub(super) depth: Option<Depth>,
+    pub(in crate::sweep) depth: Option<Depth>,
     /// Looks of this sweep that found it broken.
-    pub(super) times_broken: u32,
+    pub(in crate::sweep) times_broken: u32,
     /// Whether the last look that asked for it found it broken.
-    pub(super) was_broken_last: bool,
+    pub(in crate::sweep) was_broken_last: bool,
     /// The intact tag with the name nearest to those that it breaks, as the first look saw it.
-    pub(super) sibling: Option<(Tag, Digest)>,
+    pub(in crate::sweep) sibling: Option<(Tag, Digest)>,
 }
 
 /// What was seen of a repository before a walk begins.
 #[derive(Default)]
-pub(super) struct History {
+pub(in crate::sweep) struct History {
     /// Looks of this sweep.
-    pub(super) looks: u32,
+    pub(in crate::sweep) looks: u32,
     /// What was seen broken, in this sweep or as of the last one.
     past: BTreeMap<Object, Past>,
     /// The tags of what the last sweep found broken.
     known_tags: BTreeSet<Tag>,
     /// The tag whose turn it was in the first look to be asked for by GET, too.
-    pub(super) pulled: Option<Tag>,
+    pub(in crate::sweep) pulled: Option<Tag>,
     /// Its list of tags, as each look of this sweep had it.
     pub(super) lists: Vec<TagList>,
     /// Tags in its list, as of the last sweep.
-    pub(super) tags_known: u64,
+    pub(in crate::sweep) tags_known: u64,
     /// What was seen intact in this sweep, with its length, as hashes: a repository has millions.
     intact: HashMap<u64, Option<u64>>,
     hashes: RandomState,
@@ -83,7 +83,7 @@ pub(super) struct History {
 
 impl History {
     /// What earlier sweeps know, of the tags that are in scope.
-    pub(super) fn of(known: Option<&Known>, is_in_scope: impl Fn(&Tag) -> bool) -> Self {
+    pub(in crate::sweep) fn of(known: Option<&Known>, is_in_scope: impl Fn(&Tag) -> bool) -> Self {
         let mut history = Self::default();
         let Some(known) = known else {
             return history;
@@ -103,17 +103,17 @@ impl History {
     }
 
     /// The tags of what the last sweep found broken.
-    pub(super) fn known_tags(&self) -> &BTreeSet<Tag> {
+    pub(in crate::sweep) fn known_tags(&self) -> &BTreeSet<Tag> {
         &self.known_tags
     }
 
     /// What the last sweep found broken.
-    pub(super) fn known_objects(&self) -> impl Iterator<Item = &Object> {
+    pub(in crate::sweep) fn known_objects(&self) -> impl Iterator<Item = &Object> {
         let known = self.past.iter().filter(|(_, past)| past.is_known);
         known.map(|(object, _)| object)
     }
 
-    pub(super) fn past(&self, object: &Object) -> Option<&Past> {
+    pub(in crate::sweep) fn past(&self, object: &Object) -> Option<&Past> {
         // Most repositories have none, and most objects are asked about.
         if self.past.is_empty() {
             return None;
@@ -122,7 +122,7 @@ impl History {
     }
 
     /// The same for a manifest or blob.
-    pub(super) fn past_of(&self, endpoint: Endpoint, digest: &Digest) -> Option<&Past> {
+    pub(in crate::sweep) fn past_of(&self, endpoint: Endpoint, digest: &Digest) -> Option<&Past> {
         if self.past.is_empty() {
             return None;
         }
@@ -130,17 +130,17 @@ impl History {
     }
 
     /// Whether anything was seen broken before.
-    pub(super) fn has_past(&self) -> bool {
+    pub(in crate::sweep) fn has_past(&self) -> bool {
         !self.past.is_empty()
     }
 
     /// Whether the next look is the last one.
-    pub(super) fn is_last_next(&self) -> bool {
+    pub(in crate::sweep) fn is_last_next(&self) -> bool {
         self.looks + 1 == MOST_LOOKS
     }
 
     /// Notes that this look found an object broken.
-    pub(super) fn note_broken(&mut self, object: Object, finding: &Finding) {
+    pub(in crate::sweep) fn note_broken(&mut self, object: Object, finding: &Finding) {
         let past = self.past.entry(object).or_default();
         past.depth = past.depth.max(Some(finding.depth));
         past.times_broken += 1;
@@ -150,20 +150,25 @@ impl History {
     }
 
     /// Notes that this look found an object intact that was broken before.
-    pub(super) fn note_intact(&mut self, object: &Object) {
+    pub(in crate::sweep) fn note_intact(&mut self, object: &Object) {
         if let Some(past) = self.past.get_mut(object) {
             past.was_broken_last = false;
         }
     }
 
     /// Notes that this look found an object intact, or counted it.
-    pub(super) fn note_seen(&mut self, endpoint: Endpoint, digest: &Digest, length: Option<u64>) {
+    pub(in crate::sweep) fn note_seen(
+        &mut self,
+        endpoint: Endpoint,
+        digest: &Digest,
+        length: Option<u64>,
+    ) {
         let key = self.hashes.hash_one((endpoint, digest));
         self.intact.insert(key, length);
     }
 
     /// Notes that this look found everything under a tag intact.
-    pub(super) fn note_intact_tag(&mut self, tag: &Tag) {
+    pub(in crate::sweep) fn note_intact_tag(&mut self, tag: &Tag) {
         let key = self.hashes.hash_one(tag);
         self.intact.insert(key, None);
     }
@@ -173,7 +178,11 @@ impl History {
         clippy::option_option,
         reason = "the length of what was seen may be unknown"
     )]
-    pub(super) fn seen(&self, endpoint: Endpoint, digest: &Digest) -> Option<Option<u64>> {
+    pub(in crate::sweep) fn seen(
+        &self,
+        endpoint: Endpoint,
+        digest: &Digest,
+    ) -> Option<Option<u64>> {
         if self.intact.is_empty() {
             return None;
         }
@@ -182,7 +191,7 @@ impl History {
     }
 
     /// Whether a look of this sweep saw everything under a tag intact.
-    pub(super) fn is_intact_tag(&self, tag: &Tag) -> bool {
+    pub(in crate::sweep) fn is_intact_tag(&self, tag: &Tag) -> bool {
         self.intact.contains_key(&self.hashes.hash_one(tag))
     }
 }

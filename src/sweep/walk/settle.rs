@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
 use super::history::Object;
 use super::look::{Doubtful, Look, Suspicion, Walked};
-use super::room::Room;
-use super::walk::{TagState, Walk};
+use super::{TagState, Walk};
 use crate::oci::Tag;
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Defect, Exposed, Kind, Mode, Outcome, Reason};
+use crate::sweep::memory_limits::NamesLimit;
 
 /// What an outcome comes to.
 pub(super) enum InMode {
@@ -42,11 +42,11 @@ fn parents(node: &Node) -> impl Iterator<Item = NodeId> {
 
 impl Walk {
     /// Ends the walk. `cut_short` says why it ended with things left to ask.
-    pub(super) fn finish(
+    pub(in crate::sweep) fn finish(
         mut self,
         depth: Depth,
         cut_short: Option<&Unverified>,
-        room: &mut Room,
+        room: &mut NamesLimit,
     ) -> Walked {
         room.begin();
         self.history.looks += 1;
@@ -151,7 +151,7 @@ impl Walk {
         look: &mut Look,
         depth: Depth,
         cut_short: Option<&Unverified>,
-        room: &mut Room,
+        room: &mut NamesLimit,
     ) {
         let sparse = self.indexes_with_a_child();
         let mut absent = Vec::new();
@@ -339,7 +339,7 @@ impl Walk {
 }
 
 /// Why a 404 that is a web page tells nothing of the object.
-pub(super) fn page(defect: &Defect) -> Unverified {
+pub(in crate::sweep) fn page(defect: &Defect) -> Unverified {
     let evidence = &defect.evidence;
     Unverified::new(
         UnverifiedReason::Protocol,

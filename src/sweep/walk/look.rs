@@ -2,49 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::TagState;
 use super::graph::{Endpoint, Node, NodeId, TagId};
 use super::history::{History, MOST_LOOKS, Object};
-use super::tally::Tally;
-use super::unverified::UnverifiedCounts;
-use super::walk::TagState;
 use crate::oci::{Digest, Repository, Tag};
 use crate::registry::Unverified;
 use crate::report::{Defect, Exposed, Finding, Image, Outcome, Presence, Reason};
+use crate::sweep::counts::Tally;
+use crate::sweep::counts::UnverifiedCounts;
 
 /// A finding that one look suggests.
-pub(super) struct Suspicion {
-    pub(super) object: Object,
-    pub(super) finding: Finding,
+pub(in crate::sweep) struct Suspicion {
+    pub(in crate::sweep) object: Object,
+    pub(in crate::sweep) finding: Finding,
     /// Whether it is a tag that the list lacks, too, and a page that says so: a deletion, if that is how the
     /// registry says that something is not there.
-    pub(super) is_page_for_unlisted: bool,
+    pub(in crate::sweep) is_page_for_unlisted: bool,
     /// Whether the look before that asked for it found it broken, too.
-    pub(super) agrees: bool,
+    pub(in crate::sweep) agrees: bool,
 }
 
 /// What a look comes to, in the making.
 #[derive(Default)]
-pub(super) struct Look {
-    pub(super) suspicions: Vec<Suspicion>,
-    pub(super) intact_again: Vec<Object>,
-    pub(super) unverified: UnverifiedCounts,
+pub(in crate::sweep) struct Look {
+    pub(in crate::sweep) suspicions: Vec<Suspicion>,
+    pub(in crate::sweep) intact_again: Vec<Object>,
+    pub(in crate::sweep) unverified: UnverifiedCounts,
     /// Those that no look overcomes.
-    pub(super) limits: UnverifiedCounts,
+    pub(in crate::sweep) limits: UnverifiedCounts,
     /// Nodes and tags that are not plainly intact.
-    pub(super) doubtful_nodes: Vec<NodeId>,
-    pub(super) doubtful_tags: BTreeSet<TagId>,
-    pub(super) unverified_nodes: Vec<NodeId>,
-    pub(super) unverified_tags: BTreeSet<TagId>,
-    pub(super) absent: BTreeMap<Endpoint, u64>,
-    pub(super) is_list_doubtful: bool,
-    pub(super) is_contested: bool,
-    pub(super) has_deletions: bool,
-    pub(super) presence: Presence,
+    pub(in crate::sweep) doubtful_nodes: Vec<NodeId>,
+    pub(in crate::sweep) doubtful_tags: BTreeSet<TagId>,
+    pub(in crate::sweep) unverified_nodes: Vec<NodeId>,
+    pub(in crate::sweep) unverified_tags: BTreeSet<TagId>,
+    pub(in crate::sweep) absent: BTreeMap<Endpoint, u64>,
+    pub(in crate::sweep) is_list_doubtful: bool,
+    pub(in crate::sweep) is_contested: bool,
+    pub(in crate::sweep) has_deletions: bool,
+    pub(in crate::sweep) presence: Presence,
 }
 
 impl Look {
     /// Notes what keeps an object from a verdict. Whether another look may overcome it.
-    pub(super) fn obstruct(&mut self, why: &Unverified) -> bool {
+    pub(in crate::sweep) fn obstruct(&mut self, why: &Unverified) -> bool {
         let may_change = why.may_change();
         let list = if may_change {
             &mut self.unverified
@@ -56,7 +56,7 @@ impl Look {
     }
 
     /// Counts what is not there.
-    pub(super) fn count_absence(&mut self, endpoint: Endpoint, defect: &Defect) {
+    pub(in crate::sweep) fn count_absence(&mut self, endpoint: Endpoint, defect: &Defect) {
         if defect.is_absence() {
             *self.absent.entry(endpoint).or_default() += 1;
         }
@@ -64,57 +64,57 @@ impl Look {
 }
 
 /// A look at a repository that has ended.
-pub(super) struct Walked {
-    pub(super) repository: Repository,
+pub(in crate::sweep) struct Walked {
+    pub(in crate::sweep) repository: Repository,
     /// What was seen of it so far, this look included.
-    pub(super) history: History,
+    pub(in crate::sweep) history: History,
     /// What this look found broken.
-    pub(super) suspicions: Vec<Suspicion>,
+    pub(in crate::sweep) suspicions: Vec<Suspicion>,
     /// What it found intact, and an earlier one broken.
-    pub(super) intact_again: Vec<Object>,
+    pub(in crate::sweep) intact_again: Vec<Object>,
     /// The tags, and the manifests that the caller named, that another look has to begin with.
-    pub(super) doubtful: Doubtful,
+    pub(in crate::sweep) doubtful: Doubtful,
     /// Whether it stands in no list of repositories, and is looked at because it was known.
-    pub(super) is_unlisted: bool,
+    pub(in crate::sweep) is_unlisted: bool,
     /// Whether the registry says that the repository is not there.
-    pub(super) presence: Presence,
+    pub(in crate::sweep) presence: Presence,
     /// Whether something that was listed, or seen broken, is taken for deleted.
-    pub(super) has_deletions: bool,
+    pub(in crate::sweep) has_deletions: bool,
     /// Whether the repository is listed and its list of tags is not there.
-    pub(super) is_contested: bool,
+    pub(in crate::sweep) is_contested: bool,
     /// The images that the caller named.
-    pub(super) images: Vec<Image>,
+    pub(in crate::sweep) images: Vec<Image>,
     /// What garbage collection would break; `None` if nothing, or if that is not known.
-    pub(super) exposed: Option<Exposed>,
+    pub(in crate::sweep) exposed: Option<Exposed>,
     /// What this look could not verify.
-    pub(super) unverified: UnverifiedCounts,
+    pub(in crate::sweep) unverified: UnverifiedCounts,
     /// What no look can verify.
-    pub(super) limits: UnverifiedCounts,
+    pub(in crate::sweep) limits: UnverifiedCounts,
     /// Whether any manifest, or any blob, was there when it was asked for.
-    pub(super) is_there: BTreeSet<Endpoint>,
+    pub(in crate::sweep) is_there: BTreeSet<Endpoint>,
     /// How many manifests and tags, and how many blobs, were not.
-    pub(super) absent: BTreeMap<Endpoint, u64>,
+    pub(in crate::sweep) absent: BTreeMap<Endpoint, u64>,
     /// Tags in the list, whatever the filters.
-    pub(super) tags_known: u64,
+    pub(in crate::sweep) tags_known: u64,
     /// Tags without a verdict.
-    pub(super) unverified_tags: u64,
+    pub(in crate::sweep) unverified_tags: u64,
     /// Those of them that no further look is taken at.
-    pub(super) lasting_tags: u64,
-    pub(super) tally: Tally,
+    pub(in crate::sweep) lasting_tags: u64,
+    pub(in crate::sweep) tally: Tally,
 }
 
 /// Where another look at a repository begins.
 #[derive(Default)]
-pub(super) struct Doubtful {
-    pub(super) tags: BTreeSet<Tag>,
+pub(in crate::sweep) struct Doubtful {
+    pub(in crate::sweep) tags: BTreeSet<Tag>,
     /// Manifests that the caller named by digest.
-    pub(super) named: BTreeSet<Digest>,
+    pub(in crate::sweep) named: BTreeSet<Digest>,
     /// Whether the list of tags is to be read for tags that were not looked at.
-    pub(super) list: bool,
+    pub(in crate::sweep) list: bool,
 }
 
 impl Doubtful {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::sweep) fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.named.is_empty() && !self.list
     }
 }
@@ -122,7 +122,7 @@ impl Doubtful {
 impl Walked {
     /// Whether to look again: after the first look, wherever not all is plainly intact; after the second,
     /// where it found something broken, or otherwise than before.
-    pub(super) fn needs_another_look(&self) -> bool {
+    pub(in crate::sweep) fn needs_another_look(&self) -> bool {
         match self.history.looks {
             ..=1 => !self.doubtful.is_empty(),
             MOST_LOOKS.. => false,
@@ -136,7 +136,7 @@ impl Walked {
     }
 
     /// Takes in what the looks before this one saw and this one did not look at again.
-    pub(super) fn after(mut self, before: Self) -> Self {
+    pub(in crate::sweep) fn after(mut self, before: Self) -> Self {
         let mut images = before.images;
         for new in self.images {
             let old = images.iter_mut().find(|old| old.reference == new.reference);

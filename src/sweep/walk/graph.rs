@@ -1,0 +1,169 @@
+//! The objects of a repository, who promises them, and the next thing to ask of it.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::oci::{Digest, MediaKind, Tag};
+use crate::registry::{Depth, Way};
+use crate::report::{Defect, Kind, Outcome, Reason};
+use crate::sweep::form::{Form, ReadBy, media_type};
+use crate::sweep::judge;
+
+/// The two places of a repository where content is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::sweep) enum Endpoint {
+    Manifests,
+    Blobs,
+}
+
+/// A position in [`Walk::nodes`].
+pub(in crate::sweep) type NodeId = u32;
+/// A position in [`Walk::tags`].
+pub(in crate::sweep) type TagId = u32;
+
+/// Visits of one look to an object that is promised with several sizes.
+const MOST_VISITS: u8 = 3;
+
+/// Who promises a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sweep) enum Parent {
+    Tag(TagId),
+    Node(NodeId),
+    /// The caller, by digest.
+    Caller,
+}
+
+/// A promise: an edge of the graph, kept with its end.
+pub(in crate::sweep) struct Edge {
+    pub(in crate::sweep) parent: Parent,
+    pub(in crate::sweep) kind: Kind,
+    pub(in crate::sweep) size: Option<u64>,
+    pub(in crate::sweep) media_type: Box<str>,
+    pub(in crate::sweep) platform: Option<Box<str>>,
+}
+
+/// An object of the repository, asked for once however many promise it.
+pub(in crate::sweep) struct Node {
+    pub(in crate::sweep) digest: Digest,
+    pub(in crate::sweep) endpoint: Endpoint,
+    pub(in crate::sweep) nesting: u8,
+    pub(in crate::sweep) edges: Vec<Edge>,
+    pub(in crate::sweep) outcome: Option<Outcome>,
+    pub(in crate::sweep) length: Option<u64>,
+    /// The size that it was looked at by.
+    pub(in crate::sweep) asked: Option<u64>,
+    /// How often it was looked at: a registry may state another size each time.
+    pub(in crate::sweep) visits: u8,
+    /// How closely it was looked at, if it is a blob.
+    pub(in crate::sweep) depth: Option<Depth>,
+    /// What it is and what it is said to be, if it is a document that was read.
+    pub(in crate::sweep) form: Option<Form>,
+}
+
+impl Node {
+    /// The size to look at it by: of several that are promised, the one that it turned out to have.
+    pub(in crate::sweep) fn size(&self) -> Option<u64> {
+        let sizes = || self.edges.iter().filter_map(|edge| edge.size);
+        sizes()
+            .find(|size| Some(*size) == self.length)
+            .or_else(|| sizes().next())
+    }
+
+    /// Whether it was looked at by a wrong size, while another promise has the right one.
+    pub(in crate::sweep) fn was_misjudged(&self) -> bool {
+        let is_size = |defect: &Defect| defect.reason == Reason::SizeMismatch;
+        let is_wrong = matches!(&self.outcome, Some(Outcome::Broken(defect)) if is_size(defect));
+        let may_go = self.visits < MOST_VISITS;
+        is_wrong
+            && may_go
+            && self.length.is_some()
+            && self.asked != self.length
+            && self.size() == self.length
+    }
+
+    /// In which way one of its promises is wrong about it, though it is whole in itself.
+    pub(in crate::sweep) fn contradiction(&self, edge: &Edge) -> Option<Defect> {
+        let read_by = match edge.parent {
+            Parent::Tag(_) | Parent::Caller => ReadBy::Header,
+            Parent::Node(_) => ReadBy::Promise(&edge.media_type),
+        };
+        judge::size(edge.size, self.length).or_else(|| media_type(read_by, self.form.as_ref()))
+    }
+
+    /// Whether all that promise it promise a type that clients do not know.
+    pub(in crate::sweep) fn is_of_unknown_type(&self) -> bool {
+        self.edges.iter().all(|edge| {
+            matches!(edge.parent, Parent::Node(_))
+                && MediaKind::from_media_type(&edge.media_type) == MediaKind::Unknown
+        })
+    }
+
+    /// What was promised: by the most direct of the promises, a tag's before a parent's.
+    pub(in crate::sweep) fn kind(&self) -> Kind {
+        self.edges
+            .iter()
+            .min_by_key(|edge| edge.rank())
+            .map_or(Kind::Manifest, |edge| edge.kind)
+    }
+}
+
+impl Edge {
+    pub(in crate::sweep) fn rank(&self) -> u8 {
+        match self.parent {
+            Parent::Tag(_) => 0,
+            Parent::Caller => 1,
+            Parent::Node(_) => 2,
+        }
+    }
+}
+
+/// Which objects of a repository are known: the positions of nodes, found by where they are asked for and their digest.
+#[derive(Default)]
+pub(in crate::sweep) struct NodeIndex {
+    ids: HashTable<NodeId>,
+    state: RandomState,
+}
+
+impl NodeIndex {
+    /// The position among `nodes` of an object, if it is there.
+    pub(in crate::sweep) fn find(
+        &self,
+        nodes: &[Node],
+        endpoint: Endpoint,
+        digest: &Digest,
+    ) -> Option<NodeId> {
+        let is_it = |id: &NodeId| {
+            let node = &nodes[*id as usize];
+            node.endpoint == endpoint && node.digest == *digest
+        };
+        let hash = self.state.hash_one((endpoint, digest));
+        self.ids.find(hash, is_it).copied()
+    }
+
+    /// Adds a position among `nodes`, whose object was not there so far.
+    pub(in crate::sweep) fn add(&mut self, nodes: &[Node], id: NodeId) {
+        let hash = |id: &NodeId| {
+            let node = &nodes[*id as usize];
+            self.state.hash_one((node.endpoint, &node.digest))
+        };
+        self.ids.insert_unique(hash(&id), id, hash);
+    }
+}
+
+/// The next thing to ask of a repository.
+pub(in crate::sweep) enum Step {
+    List,
+    IsKnown,
+    Resolve(TagId, Tag, Way),
+    Manifest(NodeId, Digest, Keeper),
+    Blob(NodeId, Digest, Option<u64>),
+}
+
+/// Where a manifest is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sweep) enum Keeper {
+    Manifests,
+    /// With the manifests or the blobs: a child of a type that clients do not know.
+    Either,
+}
