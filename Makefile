@@ -12,7 +12,7 @@ help: ## List what there is to make
 .PHONY: demo
 demo: ## Break a registry in this process, and find what is broken
 	@echo 'Building; the first time takes some minutes.'
-	@$(CARGO) run --quiet --release --example demo
+	@$(CARGO) run --quiet --package demo
 
 .PHONY: build
 build: ## Build target/release/probe

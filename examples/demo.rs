@@ -344,7 +344,7 @@ fn bytes(repository: &str, platform: &str) -> Vec<u8> {
     let name = format!("{repository} {platform}");
     let seed = name
         .bytes()
-        .fold(0, |seed: u64, byte| seed * 31 + u64::from(byte));
+        .fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.u8(..))
         .take(LAYER_SIZE)
