@@ -52,11 +52,11 @@ impl Examinations {
         }
         let examinations = registries
             .iter()
-            .map(|registry| registry.examine(&self.named));
+            .map(|registry| doctor::examine(registry, &self.named));
         let examinations = futures::future::join_all(examinations).await;
         let text = match self.output {
-            PageArg::Text => doctor::page::render(&examinations, color),
-            PageArg::Json => doctor::json::render(&examinations),
+            PageArg::Text => doctor::render(&examinations, color),
+            PageArg::Json => doctor::json(&examinations),
         };
         exit(&examinations, print(text.as_bytes()))
     }
@@ -69,7 +69,7 @@ fn config(sources: &Sources, address: &str, args: &ConnectionArgs) -> Result<Con
 
 /// Success only if every one of them can be swept, and if that was told.
 fn exit(examinations: &[Examination], is_told: bool) -> Exit {
-    let is_ready = |examination: &Examination| examination.outlook() == Outlook::Ready;
+    let is_ready = |examination: &Examination| examination.outlook == Outlook::Ready;
     if is_told && examinations.iter().all(is_ready) {
         Exit::Intact
     } else {

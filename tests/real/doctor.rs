@@ -180,7 +180,10 @@ fn several_registries_in_one_go() {
 
     let (json, code) = examine(&[&full.host(), "--output", "json"], None);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(json["outlook"], "ready");
-    assert_eq!(json["sample"]["pull"]["blob"]["range"], "honoured");
+    let examination = &json["examinations"][0];
+    assert_eq!(examination["outlook"], "ready");
+    let checks = examination["checks"].as_array().expect("a list");
+    let range = checks.iter().find(|check| check["id"] == "range");
+    assert_eq!(range.expect("it is there")["data"]["answer"], "honoured");
     assert_eq!(code, 0);
 }

@@ -20,6 +20,7 @@ use super::notices::Remarks;
 use super::rate_limiter::{LONGEST_PAUSE, Permit, Pool};
 use super::reply::{Body, Read, Reply};
 use super::ssrf_guard;
+use super::transcript::Transcript;
 use crate::oci::shorten;
 use crate::registry::UnverifiedReason;
 
@@ -40,6 +41,7 @@ pub(crate) struct Exchange {
     pub(super) storage_pool: Arc<Pool>,
     pub(crate) meter: Arc<Meter>,
     pub(super) remarks: Arc<Remarks>,
+    pub(crate) transcript: Arc<Transcript>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.
     pub(crate) large_bodies: Arc<Semaphore>,
@@ -107,11 +109,6 @@ impl Exchange {
             .await
     }
 
-    /// Asks once, as nobody, and takes whatever comes back for the answer.
-    pub(crate) async fn ask_bare(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
-        self.redirected(ask, None).await
-    }
-
     /// Turns the statuses that say nothing about what was asked for into failures.
     pub(crate) fn settle(&self, reply: Reply) -> Result<Reply, Failure> {
         let pool = if reply.redirected() {
@@ -166,11 +163,13 @@ impl Exchange {
             }
             let Some(target) = redirect_target(&response, &request)? else {
                 let body = self.read(ask, response, &request).await?;
-                return Ok(Reply {
+                let reply = Reply {
                     request,
                     redirected_to: redirected.then(|| url.origin().ascii_serialization()),
                     ..body
-                });
+                };
+                self.transcript.note(&ask.method, &reply);
+                return Ok(reply);
             };
             // Leaving is for good: who was elsewhere may have chosen the way back.
             if !redirected && target.origin() != self.base.origin() {

@@ -21,7 +21,7 @@ use crate::registry::{ListEnd, Listing, Refusal};
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
 pub(crate) const PAGE: usize = 1000;
 /// A registry that answers a page of 200,000 tags needs some megabytes; none needs this.
-pub(crate) const LARGEST_PAGE: u64 = 32 << 20;
+const LARGEST_PAGE: u64 = 32 << 20;
 /// Pages after which a list is called endless. At 1,000 a page, ten million entries.
 const MOST_PAGES: usize = 10_000;
 /// Repositories after which a catalog is called endless. One takes more memory than a tag.
@@ -39,10 +39,23 @@ impl Exchange {
     pub(crate) async fn tag_list(&self, url: Url, repository: &Repository) -> Listing<Tag> {
         Pages::new(self, url, Scope::Pull(repository)).list().await
     }
+
+    /// The first page of a list, for a look at how the registry gives it.
+    pub(crate) async fn first_page<T: FromStr + Ord>(
+        &self,
+        url: Url,
+        scope: Scope<'_>,
+    ) -> Listing<T> {
+        let mut pages = Pages::new(self, url, scope);
+        pages.is_first_only = true;
+        pages.list().await
+    }
 }
 
 struct Pages<'a, T> {
     exchange: &'a Exchange,
+    /// Whether one page is enough.
+    is_first_only: bool,
     url: Url,
     scope: Scope<'a>,
     restarts_left: usize,
@@ -100,6 +113,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     fn new(exchange: &'a Exchange, url: Url, scope: Scope<'a>) -> Self {
         Self {
             exchange,
+            is_first_only: false,
             url,
             scope,
             restarts_left: MOST_RESTARTS,
@@ -141,6 +155,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             };
             match next {
                 Next::End => return self.ended(),
+                Next::Ask(_, Way::Link | Way::Guess) if self.is_first_only => return Ok(()),
                 Next::Ask(..) if self.items.len() as u64 + self.invalid >= self.most() => break,
                 Next::Ask(next, by) => (query, way) = (next, by),
                 Next::Check if self.still_has_place().await? => return self.ended(),

@@ -3,14 +3,15 @@
 //! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
 //! (`pace`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
 //! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
-//! transport errors. `doctor` asks a few questions more, about the registry itself.
+//! transport errors. `doctor` reads in the `transcript` how they were
+//! answered.
 
 mod attempt;
 pub(crate) mod auth;
 mod authorization;
 pub(crate) mod blobs;
 pub(crate) mod certificate;
-pub(crate) mod challenge;
+mod challenge;
 pub(crate) mod classify;
 mod concurrency_limit;
 mod content_range;
@@ -28,13 +29,14 @@ mod meter;
 mod notices;
 pub(crate) mod objects;
 mod packed;
-pub(crate) mod page;
+mod page;
 mod rate_limiter;
 pub(crate) mod reply;
 mod resolver;
 mod secret;
 mod ssrf_guard;
 mod token;
+pub(crate) mod transcript;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -63,6 +65,7 @@ use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
 use resolver::Resolver;
 use token::TokenService;
+use transcript::Transcript;
 
 /// How to speak to a registry.
 #[derive(Clone, Debug)]
@@ -123,7 +126,7 @@ pub struct HttpRegistry {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) exchange: Arc<Exchange>,
     /// The same, on a new connection each time.
-    pub(crate) fresh: Arc<Exchange>,
+    fresh: Arc<Exchange>,
     habits: Arc<Habits>,
     pub(crate) takes_any_certificate: bool,
     detect_cache: bool,
@@ -156,6 +159,7 @@ impl HttpRegistry {
         let concurrency = config.concurrency.get();
         let (registry_pool, storage_pool) = (Arc::new(pool().shown()), Arc::new(pool()));
         let remarks = Arc::new(Remarks::default());
+        let transcript = Arc::new(Transcript::default());
         let large_bodies = Arc::new(Semaphore::new(1));
         let exchange = |client| {
             Arc::new(Exchange {
@@ -166,6 +170,7 @@ impl HttpRegistry {
                 storage_pool: Arc::clone(&storage_pool),
                 meter: Arc::clone(meter),
                 remarks: Arc::clone(&remarks),
+                transcript: Arc::clone(&transcript),
                 timeout: config.timeout,
                 large_bodies: Arc::clone(&large_bodies),
             })

@@ -17,7 +17,7 @@ use crate::registry::UnverifiedReason;
 use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved, Way};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
-pub(crate) const LARGEST_MANIFEST: u64 = 16 << 20;
+const LARGEST_MANIFEST: u64 = 16 << 20;
 /// The longest that is unpacked. As many as there are requests at a time may be.
 const LARGEST_UNPACKED: u64 = 4 << 20;
 
@@ -119,7 +119,11 @@ impl HttpRegistry {
         }
     }
 
-    fn manifest_ask<'a>(&self, repository: &'a Repository, reference: &Reference) -> Ask<'a> {
+    pub(crate) fn manifest_ask<'a>(
+        &self,
+        repository: &'a Repository,
+        reference: &Reference,
+    ) -> Ask<'a> {
         Ask {
             method: Method::GET,
             url: self.endpoint.manifest(repository, reference),

@@ -53,7 +53,7 @@ pub(crate) struct Count {
 }
 
 /// What was read of a body.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Body {
     /// The bytes themselves, under [`Read::Whole`] and for errors.
     pub(crate) bytes: Vec<u8>,
@@ -68,6 +68,7 @@ pub(crate) struct Body {
 }
 
 /// An answer of any status.
+#[derive(Clone)]
 pub(crate) struct Reply {
     /// The request, as `METHOD PATH`.
     pub(crate) request: String,

@@ -1,17 +1,17 @@
 //! Pull-through caches are recognised, and nothing is stored in them for it.
 
 use registry_double::{on, presets};
-use registry_probe::doctor::{CacheSign, Outlook, Range};
+use registry_probe::doctor::Outlook;
 
-use super::{LAYER, blob, examine, shown};
+use super::{LAYER, assert_page, data, examine};
 
 #[tokio::test]
 async fn distribution_as_a_proxy_is_recognised_before_a_download() {
     let double = presets::distribution_proxy(1_000_000).await;
     double.image("team/app", Some("v1"), &[b"a layer"]);
     let found = examine(&double, &["team/app"]).await;
-    assert_eq!(found.cache_sign(), CacheSign::UnknownFails);
-    assert_eq!(found.outlook(), Outlook::Ready);
+    assert_eq!(data(&found, "cache")["sign"], "unknown_fails");
+    assert_eq!(found.outlook, Outlook::Ready);
     assert_eq!(
         (double.downloads().len(), double.count(&on::blob())),
         (0, 0)
@@ -23,7 +23,7 @@ async fn distribution_as_a_proxy_is_recognised_before_a_download() {
         ),
         (1, 0)
     );
-    assert!(shown(&found).contains("--mode pull-through"));
+    assert_page("cache", &found);
 }
 
 #[tokio::test]
@@ -34,8 +34,9 @@ async fn a_cache_that_knows_better_shows_itself_by_a_small_blob() {
         .when(on::manifest().head().by_digest())
         .error(404, "MANIFEST_UNKNOWN");
     let found = examine(&double, &["team/app"]).await;
-    assert_eq!(found.cache_sign(), CacheSign::BareEtag);
-    assert_eq!(blob(&found).range, Range::NotAsked);
+    assert_eq!(data(&found, "cache")["sign"], "bare_etag");
+    assert_eq!(data(&found, "range")["answer"], "not_asked");
+    assert_page("cached_blob", &found);
     // The HEAD makes this cache download twice; it is the config, and not the layer.
     assert_eq!(double.downloads(), [image.config.clone(), image.config]);
     assert_eq!(double.count(&on::blob().get()), 0);
@@ -49,7 +50,7 @@ async fn a_proxy_project_of_harbor() {
     let unknown = on::manifest().head().by_digest();
     double.when(unknown).error(404, "NOT_FOUND");
     let found = examine(&double, &["team/app"]).await;
-    assert_eq!(blob(&found).head.as_ref().map(|head| head.status), Ok(404));
-    assert_eq!(found.cache_sign(), CacheSign::HeadDenies);
+    assert_eq!(data(&found, "blob")["status"], 404);
+    assert_eq!(data(&found, "cache")["sign"], "head_denies");
     assert_eq!(double.downloads(), [image.config]);
 }

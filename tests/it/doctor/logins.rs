@@ -1,12 +1,18 @@
 //! Who we are: what a registry wants to know, whether it takes it, and that nobody else hears of it.
 
 use registry_double::{Basic, Bearer, Double, Reply, on, presets};
-use registry_probe::doctor::{Identity, Login, Outlook, Wanted};
-use registry_probe::registry::Unverified;
+use registry_probe::doctor::{Examination, Outlook};
 use registry_probe::registry::client::CredentialSource;
 use serde_json::json;
 
-use super::{catalog, examine, examine_as, login, pull, refusal, shown};
+use super::{assert_page, check, data, examine, examine_as, login, shown};
+
+/// What is wanted, and what came of it.
+fn found_login(found: &Examination) -> (&str, &str) {
+    let login = data(found, "login");
+    let word = |key: &str| login[key].as_str().expect("a word");
+    (word("wanted"), word("result"))
+}
 
 async fn double_with_image() -> Double {
     let double = Double::start().await;
@@ -19,13 +25,10 @@ async fn a_password_that_is_missing() {
     let double = double_with_image().await;
     double.require(Basic::new("sweeper", "hunter2"));
     let found = examine(&double, &[]).await;
-    assert_eq!(
-        (&found.wanted, &found.login),
-        (&Wanted::Password, &Login::Missing)
-    );
-    assert_eq!(found.identity, Identity::Nobody);
-    assert_eq!((found.outlook(), found.requests), (Outlook::Blind, 1));
-    assert!(shown(&found).contains("PROBE_PASSWORD"));
+    assert_eq!(found_login(&found), ("password", "missing"));
+    assert_eq!(data(&found, "login")["is_known"], false);
+    assert_eq!((found.outlook, found.requests), (Outlook::Blind, 1));
+    assert_page("login_missing", &found);
 }
 
 #[tokio::test]
@@ -33,11 +36,13 @@ async fn a_password_that_is_wrong_is_shown_once_and_to_nobody_else() {
     let double = double_with_image().await;
     double.require(Basic::new("sweeper", "hunter2"));
     let found = examine_as(&double, login("sweeper", "swordfish"), &[]).await;
-    assert!(matches!(found.login, Login::Refused(_)), "{found:#?}");
-    assert_eq!(found.identity, Identity::Given("sweeper".into()));
-    assert_eq!(found.outlook(), Outlook::Blind);
+    assert_eq!(found_login(&found).1, "refused", "{found:#?}");
+    assert_eq!(data(&found, "login")["is_known"], true);
+    assert_eq!(data(&found, "login")["user"], "sweeper");
+    assert_eq!(found.outlook, Outlook::Blind);
     assert_eq!(double.count(&on::any().header("authorization")), 1);
     assert!(!shown(&found).contains("swordfish"));
+    assert_page("login_refused", &found);
 }
 
 #[tokio::test]
@@ -46,8 +51,8 @@ async fn a_password_that_is_right() {
     double.require(Basic::new("sweeper", "hunter2"));
     let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
     assert_eq!(
-        (&found.login, found.outlook()),
-        (&Login::Accepted, Outlook::Ready)
+        (found_login(&found).1, found.outlook),
+        ("accepted", Outlook::Ready)
     );
     assert!(!shown(&found).contains("hunter2"));
 }
@@ -61,17 +66,15 @@ async fn a_password_from_the_files_of_docker() {
     let auths = json!({ "auths": { double.address(): { "auth": "c3dlZXBlcjpodW50ZXIy" } } });
     std::fs::write(&path, auths.to_string()).expect("written");
     let found = examine_as(&double, CredentialSource::Files(vec![path.clone()]), &[]).await;
-    assert_eq!(
-        (&found.identity, &found.login),
-        (&Identity::Stored, &Login::Accepted)
-    );
+    assert_eq!(data(&found, "login")["is_known"], true);
+    assert_eq!(data(&found, "login")["user"], json!(null));
+    assert_eq!(found_login(&found), ("password", "accepted"));
 
     std::fs::write(&path, "{").expect("written");
     double.forget_requests();
     let found = examine_as(&double, CredentialSource::Files(vec![path]), &[]).await;
-    let Login::Untried(why) = &found.login else {
-        panic!("{found:#?}")
-    };
+    assert_eq!(found_login(&found).1, "untried", "{found:#?}");
+    let why = &check(&found, "login").words;
     assert!(why.contains("not a docker config"), "{why}");
 }
 
@@ -80,7 +83,7 @@ async fn a_token_service_that_does_not_know_the_user() {
     let double = double_with_image().await;
     double.require(Bearer::anonymous().user("sweeper", "hunter2"));
     let found = examine_as(&double, login("sweeper", "swordfish"), &[]).await;
-    assert!(matches!(found.login, Login::Refused(_)), "{found:#?}");
+    assert_eq!(found_login(&found).1, "refused", "{found:#?}");
     assert_eq!(double.count(&on::token()), 1);
     assert_eq!(double.count(&on::catalog()), 0);
 }
@@ -95,24 +98,23 @@ async fn a_token_service_for_everybody_and_for_users() {
             .private("app"),
     );
     let found = examine(&double, &[]).await;
-    assert_eq!(
-        (catalog(&found).entries, &found.login),
-        (1, &Login::Missing)
-    );
-    let sample = found.sample.as_ref().expect("it is listed");
+    assert_eq!(data(&found, "catalog")["entries"], 1);
+    assert_eq!(found_login(&found), ("token", "missing"));
+    let reason = data(&found, "tags")["reason"].as_str();
     assert!(
-        sample.tags.as_ref().is_err_and(Unverified::is_refusal),
+        matches!(reason, Some("unauthorized" | "forbidden")),
         "{found:#?}"
     );
-    assert_eq!(found.outlook(), Outlook::Blind);
+    assert_eq!(found.outlook, Outlook::Blind);
+    assert_page("closed", &found);
 
     double.forget_requests();
     let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
     assert_eq!(
-        (&found.login, found.outlook()),
-        (&Login::Accepted, Outlook::Ready)
+        (found_login(&found).1, found.outlook),
+        ("accepted", Outlook::Ready)
     );
-    assert!(pull(&found).get.is_ok());
+    assert_eq!(data(&found, "manifest")["get"]["digest"], "right");
     let shown = shown(&found);
     assert!(shown.contains(r#""token_service": "double""#), "{shown}");
     let tokens = double.seen(&on::any().header_with("authorization", "Bearer "));
@@ -131,17 +133,15 @@ async fn harbor_wants_a_password_for_its_catalog_alone() {
     let double = presets::harbor().await;
     double.image("library/app", Some("v1"), &[b"a layer"]);
     let found = examine(&double, &[]).await;
-    assert!(matches!(found.wanted, Wanted::Token { .. }), "{found:#?}");
-    assert!(refusal(&found).is_refusal(), "{found:#?}");
-    assert_eq!(found.outlook(), Outlook::Blind);
+    assert_eq!(found_login(&found).0, "token", "{found:#?}");
+    assert_eq!(data(&found, "catalog")["reason"], "unauthorized");
+    assert_eq!(found.outlook, Outlook::Blind);
 
     double.forget_requests();
     let found = examine_as(&double, login("admin", "Harbor12345"), &[]).await;
-    assert_eq!(
-        (&found.login, catalog(&found).entries),
-        (&Login::Accepted, 1)
-    );
-    assert_eq!(found.outlook(), Outlook::Ready);
+    assert_eq!(found_login(&found).1, "accepted");
+    assert_eq!(data(&found, "catalog")["entries"], 1);
+    assert_eq!(found.outlook, Outlook::Ready);
 }
 
 #[tokio::test]
@@ -152,15 +152,12 @@ async fn a_registry_that_lets_everybody_greet_it() {
         .when(on::ping().before_auth())
         .reply(Reply::json(200, &json!({})));
     let found = examine(&double, &[]).await;
-    assert_eq!(
-        (&found.wanted, &found.login),
-        (&Wanted::Password, &Login::Missing)
-    );
+    assert_eq!(found_login(&found), ("password", "missing"));
     let cases = [("hunter2", true), ("swordfish", false)];
     for (password, is_right) in cases {
         double.forget_requests();
         let found = examine_as(&double, login("sweeper", password), &[]).await;
-        assert_eq!(found.login == Login::Accepted, is_right, "{found:#?}");
+        assert_eq!(found_login(&found).1 == "accepted", is_right, "{found:#?}");
     }
 }
 
@@ -168,10 +165,7 @@ async fn a_registry_that_lets_everybody_greet_it() {
 async fn a_login_that_nobody_asked_for_is_not_sent() {
     let double = double_with_image().await;
     let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
-    assert_eq!(
-        (&found.wanted, &found.login),
-        (&Wanted::Nothing, &Login::NotWanted)
-    );
+    assert_eq!(found_login(&found), ("nothing", "not_wanted"));
     assert_eq!(double.count(&on::any().header("authorization")), 0);
     assert!(shown(&found).contains("not sent"));
 }
@@ -188,7 +182,8 @@ async fn whom_the_registry_redirects_to_is_not_told_the_password() {
     let double = double_with_image().await;
     double.when(on::ping()).redirect_to(307, &other);
     let found = examine_as(&double, login("sweeper", "hunter2"), &[]).await;
-    assert!(!matches!(found.login, Login::Accepted), "{found:#?}");
+    assert_ne!(found_login(&found).1, "accepted", "{found:#?}");
+    assert!(shown(&found).contains(&format!("Name {} in its", other.url())));
     for registry in [&double, &other] {
         assert_eq!(registry.count(&on::any().header("authorization")), 0);
     }

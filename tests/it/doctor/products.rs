@@ -1,15 +1,10 @@
 //! What is different about each product is what is found.
 
 use registry_double::{Double, OverMax, Population, Reply, on, presets};
-use registry_probe::doctor::{
-    CacheSign, Contact, Etag, Login, NextPage, Outlook, PageSize, Protection, Range, StatedDigest,
-    StatedLength, Wanted,
-};
-use registry_probe::registry::UnverifiedReason;
+use registry_probe::doctor::{Outcome, Outlook};
+use serde_json::json;
 
-use super::{
-    LAYER, blob, catalog, examine, examine_as, login, manifest_head, pull, refusal, shown, tags,
-};
+use super::{LAYER, assert_page, check, data, examine, examine_as, login, shown};
 
 fn with_image(double: &Double, repository: &str) {
     double.image(repository, Some("v1"), &[LAYER]);
@@ -27,52 +22,47 @@ async fn distribution_2() {
     double.blob("empty", "a layer without an image");
     let found = examine(&double, &[]).await;
 
-    let Contact::Answered(greeting) = &found.contact else {
-        panic!("{found:#?}")
-    };
-    assert_eq!((greeting.status, greeting.http), (200, "1.1"));
-    assert_eq!(greeting.api_version.as_deref(), Some("registry/2.0"));
-    assert_eq!(greeting.protection, Protection::None);
+    let address = data(&found, "address");
     assert_eq!(
-        (&found.wanted, &found.login),
-        (&Wanted::Nothing, &Login::NotWanted)
+        (&address["status"], &address["http"]),
+        (&json!(200), &json!("HTTP/1.1"))
     );
-    assert_eq!(
-        (catalog(&found).entries, catalog(&found).is_all()),
-        (2, true)
-    );
-    assert_eq!(catalog(&found).size, PageSize::Accepted);
+    assert_eq!(data(&found, "software")["api_version"], "registry/2.0");
+    assert_eq!(address["is_encrypted"], false);
+    assert_eq!(data(&found, "login")["wanted"], "nothing");
+    assert_eq!(data(&found, "catalog")["entries"], 2);
+    assert_eq!(data(&found, "catalog")["is_complete"], true);
+    assert_eq!(data(&found, "catalog")["page_size_refused"], json!(null));
     // The first repository has no tag, and so the second is looked into.
-    assert_eq!((tags(&found).entries, tags(&found).is_all()), (1, true));
+    let tags = data(&found, "tags");
     assert_eq!(
-        found.sample.as_ref().and_then(|sample| sample.unknown),
-        Some(404)
+        (&tags["entries"], &tags["is_complete"]),
+        (&json!(1), &json!(true))
     );
-    let head = manifest_head(&found);
-    assert_eq!((head.status, head.digest), (200, StatedDigest::Agrees));
-    assert_eq!(head.length, StatedLength::Agrees);
-    let get = pull(&found).get.as_ref().expect("GET is answered");
+    let cache = json!({ "sign": "none", "unknown_manifest_status": 404 });
+    assert_eq!(data(&found, "cache"), &cache);
+    let manifest = data(&found, "manifest");
+    let head = json!({ "status": 200, "digest": "right", "length": "right" });
+    assert_eq!(manifest["head"], head);
+    assert_eq!(manifest["get"]["digest"], "right");
+    let blob = data(&found, "blob");
     assert_eq!(
-        (get.digest, get.manifests, get.blobs),
-        (StatedDigest::Agrees, 3, 4)
-    );
-    let answers = blob(&found);
-    let head = answers.head.as_ref().expect("HEAD is answered");
-    assert_eq!((head.status, head.length), (200, StatedLength::Agrees));
-    assert_eq!((head.etag, head.accepts_ranges), (Etag::Quoted, true));
-    assert_eq!(
-        (&answers.range, &answers.redirected_to),
-        (&Range::Honoured, &None)
+        (&blob["status"], &blob["length"]),
+        (&json!(200), &json!("right"))
     );
     assert_eq!(
-        (found.cache_sign(), found.outlook()),
-        (CacheSign::None, Outlook::Ready)
+        (&blob["etag"], &blob["accepts_ranges"]),
+        (&json!("quoted"), &json!(true))
     );
-    assert_eq!(
-        found.requests_of_a_sweep(),
-        Some(2 + 2 * (1 + (1 + 3 + 2 * 4)))
-    );
-    assert_eq!((found.limits.len(), found.requests), (0, 10));
+    assert_eq!(data(&found, "range")["answer"], "honoured");
+    assert_eq!(data(&found, "blob")["redirected_to"], json!(null));
+    assert_eq!(found.outlook, Outlook::Ready);
+    // Three manifests and four blobs.
+    let requests = 2 + 2 * (1 + (1 + 3 + 2 * 4));
+    assert_eq!(found.requests_of_a_sweep, Some(requests));
+    assert_eq!(data(&found, "rate_limits"), &json!({}));
+    assert_eq!(found.requests, 10);
+    assert_page("plain", &found);
 }
 
 #[tokio::test]
@@ -88,14 +78,16 @@ async fn a_page_size_that_is_refused() {
         ..Population::default()
     });
     let found = examine(&double, &[]).await;
-    let refused = "400 Bad Request (PAGINATION_NUMBER_INVALID)";
-    assert_eq!(catalog(&found).size, PageSize::Refused(refused.into()));
-    assert_eq!(
-        (catalog(&found).entries, &catalog(&found).next),
-        (100, &NextPage::Relative)
-    );
-    assert!(!catalog(&found).is_all());
-    assert_eq!(found.outlook(), Outlook::Ready);
+    let catalog = json!({
+        "entries": 100,
+        "is_complete": false,
+        "next": "relative",
+        "next_place": null,
+        "page_size_refused": "400 Bad Request (PAGINATION_NUMBER_INVALID)",
+    });
+    assert_eq!(data(&found, "catalog"), &catalog);
+    assert_page("page_size_refused", &found);
+    assert_eq!(found.outlook, Outlook::Ready);
 }
 
 #[tokio::test]
@@ -106,24 +98,22 @@ async fn quay() {
         ..Population::default()
     });
     let found = examine(&double, &[]).await;
-    let Wanted::Token { host, service } = &found.wanted else {
-        panic!("{found:#?}")
-    };
+    let login = data(&found, "login");
+    assert_eq!(login["token_host"], double.address());
+    assert_eq!(login["token_service"], "quay.internal");
+    assert_eq!(login["result"], "missing");
+    assert_eq!(data(&found, "catalog")["entries"], 100);
+    assert_eq!(data(&found, "catalog")["next"], "other_host");
+    assert_eq!(data(&found, "catalog")["next_place"], "quay.internal");
     assert_eq!(
-        (host.as_str(), service.as_deref()),
-        (double.address(), Some("quay.internal"))
+        data(&found, "blob")["redirected_to"],
+        double.companion().url()
     );
-    assert_eq!(found.login, Login::Missing);
-    assert_eq!(catalog(&found).entries, 100);
-    assert_eq!(
-        catalog(&found).next,
-        NextPage::OtherHost("quay.internal".into())
-    );
-    assert_eq!(blob(&found).redirected_to, Some(double.companion().url()));
-    assert_eq!(blob(&found).range, Range::Honoured);
+    assert_eq!(data(&found, "range")["answer"], "honoured");
+    assert_page("quay", &found);
     // Once as nobody, and once with the token that this made it ask for.
     assert_eq!(double.count(&on::catalog()), 2);
-    assert_eq!(found.outlook(), Outlook::Ready);
+    assert_eq!(found.outlook, Outlook::Ready);
 }
 
 #[tokio::test]
@@ -131,16 +121,16 @@ async fn gitea() {
     let double = presets::gitea().await;
     with_image(&double, "owner/app");
     let found = examine(&double, &[]).await;
-    assert!(matches!(found.wanted, Wanted::Token { .. }), "{found:#?}");
-    assert_eq!(tags(&found).next, NextPage::Relative);
-    let head = blob(&found).head.as_ref().expect("HEAD is answered");
+    assert_eq!(data(&found, "login")["wanted"], "token");
+    assert_eq!(data(&found, "tags")["next"], "relative");
+    let blob = data(&found, "blob");
     assert_eq!(
-        (head.length, head.accepts_ranges),
-        (StatedLength::Absent, false)
+        (&blob["length"], &blob["accepts_ranges"]),
+        (&json!("not stated"), &json!(false))
     );
-    assert_eq!(blob(&found).range, Range::Ignored);
-    assert_eq!(found.cache_sign(), CacheSign::None);
-    assert!(shown(&found).contains("--depth digest"));
+    assert_eq!(data(&found, "range")["answer"], "ignored");
+    assert_eq!(data(&found, "cache")["sign"], "none");
+    assert_page("gitea", &found);
 }
 
 #[tokio::test]
@@ -148,19 +138,23 @@ async fn ghcr() {
     let double = presets::ghcr().await;
     with_image(&double, "owner/app");
     let found = examine(&double, &[]).await;
-    assert_eq!(refusal(&found).reason, UnverifiedReason::Protocol);
-    assert!(refusal(&found).detail.contains("404"), "{found:#?}");
-    assert_eq!(found.outlook(), Outlook::Blind);
+    assert_eq!(data(&found, "catalog")["reason"], "protocol");
+    assert!(check(&found, "catalog").words.contains("404"), "{found:#?}");
+    assert_eq!(found.outlook, Outlook::Blind);
     assert!(shown(&found).contains("--repos-file"));
 
     double.forget_requests();
     let found = examine(&double, &["owner/app"]).await;
-    assert_eq!(found.outlook(), Outlook::Ready);
+    assert_eq!(found.outlook, Outlook::Ready);
     // The store refuses HEAD, and hands the blob out all the same.
-    assert_eq!(blob(&found).head.as_ref().map(|head| head.status), Ok(403));
-    assert_eq!(blob(&found).range, Range::Honoured);
-    assert_eq!(blob(&found).redirected_to, Some(double.companion().url()));
-    assert_eq!(found.cache_sign(), CacheSign::None);
+    assert_eq!(data(&found, "blob")["status"], 403);
+    assert_eq!(data(&found, "range")["answer"], "honoured");
+    assert_eq!(
+        data(&found, "blob")["redirected_to"],
+        double.companion().url()
+    );
+    assert_eq!(data(&found, "cache")["sign"], "none");
+    assert_page("ghcr", &found);
 }
 
 #[tokio::test]
@@ -168,17 +162,20 @@ async fn docker_hub() {
     let double = presets::docker_hub().await;
     with_image(&double, "library/app");
     let found = examine(&double, &["library/app"]).await;
-    assert!(refusal(&found).is_refusal(), "{found:#?}");
-    let limits = [
-        ("ratelimit-limit", "100;w=21600"),
-        ("ratelimit-remaining", "76;w=21600"),
-    ];
-    let limits = limits.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(found.limits, limits);
+    assert_eq!(check(&found, "catalog").outcome, Outcome::Fail);
+    let limits = json!({
+        "ratelimit-limit": "100;w=21600",
+        "ratelimit-remaining": "76;w=21600",
+    });
+    assert_eq!(data(&found, "rate_limits"), &limits);
+    assert_page("docker_hub", &found);
     // Where Docker Hub saw us come from is nobody's business.
     assert!(!shown(&found).contains("192.0.2.1"));
-    assert_eq!(blob(&found).redirected_to, Some(double.companion().url()));
-    assert_eq!(found.outlook(), Outlook::Ready);
+    assert_eq!(
+        data(&found, "blob")["redirected_to"],
+        double.companion().url()
+    );
+    assert_eq!(found.outlook, Outlook::Ready);
 }
 
 #[tokio::test]
@@ -186,18 +183,15 @@ async fn gar() {
     let double = presets::gar().await;
     with_image(&double, "project/app");
     let found = examine(&double, &[]).await;
-    assert_eq!(
-        (catalog(&found).entries, found.outlook()),
-        (0, Outlook::Blind)
-    );
-    assert!(shown(&found).contains("An empty catalog proves nothing"));
+    assert_eq!(data(&found, "catalog")["entries"], 0);
+    assert_eq!(found.outlook, Outlook::Blind);
+    assert_page("empty", &found);
 
     double.forget_requests();
     let found = examine(&double, &["project/app"]).await;
-    assert_eq!(
-        (catalog(&found).entries, found.outlook()),
-        (0, Outlook::Ready)
-    );
+    assert_eq!(data(&found, "catalog")["entries"], 0);
+    assert_eq!(found.outlook, Outlook::Ready);
+    assert!(shown(&found).contains("The catalog does not show project/app"));
 }
 
 #[tokio::test]
@@ -205,14 +199,14 @@ async fn ecr() {
     let double = presets::ecr().await;
     with_image(&double, "app");
     let found = examine_as(&double, login("AWS", "token"), &[]).await;
+    assert_eq!(data(&found, "login")["wanted"], "password");
+    assert_eq!(data(&found, "login")["result"], "accepted");
+    assert_eq!(data(&found, "manifest")["head"]["digest"], "right");
+    assert_eq!(data(&found, "manifest")["get"]["digest"], "not stated");
     assert_eq!(
-        (&found.wanted, &found.login),
-        (&Wanted::Password, &Login::Accepted)
+        data(&found, "blob")["redirected_to"],
+        double.companion().url()
     );
-    assert_eq!(manifest_head(&found).digest, StatedDigest::Agrees);
-    let get = pull(&found).get.as_ref().map(|get| get.digest);
-    assert_eq!(get, Ok(StatedDigest::Absent));
-    assert_eq!(blob(&found).redirected_to, Some(double.companion().url()));
 }
 
 #[tokio::test]
@@ -220,9 +214,9 @@ async fn nexus() {
     let double = presets::nexus().await;
     with_image(&double, "app");
     let found = examine(&double, &[]).await;
-    assert_eq!(manifest_head(&found).status, 404);
-    assert!(pull(&found).get.is_ok(), "{found:#?}");
-    assert_eq!(found.outlook(), Outlook::Ready);
+    assert_eq!(data(&found, "manifest")["head"]["status"], 404);
+    assert_eq!(check(&found, "manifest").outcome, Outcome::Warn);
+    assert_eq!(found.outlook, Outlook::Ready);
     assert!(shown(&found).contains("asks by GET where HEAD says 404"));
 }
 
@@ -231,8 +225,11 @@ async fn an_object_store_and_its_secrets() {
     let double = presets::object_storage().await;
     with_image(&double, "app");
     let found = examine(&double, &[]).await;
-    assert_eq!(blob(&found).redirected_to, Some(double.companion().url()));
-    assert_eq!(blob(&found).range, Range::Honoured);
+    assert_eq!(
+        data(&found, "blob")["redirected_to"],
+        double.companion().url()
+    );
+    assert_eq!(data(&found, "range")["answer"], "honoured");
     let signed = double.companion().requests();
     assert!(!signed.is_empty());
     let shown = shown(&found);
@@ -252,8 +249,39 @@ async fn a_tag_that_leads_nowhere_is_not_the_last_word() {
     let image = double.image("app", None, &[b"other"]);
     double.tag("app", "v2", &image.digest);
     let found = examine(&double, &[]).await;
-    assert_eq!(pull(&found).tag.as_str(), "v1");
-    assert!(pull(&found).get.is_ok());
+    assert_eq!(data(&found, "manifest")["image"], "app:v1");
+    assert_eq!(check(&found, "manifest").outcome, Outcome::Fine);
+}
+
+#[tokio::test]
+async fn a_digest_that_is_not_that_of_the_bytes() {
+    let double = presets::distribution28().await;
+    with_image(&double, "app");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    double
+        .when(on::manifest().by_tag())
+        .set_header("Docker-Content-Digest", &digest);
+    let found = examine(&double, &[]).await;
+    let manifest = check(&found, "manifest");
+    assert_eq!(manifest.outcome, Outcome::Fail, "{found:#?}");
+    assert_eq!(manifest.data["head"]["digest"], "wrong");
+    assert_eq!(manifest.data["get"]["digest"], "wrong");
+    assert!(shown(&found).contains("calls that broken"));
+}
+
+#[tokio::test]
+async fn a_blob_that_may_not_be_had() {
+    let double = presets::distribution28().await;
+    with_image(&double, "app");
+    double.when(on::blob()).error(403, "DENIED");
+    let found = examine(&double, &[]).await;
+    let range = check(&found, "range");
+    assert_eq!(
+        (range.outcome, range.data["answer"].as_str()),
+        (Outcome::Fail, Some("refused"))
+    );
+    assert!(range.words.ends_with("[forbidden]"), "{}", range.words);
+    assert!(shown(&found).contains("Blobs that answer so"));
 }
 
 #[tokio::test]
@@ -262,8 +290,9 @@ async fn a_last_byte_that_does_not_come() {
     let image = double.image("app", Some("v1"), &[LAYER]);
     double.remove_bytes(&image.config);
     let found = examine(&double, &[]).await;
-    assert_eq!(blob(&found).head.as_ref().map(|head| head.status), Ok(200));
-    assert_eq!(blob(&found).range, Range::Empty);
+    assert_eq!(data(&found, "blob")["status"], 200);
+    assert_eq!(data(&found, "range")["answer"], "empty");
+    assert_page("last_byte_missing", &found);
 }
 
 #[tokio::test]
@@ -271,8 +300,8 @@ async fn a_web_page_is_no_registry() {
     let double = Double::start().await;
     double.when(on::any()).reply(Reply::html(200, "Sign in"));
     let found = examine(&double, &[]).await;
-    assert!(matches!(found.contact, Contact::Stranger(..)), "{found:#?}");
-    assert_eq!((found.outlook(), found.requests), (Outlook::Unreachable, 1));
+    assert_page("stranger", &found);
+    assert_eq!((found.outlook, found.requests), (Outlook::Unreachable, 1));
 }
 
 #[tokio::test]
@@ -280,15 +309,7 @@ async fn nobody_there() {
     let double = Double::start().await;
     double.when(on::any()).hang_up();
     let found = examine(&double, &[]).await;
-    assert!(
-        matches!(
-            found.contact,
-            Contact::Silence {
-                speaks_http: false,
-                ..
-            }
-        ),
-        "{found:#?}"
-    );
-    assert_eq!(found.outlook(), Outlook::Unreachable);
+    assert_eq!(data(&found, "answer")["reason"], "connect");
+    assert_eq!(data(&found, "answer")["speaks_http"], false);
+    assert_eq!(found.outlook, Outlook::Unreachable);
 }
