@@ -5,6 +5,7 @@ use std::path::Path;
 use clap_complete::Shell;
 
 use super::args;
+use super::error::Error;
 use super::exit::Exit;
 use super::output::print;
 
@@ -27,14 +28,12 @@ pub(super) fn completions(shell: Shell) -> Exit {
 }
 
 /// Writes a manual page for the program and for each of its commands into a folder that is there.
-pub(super) fn manual(folder: &Path) -> Exit {
-    match clap_mangen::generate_to(args::command(), folder) {
-        Ok(()) => Exit::Intact,
-        Err(error) => {
-            let folder = folder.display();
-            super::usage_error(&format!(
-                "manual pages cannot be written to {folder}: {error}"
-            ))
-        }
-    }
+pub(super) fn manual(folder: &Path) -> Result<Exit, Error> {
+    clap_mangen::generate_to(args::command(), folder).map_err(|error| {
+        let folder = folder.display();
+        Error::Usage(format!(
+            "manual pages cannot be written to {folder}: {error}"
+        ))
+    })?;
+    Ok(Exit::Intact)
 }

@@ -2,7 +2,7 @@
 //! where a registry is expected.
 
 use super::args;
-use super::settings::UsageError;
+use super::error::Error;
 
 /// Typing errors up to which a word is taken for another one.
 const ERRORS: usize = 2;
@@ -12,15 +12,15 @@ const ERRORS: usize = 2;
 /// # Errors
 ///
 /// If it was hardly meant for one: what it may have been meant for.
-pub(super) fn registry(text: &str) -> Result<(), UsageError> {
+pub(super) fn registry(text: &str) -> Result<(), Error> {
     if let Some(command) = command(text) {
-        return Err(UsageError(format!(
+        return Err(Error::Usage(format!(
             "`{text}` is no command; did you mean `probe {command}`? (If it is a registry: \
              `https://{text}`)"
         )));
     }
     if is_image(text) {
-        return Err(UsageError(format!(
+        return Err(Error::Usage(format!(
             "`{text}` is an image, and a sweep takes registries; did you mean `probe verify {text}`?"
         )));
     }

@@ -105,7 +105,11 @@ fn unusable_values_end_with_the_usage_code_and_their_place() {
             "mode: mirrored",
             "`mode`: `mirrored` is not one of private, mirror, pull-through",
         ),
-        ("ca-file: internal-ca.pem", "ca-file: gone.pem", "--ca-file"),
+        (
+            "ca-file: internal-ca.pem",
+            "ca-file: gone.pem",
+            "`ca-file`: ",
+        ),
     ] {
         fs::write(&file, example.replace(from, to)).expect("written");
         let line = example

@@ -6,6 +6,7 @@ mod connection;
 mod doctor;
 mod expect;
 mod explain;
+mod look;
 mod report;
 mod service;
 mod sweep;
@@ -20,9 +21,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(super) use check::CheckArgs;
 pub(super) use connection::ConnectionArgs;
-pub(super) use doctor::{DoctorArgs, PageArg};
+pub(super) use doctor::DoctorArgs;
 pub(super) use explain::ExplainArgs;
-pub(super) use report::{FailOn, LogFormat, OutputArg, ReportArgs, ReportFile};
+pub(super) use look::LookArgs;
+pub(super) use report::{FailOn, LogFormat, OutputArg, PageArg, ReportArgs, ReportFile};
 pub(super) use service::ServiceArgs;
 pub(super) use sweep::SweepArgs;
 pub(super) use verify::VerifyArgs;
@@ -49,9 +51,12 @@ and in a file, too.";
 /// The command line alone: the variables that options are declared with are read by the settings, which
 /// put them in order with the configuration file.
 pub(super) fn command() -> clap::Command {
-    let deaf = |argument: clap::Arg| argument.env(Resettable::Reset);
-    let command = Cli::command().mut_args(deaf);
-    command.mut_subcommands(|subcommand| subcommand.mut_args(deaf))
+    deaf(Cli::command()).mut_subcommands(deaf)
+}
+
+/// A command that reads no variables.
+pub(super) fn deaf(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.env(Resettable::Reset))
 }
 
 /// The options of a command with their variables: `None` for those of a sweep.

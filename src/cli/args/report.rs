@@ -38,6 +38,33 @@ pub(in crate::cli) struct ReportArgs {
     #[arg(long, value_enum, env = "PROBE_LOG_FORMAT", default_value = "text")]
     pub(in crate::cli) log_format: LogFormat,
 
+    #[command(flatten)]
+    loudness: LoudnessArgs,
+}
+
+/// The options of what is about one page.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = REPORT)]
+pub(in crate::cli) struct PageArgs {
+    /// The form of the page on standard output
+    #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text")]
+    pub(in crate::cli) output: PageArg,
+
+    #[command(flatten)]
+    loudness: LoudnessArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PageArg {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Read as `Typed::loudness`.
+#[derive(Clone, Debug, Args)]
+struct LoudnessArgs {
     /// Say more on standard error; twice for every request
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(in crate::cli) verbose: u8,

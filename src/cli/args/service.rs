@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::{SERVICE, positive_duration};
 
@@ -38,7 +39,8 @@ pub(in crate::cli) struct ServiceArgs {
         long,
         value_name = "NAME",
         env = "PROBE_JOB",
-        default_value = "registry_integrity_probe"
+        default_value = "registry_integrity_probe",
+        value_parser = NonEmptyStringValueParser::new()
     )]
     pub(in crate::cli) job: String,
 

@@ -12,7 +12,7 @@ use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
-use super::{CHECKS, SCOPE, duration, positive_duration, size};
+use super::{CHECKS, SCOPE, positive_duration, size};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -70,13 +70,9 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(long, value_name = "TIME", env = "PROBE_SCRUB_EVERY", value_parser = positive_duration, help_heading = CHECKS)]
     pub(in crate::cli) scrub_every: Option<Duration>,
 
-    /// Read this much of it in one sweep at most, such as 20GB [default: no limit]
-    #[arg(long, value_name = "SIZE", env = "PROBE_SCRUB_MAX_BYTES", value_parser = size, requires = "scrub_every", help_heading = CHECKS)]
+    /// With --scrub-every, read this much in one sweep at most, such as 20GB [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "PROBE_SCRUB_MAX_BYTES", value_parser = size, help_heading = CHECKS)]
     pub(in crate::cli) scrub_max_bytes: Option<u64>,
-
-    /// Wait this long before what seems broken is looked at again
-    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = duration, help_heading = CHECKS)]
-    pub(in crate::cli) confirm_after: Duration,
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,

@@ -1,0 +1,287 @@
+//! What there is to do.
+
+use std::path::PathBuf;
+
+use super::args::Command;
+use super::doctor::Examinations;
+use super::error::Error;
+use super::explain::Explanation;
+use super::settings::{self, Settings, Sources, Typed};
+use super::surroundings::Surroundings;
+
+/// What there is to do.
+pub(super) enum Job {
+    /// Sweep some registries.
+    Sweep(Box<Settings>),
+    /// Examine some registries.
+    Examine(Examinations),
+    /// Explain one image.
+    Explain(Box<Explanation>),
+    /// Print the configuration that is in force.
+    Print(String),
+    /// Print the completions for a shell.
+    Complete(clap_complete::Shell),
+    /// Write manual pages into a folder.
+    Manual(PathBuf),
+}
+
+/// What was typed, the environment and the files that they name, resolved. Can be called again when the
+/// files have changed; it changes nothing itself.
+///
+/// # Errors
+///
+/// The first thing that cannot be used, where it stands, and what to do.
+pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
+    let sources = || Sources::new(typed, around);
+    Ok(match &typed.cli.command {
+        // These have no options, and ask nobody.
+        Some(Command::Completions { shell }) => Job::Complete(*shell),
+        Some(Command::Man { folder }) => Job::Manual(folder.clone()),
+        Some(Command::Verify(_)) => Job::Sweep(Box::new(settings::verify(&sources()?)?)),
+        Some(Command::Explain(_)) => Job::Explain(Box::new(Explanation::resolve(&sources()?)?)),
+        Some(Command::Doctor(_)) => Job::Examine(Examinations::resolve(&sources()?)?),
+        None => match settings::sweep(&sources()?)? {
+            Ok(settings) => Job::Sweep(Box::new(settings)),
+            Err(text) => Job::Print(text),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::client::CredentialSource;
+    use crate::service::Target;
+    use crate::sweep::Source;
+
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+    fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let around = Surroundings::with(environment);
+        let words = ["probe"].iter().chain(arguments);
+        let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
+        match load(&typed, &around).map_err(|error| error.to_string())? {
+            Job::Sweep(settings) => Ok(*settings),
+            Job::Print(text) => Err(text),
+            _ => Err("no sweep".to_owned()),
+        }
+    }
+
+    fn target(arguments: &[&str], environment: &[(&str, &str)]) -> Target {
+        resolve(arguments, environment)
+            .expect("usable")
+            .targets
+            .remove(0)
+    }
+
+    #[test]
+    fn names_of_the_job_that_this_replaces() {
+        let old = [
+            ("REGISTRY_HOST", "registry.example"),
+            ("REGISTRY_SCHEME", "http"),
+            ("TAGS_PER_REPO", "5"),
+            ("REG_USER", "u"),
+            ("REG_PASS", "p"),
+        ];
+        let target = target(&["--once"], &old);
+        assert!(!target.http.endpoint.is_https());
+        assert_eq!(target.policy.registry, "registry.example");
+        assert_eq!(target.policy.scope.tags_per_repository, Some(5));
+        assert!(
+            matches!(target.http.credentials, CredentialSource::Given { username, .. } if username == "u")
+        );
+    }
+
+    #[test]
+    fn the_catalog_is_asked_for_only_where_it_is_needed() {
+        let source = |arguments: &[&str]| {
+            target(&[&["--once", "r.example"], arguments].concat(), &[])
+                .policy
+                .scope
+                .source
+        };
+        assert_eq!(source(&[]), Source::Catalog);
+        assert_eq!(source(&["--repo", "team/*"]), Source::Catalog);
+        let named = vec!["a".parse().expect("a name"), "b/c".parse().expect("a name")];
+        assert_eq!(source(&["--repo", "b/c,a"]), Source::Repositories(named));
+    }
+
+    #[test]
+    fn images_as_docker_reads_them() {
+        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let by_digest = format!("r.example/a@{digest}");
+        for (image, registry, repository, reference) in [
+            ("localhost:5000/app:v1", "localhost:5000", "app", "v1"),
+            ("r.example/team/app", "r.example", "team/app", "latest"),
+            (&by_digest, "r.example", "a", digest),
+            ("nginx", "docker.io", "library/nginx", "latest"),
+            ("team/app:v1", "docker.io", "team/app", "v1"),
+            ("index.docker.io/nginx:1", "docker.io", "library/nginx", "1"),
+            ("localhost/app", "localhost", "app", "latest"),
+            (
+                "docker.io:443/nginx",
+                "docker.io",
+                "library/nginx",
+                "latest",
+            ),
+            ("http://registry/app:v1", "registry", "app", "v1"),
+            ("registry:443/app:v1", "registry", "app", "v1"),
+            (
+                "https://127.0.0.1:5000/app:v1",
+                "127.0.0.1:5000",
+                "app",
+                "v1",
+            ),
+        ] {
+            let target = target(&["verify", image], &[]);
+            assert_eq!(target.policy.registry, registry);
+            let Source::Images(images) = target.policy.scope.source else {
+                panic!("images")
+            };
+            let seen = (images[0].0.to_string(), images[0].1.to_string());
+            assert_eq!(seen, (repository.to_owned(), reference.to_owned()));
+        }
+        for image in [
+            "r.example\\a/b",
+            "https://u:hunter2@r.example/a",
+            "u:hunter2@r.example/a",
+        ] {
+            let Err(error) = resolve(&["verify", image], &[]) else {
+                panic!("{image}")
+            };
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_with_logins_in_their_order() {
+        let environment = [
+            ("REGISTRY_AUTH_FILE", "/a"),
+            ("HOME", "/h"),
+            ("XDG_RUNTIME_DIR", "/x"),
+        ];
+        let files = |environment| match target(&["--once", "r"], environment).http.credentials {
+            CredentialSource::Files(paths) => paths
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            files(&environment),
+            [
+                "/a",
+                "/h/.docker/config.json",
+                "/x/containers/auth.json",
+                "/run/containers/7/auth.json"
+            ]
+        );
+        assert_eq!(
+            files(&[("DOCKER_CONFIG", "/d"), ("HOME", "/h")]),
+            ["/d/config.json", "/run/containers/7/auth.json"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_and_says_what_to_do() {
+        for (arguments, environment, expected) in [
+            (vec![], vec![], "no registry is named"),
+            (vec!["r", "r"], vec![], "named twice"),
+            (
+                vec!["r", "s", "--instance", "x"],
+                vec![],
+                "there are several",
+            ),
+            (
+                vec!["r", "--push-gateway", "ftp://x"],
+                vec![],
+                "--push-gateway",
+            ),
+            (vec!["r", "--interval", "0s"], vec![], "longer than nothing"),
+            (vec!["--once"], vec![], "no registry is named"),
+            (vec!["--once", "ftp://x"], vec![], "neither http nor https"),
+            (
+                vec!["--once", "r", "--username", "u"],
+                vec![],
+                "--password-file",
+            ),
+            (
+                vec!["--once", "r"],
+                vec![("PROBE_PASSWORD", "hunter2")],
+                "--username",
+            ),
+            (vec!["--once", "r", "--repo", "A"], vec![], "--repo: `A`"),
+            (vec!["--once", "r", "--repo", "[x"], vec![], "not a pattern"),
+            (
+                vec!["--once", "r", "--authfile", "/nonexistent"],
+                vec![],
+                "--authfile: /nonexistent",
+            ),
+            (
+                vec!["--once", "r", "--concurrency", "0"],
+                vec![],
+                "--concurrency",
+            ),
+            (
+                vec!["--once", "r", "--timeout", "0s"],
+                vec![],
+                "longer than nothing",
+            ),
+            (vec!["verify"], vec![], "IMAGE"),
+            (
+                vec![
+                    "verify",
+                    "r.example/a",
+                    "r.example/b",
+                    "--expect-digest",
+                    DIGEST,
+                ],
+                vec![],
+                "there are several",
+            ),
+            (
+                vec!["verify", "r.example/a", "--expect-digest", "sha256:0"],
+                vec![],
+                "expected a digest",
+            ),
+            (
+                vec!["verify", "r.example/a", "--platform", "linux"],
+                vec![],
+                "OS/ARCHITECTURE",
+            ),
+            (
+                vec!["verify", "r.example/a"],
+                vec![("PROBE_PLATFORM", "linux")],
+                "PROBE_PLATFORM",
+            ),
+            (vec!["verfy"], vec![], "did you mean `probe verify`"),
+            (
+                vec!["--once", "r", "--report-file", "junit"],
+                vec![],
+                "FORMAT=PATH",
+            ),
+            (
+                vec!["--once", "r", "--report-file", "xml=x"],
+                vec![],
+                "none of the formats",
+            ),
+            (vec!["r", "--report-file", "junit=x"], vec![], "add --once"),
+            (vec!["verify", "r.example/A:b"], vec![], "is not an image"),
+            (vec!["verify", "r.example/a:"], vec![], "is not an image"),
+            (
+                vec!["verify", "r.example/a@sha256:0"],
+                vec![],
+                "is not an image",
+            ),
+            (
+                vec!["--once"],
+                vec![("REGISTRY_HOST", "r"), ("TAGS_PER_REPO", "x")],
+                "TAGS_PER_REPO",
+            ),
+        ] {
+            let error = resolve(&arguments, &environment).err().unwrap_or_default();
+            assert!(error.contains(expected), "{arguments:?}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
