@@ -55,6 +55,7 @@ impl Configured {
     fn printed(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
         match self.job(&[arguments, &["--print-config"]].concat(), environment) {
             Ok(Job::Print(text)) => {
+                let text = String::from_utf8_lossy(&text);
                 text.replace(&format!("{}/", self.directory.path().display()), "")
             }
             Ok(_) => panic!("{arguments:?}: not a configuration"),
@@ -548,6 +549,7 @@ fn what_is_printed_is_read_as_the_same_settings() {
             continue;
         };
         usable += 1;
+        let first = String::from_utf8(first).expect("text");
         let second = Configured::by(&first).printed(&[], &password);
         assert_eq!(values(&second), values(&first), "seed {seed}\n{first}");
     }

@@ -6,6 +6,7 @@ use super::args::Command;
 use super::doctor::Examinations;
 use super::error::Error;
 use super::explain::Explanation;
+use super::generated;
 use super::settings::{self, Settings, Sources, Typed};
 use super::surroundings::Surroundings;
 
@@ -17,10 +18,8 @@ pub(super) enum Job {
     Examine(Examinations),
     /// Explain one image.
     Explain(Box<Explanation>),
-    /// Print the configuration that is in force.
-    Print(String),
-    /// Print the completions for a shell.
-    Complete(clap_complete::Shell),
+    /// Print the configuration that is in force, or the completions for a shell.
+    Print(Vec<u8>),
     /// Write manual pages into a folder.
     Manual(PathBuf),
 }
@@ -35,14 +34,14 @@ pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
     let sources = || Sources::new(typed, around);
     Ok(match &typed.cli.command {
         // These have no options, and ask nobody.
-        Some(Command::Completions { shell }) => Job::Complete(*shell),
+        Some(Command::Completions { shell }) => Job::Print(generated::completions(*shell)),
         Some(Command::Man { folder }) => Job::Manual(folder.clone()),
         Some(Command::Verify(_)) => Job::Sweep(Box::new(settings::verify(&sources()?)?)),
         Some(Command::Explain(_)) => Job::Explain(Box::new(Explanation::resolve(&sources()?)?)),
         Some(Command::Doctor(_)) => Job::Examine(Examinations::resolve(&sources()?)?),
         None => match settings::sweep(&sources()?)? {
             Ok(settings) => Job::Sweep(Box::new(settings)),
-            Err(text) => Job::Print(text),
+            Err(text) => Job::Print(text.into_bytes()),
         },
     })
 }
@@ -62,7 +61,7 @@ mod tests {
         let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
         match load(&typed, &around).map_err(|error| error.to_string())? {
             Job::Sweep(settings) => Ok(*settings),
-            Job::Print(text) => Err(text),
+            Job::Print(text) => Err(String::from_utf8_lossy(&text).into_owned()),
             _ => Err("no sweep".to_owned()),
         }
     }

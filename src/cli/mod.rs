@@ -77,10 +77,10 @@ fn run() -> Result<Exit, Error> {
             };
             runtime.block_on(run::run(*settings, color, &screen, reload))
         }
-        Job::Print(text) => Ok(generated::told(text.as_bytes())),
+        Job::Print(text) if output::print(&text) => Ok(Exit::Intact),
+        Job::Print(_) => Ok(Exit::Unverified),
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
-        Job::Complete(shell) => Ok(generated::completions(shell)),
         Job::Manual(folder) => generated::manual(&folder),
     };
     // What hangs (a disk, a name server, a reader) has had its time.
@@ -130,11 +130,11 @@ fn shows_progress(typed: &Typed, job: &Job, around: &Surroundings) -> bool {
 fn log_fault(fault: &std::panic::PanicHookInfo<'_>) {
     let fault = printable(&fault.to_string().replace('\n', " "));
     let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        tracing::error!("a fault of this program, which is a bug: {fault}\n{backtrace}");
-    } else {
-        tracing::error!("a fault of this program, which is a bug: {fault}");
-    }
+    let backtrace = match backtrace.status() {
+        BacktraceStatus::Captured => format!("\n{backtrace}"),
+        _ => String::new(),
+    };
+    tracing::error!("a fault of this program, which is a bug: {fault}{backtrace}");
 }
 
 fn log_to_stderr(typed: &Typed, job: &Job, screen: &Screen, is_colored: bool) {

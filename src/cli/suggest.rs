@@ -1,7 +1,9 @@
 //! Guesses at what was meant: a command that was mistyped and so reads as a registry, and an image
 //! where a registry is expected.
 
-use super::args;
+use clap::CommandFactory as _;
+
+use super::args::Cli;
 use super::error::Error;
 
 /// Typing errors up to which a word is taken for another one.
@@ -32,7 +34,7 @@ fn command(text: &str) -> Option<String> {
     if text.contains(['.', ':', '/']) {
         return None;
     }
-    let commands = args::command();
+    let commands = Cli::command();
     let names = commands.get_subcommands().map(clap::Command::get_name);
     let names = names.filter(|name| name.len() > ERRORS + 1);
     let distance = |name: &&str| strsim::osa_distance(name, text);

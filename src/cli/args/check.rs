@@ -13,20 +13,20 @@ use crate::report::Mode;
 #[command(next_help_heading = CHECKS)]
 pub(in crate::cli) struct CheckArgs {
     /// How closely to look at blobs
-    #[arg(long, value_enum, env = "PROBE_DEPTH", default_value = "tail")]
+    #[arg(long, value_enum, default_value = "tail")]
     pub(in crate::cli) depth: Depth,
 
     /// What kind of registry it is, which decides what an absence means [default: private, and the sweep
     /// stops where it answers as a pull-through cache does]
-    #[arg(long, value_enum, env = "PROBE_MODE")]
+    #[arg(long, value_enum)]
     pub(in crate::cli) mode: Option<Mode>,
 
     /// End after this long, with a partial report [default: none]
-    #[arg(long, value_name = "TIME", env = "PROBE_DEADLINE", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub(in crate::cli) deadline: Option<Duration>,
 
     /// Wait this long before what seems broken is looked at again
-    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(in crate::cli) confirm_after: Duration,
 }
 

@@ -14,12 +14,7 @@ pub(in crate::cli) struct DoctorArgs {
 
     /// Take the sample from this repository, where there is no catalog to choose one from; patterns
     /// with a `*` are passed over
-    #[arg(
-        long = "repo",
-        value_name = "NAME",
-        env = "PROBE_REPO",
-        value_delimiter = ','
-    )]
+    #[arg(long = "repo", value_name = "NAME", value_delimiter = ',')]
     pub(in crate::cli) repos: Vec<String>,
 
     #[command(flatten)]

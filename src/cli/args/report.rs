@@ -11,14 +11,13 @@ use super::REPORT;
 #[command(next_help_heading = REPORT)]
 pub(in crate::cli) struct ReportArgs {
     /// The form of the report on standard output
-    #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text")]
+    #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) output: OutputArg,
 
     /// Write the report to a file, too, such as junit=probe.xml; may be repeated
     #[arg(
         long = "report-file",
         value_name = "FORMAT=PATH",
-        env = "PROBE_REPORT_FILE",
         value_delimiter = ','
     )]
     pub(in crate::cli) report_files: Vec<ReportFile>,
@@ -28,14 +27,13 @@ pub(in crate::cli) struct ReportArgs {
         long,
         value_enum,
         value_name = "WHAT",
-        env = "PROBE_FAIL_ON",
         default_value = "broken,unverified",
         value_delimiter = ','
     )]
     pub(in crate::cli) fail_on: Vec<FailOn>,
 
     /// The form of the log on standard error
-    #[arg(long, value_enum, env = "PROBE_LOG_FORMAT", default_value = "text")]
+    #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) log_format: LogFormat,
 
     #[command(flatten)]
@@ -47,7 +45,7 @@ pub(in crate::cli) struct ReportArgs {
 #[command(next_help_heading = REPORT)]
 pub(in crate::cli) struct PageArgs {
     /// The form of the page on standard output
-    #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text")]
+    #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) output: PageArg,
 
     #[command(flatten)]

@@ -33,6 +33,7 @@ pub(super) struct RegistryEntry {
 }
 
 /// The value of an option.
+#[derive(Clone)]
 pub(super) struct Setting {
     /// More than one, or none, for a list only. Paths do not depend on the working directory.
     pub(super) values: Vec<String>,

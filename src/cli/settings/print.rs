@@ -59,17 +59,17 @@ fn push(text: &mut String, indent: &str, option: &Arg, resolved: &Resolved<Sweep
 }
 
 /// Where a password comes from that no option shows.
-fn hidden_password<'a>(sources: &Sources, resolved: &'a Resolved<SweepArgs>) -> Option<&'a str> {
+fn hidden_password(sources: &Sources, resolved: &Resolved<SweepArgs>) -> Option<&'static str> {
     let connection = &resolved.args.connection;
-    let is_shown = connection.password_file.is_some() || connection.authfile.is_some();
-    if is_shown {
-        None
-    } else if connection.password_stdin {
-        Some("--password-stdin")
-    } else {
-        let set = |name: &&&str| sources.around.first(&[name]).is_some();
-        PASSWORDS.iter().find(set).copied()
+    if connection.password_file.is_some() || connection.authfile.is_some() {
+        return None;
     }
+    let is_set = |name: &&&str| sources.around.first(&[name]).is_some();
+    let variable = PASSWORDS.iter().find(is_set).copied();
+    connection
+        .password_stdin
+        .then_some("--password-stdin")
+        .or(variable)
 }
 
 /// Text as YAML: in quotes where it could be read as anything else.

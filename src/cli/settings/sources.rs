@@ -4,14 +4,15 @@
 //! What the environment and the file say becomes the options' defaults, and the one parser that there is
 //! reads what was typed with these. So every source has the same options with the same checks.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, FromArgMatches};
+use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches};
 
-use super::file::ConfigFile;
+use super::file::{ConfigFile, Setting};
 use crate::cli::args::{self, Cli};
 use crate::cli::error::{Error, Origin, Rank, without_login};
 use crate::cli::surroundings::Surroundings;
@@ -43,7 +44,7 @@ impl Typed {
     ///
     /// What is to be printed instead of doing anything, which may be the help.
     pub(in crate::cli) fn parse(words: Vec<OsString>) -> Result<Self, clap::Error> {
-        let matches = args::command().try_get_matches_from(&words)?;
+        let matches = Cli::command().try_get_matches_from(&words)?;
         let cli = Cli::from_arg_matches(&matches)?;
         Ok(Self {
             words,
@@ -86,14 +87,9 @@ pub(in crate::cli) struct Resolved<A> {
     pub(super) origins: BTreeMap<String, Origin>,
 }
 
-/// What a source says of an option.
-#[derive(Clone)]
-struct Given<'a> {
-    argument: &'a Arg,
-    /// None of what was typed, which the parser reads itself.
-    values: Vec<String>,
-    origin: Origin,
-}
+/// An option, and what the greatest source says of it: no values where it was typed, since the parser reads
+/// these itself.
+type Given<'a> = (&'a Arg, Setting);
 
 impl<'a> Sources<'a> {
     /// Reads the configuration file, if there is one.
@@ -119,27 +115,26 @@ impl<'a> Sources<'a> {
         registry: Option<&str>,
     ) -> Result<Resolved<A>, Error> {
         let given = self.given(registry)?;
-        let mut command = args::deaf(self.declared.clone());
-        for Given {
-            argument, values, ..
-        } in given.iter().filter(|one| one.origin.rank != Rank::Flag)
-        {
-            let default = |argument: Arg| argument.default_values(values);
-            command = command.mut_arg(argument.get_id(), default);
+        let mut command = self.declared.clone();
+        for (argument, setting) in &given {
+            if setting.origin.rank != Rank::Flag {
+                let default = |argument: Arg| argument.default_values(&setting.values);
+                command = command.mut_arg(argument.get_id(), default);
+            }
         }
         let name_at = usize::from(self.typed.command().0.is_some());
         let matches = command.try_get_matches_from_mut(&self.typed.words[name_at..]);
         let unusable = |error| explain(&error, &command, &given);
         let matches = matches.map_err(unusable)?;
         let args = A::from_arg_matches(&matches).map_err(unusable)?;
-        let origins = given.iter().filter_map(|one| {
-            let long = one.argument.get_long()?;
-            Some((long.to_owned(), one.origin.clone()))
+        let origins = given.into_iter().filter_map(|(argument, setting)| {
+            Some((argument.get_long()?.to_owned(), setting.origin))
         });
+        let origins = origins.collect();
         Ok(Resolved {
             args,
-            origins: origins.collect(),
             matches,
+            origins,
         })
     }
 
@@ -168,8 +163,8 @@ impl<'a> Sources<'a> {
     /// the greater source wins, as it would if they were one.
     fn given(&self, registry: Option<&str>) -> Result<Vec<Given<'_>>, Error> {
         let arguments = self.declared.get_arguments();
-        let all: Vec<_> = arguments
-            .filter_map(|argument| self.find(argument, registry))
+        let all: Vec<Given> = arguments
+            .filter_map(|argument| Some((argument, self.setting(argument, registry)?)))
             .collect();
         let excludes = |one: &Arg, other: &Arg| {
             let excluded = self.declared.get_arg_conflicts_with(one);
@@ -177,14 +172,16 @@ impl<'a> Sources<'a> {
         };
         let mut kept = Vec::new();
         for one in &all {
-            let rivals = all.iter().filter(|other| {
-                excludes(one.argument, other.argument) || excludes(other.argument, one.argument)
-            });
-            match rivals.max_by_key(|rival| rival.origin.rank) {
-                Some(rival) if rival.origin.rank > one.origin.rank => {}
-                Some(rival) if rival.origin.rank == one.origin.rank => {
-                    let rival = rival.argument.get_long().unwrap_or_default();
-                    return Err(one.unusable(format!("cannot be used with --{rival}")));
+            let rivals = all
+                .iter()
+                .filter(|other| excludes(one.0, other.0) || excludes(other.0, one.0));
+            let strongest = rivals.max_by_key(|(_, setting)| setting.origin.rank);
+            let order = strongest.map(|(_, rival)| rival.origin.rank.cmp(&one.1.origin.rank));
+            match (order, strongest) {
+                (Some(Ordering::Greater), _) => {}
+                (Some(Ordering::Equal), Some((rival, _))) => {
+                    let rival = rival.get_long().unwrap_or_default();
+                    return Err(unusable(one, format!("cannot be used with --{rival}")));
                 }
                 _ => kept.push(one.clone()),
             }
@@ -192,65 +189,48 @@ impl<'a> Sources<'a> {
         Ok(kept)
     }
 
-    fn find<'b>(&self, argument: &'b Arg, registry: Option<&str>) -> Option<Given<'b>> {
+    fn setting(&self, argument: &Arg, registry: Option<&str>) -> Option<Setting> {
         let (_, matches) = self.typed.command();
         let source = matches.value_source(argument.get_id().as_str());
         if source == Some(ValueSource::CommandLine) {
             let (values, origin) = (Vec::new(), Origin::flag());
-            return Some(Given {
-                argument,
-                values,
-                origin,
-            });
+            Some(Setting { values, origin })
+        } else if args::is_configurable(argument) {
+            let environment = self.in_environment(argument);
+            environment.or_else(|| self.in_file(argument, registry))
+        } else {
+            None
         }
-        if !args::is_configurable(argument) {
-            return None;
-        }
-        self.in_environment(argument)
-            .or_else(|| self.in_file(argument, registry))
     }
 
-    fn in_environment<'b>(&self, argument: &'b Arg) -> Option<Given<'b>> {
-        let own = argument.get_env().and_then(|name| name.to_str());
-        let old = OLD_NAMES
-            .iter()
-            .find(|(option, _)| argument.get_long() == Some(option));
-        let mut names = own.into_iter().chain(old.map(|(_, variable)| *variable));
-        names.find_map(|name| {
-            Some(Given {
-                argument,
-                values: vec![self.around.first(&[name])?.to_owned()],
-                origin: Origin::variable(name),
-            })
+    fn in_environment(&self, argument: &Arg) -> Option<Setting> {
+        let own = args::variable(argument);
+        let mut old = OLD_NAMES.iter();
+        let old = old.find(|(option, _)| argument.get_long() == Some(option));
+        let names = [Some(own.as_str()), old.map(|(_, variable)| *variable)];
+        names.into_iter().flatten().find_map(|name| {
+            let values = vec![self.around.first(&[name])?.to_owned()];
+            let origin = Origin::variable(name);
+            Some(Setting { values, origin })
         })
     }
 
-    fn in_file<'b>(&self, argument: &'b Arg, registry: Option<&str>) -> Option<Given<'b>> {
+    fn in_file(&self, argument: &Arg, registry: Option<&str>) -> Option<Setting> {
         // What is about the process is meant for the process that sweeps.
-        if self.typed.command().0.is_some() && !args::is_per_registry(argument) {
-            return None;
-        }
-        let file = self.file.as_ref()?;
-        let setting = file.setting(argument.get_long()?, registry)?;
+        let is_meant = self.typed.command().0.is_none() || args::is_per_registry(argument);
         // The password itself can be in the environment, which no option stands for.
-        if argument.get_id() == "password_file" && self.around.first(&PASSWORDS).is_some() {
-            return None;
-        }
-        Some(Given {
-            argument,
-            values: setting.values.clone(),
-            origin: setting.origin.clone(),
-        })
+        let yields =
+            argument.get_id() == "password_file" && self.around.first(&PASSWORDS).is_some();
+        let file = self.file.as_ref().filter(|_| is_meant && !yields)?;
+        file.setting(argument.get_long()?, registry).cloned()
     }
 }
 
-impl Given<'_> {
-    fn unusable(&self, why: String) -> Error {
-        Error::Option {
-            option: self.argument.get_long().unwrap_or_default().to_owned(),
-            origin: Some(self.origin.clone()),
-            why,
-        }
+fn unusable((argument, setting): &Given, why: String) -> Error {
+    Error::Option {
+        option: argument.get_long().unwrap_or_default().to_owned(),
+        origin: Some(setting.origin.clone()),
+        why,
     }
 }
 
@@ -289,9 +269,9 @@ fn explain(error: &clap::Error, command: &clap::Command, given: &[Given]) -> Err
     let about = context(ContextKind::InvalidArg);
     let mut arguments = command.get_arguments();
     let argument = arguments.find(|argument| argument.to_string() == about);
-    let is_meant = |one: &&Given| argument.is_some_and(|a| a.get_id() == one.argument.get_id());
+    let is_meant = |(one, _): &&Given| argument.is_some_and(|a| a.get_id() == one.get_id());
     match given.iter().find(is_meant) {
-        Some(one) => one.unusable(why),
+        Some(one) => unusable(one, why),
         None => Error::Usage(why),
     }
 }
