@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::{Record, Sweep};
-use crate::service::{Limits, Listener, Plan, Protection};
+use crate::service::{Limits, Listener, Plan, WebProtection};
 use crate::{service, sweep};
 
 /// How long results may take to be handed on once the process was told to end.
@@ -150,7 +150,7 @@ async fn serve(
 
 /// Reads who may read the endpoints, and listens.
 fn listener(service: &ServiceArgs) -> Result<Listener, Error> {
-    let protection = service.web_config.as_deref().map(Protection::load);
+    let protection = service.web_config.as_deref().map(WebProtection::load);
     let protection = protection.transpose().map_err(Error::Usage)?;
     let address = service.listen;
     let listening = Listener::bind(address, protection, Limits::default());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent, TagId};
 use super::history::{History, Object, Past};
 use super::judge::{self, Judged};
-use super::known::Known;
+use super::node_index::NodeIndex;
 use super::obstacles::Obstacles;
 use super::promises::Promises;
 use super::resolve;
@@ -45,7 +45,7 @@ pub(super) struct Walk {
     /// What documents promised so far.
     pub(super) promises: Promises,
     pub(super) nodes: Vec<Node>,
-    pub(super) known: Known,
+    pub(super) known: NodeIndex,
     to_visit: Vec<NodeId>,
     /// Requests of this walk that are under way.
     pub(super) under_way: usize,
@@ -70,7 +70,7 @@ impl Walk {
             pulled: None,
             promises: Promises::default(),
             nodes: Vec::new(),
-            known: Known::default(),
+            known: NodeIndex::default(),
             to_visit: Vec::new(),
             under_way: 0,
             obstacles: Obstacles::default(),

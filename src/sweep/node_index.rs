@@ -10,12 +10,12 @@ use crate::oci::Digest;
 
 /// The positions of nodes, found by where they are asked for and their digest.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct NodeIndex {
     ids: HashTable<NodeId>,
     state: RandomState,
 }
 
-impl Known {
+impl NodeIndex {
     /// The position among `nodes` of an object, if it is there.
     pub(super) fn find(
         &self,
