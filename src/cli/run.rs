@@ -153,6 +153,11 @@ fn listener(service: &ServiceArgs) -> Result<Listener, Error> {
     let protection = service.web_config.as_deref().map(WebProtection::load);
     let protection = protection.transpose().map_err(Error::Usage)?;
     let address = service.listen;
+    if protection.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {address} may read what is served: --web-config protects it"
+        );
+    }
     let listening = Listener::bind(address, protection, Limits::default());
     listening.map_err(|error| Error::option("listen", format!("{address}: {error}")))
 }

@@ -16,8 +16,9 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = positive_duration)]
     pub(in crate::cli) interval: Duration,
 
-    /// Serve /metrics and the status page at this address
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9464")]
+    /// Serve /metrics and the status page at this address; :PORT is that of every address of this
+    /// machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", value_parser = listen)]
     pub(in crate::cli) listen: SocketAddr,
 
     /// Ask for certificates, passwords or tokens there, by a file in the form of Prometheus' web
@@ -50,4 +51,14 @@ pub(in crate::cli) struct ServiceArgs {
     /// StatefulSet
     #[arg(long, value_name = "I/N")]
     pub(in crate::cli) shard: Option<String>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let every = match text.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => text.to_owned(),
+    };
+    every
+        .parse()
+        .map_err(|_| "expected IP:PORT, or :PORT for every address of this machine".to_owned())
 }
