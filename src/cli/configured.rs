@@ -139,7 +139,7 @@ fn flags_win_over_environment_entry_top_and_default() {
     );
     let none = Configured::by("");
     assert_eq!(
-        none.targets(&["--once", "r"], &[])[0].policy.depth,
+        none.targets(&["--once", "r.example"], &[])[0].policy.depth,
         Depth::Tail
     );
 }
@@ -238,6 +238,70 @@ fn of_two_logins_the_one_from_the_greater_source_is_taken() {
         "flag"
     );
     assert_eq!(login(top, &["--password-stdin"], &[]), "top");
+}
+
+#[test]
+fn each_command_says_how_often_registries_are_swept() {
+    let is_service = |text: &str, arguments: &[&str]| {
+        let configured = Configured::by(text);
+        match configured.job(arguments, &[]) {
+            Ok(Job::Sweep(settings)) => settings.service.is_some(),
+            Ok(_) => panic!("{arguments:?}: not a sweep"),
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    };
+    let once = "once: true\nregistries: [r.example]\n";
+    let ever = "registries: [r.example]\noutput: json\n";
+    assert!(!is_service(once, &[]) && is_service(ever, &[]));
+    assert!(!is_service(ever, &["sweep"]) && !is_service(ever, &["--once"]));
+    assert!(is_service(once, &["serve"]) && is_service(once, &["serve", "s.example"]));
+    let Ok(Job::Sweep(settings)) = Configured::by(ever).job(&["sweep"], &[]) else {
+        panic!("a sweep")
+    };
+    assert_eq!(settings.report.output, OutputArg::Json);
+}
+
+#[test]
+fn the_service_listens_on_this_machine_unless_told_otherwise() {
+    let listen = |environment: &[(&str, &str)]| {
+        let configured = Configured::by("registries: [r.example]\n");
+        let Ok(Job::Sweep(settings)) = configured.job(&["serve"], environment) else {
+            panic!("a service")
+        };
+        settings.service.expect("a service").listen.to_string()
+    };
+    assert_eq!(listen(&[]), "127.0.0.1:9464");
+    assert_eq!(listen(&[("PROBE_LISTEN", ":9000")]), "0.0.0.0:9000");
+    assert_eq!(listen(&[("PROBE_LISTEN", "[::]:9000")]), "[::]:9000");
+    let error = two().error(&["serve"], &[("PROBE_LISTEN", "localhost")]);
+    assert!(
+        error.contains("PROBE_LISTEN: `localhost`: expected IP:PORT"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_variable_takes_several_registries() {
+    let file = Configured::by("once: true\n");
+    let environment = [
+        (
+            "PROBE_REGISTRY",
+            "a.example:5000, https://b.example,registry,",
+        ),
+        ("REGISTRY_SCHEME", "http"),
+    ];
+    let targets = file.targets(&[], &environment);
+    let seen = targets.iter().map(|target| {
+        let endpoint = &target.http.endpoint;
+        (endpoint.name().to_owned(), endpoint.is_https())
+    });
+    let expected = [
+        ("a.example:5000", false),
+        ("b.example", true),
+        ("registry", false),
+    ];
+    let expected = expected.map(|(name, is_https)| (name.to_owned(), is_https));
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -403,7 +467,7 @@ fn a_variable_that_cannot_be_used_is_named() {
         ),
     ] {
         let around = Surroundings::with(&[(variable, value)]);
-        let words = ["probe", "--once", "r"].map(Into::into).to_vec();
+        let words = ["probe", "--once", "r.example"].map(Into::into).to_vec();
         let typed = Typed::parse(words).expect("usable as typed");
         let error = load(&typed, &around).err().map(|e| e.to_string());
         let error = error.unwrap_or_default();

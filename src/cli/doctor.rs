@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn patterns_name_no_sample() {
-        let examinations = resolve(&["r", "--repo", "team/*,team/app"], &[]).expect("usable");
+        let examinations =
+            resolve(&["r.example", "--repo", "team/*,team/app"], &[]).expect("usable");
         assert_eq!(examinations.named, ["team/app".parse().expect("a name")]);
     }
 
@@ -106,8 +107,8 @@ mod tests {
         for (arguments, expected) in [
             (&[][..], "probe doctor HOST[:PORT]"),
             (&["ftp://x"], "neither http nor https"),
-            (&["r", "--repo", "A"], "--repo: `A`"),
-            (&["r", "--username", "u"], "--password-file"),
+            (&["r.example", "--repo", "A"], "--repo: `A`"),
+            (&["r.example", "--username", "u"], "--password-file"),
         ] {
             let error = resolve(arguments, &[]).err().unwrap_or_default();
             assert!(error.contains(expected), "{arguments:?}: {error}");

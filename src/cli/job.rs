@@ -39,7 +39,7 @@ pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
         Some(Command::Verify(_)) => Job::Sweep(Box::new(settings::verify(&sources()?)?)),
         Some(Command::Explain(_)) => Job::Explain(Box::new(Explanation::resolve(&sources()?)?)),
         Some(Command::Doctor(_)) => Job::Examine(Examinations::resolve(&sources()?)?),
-        None => match settings::sweep(&sources()?)? {
+        Some(Command::Sweep(_) | Command::Serve(_)) | None => match settings::sweep(&sources()?)? {
             Ok(settings) => Job::Sweep(Box::new(settings)),
             Err(text) => Job::Print(text.into_bytes()),
         },
@@ -159,7 +159,10 @@ mod tests {
             ("HOME", "/h"),
             ("XDG_RUNTIME_DIR", "/x"),
         ];
-        let files = |environment| match target(&["--once", "r"], environment).http.credentials {
+        let files = |environment| match target(&["--once", "r.example"], environment)
+            .http
+            .credentials
+        {
             CredentialSource::Files(paths) => paths
                 .iter()
                 .map(|p| p.display().to_string())
@@ -184,100 +187,58 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named_and_says_what_to_do() {
         for (arguments, environment, expected) in [
-            (vec![], vec![], "no registry is named"),
-            (vec!["r", "r"], vec![], "named twice"),
+            ("", "", "no registry is named"),
+            ("r.x r.x", "", "named twice"),
+            ("r.x s.x --instance x", "", "there are several"),
+            ("r.x --push-gateway ftp://x", "", "--push-gateway"),
+            ("r.x --interval 0s", "", "longer than nothing"),
+            ("--once", "", "no registry is named"),
+            ("--once ftp://x", "", "neither http nor https"),
+            ("--once r.x --username u", "", "--password-file"),
+            ("--once r.x", "PROBE_PASSWORD=hunter2", "--username"),
+            ("--once r.x --repo A", "", "--repo: `A`"),
+            ("--once r.x --repo [x", "", "not a pattern"),
             (
-                vec!["r", "s", "--instance", "x"],
-                vec![],
-                "there are several",
-            ),
-            (
-                vec!["r", "--push-gateway", "ftp://x"],
-                vec![],
-                "--push-gateway",
-            ),
-            (vec!["r", "--interval", "0s"], vec![], "longer than nothing"),
-            (vec!["--once"], vec![], "no registry is named"),
-            (vec!["--once", "ftp://x"], vec![], "neither http nor https"),
-            (
-                vec!["--once", "r", "--username", "u"],
-                vec![],
-                "--password-file",
-            ),
-            (
-                vec!["--once", "r"],
-                vec![("PROBE_PASSWORD", "hunter2")],
-                "--username",
-            ),
-            (vec!["--once", "r", "--repo", "A"], vec![], "--repo: `A`"),
-            (vec!["--once", "r", "--repo", "[x"], vec![], "not a pattern"),
-            (
-                vec!["--once", "r", "--authfile", "/nonexistent"],
-                vec![],
+                "--once r.x --authfile /nonexistent",
+                "",
                 "--authfile: /nonexistent",
             ),
+            ("--once r.x --concurrency 0", "", "--concurrency"),
+            ("--once r.x --timeout 0s", "", "longer than nothing"),
+            ("verify", "", "IMAGE"),
             (
-                vec!["--once", "r", "--concurrency", "0"],
-                vec![],
-                "--concurrency",
-            ),
-            (
-                vec!["--once", "r", "--timeout", "0s"],
-                vec![],
-                "longer than nothing",
-            ),
-            (vec!["verify"], vec![], "IMAGE"),
-            (
-                vec![
-                    "verify",
-                    "r.example/a",
-                    "r.example/b",
-                    "--expect-digest",
-                    DIGEST,
-                ],
-                vec![],
+                "verify r.example/a r.example/b --expect-digest DIGEST",
+                "",
                 "there are several",
             ),
             (
-                vec!["verify", "r.example/a", "--expect-digest", "sha256:0"],
-                vec![],
+                "verify r.example/a --expect-digest sha256:0",
+                "",
                 "expected a digest",
             ),
+            ("verify r.example/a --platform linux", "", "OS/ARCHITECTURE"),
             (
-                vec!["verify", "r.example/a", "--platform", "linux"],
-                vec![],
-                "OS/ARCHITECTURE",
-            ),
-            (
-                vec!["verify", "r.example/a"],
-                vec![("PROBE_PLATFORM", "linux")],
+                "verify r.example/a",
+                "PROBE_PLATFORM=linux",
                 "PROBE_PLATFORM",
             ),
-            (vec!["verfy"], vec![], "did you mean `probe verify`"),
+            ("verfy", "", "did you mean `probe verify`"),
+            ("--once r.x --report-file junit", "", "FORMAT=PATH"),
+            ("--once r.x --report-file xml=x", "", "none of the formats"),
+            ("r.x --report-file junit=x", "", "add --once"),
+            ("verify r.example/A:b", "", "is not an image"),
+            ("verify r.example/a:", "", "is not an image"),
+            ("verify r.example/a@sha256:0", "", "is not an image"),
             (
-                vec!["--once", "r", "--report-file", "junit"],
-                vec![],
-                "FORMAT=PATH",
-            ),
-            (
-                vec!["--once", "r", "--report-file", "xml=x"],
-                vec![],
-                "none of the formats",
-            ),
-            (vec!["r", "--report-file", "junit=x"], vec![], "add --once"),
-            (vec!["verify", "r.example/A:b"], vec![], "is not an image"),
-            (vec!["verify", "r.example/a:"], vec![], "is not an image"),
-            (
-                vec!["verify", "r.example/a@sha256:0"],
-                vec![],
-                "is not an image",
-            ),
-            (
-                vec!["--once"],
-                vec![("REGISTRY_HOST", "r"), ("TAGS_PER_REPO", "x")],
+                "--once",
+                "REGISTRY_HOST=r.x TAGS_PER_REPO=x",
                 "TAGS_PER_REPO",
             ),
         ] {
+            let arguments = arguments.replace("DIGEST", DIGEST);
+            let arguments: Vec<_> = arguments.split_whitespace().collect();
+            let environment = environment.split_whitespace();
+            let environment: Vec<_> = environment.filter_map(|one| one.split_once('=')).collect();
             let error = resolve(&arguments, &environment).err().unwrap_or_default();
             assert!(error.contains(expected), "{arguments:?}: {error}");
             assert!(!error.contains("hunter2"), "{error}");

@@ -65,6 +65,9 @@ fn run() -> Result<Exit, Error> {
     let is_colored = around.uses_color(io::stderr().is_terminal());
     log_to_stderr(&typed, &job, &screen, is_colored);
     std::panic::set_hook(Box::new(log_fault));
+    for warning in suggest::variables(&around) {
+        tracing::warn!("{warning}");
+    }
     let runtime =
         runtime(&job).map_err(|error| Error::System("no runtime can be started", error))?;
     let color = around.uses_color(io::stdout().is_terminal());

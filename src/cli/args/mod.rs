@@ -40,6 +40,9 @@ pub(super) use verify::VerifyArgs;
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+    /// Sweep once, print a report, and exit with a code that says what came of it, as `probe sweep` does
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     pub(super) sweep: SweepArgs,
 }
@@ -87,6 +90,12 @@ pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
+    /// Sweep registries once, print a report, and exit with a code that says what came of it
+    #[command(after_help = EXIT_CODES)]
+    Sweep(Box<SweepArgs>),
+    /// Sweep registries again and again, and serve /metrics and a status page
+    #[command(after_help = EXIT_CODES)]
+    Serve(Box<SweepArgs>),
     /// Check these images only, without asking for any list
     #[command(after_help = EXIT_CODES, after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -120,8 +129,9 @@ const EXAMPLES: &str = "Examples:
       Read every blob of some repositories whole
   probe --once --output github --report-file junit=probe.xml registry.example
       In CI: annotations and a summary, and a file with the results of tests
-  probe registry.example
-      Sweep every 15 minutes and serve /metrics and a status page
+  probe serve registry.example
+      Sweep every 15 minutes and serve /metrics and a status page; `probe registry.example`
+      does so, too
   probe doctor registry.example
       Say first what the registry can do, and what your login can see
 

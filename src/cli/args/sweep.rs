@@ -19,10 +19,6 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(value_name = "REGISTRY")]
     pub(in crate::cli) registries: Vec<String>,
 
-    /// Sweep once, print a report, and exit with a code that says what came of it
-    #[arg(long)]
-    pub(in crate::cli) once: bool,
-
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
 

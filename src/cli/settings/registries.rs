@@ -32,14 +32,17 @@ pub(in crate::cli) struct Settings {
 pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String>, Error> {
     let process = sources.resolve::<SweepArgs>(None)?;
     let args = &process.args;
+    let is_once = match sources.command() {
+        None => process.matches.get_flag("once"),
+        Some(name) => name == "sweep",
+    };
     let (addresses, origin) = registries(sources, &args.registries, "probe HOST[:PORT]")?;
     let mut targets = Vec::new();
     let mut resolved = Vec::new();
     for address in addresses {
-        suggest::registry(&address)?;
         let name = Endpoint::parse(&address, false)?.name().to_owned();
         let own = sources.resolve::<SweepArgs>(Some(&name))?;
-        let target = target(sources, &address, &own.args);
+        let target = target(sources, &address, &own.args, is_once);
         targets.push(target.map_err(|error| own.locate(error))?);
         resolved.push((address, own));
     }
@@ -51,10 +54,10 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     if args.print_config {
         return Ok(Err(print::render(sources, &process, &resolved, &origin)));
     }
-    if !args.once && !args.report.report_files.is_empty() {
+    if !is_once && !args.report.report_files.is_empty() {
         return Err(locate(Error::option(
             "report-file",
-            "for one sweep: add --once",
+            "for one sweep: `probe sweep`, or add --once",
         )));
     }
     Ok(Ok(Settings {
@@ -67,15 +70,20 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
             .map(Into::into),
         publish,
         known,
-        service: (!args.once).then(|| args.service.clone()),
+        service: (!is_once).then(|| args.service.clone()),
     }))
 }
 
-fn target(sources: &Sources, address: &str, args: &SweepArgs) -> Result<Target, Error> {
+fn target(
+    sources: &Sources,
+    address: &str,
+    args: &SweepArgs,
+    is_once: bool,
+) -> Result<Target, Error> {
     let http = connect::connection(sources, address, &args.connection)?;
     let scope = scope::resolve(args, sources.around)?;
     let mut target = aim(http, &args.check, scope);
-    target.policy.empty = empty(args);
+    target.policy.empty = empty(args, is_once);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
     }
@@ -110,7 +118,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
 }
 
 /// What nothing to check comes to: a service whose registry was always empty waits for the first push.
-fn empty(args: &SweepArgs) -> Empty {
+fn empty(args: &SweepArgs, is_once: bool) -> Empty {
     let patterns = [
         &args.repos,
         &args.exclude_repos,
@@ -119,7 +127,7 @@ fn empty(args: &SweepArgs) -> Empty {
     ];
     let has_filter =
         patterns.iter().any(|patterns| !patterns.is_empty()) || args.repos_file.is_some();
-    match (args.allow_empty, args.once || has_filter) {
+    match (args.allow_empty, is_once || has_filter) {
         (true, _) => Empty::Allowed,
         (false, true) => Empty::Unverified,
         (false, false) => Empty::AllowedIfAlwaysSo,
@@ -179,6 +187,7 @@ pub(in crate::cli) fn registries(
     command: &str,
 ) -> Result<(Vec<String>, Origin), Error> {
     if !typed.is_empty() {
+        suggest::registries(typed, sources.command().is_none())?;
         return Ok((typed.to_vec(), Origin::flag()));
     }
     let around = sources.around;
@@ -186,11 +195,15 @@ pub(in crate::cli) fn registries(
         let Some(host) = around.first(&[variable]) else {
             continue;
         };
-        let address = match around.first(&["REGISTRY_SCHEME"]) {
+        let hosts = host
+            .split(',')
+            .map(str::trim)
+            .filter(|host| !host.is_empty());
+        let address = |host: &str| match around.first(&["REGISTRY_SCHEME"]) {
             Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
             _ => host.to_owned(),
         };
-        return Ok((vec![address], Origin::variable(variable)));
+        return Ok((hosts.map(address).collect(), Origin::variable(variable)));
     }
     let entries = sources.file.iter().flat_map(|file| &file.registries);
     let (addresses, origins): (Vec<_>, Vec<_>) = entries

@@ -122,7 +122,7 @@ impl<'a> Sources<'a> {
                 command = command.mut_arg(argument.get_id(), default);
             }
         }
-        let name_at = usize::from(self.typed.command().0.is_some());
+        let name_at = usize::from(self.command().is_some());
         let matches = command.try_get_matches_from_mut(&self.typed.words[name_at..]);
         let unusable = |error| explain(&error, &command, &given);
         let matches = matches.map_err(unusable)?;
@@ -136,6 +136,11 @@ impl<'a> Sources<'a> {
             matches,
             origins,
         })
+    }
+
+    /// The name of the subcommand.
+    pub(super) fn command(&self) -> Option<&str> {
+        self.typed.command().0
     }
 
     /// The address of a registry: what was typed, unless that is only its name and the file knows more.
@@ -217,7 +222,10 @@ impl<'a> Sources<'a> {
 
     fn in_file(&self, argument: &Arg, registry: Option<&str>) -> Option<Setting> {
         // What is about the process is meant for the process that sweeps.
-        let is_meant = self.typed.command().0.is_none() || args::is_per_registry(argument);
+        let is_meant = self
+            .command()
+            .is_none_or(|name| matches!(name, "sweep" | "serve"))
+            || args::is_per_registry(argument);
         // The password itself can be in the environment, which no option stands for.
         let yields =
             argument.get_id() == "password_file" && self.around.first(&PASSWORDS).is_some();
