@@ -1,15 +1,14 @@
 //! Examines registries (`probe doctor`): which ones and how, and the page that comes of it.
 
-use super::args::{ConnectionArgs, DoctorArgs, PageArg};
+use super::args::{DoctorArgs, PageArg};
+use super::error::Error;
 use super::exit::Exit;
 use super::output::print;
-use super::settings::{
-    Connect, Sources, UsageError, is_plain, parse_endpoint, parse_repository, registries,
-};
+use super::settings::{Sources, connection, parse_repositories, registries};
 use crate::doctor;
 use crate::doctor::{Examination, Outlook};
 use crate::oci::Repository;
-use crate::registry::client::{Config, HttpRegistry};
+use crate::registry::client::{Config, Endpoint};
 
 /// The registries to examine.
 pub(super) struct Examinations {
@@ -20,36 +19,29 @@ pub(super) struct Examinations {
 }
 
 impl Examinations {
-    pub(super) fn resolve(sources: &Sources) -> Result<Self, UsageError> {
-        let args = sources.resolve::<DoctorArgs>(None)?.args;
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
+        let process = sources.resolve::<DoctorArgs>(None)?;
+        let args = &process.args;
         let (addresses, _) = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
         let registries = addresses.iter().map(|address| {
-            let name = parse_endpoint(address, false)?.name().to_owned();
+            let name = Endpoint::parse(address, false)?.name().to_owned();
             let own = sources.resolve::<DoctorArgs>(Some(&name))?;
-            let config = config(sources, address, &own.args.connection);
+            let config = connection(sources, address, &own.args.connection);
             config.map_err(|error| own.locate(error))
         });
         // Patterns may come from an environment that is meant for sweeps.
-        let names = args.repos.iter().filter(|name| is_plain(name));
+        let named = parse_repositories(&args.repos);
         Ok(Self {
             registries: registries.collect::<Result<_, _>>()?,
-            named: names
-                .map(|name| parse_repository(name))
-                .collect::<Result<_, _>>()?,
-            output: args.output,
+            named: named.map_err(|error| process.locate(error))?,
+            output: args.page.output,
         })
     }
 
     /// Examines them side by side, and prints one page for each.
-    pub(super) async fn run(self, color: bool) -> Exit {
-        let mut registries = Vec::new();
-        for config in self.registries {
-            let name = config.endpoint.name().to_owned();
-            match HttpRegistry::new(config) {
-                Ok(registry) => registries.push(registry),
-                Err(error) => return super::usage_error(&format!("{name}: {error}")),
-            }
-        }
+    pub(super) async fn run(self, color: bool) -> Result<Exit, Error> {
+        let registries = self.registries.into_iter().map(super::run::client);
+        let registries = registries.collect::<Result<Vec<_>, _>>()?;
         let examinations = registries
             .iter()
             .map(|registry| doctor::examine(registry, &self.named));
@@ -58,13 +50,8 @@ impl Examinations {
             PageArg::Text => doctor::render(&examinations, color),
             PageArg::Json => doctor::json(&examinations),
         };
-        exit(&examinations, print(text.as_bytes()))
+        Ok(exit(&examinations, print(text.as_bytes())))
     }
-}
-
-fn config(sources: &Sources, address: &str, args: &ConnectionArgs) -> Result<Config, UsageError> {
-    let connect = Connect::new(args, sources.around)?;
-    Ok(connect.config(sources.endpoint(address, args.plain_http)?))
 }
 
 /// Success only if every one of them can be swept, and if that was told.
@@ -79,26 +66,17 @@ fn exit(examinations: &[Examination], is_told: bool) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
-
-    use super::super::settings::{Job, Surroundings, Typed, load};
+    use super::super::settings::Typed;
+    use super::super::surroundings::Surroundings;
     use super::*;
 
     fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Examinations, String> {
-        let pairs = environment
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let around = Surroundings {
-            environment: pairs.collect(),
-            user_id: None,
-            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
-        };
         let words = ["probe", "doctor"].iter().chain(arguments);
         let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
-        match load(&typed, &around).map_err(|error| error.to_string())? {
-            Job::Examine(examinations) => Ok(examinations),
-            _ => panic!("it is `doctor`"),
-        }
+        let around = Surroundings::with(environment);
+        let sources = Sources::new(&typed, &around);
+        let resolved = sources.and_then(|sources| Examinations::resolve(&sources));
+        resolved.map_err(|error| error.to_string())
     }
 
     #[test]
@@ -119,7 +97,8 @@ mod tests {
 
     #[test]
     fn patterns_name_no_sample() {
-        let examinations = resolve(&["r", "--repo", "team/*,team/app"], &[]).expect("usable");
+        let examinations =
+            resolve(&["r.example", "--repo", "team/*,team/app"], &[]).expect("usable");
         assert_eq!(examinations.named, ["team/app".parse().expect("a name")]);
     }
 
@@ -128,8 +107,8 @@ mod tests {
         for (arguments, expected) in [
             (&[][..], "probe doctor HOST[:PORT]"),
             (&["ftp://x"], "neither http nor https"),
-            (&["r", "--repo", "A"], "--repo `A`"),
-            (&["r", "--username", "u"], "--password-file"),
+            (&["r.example", "--repo", "A"], "--repo: `A`"),
+            (&["r.example", "--username", "u"], "--password-file"),
         ] {
             let error = resolve(arguments, &[]).err().unwrap_or_default();
             assert!(error.contains(expected), "{arguments:?}: {error}");

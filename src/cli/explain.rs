@@ -3,12 +3,13 @@
 use tokio_util::sync::CancellationToken;
 
 use super::args::{FailOn, PageArg};
+use super::error::Error;
 use super::exit::Exit;
 use super::output::print;
 use super::progress::Screen;
-use super::settings::{Sources, UsageError, explained};
+use super::run::client;
+use super::settings::{Sources, explained};
 use super::signals::Signals;
-use crate::registry::client::HttpRegistry;
 use crate::report::Record;
 use crate::service::Target;
 use crate::{render, sweep};
@@ -20,26 +21,18 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    pub(super) fn resolve(sources: &Sources) -> Result<Self, UsageError> {
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
         let (target, args) = explained(sources)?;
-        let output = args.output;
+        let output = args.page.output;
         Ok(Self { target, output })
     }
 
     /// Looks at the image, and prints its page.
-    pub(super) async fn run(self, color: bool, screen: &Screen) -> Exit {
+    pub(super) async fn run(self, color: bool, screen: &Screen) -> Result<Exit, Error> {
         let cancel = CancellationToken::new();
-        let signals = match Signals::listen(&cancel) {
-            Ok(signals) => signals,
-            Err(error) => {
-                return super::usage_error(&format!("signals cannot be awaited: {error}"));
-            }
-        };
+        let signals = Signals::listen(&cancel)?;
         let Target { http, policy, .. } = self.target;
-        let registry = match HttpRegistry::new(http) {
-            Ok(registry) => registry,
-            Err(error) => return super::usage_error(&format!("{}: {error}", policy.registry)),
-        };
+        let registry = client(http)?;
         let known = Record::new(policy.registry.clone());
         let look = sweep::sweep(&registry, &policy, &known, &cancel);
         let mut sweep = screen.during(&policy.progress, look).await;
@@ -55,8 +48,7 @@ impl Explanation {
         };
         let is_told = print(text.as_bytes());
         let fail_on = [FailOn::Broken, FailOn::Unverified];
-        signals
-            .exit()
-            .unwrap_or_else(|| Exit::of(&[sweep], is_told, &fail_on))
+        let exit = signals.exit();
+        Ok(exit.unwrap_or_else(|| Exit::of(&[sweep], is_told, &fail_on)))
     }
 }

@@ -2,39 +2,27 @@
 
 use std::path::Path;
 
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::args;
+use super::args::Cli;
+use super::error::Error;
 use super::exit::Exit;
-use super::output::print;
 
-const NAME: &str = "probe";
-
-/// Prints what was asked for, which is all there is to do.
-pub(super) fn told(text: &[u8]) -> Exit {
-    if print(text) {
-        Exit::Intact
-    } else {
-        Exit::Unverified
-    }
-}
-
-/// Prints the completions for a shell.
-pub(super) fn completions(shell: Shell) -> Exit {
+/// The completions for a shell.
+pub(super) fn completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut args::command(), NAME, &mut text);
-    told(&text)
+    clap_complete::generate(shell, &mut Cli::command(), "probe", &mut text);
+    text
 }
 
 /// Writes a manual page for the program and for each of its commands into a folder that is there.
-pub(super) fn manual(folder: &Path) -> Exit {
-    match clap_mangen::generate_to(args::command(), folder) {
-        Ok(()) => Exit::Intact,
-        Err(error) => {
-            let folder = folder.display();
-            super::usage_error(&format!(
-                "manual pages cannot be written to {folder}: {error}"
-            ))
-        }
-    }
+pub(super) fn manual(folder: &Path) -> Result<Exit, Error> {
+    clap_mangen::generate_to(Cli::command(), folder).map_err(|error| {
+        let folder = folder.display();
+        Error::Usage(format!(
+            "manual pages cannot be written to {folder}: {error}"
+        ))
+    })?;
+    Ok(Exit::Intact)
 }

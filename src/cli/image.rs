@@ -1,7 +1,7 @@
 //! Names of images, read as docker reads them.
 
-use super::settings::{UsageError, parse_endpoint, without_login};
-use crate::oci::{Reference, Repository};
+use super::error::{Error, without_login};
+use crate::oci::{Reference, Repository, shorten};
 use crate::registry::client::Endpoint;
 
 /// Reads an image's name as docker does. A scheme may stand before it, for a registry on loopback
@@ -9,7 +9,7 @@ use crate::registry::client::Endpoint;
 pub(super) fn parse_image(
     text: &str,
     plain_http: bool,
-) -> Result<(Endpoint, Repository, Reference), UsageError> {
+) -> Result<(Endpoint, Repository, Reference), Error> {
     let invalid = || {
         // A digest has no slash: that is a login, and its password is not repeated.
         let has_login = text
@@ -20,10 +20,7 @@ pub(super) fn parse_image(
         } else {
             text.to_owned()
         };
-        UsageError(format!(
-            "`{}` is not an image: expected HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST",
-            crate::oci::shorten(&shown, 100)
-        ))
+        Error::Image(shorten(&shown, 100))
     };
     let (scheme, name) = match text.split_once("://") {
         Some((scheme @ ("http" | "https"), name)) => (Some(scheme), name),
@@ -45,7 +42,7 @@ pub(super) fn parse_image(
         Some(scheme) => format!("{scheme}://{registry}"),
         None => registry.to_owned(),
     };
-    let endpoint = parse_endpoint(&address, plain_http)?;
+    let endpoint = Endpoint::parse(&address, plain_http)?;
     // Docker Hub's official images are under `library/`.
     let is_official = endpoint.name() == "docker.io" && !repository.contains('/');
     let above = if is_official { "library/" } else { "" };

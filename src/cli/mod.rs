@@ -2,7 +2,10 @@
 //! code. Nothing below this floor reads the environment or arguments, or prints.
 
 mod args;
+#[cfg(test)]
+mod configured;
 mod doctor;
+mod error;
 mod exit;
 mod explain;
 #[cfg(any(test, fuzzing))]
@@ -10,32 +13,42 @@ mod explain;
 pub(crate) mod fuzzing;
 mod generated;
 mod image;
+mod job;
 mod output;
 mod progress;
 mod run;
 mod settings;
 mod signals;
 mod suggest;
+mod surroundings;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::sync::LazyLock;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 pub use exit::Exit;
 
-use args::{Cli, Command, LogFormat};
+use args::LogFormat;
+use error::Error;
+use job::{Job, load};
 use progress::Screen;
-use settings::{Job, Surroundings, Typed, UsageError};
+use settings::Typed;
+use surroundings::Surroundings;
 
 use crate::oci::printable;
 
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
+    run().unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "error: {error}");
+        Exit::Usage
+    })
+}
+
+fn run() -> Result<Exit, Error> {
     if std::env::args_os().any(|argument| is_password(&argument)) {
-        return usage_error(PASSWORD_TYPED);
+        return Err(Error::Usage(PASSWORD_TYPED.to_owned()));
     }
     let typed = match Typed::parse(std::env::args_os().collect()) {
         Ok(typed) => typed,
@@ -43,42 +56,34 @@ pub fn main() -> Exit {
             // Help and version come this way, too, and are no error.
             let is_error = error.use_stderr();
             let _ = error.print();
-            return if is_error { Exit::Usage } else { Exit::Intact };
+            return Ok(if is_error { Exit::Usage } else { Exit::Intact });
         }
     };
-    let around = Surroundings {
-        user_id: std::fs::metadata("/proc/self")
-            .ok()
-            .map(|process| process.uid()),
-        environment: environment(),
-        stdin: LazyLock::new(read_stdin),
-    };
-    let job = match settings::load(&typed, &around) {
-        Ok(job) => job,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    let screen = Screen::new(shows_progress(&typed.cli, &job, &around));
-    let is_colored = uses_color(&around, std::io::stderr().is_terminal());
-    log_to_stderr(&typed.cli, &job, &screen, is_colored);
+    let around = Surroundings::of_process();
+    let job = load(&typed, &around)?;
+    let screen = Screen::new(shows_progress(&typed, &job, &around));
+    let is_colored = around.uses_color(io::stderr().is_terminal());
+    log_to_stderr(&typed, &job, &screen, is_colored);
     std::panic::set_hook(Box::new(log_fault));
-    let runtime = match runtime(&job) {
-        Ok(runtime) => runtime,
-        Err(error) => return usage_error(&format!("no runtime can be started: {error}")),
-    };
-    let color = uses_color(&around, std::io::stdout().is_terminal());
+    for warning in suggest::variables(&around) {
+        tracing::warn!("{warning}");
+    }
+    let runtime =
+        runtime(&job).map_err(|error| Error::System("no runtime can be started", error))?;
+    let color = around.uses_color(io::stdout().is_terminal());
     let exit = match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
-            let reload = move || match settings::load(&typed, &around)? {
+            let reload = || match load(&typed, &around)? {
                 Job::Sweep(settings) => Ok(*settings),
-                _ => Err(UsageError("this is not a sweep".into())),
+                _ => Err(Error::Usage("this is not a sweep".to_owned())),
             };
             runtime.block_on(run::run(*settings, color, &screen, reload))
         }
-        Job::Print(text) => generated::told(text.as_bytes()),
+        Job::Print(text) if output::print(&text) => Ok(Exit::Intact),
+        Job::Print(_) => Ok(Exit::Unverified),
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
-        Job::Complete(shell) => generated::completions(shell),
         Job::Manual(folder) => generated::manual(&folder),
     };
     // What hangs (a disk, a name server, a reader) has had its time.
@@ -91,7 +96,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// One thread for what ends: nearly all of a sweep is waiting for answers, and to wake another thread for
 /// each of them costs more than to take it in. The service answers its own clients besides.
-fn runtime(job: &Job) -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime(job: &Job) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = match job {
         Job::Sweep(settings) if settings.service.is_some() => {
             tokio::runtime::Builder::new_multi_thread()
@@ -111,82 +116,38 @@ fn is_password(argument: &std::ffi::OsStr) -> bool {
     text == "--password" || text.starts_with("--password=")
 }
 
-fn usage_error(message: &str) -> Exit {
-    let _ = writeln!(std::io::stderr(), "error: {message}");
-    Exit::Usage
-}
-
-/// The environment, but for what is not text: no variable of ours is otherwise.
-fn environment() -> std::collections::HashMap<String, String> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    std::env::vars_os().filter_map(text).collect()
-}
-
-fn read_stdin() -> std::io::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Colour on a terminal that shows it, which standard output or error `is_terminal` says to be, unless NO_COLOR is set to something (no-color.org).
-fn uses_color(around: &Surroundings, is_terminal: bool) -> bool {
-    let is_set = |name: &str| {
-        around
-            .environment
-            .get(name)
-            .is_some_and(|value| !value.is_empty())
-    };
-    is_terminal && !is_set("NO_COLOR") && !is_dumb(around)
-}
-
-/// Whether the terminal does not know escape sequences.
-fn is_dumb(around: &Surroundings) -> bool {
-    let term = around.environment.get("TERM");
-    term.is_none_or(|term| term == "dumb")
-}
-
 /// Progress where a person waits for a single run, at a terminal that a line can be drawn over on.
-fn shows_progress(typed: &Cli, job: &Job, around: &Surroundings) -> bool {
+fn shows_progress(typed: &Typed, job: &Job, around: &Surroundings) -> bool {
     let is_waited_for = match job {
         Job::Sweep(settings) => {
-            settings.service.is_none() && settings.log_format == LogFormat::Text
+            settings.service.is_none() && settings.report.log_format == LogFormat::Text
         }
         Job::Explain(_) => true,
         _ => false,
     };
-    let (_, is_quiet) = loudness(typed);
-    is_waited_for && !is_quiet && std::io::stderr().is_terminal() && !is_dumb(around)
-}
-
-/// How much more than warnings is to be said, and whether not even these.
-fn loudness(typed: &Cli) -> (u8, bool) {
-    match &typed.command {
-        Some(Command::Verify(verify)) => (verify.report.verbose, verify.report.quiet),
-        Some(Command::Doctor(doctor)) => (doctor.verbose, doctor.quiet),
-        Some(Command::Explain(explain)) => (explain.verbose, explain.quiet),
-        Some(Command::Completions { .. } | Command::Man { .. }) => (0, false),
-        None => (typed.sweep.report.verbose, typed.sweep.report.quiet),
-    }
+    let (_, is_quiet) = typed.loudness();
+    is_waited_for && !is_quiet && io::stderr().is_terminal() && !around.is_dumb()
 }
 
 /// A panic in the form of the log, for whoever reads that: it may be a program.
 fn log_fault(fault: &std::panic::PanicHookInfo<'_>) {
     let fault = printable(&fault.to_string().replace('\n', " "));
     let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        tracing::error!("a fault of this program, which is a bug: {fault}\n{backtrace}");
-    } else {
-        tracing::error!("a fault of this program, which is a bug: {fault}");
-    }
+    let backtrace = match backtrace.status() {
+        BacktraceStatus::Captured => format!("\n{backtrace}"),
+        _ => String::new(),
+    };
+    tracing::error!("a fault of this program, which is a bug: {fault}{backtrace}");
 }
 
-fn log_to_stderr(typed: &Cli, job: &Job, screen: &Screen, is_colored: bool) {
-    let (verbose, quiet) = loudness(typed);
+fn log_to_stderr(typed: &Typed, job: &Job, screen: &Screen, is_colored: bool) {
+    let (verbose, quiet) = typed.loudness();
     // A service says what each sweep came to; a single sweep prints a report.
     let (more, format) = match job {
-        Job::Sweep(settings) => (u8::from(settings.service.is_some()), settings.log_format),
+        Job::Sweep(settings) => (
+            u8::from(settings.service.is_some()),
+            settings.report.log_format,
+        ),
         _ => (0, LogFormat::Text),
     };
     let verbose = verbose.saturating_add(more);

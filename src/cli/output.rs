@@ -3,41 +3,38 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::args::{OutputArg, ReportFile};
+use super::args::{OutputArg, ReportArgs, ReportFile};
 use crate::report::{Record, Sweep};
 use crate::{render, service};
 
-/// The forms and places that reports are wanted in.
-pub(super) struct Output {
-    pub(super) form: OutputArg,
-    pub(super) files: Vec<ReportFile>,
-    /// Where GitHub Actions takes a step's summary from.
-    pub(super) summary: Option<PathBuf>,
-}
-
-impl Output {
-    /// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
-    /// Whether all of them could be written; what could not is logged.
-    pub(super) fn write(&self, sweeps: &[Sweep], records: &[Record], color: bool) -> bool {
-        let mut is_written = true;
-        let mut note = |path: &Path, written: io::Result<()>| {
-            if let Err(error) = written {
-                let (path, error) = (path.display(), service::Unwritten(&error));
-                tracing::error!("{path} cannot be written: {error}");
-                is_written = false;
-            }
-        };
-        for ReportFile { form, path } in &self.files {
-            let text = render(*form, sweeps, records, false);
-            note(path, service::replace(path, text.as_bytes()));
+/// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
+/// `summary` is where GitHub Actions takes a step's summary from. Whether all could be written; what could
+/// not is logged.
+pub(super) fn write(
+    args: &ReportArgs,
+    summary: Option<&Path>,
+    sweeps: &[Sweep],
+    records: &[Record],
+    color: bool,
+) -> bool {
+    let mut is_written = true;
+    let mut note = |path: &Path, written: io::Result<()>| {
+        if let Err(error) = written {
+            let (path, error) = (path.display(), service::Unwritten(&error));
+            tracing::error!("{path} cannot be written: {error}");
+            is_written = false;
         }
-        if let (OutputArg::Github, Some(path)) = (self.form, &self.summary) {
-            note(path, append_summary(path, sweeps));
-        }
-        print(render(self.form, sweeps, records, color).as_bytes()) && is_written
+    };
+    for ReportFile { form, path } in &args.report_files {
+        let text = render(*form, sweeps, records, false);
+        note(path, service::replace(path, text.as_bytes()));
     }
+    if let (OutputArg::Github, Some(path)) = (args.output, summary) {
+        note(path, append_summary(path, sweeps));
+    }
+    print(render(args.output, sweeps, records, color).as_bytes()) && is_written
 }
 
 /// Writes to standard output. Whether that worked; if it did not, that is logged.

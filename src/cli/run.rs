@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
+use super::args::ServiceArgs;
+use super::error::Error;
 use super::exit::Exit;
-use super::output::Output;
+use super::output;
 use super::progress::Screen;
-use super::settings::{Service, Settings, UsageError};
+use super::settings::Settings;
 use super::signals::{self, Signals};
-use crate::registry::client::HttpRegistry;
+use crate::registry::client::{Config, HttpRegistry};
 use crate::report::{Record, Sweep};
-use crate::service::{Limits, Listener, Plan, Protection, Publish, Target};
+use crate::service::{Limits, Listener, Plan, WebProtection};
 use crate::{service, sweep};
 
 /// How long results may take to be handed on once the process was told to end.
@@ -24,94 +25,79 @@ pub(super) async fn run(
     settings: Settings,
     color: bool,
     screen: &Screen,
-    reload: impl Fn() -> Result<Settings, UsageError> + Send + Sync + 'static,
-) -> Exit {
+    reload: impl Fn() -> Result<Settings, Error>,
+) -> Result<Exit, Error> {
     let cancel = CancellationToken::new();
-    let signals = match Signals::listen(&cancel) {
-        Ok(signals) => signals,
-        Err(error) => return super::usage_error(&format!("signals cannot be awaited: {error}")),
-    };
-    match &settings.service {
+    let signals = Signals::listen(&cancel)?;
+    match plan(&settings) {
         None => once(settings, color, screen, &signals, &cancel).await,
-        Some(service) => {
-            let hangups = match signals::hangups() {
-                Ok(hangups) => hangups,
-                Err(error) => {
-                    return super::usage_error(&format!("signals cannot be awaited: {error}"));
-                }
-            };
-            match listener(service) {
-                Ok(listener) => serve(settings, listener, &signals, hangups, cancel, reload).await,
-                Err(error) => super::usage_error(&error),
-            }
-        }
+        Some((plan, service)) => serve(plan, &service, &signals, cancel, reload).await,
     }
+}
+
+/// A registry that can be asked.
+pub(super) fn client(config: Config) -> Result<HttpRegistry, Error> {
+    let name = config.endpoint.name().to_owned();
+    HttpRegistry::new(config).map_err(|error| Error::Client(name, error))
 }
 
 /// Sweeps every target side by side, prints one report of all, and hands the results on.
 async fn once(
-    settings: Settings,
+    mut settings: Settings,
     color: bool,
     screen: &Screen,
     signals: &Signals,
     cancel: &CancellationToken,
-) -> Exit {
+) -> Result<Exit, Error> {
     let mut registries = Vec::new();
     let progress = Arc::<sweep::Progress>::default();
-    for target in settings.targets {
-        let Target {
-            http,
-            mut policy,
-            scrub,
-        } = target;
-        policy.progress = Arc::clone(&progress);
-        let name = policy.registry.clone();
-        policy.turn = fastrand::u64(..);
-        policy.scrub = scrub.map(|scrub| scrub.turn(SystemTime::now(), None));
-        match HttpRegistry::new(http) {
-            Ok(registry) => registries.push((registry, policy)),
-            Err(error) => return super::usage_error(&format!("{name}: {error}")),
-        }
+    for mut target in std::mem::take(&mut settings.targets) {
+        let scrub = target.scrub;
+        target.policy.progress = Arc::clone(&progress);
+        target.policy.turn = fastrand::u64(..);
+        target.policy.scrub = scrub.map(|scrub| scrub.turn(SystemTime::now(), None));
+        registries.push((client(target.http)?, target.policy));
     }
     let expectations = settings.expectations.as_ref();
     let known = &settings.known;
     let sweeps = registries.iter().map(|(registry, policy)| async move {
-        let known = known.iter().find(|known| known.registry == policy.registry);
-        let known = known
-            .cloned()
-            .unwrap_or_else(|| Record::new(policy.registry.clone()));
-        match expectations {
+        let known = known_of(&policy.registry, known);
+        let swept = match expectations {
             Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
             None => sweep::sweep(registry, policy, &known, cancel).await,
-        }
+        };
+        (known, swept)
     });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
-    let records: Vec<_> = sweeps
-        .into_iter()
-        .map(|sweep| record(sweep, known))
-        .collect();
+    let absorbed = sweeps.into_iter().map(|(mut known, sweep)| {
+        known.absorb(sweep);
+        known
+    });
+    let records: Vec<_> = absorbed.collect();
     // As they were taken in: each finding says since when, and what is remembered is there.
-    let sweeps: Vec<_> = records
-        .iter()
-        .filter_map(|record| record.last.clone())
-        .collect();
-    let sweeps = Arc::new(sweeps);
-    let handed_on = hand_on(settings.output, settings.publish, &sweeps, records, color);
+    let last = records.iter().filter_map(|record| record.last.clone());
+    let sweeps: Arc<Vec<_>> = Arc::new(last.collect());
+    let fail_on = settings.report.fail_on.clone();
+    let handed_on = hand_on(settings, &sweeps, records, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,
         () = signals.ended_for(LAST_PUSH) => false,
     };
-    signals
-        .exit()
-        .unwrap_or_else(|| Exit::of(&sweeps, is_handed_on, &settings.fail_on))
+    let exit = signals.exit();
+    Ok(exit.unwrap_or_else(|| Exit::of(&sweeps, is_handed_on, &fail_on)))
+}
+
+/// What is known of a registry before this sweep.
+fn known_of(registry: &str, known: &[Record]) -> Record {
+    let known = known.iter().find(|record| record.registry == registry);
+    known.cloned().unwrap_or_else(|| Record::new(registry))
 }
 
 /// Prints, writes and pushes what came of a run, and says whether all of that worked. Whoever reads the
 /// report may be slow, and the rest does not wait for that.
 async fn hand_on(
-    output: Output,
-    publish: Publish,
+    settings: Settings,
     sweeps: &Arc<Vec<Sweep>>,
     records: Vec<Record>,
     color: bool,
@@ -123,43 +109,33 @@ async fn hand_on(
         Arc::clone(&records),
         Arc::clone(&records),
     );
-    let writing = tokio::task::spawn_blocking(move || output.write(&sweeps, &known, color));
-    let publishing = publish.publish(&records, move || all.to_vec());
+    let (report, summary) = (settings.report, settings.summary);
+    let write = move || output::write(&report, summary.as_deref(), &sweeps, &known, color);
+    let writing = tokio::task::spawn_blocking(write);
+    let publishing = settings.publish.publish(&records, move || all.to_vec());
     let (is_written, errors) = tokio::join!(writing, publishing);
     is_written.unwrap_or(false) && errors.is_empty()
 }
 
-/// What is known of a registry after this sweep.
-fn record(sweep: Sweep, known: &[Record]) -> Record {
-    let known = known
-        .iter()
-        .find(|record| record.registry == sweep.registry);
-    let new = || Record::new(sweep.registry.clone());
-    let mut record = known.cloned().unwrap_or_else(new);
-    record.absorb(sweep);
-    record
-}
-
+/// Sweeps by the newest settings until a signal ends it.
 async fn serve(
-    settings: Settings,
-    listener: Listener,
+    first: Plan,
+    service: &ServiceArgs,
     signals: &Signals,
-    mut hangups: Signal,
     cancel: CancellationToken,
-    reload: impl Fn() -> Result<Settings, UsageError>,
-) -> Exit {
+    reload: impl Fn() -> Result<Settings, Error>,
+) -> Result<Exit, Error> {
+    let mut hangups = signals::hangups()?;
+    let listener = listener(service)?;
     tracing::info!("serving {}", listener.url());
-    let Some(first) = plan(settings) else {
-        return super::usage_error("--once cannot be served");
-    };
     let (newest, plans) = tokio::sync::watch::channel(first);
     let serving = service::serve(listener, plans, cancel);
     let mut serving = std::pin::pin!(serving);
     let served = loop {
         tokio::select! {
             served = &mut serving => break served,
-            Some(()) = hangups.recv() => match reload().map(plan) {
-                Ok(Some(plan)) => {
+            Some(()) = hangups.recv() => match reload().map(|settings| plan(&settings)) {
+                Ok(Some((plan, _))) => {
                     tracing::info!("the configuration was read again; sweeping anew");
                     newest.send_replace(plan);
                 }
@@ -168,27 +144,32 @@ async fn serve(
             },
         }
     };
-    match served {
-        Ok(()) => signals.exit().unwrap_or(Exit::Intact),
-        Err(error) => super::usage_error(&format!("the endpoints cannot be served: {error}")),
-    }
+    served.map_err(|error| Error::System("the endpoints cannot be served", error))?;
+    Ok(signals.exit().unwrap_or(Exit::Intact))
 }
 
 /// Reads who may read the endpoints, and listens.
-fn listener(service: &Service) -> Result<Listener, String> {
-    let protection = service.web_config.as_deref().map(Protection::load);
-    let protection = protection.transpose()?;
-    let listening = Listener::bind(service.listen, protection, Limits::default());
-    listening.map_err(|error| format!("--listen {}: {error}", service.listen))
+fn listener(service: &ServiceArgs) -> Result<Listener, Error> {
+    let protection = service.web_config.as_deref().map(WebProtection::load);
+    let protection = protection.transpose().map_err(Error::Usage)?;
+    let address = service.listen;
+    if protection.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {address} may read what is served: --web-config protects it"
+        );
+    }
+    let listening = Listener::bind(address, protection, Limits::default());
+    listening.map_err(|error| Error::option("listen", format!("{address}: {error}")))
 }
 
 /// What the service needs of the settings; `None` if they are for a single sweep.
-fn plan(settings: Settings) -> Option<Plan> {
-    let Service { interval, .. } = settings.service?;
-    Some(Plan {
-        targets: settings.targets,
-        interval,
-        publish: settings.publish,
-        known: settings.known,
-    })
+fn plan(settings: &Settings) -> Option<(Plan, ServiceArgs)> {
+    let service = settings.service.clone()?;
+    let plan = Plan {
+        targets: settings.targets.clone(),
+        interval: service.interval,
+        publish: settings.publish.clone(),
+        known: settings.known.clone(),
+    };
+    Some((plan, service))
 }

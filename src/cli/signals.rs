@@ -1,12 +1,13 @@
 //! Signals: SIGINT and SIGTERM end what runs, SIGHUP asks for the configuration to be read again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::error::Error;
 use super::exit::Exit;
 
 /// How long after a signal another one is taken for its echo: `timeout` and terminals send theirs to a
@@ -16,45 +17,33 @@ const ECHO: Duration = Duration::from_secs(1);
 /// The signals that were received so far.
 pub(super) struct Signals {
     cancel: CancellationToken,
-    was_interrupted: Arc<AtomicBool>,
-    was_terminated: Arc<AtomicBool>,
+    /// When the first one came, and what the process is to end with for it.
+    first: Arc<OnceLock<(Instant, Exit)>>,
 }
 
 impl Signals {
     /// Listens from now on, and cancels `cancel` with the first signal that is to end the process. One
     /// that comes later ends it at once.
-    pub(super) fn listen(cancel: &CancellationToken) -> std::io::Result<Self> {
-        let signals = Self {
-            cancel: cancel.clone(),
-            was_interrupted: Arc::default(),
-            was_terminated: Arc::default(),
-        };
-        let first = Arc::<OnceLock<Instant>>::default();
-        for (kind, exit, seen) in [
-            (
-                SignalKind::interrupt(),
-                Exit::Interrupted,
-                &signals.was_interrupted,
-            ),
-            (
-                SignalKind::terminate(),
-                Exit::Terminated,
-                &signals.was_terminated,
-            ),
+    pub(super) fn listen(cancel: &CancellationToken) -> Result<Self, Error> {
+        let first = Arc::<OnceLock<(Instant, Exit)>>::default();
+        for (kind, exit) in [
+            (SignalKind::interrupt(), Exit::Interrupted),
+            (SignalKind::terminate(), Exit::Terminated),
         ] {
-            let (mut stream, seen, cancel) = (signal(kind)?, Arc::clone(seen), cancel.clone());
-            let first = Arc::clone(&first);
+            let mut stream = signal(kind).map_err(unheard)?;
+            let (first, cancel) = (Arc::clone(&first), cancel.clone());
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
-                    seen.store(true, Ordering::Relaxed);
+                    let (since, _) = *first.get_or_init(|| (Instant::now(), exit));
                     cancel.cancel();
-                    if first.get_or_init(Instant::now).elapsed() > ECHO {
+                    if since.elapsed() > ECHO {
                         std::process::exit(i32::from(exit.code()));
                     }
                 }
             });
         }
-        Ok(signals)
+        let cancel = cancel.clone();
+        Ok(Self { cancel, first })
     }
 
     /// Waits until the process was told to end, and then this long.
@@ -65,17 +54,15 @@ impl Signals {
 
     /// What the process is to end with, if it was a signal that ended it.
     pub(super) fn exit(&self) -> Option<Exit> {
-        if self.was_interrupted.load(Ordering::Relaxed) {
-            Some(Exit::Interrupted)
-        } else if self.was_terminated.load(Ordering::Relaxed) {
-            Some(Exit::Terminated)
-        } else {
-            None
-        }
+        self.first.get().map(|(_, exit)| *exit)
     }
 }
 
 /// SIGHUP, from now on; until then it ends the process, as it does where nobody asks for it.
-pub(super) fn hangups() -> std::io::Result<Signal> {
-    signal(SignalKind::hangup())
+pub(super) fn hangups() -> Result<Signal, Error> {
+    signal(SignalKind::hangup()).map_err(unheard)
+}
+
+fn unheard(error: io::Error) -> Error {
+    Error::System("signals cannot be awaited", error)
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::Outcome::{Fail, Fine, Info, Warn};
-use super::examine::Doctor;
+use super::subject::Doctor;
 use super::{Advice, Check, LONGEST_HEADER, Outlook};
 use crate::oci::shorten;
 use crate::registry::client::certificate;

@@ -10,16 +10,14 @@ use super::Outcome::{Fine, Info, Warn};
 use super::image::{CacheSign, Image};
 use super::lists::{self, Page};
 use super::login::Login;
-use super::{Advice, Check, Examination, LONGEST_HEADER, Outlook};
-use crate::oci::{Repository, Tag, printable, shorten};
+use super::subject::Doctor;
+use super::{Advice, Check, Examination, Outlook};
+use crate::oci::{Repository, Tag, printable};
 use crate::registry::client::HttpRegistry;
 use crate::registry::client::auth::{Scheme, Scope};
-use crate::registry::client::transcript::Head;
 use crate::registry::{Registry as _, Traffic, Unverified};
 use crate::render::words::{number, since_epoch};
 
-/// Headers of one registry that speak of limits, before somebody is joking.
-const MOST_LIMITS: usize = 8;
 /// Repositories that are looked into until one has a tag.
 const MOST_REPOSITORIES: usize = 5;
 
@@ -34,13 +32,7 @@ pub async fn examine(registry: &HttpRegistry, named: &[Repository]) -> Examinati
         words: "it answers, and shows nothing that could be swept".to_owned(),
         ..Examination::default()
     };
-    let limits = BTreeMap::new();
-    let mut doctor = Doctor {
-        registry,
-        named,
-        limits,
-        found,
-    };
+    let mut doctor = Doctor::new(registry, named, found);
     doctor.heads();
     doctor.look().await;
     let Traffic { requests, bytes } = registry.traffic();
@@ -51,18 +43,10 @@ pub async fn examine(registry: &HttpRegistry, named: &[Repository]) -> Examinati
     }
 }
 
-pub(super) struct Doctor<'a> {
-    pub(super) registry: &'a HttpRegistry,
-    pub(super) named: &'a [Repository],
-    /// Headers that speak of rate limits.
-    limits: BTreeMap<String, String>,
-    pub(super) found: Examination,
-}
-
 /// A repository that was looked into.
-pub(super) struct Sample {
-    pub(super) repository: Repository,
-    pub(super) tags: Result<Page<Tag>, Unverified>,
+struct Sample {
+    repository: Repository,
+    tags: Result<Page<Tag>, Unverified>,
     /// The status for a manifest that nobody has.
     unknown: Option<u16>,
     image: Option<Image>,
@@ -71,7 +55,7 @@ pub(super) struct Sample {
 impl Sample {
     /// Why nothing of it may be pulled. A manifest that is missing or damaged is another matter, and one
     /// for a sweep.
-    pub(super) fn why(&self) -> Option<&Unverified> {
+    fn why(&self) -> Option<&Unverified> {
         let of_image = self
             .image
             .as_ref()
@@ -90,28 +74,6 @@ impl Sample {
 }
 
 impl Doctor<'_> {
-    /// What was answered since the last time, of which the words about limits are kept: header names by
-    /// draft-ietf-httpapi-ratelimit-headers, Docker Hub's, those with `X-` that many gateways send, and
-    /// `Retry-After` (RFC 9110, 10.2.3).
-    pub(super) fn heads(&mut self) -> Vec<Head> {
-        let heads = self.registry.exchange.transcript.take();
-        for (name, value) in heads.iter().flat_map(|head| &head.reply.headers) {
-            let name = name.as_str();
-            let kinds = ["ratelimit", "x-ratelimit", "retry-after"];
-            let is_limit = kinds.iter().any(|kind| name.starts_with(kind));
-            let has_room = self.limits.len() < MOST_LIMITS || self.limits.contains_key(name);
-            if let Some(value) = value.to_str().ok().filter(|_| is_limit && has_room) {
-                let value = shorten(value, LONGEST_HEADER);
-                self.limits.insert(name.to_owned(), value);
-            }
-        }
-        heads
-    }
-
-    pub(super) fn note(&mut self, check: Check) {
-        self.found.checks.push(check);
-    }
-
     async fn look(&mut self) {
         let Some((wants_login, answer)) = self.greet().await else {
             return;
@@ -137,7 +99,9 @@ impl Doctor<'_> {
         let check = self.login(&login, wants_login).await;
         self.note(check);
         if let Some((catalog, sample)) = &seen {
-            self.note(lists::catalog(catalog, sample.as_ref()));
+            let there = sample.as_ref().filter(|sample| sample.tags.is_ok());
+            let there = there.map(|sample| &sample.repository);
+            self.note(lists::catalog(catalog, there));
             self.sampled(sample.as_ref());
         }
         self.note(limits(&self.limits));
@@ -178,7 +142,7 @@ impl Doctor<'_> {
         let Some(sample) = sample else {
             return self.note(not_tried("tags", Warn, "not tried: no repository is known"));
         };
-        self.note(lists::tags(sample));
+        self.note(lists::tags(&sample.repository, &sample.tags, sample.why()));
         if sample.sign() == CacheSign::UnknownFails {
             self.note(not_tried(
                 "manifest",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Outcome::{Fail, Fine, Info, Warn};
-use super::examine::Doctor;
+use super::subject::Doctor;
 use super::{Check, data_of, trouble};
 use crate::oci::{
     Descriptor, Digest, Document, Reference, Repository, Tag, manifest_digest, shorten,

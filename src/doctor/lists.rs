@@ -7,9 +7,9 @@ use serde_json::json;
 use url::Url;
 
 use super::Outcome::{Fine, Warn};
-use super::examine::{Doctor, Sample};
+use super::subject::Doctor;
 use super::{Check, LONGEST_HEADER};
-use crate::oci::{Repository, shorten};
+use crate::oci::{Repository, Tag, shorten};
 use crate::registry::client::auth::Scope;
 use crate::registry::client::classify;
 use crate::registry::client::link;
@@ -114,9 +114,10 @@ impl Doctor<'_> {
     }
 }
 
+/// `there` is a repository whose tags are listed.
 pub(super) fn catalog(
     page: &Result<Page<Repository>, Unverified>,
-    sample: Option<&Sample>,
+    there: Option<&Repository>,
 ) -> Check {
     let page = match page {
         Ok(page) => page,
@@ -126,8 +127,7 @@ pub(super) fn catalog(
         }
     };
     if page.entries == 0 {
-        let there = sample.filter(|sample| sample.tags.is_ok());
-        let there = there.map(|Sample { repository, .. }| {
+        let there = there.map(|repository| {
             format!("The catalog does not show {repository}, which is there. Name")
         });
         let why = there.unwrap_or_else(|| EMPTY.to_owned());
@@ -155,9 +155,13 @@ pub(super) fn catalog(
     }
 }
 
-pub(super) fn tags(sample: &Sample) -> Check {
-    let name = &sample.repository;
-    let check = match &sample.tags {
+/// `why` says why nothing of the repository `name` may be pulled.
+pub(super) fn tags(
+    name: &Repository,
+    tags: &Result<Page<Tag>, Unverified>,
+    why: Option<&Unverified>,
+) -> Check {
+    let check = match tags {
         Err(why) => Check::trouble("tags", &format!("{name}: "), why),
         Ok(page) if page.entries == 0 => page.check("tags", &format!("{name} has none")),
         Ok(page) => {
@@ -165,7 +169,7 @@ pub(super) fn tags(sample: &Sample) -> Check {
             page.check("tags", &format!("{name}: {count}"))
         }
     };
-    match sample.why() {
+    match why {
         None => check,
         Some(why) if why.is_refusal() => check.care(format!(
             "What it is refused, such as {name}, will be `unverified` and never `broken`. Give this \

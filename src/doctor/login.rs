@@ -5,8 +5,8 @@ use serde_json::json;
 use url::Url;
 
 use super::Outcome::{Fail, Fine, Info, Warn};
-use super::examine::Doctor;
 use super::lists::host_of;
+use super::subject::Doctor;
 use super::{Check, LONGEST_HEADER, trouble};
 use crate::oci::{printable, shorten};
 use crate::registry::client::CredentialSource;

@@ -7,6 +7,7 @@ mod image;
 mod lists;
 mod login;
 mod page;
+mod subject;
 
 use serde::Serialize;
 use serde_json::{Value, json};

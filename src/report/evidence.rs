@@ -250,17 +250,7 @@ impl fmt::Display for Observed {
                 code,
                 from_storage,
                 ..
-            } => {
-                write!(f, "{status}")?;
-                if let Some(code) = code {
-                    write!(f, " {code}")?;
-                }
-                f.write_str(if *from_storage {
-                    " from the storage behind the registry"
-                } else {
-                    ""
-                })
-            }
+            } => refused(f, *status, code.as_deref(), *from_storage),
             Self::Cut {
                 received,
                 announced: Some(announced),
@@ -279,16 +269,7 @@ impl fmt::Display for Observed {
                     "{received} bytes, and the connection ended before the body did"
                 )
             }
-            Self::OtherLength { length, source } => match source {
-                LengthSource::Stated => write!(f, "the registry has {length} bytes of it"),
-                LengthSource::Received => write!(f, "{length} bytes, which are fewer"),
-                LengthSource::Verified => {
-                    write!(
-                        f,
-                        "the registry has {length} bytes of it, which are as their digest says"
-                    )
-                }
-            },
+            Self::OtherLength { length, source } => other_length(f, *length, *source),
             Self::MoreBytes => f.write_str("more bytes than that"),
             Self::OtherBytes {
                 length: Some(length),
@@ -308,17 +289,7 @@ impl fmt::Display for Observed {
                 kind,
                 own_type,
                 served_as,
-            } => {
-                f.write_str(words(*kind))?;
-                if !own_type.is_empty() {
-                    write!(f, " with the `mediaType` {own_type}")?;
-                }
-                match served_as.as_deref() {
-                    None => Ok(()),
-                    Some("") => f.write_str(", served without a type"),
-                    Some(served_as) => write!(f, ", served as {served_as}"),
-                }
-            }
+            } => other_kind(f, *kind, own_type, served_as.as_deref()),
             Self::Changing { observed } => {
                 write!(
                     f,
@@ -326,6 +297,50 @@ impl fmt::Display for Observed {
                 )
             }
         }
+    }
+}
+
+fn refused(
+    f: &mut fmt::Formatter<'_>,
+    status: u16,
+    code: Option<&str>,
+    from_storage: bool,
+) -> fmt::Result {
+    write!(f, "{status}")?;
+    if let Some(code) = code {
+        write!(f, " {code}")?;
+    }
+    if from_storage {
+        f.write_str(" from the storage behind the registry")?;
+    }
+    Ok(())
+}
+
+fn other_length(f: &mut fmt::Formatter<'_>, length: u64, source: LengthSource) -> fmt::Result {
+    match source {
+        LengthSource::Stated => write!(f, "the registry has {length} bytes of it"),
+        LengthSource::Received => write!(f, "{length} bytes, which are fewer"),
+        LengthSource::Verified => write!(
+            f,
+            "the registry has {length} bytes of it, which are as their digest says"
+        ),
+    }
+}
+
+fn other_kind(
+    f: &mut fmt::Formatter<'_>,
+    kind: MediaKind,
+    own_type: &str,
+    served_as: Option<&str>,
+) -> fmt::Result {
+    f.write_str(words(kind))?;
+    if !own_type.is_empty() {
+        write!(f, " with the `mediaType` {own_type}")?;
+    }
+    match served_as {
+        None => Ok(()),
+        Some("") => f.write_str(", served without a type"),
+        Some(served_as) => write!(f, ", served as {served_as}"),
     }
 }
 

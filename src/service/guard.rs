@@ -19,7 +19,7 @@ pub(super) enum Refusal {
 }
 
 /// Who may read the endpoints. Holds hashes only.
-pub(super) struct Access {
+pub(super) struct Readers {
     users: BTreeMap<String, String>,
     tokens: Vec<[u8; 32]>,
     needs_certificate: bool,
@@ -30,7 +30,7 @@ pub(super) struct Access {
     bcrypt: Semaphore,
 }
 
-impl Access {
+impl Readers {
     /// Users with the bcrypt hashes of their passwords, tokens as they are.
     pub(super) fn new(
         users: BTreeMap<String, String>,
@@ -175,21 +175,21 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn access(needs_certificate: bool) -> Arc<Access> {
+    fn readers(needs_certificate: bool) -> Arc<Readers> {
         let hash = |password: &str| bcrypt::hash(password, 4).expect("a hash");
         let users = [("alice", hash("wonderland")), ("bob", hash("builder"))];
         let users = users.map(|(name, hash)| (name.to_owned(), hash));
         let tokens = [TOKEN.to_owned(), "fedcba9876543210".to_owned()];
-        Arc::new(Access::new(users.into(), &tokens, needs_certificate))
+        Arc::new(Readers::new(users.into(), &tokens, needs_certificate))
     }
 
-    pub(super) async fn admit(access: &Arc<Access>, header: &str) -> bool {
+    pub(super) async fn admit(readers: &Arc<Readers>, header: &str) -> bool {
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
             let value = HeaderValue::from_str(header).expect("a header");
             headers.insert(AUTHORIZATION, value);
         }
-        access.admit(&headers, false).await.is_ok()
+        readers.admit(&headers, false).await.is_ok()
     }
 
     fn basic(pair: &str) -> String {
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_are_known_are_let_in_and_nobody_else() {
-        let access = access(false);
+        let readers = readers(false);
         for (header, expected) in [
             (basic("alice:wonderland"), true),
             (basic("bob:builder").replace("Basic", "bAsIc"), true),
@@ -217,44 +217,44 @@ mod tests {
             ("Basic !".to_owned(), false),
             (String::new(), false),
         ] {
-            assert_eq!(admit(&access, &header).await, expected, "{header}");
+            assert_eq!(admit(&readers, &header).await, expected, "{header}");
             // The second time by what was kept of the first.
-            assert_eq!(admit(&access, &header).await, expected, "{header} again");
+            assert_eq!(admit(&readers, &header).await, expected, "{header} again");
         }
-        assert_eq!(access.seen.lock().expect("a lock").len(), 2);
+        assert_eq!(readers.seen.lock().expect("a lock").len(), 2);
     }
 
     #[tokio::test]
     async fn a_password_that_was_seen_is_its_users_alone() {
-        let access = access(false);
-        assert!(admit(&access, &basic("alice:wonderland")).await);
-        assert!(!admit(&access, &basic("bob:wonderland")).await);
-        assert!(!admit(&access, &basic("alice:builder")).await);
+        let readers = readers(false);
+        assert!(admit(&readers, &basic("alice:wonderland")).await);
+        assert!(!admit(&readers, &basic("bob:wonderland")).await);
+        assert!(!admit(&readers, &basic("alice:builder")).await);
     }
 
     #[tokio::test]
     async fn a_certificate_is_required_besides() {
-        let access = access(true);
+        let readers = readers(true);
         let mut headers = HeaderMap::new();
         let token = HeaderValue::from_str(&format!("Bearer {TOKEN}")).expect("a header");
         headers.insert(AUTHORIZATION, token);
-        let refused = access.admit(&headers, false).await;
+        let refused = readers.admit(&headers, false).await;
         assert_eq!(refused, Err(Refusal::NoCertificate));
         assert_eq!(
-            access.refuse(Refusal::NoCertificate).status(),
+            readers.refuse(Refusal::NoCertificate).status(),
             StatusCode::FORBIDDEN
         );
-        assert_eq!(access.admit(&headers, true).await, Ok(()));
+        assert_eq!(readers.admit(&headers, true).await, Ok(()));
     }
 
     #[test]
     fn less_than_before_is_looser() {
-        let open = || Access::new(BTreeMap::new(), &[], false);
-        let by_token = || Access::new(BTreeMap::new(), &[TOKEN.to_owned()], false);
-        let certified = Access::new(BTreeMap::new(), &[], true);
+        let open = || Readers::new(BTreeMap::new(), &[], false);
+        let by_token = || Readers::new(BTreeMap::new(), &[TOKEN.to_owned()], false);
+        let certified = Readers::new(BTreeMap::new(), &[], true);
         assert!(open().is_looser_than(&by_token()));
         assert!(by_token().is_looser_than(&certified));
         assert!(!by_token().is_looser_than(&open()));
-        assert!(!access(false).is_looser_than(&by_token()));
+        assert!(!readers(false).is_looser_than(&by_token()));
     }
 }

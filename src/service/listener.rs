@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::protection::{self, Caller, Protection};
+use super::protection::{self, Caller, WebProtection};
 
 /// Connections that the kernel keeps until they are accepted, as far as it is allowed to. What is beyond
 /// that is dropped, and tried again by its client only after seconds.
@@ -69,7 +69,7 @@ impl Default for Limits {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    protection: Option<Arc<Protection>>,
+    protection: Option<Arc<WebProtection>>,
     limits: Limits,
 }
 
@@ -81,7 +81,7 @@ impl Listener {
     /// As the system says it, such as that the address is in use.
     pub fn bind(
         address: SocketAddr,
-        protection: Option<Protection>,
+        protection: Option<WebProtection>,
         limits: Limits,
     ) -> io::Result<Self> {
         let socket = match address {
@@ -226,7 +226,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, protection: Option<Arc<Protection>>) {
+    async fn run(self, stream: TcpStream, protection: Option<Arc<WebProtection>>) {
         let _ = stream.set_nodelay(true);
         let tls = match protection {
             None => None,

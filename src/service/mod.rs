@@ -25,7 +25,7 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 pub use listener::{Limits, Listener};
-pub use protection::Protection;
+pub use protection::WebProtection;
 pub use publish::Publish;
 pub use push::{Gateway, PushError};
 pub use textfile::Unwritten;

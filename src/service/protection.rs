@@ -13,17 +13,17 @@ use axum::extract::{self, Request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
-use super::guard::Access;
+use super::guard::Readers;
 use super::tls;
 use super::web_config::{Clients, WebConfig};
 
 /// A web configuration and everything that it names, as of now.
-pub struct Protection {
+pub struct WebProtection {
     path: PathBuf,
-    state: Mutex<State>,
+    held: Mutex<Held>,
 }
 
-struct State {
+struct Held {
     /// The files as they were before they were read.
     stamps: Vec<Stamped>,
     loaded: Arc<Loaded>,
@@ -38,10 +38,10 @@ type Stamped = (PathBuf, Option<Stamp>);
 /// Everything that was read at one moment.
 pub(super) struct Loaded {
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) access: Arc<Access>,
+    pub(super) readers: Arc<Readers>,
 }
 
-impl Protection {
+impl WebProtection {
     /// Reads a web configuration (the file of `--web-config`) and all files that it names.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Protection {
         let (loaded, files) = load(path);
         Ok(Self {
             path: path.to_owned(),
-            state: Mutex::new(State {
+            held: Mutex::new(Held {
                 stamps: files,
                 loaded: Arc::new(loaded?),
             }),
@@ -72,43 +72,43 @@ impl Protection {
     }
 
     fn last(&self) -> Arc<Loaded> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&state.loaded)
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&held.loaded)
     }
 
     /// Reads again if a file has changed. What cannot be used is told once, and leaves what was in
     /// force: an unfinished change must neither stop the service nor open it.
     fn refreshed(&self) -> Arc<Loaded> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.stamps.iter().all(|(path, seen)| stamp(path) == *seen) {
-            return Arc::clone(&state.loaded);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.stamps.iter().all(|(path, seen)| stamp(path) == *seen) {
+            return Arc::clone(&held.loaded);
         }
         let (loaded, files) = load(&self.path);
-        match loaded.and_then(|new| no_looser(&state.loaded, new)) {
+        match loaded.and_then(|new| no_looser(&held.loaded, new)) {
             Ok(loaded) => {
                 tracing::info!(
                     "{} or a file that it names has changed and is in force",
                     self.path.display()
                 );
-                state.loaded = Arc::new(loaded);
-                state.stamps = files;
+                held.loaded = Arc::new(loaded);
+                held.stamps = files;
             }
             Err(why) => {
                 tracing::warn!(
                     "a changed web configuration is not used, what was in force stays: {why}"
                 );
                 // Those known before stay watched, since a file that cannot be read names none.
-                for (path, seen) in &mut state.stamps {
+                for (path, seen) in &mut held.stamps {
                     *seen = stamp(path);
                 }
                 for file in files {
-                    if !state.stamps.iter().any(|(path, _)| *path == file.0) {
-                        state.stamps.push(file);
+                    if !held.stamps.iter().any(|(path, _)| *path == file.0) {
+                        held.stamps.push(file);
                     }
                 }
             }
         }
-        Arc::clone(&state.loaded)
+        Arc::clone(&held.loaded)
     }
 }
 
@@ -116,7 +116,7 @@ impl Protection {
 fn no_looser(old: &Loaded, new: Loaded) -> Result<Loaded, String> {
     if old.tls.is_some() && new.tls.is_none() {
         Err("it has no tls_server_config any more, which takes a restart".to_owned())
-    } else if new.access.is_looser_than(&old.access) {
+    } else if new.readers.is_looser_than(&old.readers) {
         Err("it asks for less than before, which takes a restart".to_owned())
     } else {
         Ok(new)
@@ -148,7 +148,7 @@ fn loaded(config: WebConfig) -> Result<Loaded, String> {
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     Ok(Loaded {
         tls: tls.map(TlsAcceptor::from),
-        access: Arc::new(Access::new(config.users, &tokens, needs_certificate)),
+        readers: Arc::new(Readers::new(config.users, &tokens, needs_certificate)),
     })
 }
 
@@ -185,25 +185,25 @@ pub(super) struct Caller {
 
 /// Lets only those requests through to the router that the protection admits, and those that are for
 /// everybody (`/healthz`, `/readyz`).
-pub(super) fn protect(router: Router, protection: Arc<Protection>) -> Router {
+pub(super) fn protect(router: Router, protection: Arc<WebProtection>) -> Router {
     router.layer(from_fn_with_state(protection, check))
 }
 
 async fn check(
-    extract::State(protection): extract::State<Arc<Protection>>,
+    extract::State(protection): extract::State<Arc<WebProtection>>,
     request: Request,
     next: Next,
 ) -> Response {
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let access = Arc::clone(&protection.current().await.access);
+    let readers = Arc::clone(&protection.current().await.readers);
     let is_certified = request
         .extensions()
         .get::<Caller>()
         .is_some_and(|caller| caller.is_certified);
-    match access.admit(request.headers(), is_certified).await {
+    match readers.admit(request.headers(), is_certified).await {
         Ok(()) => next.run(request).await,
-        Err(refusal) => access.refuse(refusal),
+        Err(refusal) => readers.refuse(refusal),
     }
 }

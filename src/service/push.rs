@@ -56,15 +56,12 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// If that is no web address, or the job has no name.
+    /// If that is no web address.
     pub fn new(address: &str, job: &str, shard: Option<Shard>) -> Result<Self, PushError> {
         let permanent = |message: String| PushError {
             message,
             is_transient: false,
         };
-        if job.is_empty() {
-            return Err(permanent("--job must not be empty".into()));
-        }
         let text = if address.contains("://") {
             address.to_owned()
         } else {
@@ -77,9 +74,7 @@ impl Gateway {
         });
         let Some(url) = url else {
             let example = "http://pushgateway.example:9091";
-            return Err(permanent(format!(
-                "--push-gateway is no web address such as {example}"
-            )));
+            return Err(permanent(format!("no web address such as {example}")));
         };
         // Another part of the program may have installed it already, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -26,11 +26,11 @@ pub(crate) struct StatusBoard {
 struct Watch {
     record: Record,
     phase: page::Phase,
-    progress: Progress,
+    activity: Activity,
 }
 
 /// When a loop was last seen to go on.
-struct Progress {
+struct Activity {
     requests: u64,
     at: Instant,
     /// When it is to go on by itself.
@@ -70,7 +70,7 @@ impl StatusBoard {
                 phase: page::Phase::Sweeping {
                     since: SystemTime::now(),
                 },
-                progress: Progress {
+                activity: Activity {
                     requests: 0,
                     at: Instant::now(),
                     due: None,
@@ -87,8 +87,8 @@ impl StatusBoard {
             watch.phase = page::Phase::Sweeping {
                 since: SystemTime::now(),
             };
-            watch.progress.at = Instant::now();
-            watch.progress.due = None;
+            watch.activity.at = Instant::now();
+            watch.activity.due = None;
         }
         self.publish_page();
     }
@@ -128,8 +128,8 @@ impl StatusBoard {
             watch.phase = page::Phase::Waiting {
                 until: SystemTime::now() + left,
             };
-            watch.progress.at = Instant::now();
-            watch.progress.due = Some(until);
+            watch.activity.at = Instant::now();
+            watch.activity.due = Some(until);
         }
         self.publish_page();
     }
@@ -152,11 +152,11 @@ impl StatusBoard {
         for (name, watch) in registries.iter_mut() {
             let costs = self.process_metrics.meter(name).costs();
             let requests = costs.requests.values().sum();
-            if requests != watch.progress.requests {
-                watch.progress.requests = requests;
-                watch.progress.at = now;
+            if requests != watch.activity.requests {
+                watch.activity.requests = requests;
+                watch.activity.at = now;
             }
-            let since = watch.progress.due.unwrap_or(watch.progress.at);
+            let since = watch.activity.due.unwrap_or(watch.activity.at);
             if now.saturating_duration_since(since) > LONGEST_SILENCE {
                 stuck.push(name.clone());
             }

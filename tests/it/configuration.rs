@@ -105,7 +105,11 @@ fn unusable_values_end_with_the_usage_code_and_their_place() {
             "mode: mirrored",
             "`mode`: `mirrored` is not one of private, mirror, pull-through",
         ),
-        ("ca-file: internal-ca.pem", "ca-file: gone.pem", "--ca-file"),
+        (
+            "ca-file: internal-ca.pem",
+            "ca-file: gone.pem",
+            "`ca-file`: ",
+        ),
     ] {
         fs::write(&file, example.replace(from, to)).expect("written");
         let line = example
@@ -121,6 +125,36 @@ fn unusable_values_end_with_the_usage_code_and_their_place() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn what_is_served_to_others_or_not_read_is_a_warning() {
+    // An address for documents, which no machine has: it warns, and then cannot listen.
+    let serve = |address: &str, more: &[&str]| {
+        let mut command = probe();
+        let arguments = ["serve", "--listen", address, "127.0.0.1:1"];
+        run(command.args(arguments).args(more).env("PROBE_REPOO", "x"))
+    };
+    let (code, _, said) = serve("192.0.2.1:9464", &[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("whoever reaches 192.0.2.1:9464 may read"),
+        "{said}"
+    );
+    let typo = "PROBE_REPOO is not read; did you mean PROBE_REPO?";
+    assert_eq!(said.matches(typo).count(), 1, "{said}");
+    let folder = tempfile::tempdir().expect("a directory");
+    let web = folder.path().join("web.yml");
+    fs::write(&web, "bearer_token_files: [token]\n").expect("written");
+    fs::write(
+        folder.path().join("token"),
+        "0123456789abcdef0123456789abcdef\n",
+    )
+    .expect("written");
+    let (code, _, said) = serve("192.0.2.1:9464", &["--web-config", &web.to_string_lossy()]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--listen: 192.0.2.1:9464: "), "{said}");
+    assert!(!said.contains("whoever reaches"), "{said}");
 }
 
 /// A service under way, which ends with the test.

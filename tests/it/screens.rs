@@ -20,6 +20,7 @@ fn text(bytes: &[u8]) -> String {
 fn help() {
     for (name, arguments) in [
         ("help_long", &["--help"][..]),
+        ("help_serve", &["serve", "-h"]),
         ("help_verify", &["verify", "-h"]),
         ("help_verify_long", &["verify", "--help"]),
         ("help_explain", &["explain", "-h"]),
@@ -38,6 +39,9 @@ fn mistakes() {
     let mut said = String::new();
     for arguments in [
         &["verfy"][..],
+        &["scan", "registry.example"],
+        &["harbor"],
+        &["serve", "--listen", "localhost", "registry.example"],
         &["--once", "registry.example/team/app:1.4.1"],
         &["--mdoe", "private", "registry.example"],
         &["--once", "--mode", "privat", "registry.example"],
@@ -65,6 +69,8 @@ fn completions_know_every_command_and_every_option() {
         assert!(output.status.success(), "{output:?}");
         let script = text(&output.stdout);
         for word in [
+            "sweep",
+            "serve",
             "verify",
             "explain",
             "doctor",

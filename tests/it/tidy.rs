@@ -1,6 +1,7 @@
 //! The invariants of ARCHITECTURE.md, held by reading `src/**`. Each rule is also shown a source
 //! that breaks it, so that none of them can go blind unnoticed.
 
+mod circles;
 pub(crate) mod source;
 
 use source::{Source, Token, functions, is_word};
@@ -79,6 +80,34 @@ fn the_source_is_tidy() {
     assert!(sources.len() > 20, "the sources were found");
     let violations = violations(&sources);
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let circles = circles::circles(&source::read_all("src"));
+    assert!(circles.is_empty(), "\n{}\n", circles.join("\n"));
+}
+
+#[test]
+fn a_circle_of_files_is_caught() {
+    let files = |texts: &[(&str, &str)]| -> Vec<_> {
+        let source = |(path, text): &(&str, &str)| Source {
+            path: (*path).to_owned(),
+            text: (*text).to_owned(),
+        };
+        circles::circles(&texts.iter().map(source).collect::<Vec<_>>())
+    };
+    let both = [
+        ("src/a/mod.rs", "mod b; mod c; pub(crate) use b::{B, D};"),
+        ("src/a/b.rs", "use super::c::{self, C};"),
+        ("src/a/c.rs", "use std::fmt; use crate::{a::{D, E}, o};"),
+        ("src/e.rs", "use crate::a::D;"),
+    ];
+    assert_eq!(files(&both).len(), 2, "{:?}", files(&both));
+    let one_way = [both[0], both[1], ("src/a/c.rs", "use std::a::D;"), both[3]];
+    assert_eq!(files(&one_way), [""; 0]);
+    let with_test = ("src/a/c.rs", "#[cfg(test)] mod tests { use crate::a::D; }");
+    assert_eq!(files(&[both[0], both[1], with_test]), [""; 0]);
 }
 
 #[test]

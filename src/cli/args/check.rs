@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-use super::{CHECKS, positive_duration};
+use super::{CHECKS, duration, positive_duration};
 use crate::registry::Depth;
 use crate::report::Mode;
 
@@ -12,55 +13,51 @@ use crate::report::Mode;
 #[command(next_help_heading = CHECKS)]
 pub(in crate::cli) struct CheckArgs {
     /// How closely to look at blobs
-    #[arg(long, value_enum, env = "PROBE_DEPTH", default_value = "tail")]
-    pub(in crate::cli) depth: DepthArg,
+    #[arg(long, value_enum, default_value = "tail")]
+    pub(in crate::cli) depth: Depth,
 
     /// What kind of registry it is, which decides what an absence means [default: private, and the sweep
     /// stops where it answers as a pull-through cache does]
-    #[arg(long, value_enum, env = "PROBE_MODE")]
-    pub(in crate::cli) mode: Option<ModeArg>,
+    #[arg(long, value_enum)]
+    pub(in crate::cli) mode: Option<Mode>,
 
     /// End after this long, with a partial report [default: none]
-    #[arg(long, value_name = "TIME", env = "PROBE_DEADLINE", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub(in crate::cli) deadline: Option<Duration>,
+
+    /// Wait this long before what seems broken is looked at again
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(in crate::cli) confirm_after: Duration,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(in crate::cli) enum DepthArg {
-    /// Ask whether each blob is there and how long it is
-    Head,
-    /// Also read its last byte: a stale cache cannot make that up
-    Tail,
-    /// Also read all of it and compute its digest
-    Digest,
-}
+impl ValueEnum for Depth {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
 
-impl From<DepthArg> for Depth {
-    fn from(depth: DepthArg) -> Self {
-        match depth {
-            DepthArg::Head => Self::Head,
-            DepthArg::Tail => Self::Tail,
-            DepthArg::Digest => Self::Digest,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Head => "Ask whether each blob is there and how long it is",
+            Self::Tail => "Also read its last byte: a stale cache cannot make that up",
+            Self::Digest => "Also read all of it and compute its digest",
+        };
+        Some(PossibleValue::new(self.word()).help(help))
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(in crate::cli) enum ModeArg {
-    /// Pushed to: everything that is promised must be there
-    Private,
-    /// A sparse copy: missing children of indexes are counted, not broken
-    Mirror,
-    /// A cache: as mirror, and blobs are not asked for, since that would download them
-    PullThrough,
-}
+impl ValueEnum for Mode {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
 
-impl From<ModeArg> for Mode {
-    fn from(mode: ModeArg) -> Self {
-        match mode {
-            ModeArg::Private => Self::Private,
-            ModeArg::Mirror => Self::Mirror,
-            ModeArg::PullThrough => Self::PullThrough,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Private => "Pushed to: everything that is promised must be there",
+            Self::Mirror => "A sparse copy: missing children of indexes are counted, not broken",
+            Self::PullThrough => {
+                "A cache: as mirror, and blobs are not asked for, since that would download them"
+            }
+        };
+        Some(PossibleValue::new(self.word()).help(help))
     }
 }

@@ -7,6 +7,6 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct ConfigArgs {
     /// Take registries and options from this YAML file; flags and the environment win over it
-    #[arg(long, value_name = "FILE", env = "PROBE_CONFIG")]
+    #[arg(long, value_name = "FILE", help_heading = None::<&str>)]
     pub(in crate::cli) config: Option<PathBuf>,
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::FalseyValueParser;
 
 use super::{CONNECTION, positive_duration, rate};
 
@@ -13,16 +12,11 @@ use super::{CONNECTION, positive_duration, rate};
 #[command(next_help_heading = CONNECTION)]
 pub(in crate::cli) struct ConnectionArgs {
     /// The user to log in as [default: what docker and podman have stored]
-    #[arg(long, value_name = "NAME", env = "PROBE_USERNAME")]
+    #[arg(long, value_name = "NAME")]
     pub(in crate::cli) username: Option<String>,
 
     /// Read the password from the first line of a file; PROBE_PASSWORD holds it, too
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PROBE_PASSWORD_FILE",
-        conflicts_with = "password_stdin"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
     pub(in crate::cli) password_file: Option<PathBuf>,
 
     /// Read the password from standard input
@@ -30,35 +24,30 @@ pub(in crate::cli) struct ConnectionArgs {
     pub(in crate::cli) password_stdin: bool,
 
     /// Take logins from this docker config or podman auth.json alone
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PROBE_AUTHFILE",
-        conflicts_with_all = ["username", "password_file", "password_stdin"]
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["username", "password_file", "password_stdin"])]
     pub(in crate::cli) authfile: Option<PathBuf>,
 
     /// Trust the certificate authorities in this PEM file, besides the system's
-    #[arg(long, value_name = "FILE", env = "PROBE_CA_FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(in crate::cli) ca_file: Option<PathBuf>,
 
     /// Take any certificate; for trying things out only
-    #[arg(long, env = "PROBE_INSECURE_SKIP_TLS_VERIFY", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub(in crate::cli) insecure_skip_tls_verify: bool,
 
     /// Speak http where no scheme is given
-    #[arg(long, env = "PROBE_PLAIN_HTTP", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub(in crate::cli) plain_http: bool,
 
     /// Requests at a time at most, per registry; fewer where more would make it slow
-    #[arg(long, value_name = "N", env = "PROBE_CONCURRENCY", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "8")]
     pub(in crate::cli) concurrency: NonZeroUsize,
 
     /// Requests a second at most, per registry [default: as many as it takes]
-    #[arg(long, value_name = "N", env = "PROBE_MAX_RPS", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = rate)]
     pub(in crate::cli) max_rps: Option<f64>,
 
     /// The longest wait for an answer, and for each next piece of it
-    #[arg(long, value_name = "TIME", env = "PROBE_TIMEOUT", default_value = "10s", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub(in crate::cli) timeout: Duration,
 }

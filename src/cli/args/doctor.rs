@@ -1,10 +1,10 @@
 //! The options of `probe doctor`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::REPORT;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
+use super::report::PageArgs;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct DoctorArgs {
@@ -14,12 +14,7 @@ pub(in crate::cli) struct DoctorArgs {
 
     /// Take the sample from this repository, where there is no catalog to choose one from; patterns
     /// with a `*` are passed over
-    #[arg(
-        long = "repo",
-        value_name = "NAME",
-        env = "PROBE_REPO",
-        value_delimiter = ','
-    )]
+    #[arg(long = "repo", value_name = "NAME", value_delimiter = ',')]
     pub(in crate::cli) repos: Vec<String>,
 
     #[command(flatten)]
@@ -27,24 +22,6 @@ pub(in crate::cli) struct DoctorArgs {
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,
-
-    /// The form of the page on standard output
-    #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text", help_heading = REPORT)]
-    pub(in crate::cli) output: PageArg,
-
-    /// Say more on standard error; twice for every request
-    #[arg(short, long, action = clap::ArgAction::Count, help_heading = REPORT)]
-    pub(in crate::cli) verbose: u8,
-
-    /// Say nothing on standard error but errors
-    #[arg(short, long, conflicts_with = "verbose", help_heading = REPORT)]
-    pub(in crate::cli) quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum PageArg {
-    /// For people
-    Text,
-    /// For programs
-    Json,
+    #[command(flatten)]
+    pub(in crate::cli) page: PageArgs,
 }

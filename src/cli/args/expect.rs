@@ -13,24 +13,19 @@ use crate::sweep::Expectations;
 #[command(next_help_heading = EXPECTATIONS)]
 pub(in crate::cli) struct ExpectArgs {
     /// Fail unless the image leads to this manifest, such as the one that a push printed
-    #[arg(long, value_name = "DIGEST", env = "PROBE_EXPECT_DIGEST", value_parser = digest)]
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub(in crate::cli) expect_digest: Option<Digest>,
 
     /// Fail unless each image is there for this platform, such as linux/arm64; may be repeated
-    #[arg(
-        long = "platform",
-        value_name = "PLATFORM",
-        env = "PROBE_PLATFORM",
-        value_delimiter = ','
-    )]
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
     pub(in crate::cli) platforms: Vec<Platform>,
 
     /// Look again for what is not there, for this long: a push may still be settling
-    #[arg(long, value_name = "TIME", env = "PROBE_WAIT", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub(in crate::cli) wait: Duration,
 
     /// Look at what is intact once more after this time: a clean-up may be about to take it
-    #[arg(long, value_name = "TIME", env = "PROBE_RECHECK_AFTER", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub(in crate::cli) recheck_after: Option<Duration>,
 }
 

@@ -6,6 +6,7 @@ mod connection;
 mod doctor;
 mod expect;
 mod explain;
+mod look;
 mod report;
 mod service;
 mod sweep;
@@ -14,15 +15,16 @@ mod verify;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::Resettable;
+use clap::builder::FalseyValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 pub(super) use check::CheckArgs;
 pub(super) use connection::ConnectionArgs;
-pub(super) use doctor::{DoctorArgs, PageArg};
+pub(super) use doctor::DoctorArgs;
 pub(super) use explain::ExplainArgs;
-pub(super) use report::{FailOn, LogFormat, OutputArg, ReportArgs, ReportFile};
+pub(super) use look::LookArgs;
+pub(super) use report::{FailOn, LogFormat, OutputArg, PageArg, ReportArgs, ReportFile};
 pub(super) use service::ServiceArgs;
 pub(super) use sweep::SweepArgs;
 pub(super) use verify::VerifyArgs;
@@ -38,6 +40,9 @@ pub(super) use verify::VerifyArgs;
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+    /// Sweep once, print a report, and exit with a code that says what came of it, as `probe sweep` does
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     pub(super) sweep: SweepArgs,
 }
@@ -46,19 +51,23 @@ const EXIT_CODES: &str = "Exit codes: 0 intact, 1 broken, 2 usage or configurati
 130 and 143 on signals. Options can be given in the environment, as PROBE_DEPTH for --depth,\n\
 and in a file, too.";
 
-/// The command line alone: the variables that options are declared with are read by the settings, which
-/// put them in order with the configuration file.
-pub(super) fn command() -> clap::Command {
-    let deaf = |argument: clap::Arg| argument.env(Resettable::Reset);
-    let command = Cli::command().mut_args(deaf);
-    command.mut_subcommands(|subcommand| subcommand.mut_args(deaf))
-}
-
-/// The options of a command with their variables: `None` for those of a sweep.
+/// The options of a command: `None` for those of a sweep. What is given elsewhere than on the command line
+/// may say true and false in many ways.
 pub(super) fn declared(subcommand: Option<&str>) -> clap::Command {
     let command = Cli::command();
     let found = subcommand.and_then(|name| command.find_subcommand(name).cloned());
-    found.unwrap_or(command)
+    found
+        .unwrap_or(command)
+        .mut_args(|argument| match argument.get_action() {
+            ArgAction::SetTrue => argument.value_parser(FalseyValueParser::new()),
+            _ => argument,
+        })
+}
+
+/// The variable of an option.
+pub(super) fn variable(argument: &clap::Arg) -> String {
+    let long = argument.get_long().unwrap_or_default();
+    format!("PROBE_{}", long.to_uppercase().replace('-', "_"))
 }
 
 /// Whether an option is about one registry, so that each may have its own, or else about the process.
@@ -81,6 +90,12 @@ pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
+    /// Sweep registries once, print a report, and exit with a code that says what came of it
+    #[command(after_help = EXIT_CODES)]
+    Sweep(Box<SweepArgs>),
+    /// Sweep registries again and again, and serve /metrics and a status page
+    #[command(after_help = EXIT_CODES)]
+    Serve(Box<SweepArgs>),
     /// Check these images only, without asking for any list
     #[command(after_help = EXIT_CODES, after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -114,8 +129,9 @@ const EXAMPLES: &str = "Examples:
       Read every blob of some repositories whole
   probe --once --output github --report-file junit=probe.xml registry.example
       In CI: annotations and a summary, and a file with the results of tests
-  probe registry.example
-      Sweep every 15 minutes and serve /metrics and a status page
+  probe serve registry.example
+      Sweep every 15 minutes and serve /metrics and a status page; `probe registry.example`
+      does so, too
   probe doctor registry.example
       Say first what the registry can do, and what your login can see
 
@@ -191,20 +207,19 @@ fn size(text: &str) -> Result<u64, String> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let unit = unit.trim().to_ascii_lowercase();
-    let (base, unit) = match unit.trim_end_matches('b').strip_suffix('i') {
-        Some(unit) => (1024_u64, unit),
-        None => (1000, unit.trim_end_matches('b')),
+    let prefix = unit.trim_end_matches('b');
+    let (base, prefix) = match prefix.strip_suffix('i') {
+        Some(prefix) => (1024_u64, prefix),
+        None => (1000, prefix),
     };
-    let power = ["", "k", "m", "g", "t"]
-        .iter()
-        .position(|known| *known == unit);
-    let bytes = power
-        .and_then(|power| base.checked_pow(u32::try_from(power).ok()?))
-        .and_then(|unit| number.parse::<u64>().ok()?.checked_mul(unit));
+    let power = (0..)
+        .zip(["", "k", "m", "g", "t"])
+        .find(|(_, known)| *known == prefix);
+    let bytes =
+        power.and_then(|(power, _)| number.parse::<u64>().ok()?.checked_mul(base.pow(power)));
     match bytes {
-        Some(0) => Err("it must be more than nothing".into()),
-        Some(bytes) => Ok(bytes),
-        None => {
+        Some(bytes @ 1..) => Ok(bytes),
+        _ => {
             Err("not a size: give a whole number with kB, MB, GB or TB, or with KiB to TiB".into())
         }
     }
@@ -249,20 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn every_option_can_be_given_in_the_environment() {
-        let command = Cli::command();
-        let subcommands = command
-            .get_subcommands()
-            .flat_map(clap::Command::get_arguments);
-        for argument in command.get_arguments().chain(subcommands) {
-            let name = argument.get_id().as_str();
-            let is_exempt = !is_configurable(argument) && name != "config";
-            let flag = argument.get_long().unwrap_or_default();
-            let expected = format!("PROBE_{}", flag.to_uppercase().replace('-', "_"));
-            let given = argument
-                .get_env()
-                .map(|env| env.to_string_lossy().into_owned());
-            assert!(is_exempt || given == Some(expected), "{name}: {given:?}");
-        }
+    fn variables_are_called_as_their_options() {
+        let command = declared(Some("doctor"));
+        let ca_file = command.get_arguments().find(|a| a.get_id() == "ca_file");
+        assert_eq!(ca_file.map(variable).as_deref(), Some("PROBE_CA_FILE"));
     }
 }

@@ -11,14 +11,13 @@ use super::REPORT;
 #[command(next_help_heading = REPORT)]
 pub(in crate::cli) struct ReportArgs {
     /// The form of the report on standard output
-    #[arg(long, value_enum, env = "PROBE_OUTPUT", default_value = "text")]
+    #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) output: OutputArg,
 
     /// Write the report to a file, too, such as junit=probe.xml; may be repeated
     #[arg(
         long = "report-file",
         value_name = "FORMAT=PATH",
-        env = "PROBE_REPORT_FILE",
         value_delimiter = ','
     )]
     pub(in crate::cli) report_files: Vec<ReportFile>,
@@ -28,16 +27,42 @@ pub(in crate::cli) struct ReportArgs {
         long,
         value_enum,
         value_name = "WHAT",
-        env = "PROBE_FAIL_ON",
         default_value = "broken,unverified",
         value_delimiter = ','
     )]
     pub(in crate::cli) fail_on: Vec<FailOn>,
 
     /// The form of the log on standard error
-    #[arg(long, value_enum, env = "PROBE_LOG_FORMAT", default_value = "text")]
+    #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) log_format: LogFormat,
 
+    #[command(flatten)]
+    loudness: LoudnessArgs,
+}
+
+/// The options of what is about one page.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = REPORT)]
+pub(in crate::cli) struct PageArgs {
+    /// The form of the page on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(in crate::cli) output: PageArg,
+
+    #[command(flatten)]
+    loudness: LoudnessArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PageArg {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Read as `Typed::loudness`.
+#[derive(Clone, Debug, Args)]
+struct LoudnessArgs {
     /// Say more on standard error; twice for every request
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(in crate::cli) verbose: u8,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::{SERVICE, positive_duration};
 
@@ -12,51 +13,52 @@ use super::{SERVICE, positive_duration};
 #[command(next_help_heading = SERVICE)]
 pub(in crate::cli) struct ServiceArgs {
     /// From the beginning of one sweep to that of the next
-    #[arg(long, value_name = "TIME", env = "PROBE_INTERVAL", default_value = "15m", value_parser = positive_duration)]
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = positive_duration)]
     pub(in crate::cli) interval: Duration,
 
-    /// Serve /metrics and the status page at this address
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "PROBE_LISTEN",
-        default_value = "0.0.0.0:9464"
-    )]
+    /// Serve /metrics and the status page at this address; :PORT is that of every address of this
+    /// machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", value_parser = listen)]
     pub(in crate::cli) listen: SocketAddr,
 
     /// Ask for certificates, passwords or tokens there, by a file in the form of Prometheus' web
     /// configuration
-    #[arg(long, value_name = "FILE", env = "PROBE_WEB_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     pub(in crate::cli) web_config: Option<PathBuf>,
 
     /// Push each result to this Pushgateway, with --once, too
-    #[arg(long, value_name = "URL", env = "PROBE_PUSH_GATEWAY")]
+    #[arg(long, value_name = "URL")]
     pub(in crate::cli) push_gateway: Option<String>,
 
     /// The job that results are pushed as
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "PROBE_JOB",
-        default_value = "registry_integrity_probe"
-    )]
+    #[arg(long, value_name = "NAME", default_value = "registry_integrity_probe", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) job: String,
 
     /// What the registry is called in metrics and reports, if there is one [default: its address]
-    #[arg(long, value_name = "NAME", env = "PROBE_INSTANCE")]
+    #[arg(long, value_name = "NAME")]
     pub(in crate::cli) instance: Option<String>,
 
     /// Keep in this file what is known, across restarts and with --once, too: since when something
     /// is broken, and what was broken where a sweep sees nothing
-    #[arg(long, value_name = "FILE", env = "PROBE_STATE")]
+    #[arg(long, value_name = "FILE")]
     pub(in crate::cli) state: Option<PathBuf>,
 
     /// Write metrics to this file, for the node exporter's textfile collector, with --once, too
-    #[arg(long, value_name = "FILE", env = "PROBE_TEXTFILE")]
+    #[arg(long, value_name = "FILE")]
     pub(in crate::cli) textfile: Option<PathBuf>,
 
     /// Sweep one part of N of the repositories: I/N with I from 0, or auto/N in an Indexed Job or a
     /// StatefulSet
-    #[arg(long, value_name = "I/N", env = "PROBE_SHARD")]
+    #[arg(long, value_name = "I/N")]
     pub(in crate::cli) shard: Option<String>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let every = match text.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => text.to_owned(),
+    };
+    every
+        .parse()
+        .map_err(|_| "expected IP:PORT, or :PORT for every address of this machine".to_owned())
 }

@@ -5,24 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::FalseyValueParser;
 
 use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
-use super::{CHECKS, SCOPE, duration, positive_duration, size};
+use super::{CHECKS, SCOPE, positive_duration, size};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
     /// Registries to sweep: `HOST[:PORT]` or a URL; https unless it is loopback or says http
     #[arg(value_name = "REGISTRY")]
     pub(in crate::cli) registries: Vec<String>,
-
-    /// Sweep once, print a report, and exit with a code that says what came of it
-    #[arg(long, env = "PROBE_ONCE", value_parser = FalseyValueParser::new())]
-    pub(in crate::cli) once: bool,
 
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
@@ -33,33 +28,33 @@ pub(in crate::cli) struct SweepArgs {
 
     /// Sweep repositories that match, `*` matching any characters; without a `*` in any of them the
     /// catalog is not needed
-    #[arg(long = "repo", value_name = "GLOB", env = "PROBE_REPO", value_delimiter = ',', help_heading = SCOPE)]
+    #[arg(long = "repo", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
     pub(in crate::cli) repos: Vec<String>,
 
     /// Leave out repositories that match
-    #[arg(long = "exclude-repo", value_name = "GLOB", env = "PROBE_EXCLUDE_REPO", value_delimiter = ',', help_heading = SCOPE)]
+    #[arg(long = "exclude-repo", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
     pub(in crate::cli) exclude_repos: Vec<String>,
 
     /// Check tags that match
-    #[arg(long = "tag", value_name = "GLOB", env = "PROBE_TAG", value_delimiter = ',', help_heading = SCOPE)]
+    #[arg(long = "tag", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
     pub(in crate::cli) tags: Vec<String>,
 
     /// Leave out tags that match
-    #[arg(long = "exclude-tag", value_name = "GLOB", env = "PROBE_EXCLUDE_TAG", value_delimiter = ',', help_heading = SCOPE)]
+    #[arg(long = "exclude-tag", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
     pub(in crate::cli) exclude_tags: Vec<String>,
 
     /// Sweep the repositories named in a file, one a line, `#` for comments; for registries that
     /// have no catalog
-    #[arg(long, value_name = "FILE", env = "PROBE_REPOS_FILE", help_heading = SCOPE)]
+    #[arg(long, value_name = "FILE", help_heading = SCOPE)]
     pub(in crate::cli) repos_file: Option<PathBuf>,
 
     /// Check the last N tags of each repository, in the order of their names [default: all]
-    #[arg(long, value_name = "N", env = "PROBE_TAGS_PER_REPO", help_heading = SCOPE)]
+    #[arg(long, value_name = "N", help_heading = SCOPE)]
     pub(in crate::cli) tags_per_repo: Option<NonZeroU32>,
 
     /// Accept that there is nothing to check: without it, a registry or filter that names nothing is
     /// unverified, since a lost store looks the same
-    #[arg(long, env = "PROBE_ALLOW_EMPTY", value_parser = FalseyValueParser::new(), help_heading = SCOPE)]
+    #[arg(long, help_heading = SCOPE)]
     pub(in crate::cli) allow_empty: bool,
 
     #[command(flatten)]
@@ -67,16 +62,12 @@ pub(in crate::cli) struct SweepArgs {
 
     /// Read every blob in full once in this time, a part of them in each sweep; with --once, --interval
     /// says how often that is run
-    #[arg(long, value_name = "TIME", env = "PROBE_SCRUB_EVERY", value_parser = positive_duration, help_heading = CHECKS)]
+    #[arg(long, value_name = "TIME", value_parser = positive_duration, help_heading = CHECKS)]
     pub(in crate::cli) scrub_every: Option<Duration>,
 
-    /// Read this much of it in one sweep at most, such as 20GB [default: no limit]
-    #[arg(long, value_name = "SIZE", env = "PROBE_SCRUB_MAX_BYTES", value_parser = size, requires = "scrub_every", help_heading = CHECKS)]
+    /// With --scrub-every, read this much in one sweep at most, such as 20GB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = CHECKS)]
     pub(in crate::cli) scrub_max_bytes: Option<u64>,
-
-    /// Wait this long before what seems broken is looked at again
-    #[arg(long, value_name = "TIME", env = "PROBE_CONFIRM_AFTER", default_value = "30s", value_parser = duration, help_heading = CHECKS)]
-    pub(in crate::cli) confirm_after: Duration,
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,

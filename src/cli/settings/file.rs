@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction};
 
-use super::UsageError;
 use crate::cli::args;
+use crate::cli::error::{Error, Origin, Rank};
+use crate::oci::shorten;
 use crate::registry::client::Endpoint;
 use crate::yaml::{self, Entry, Node, Unusable, Value};
 
 /// A configuration file, its keys checked and its values not yet.
+#[derive(Default)]
 pub(super) struct ConfigFile {
-    path: PathBuf,
     /// By the options' long names.
     top: BTreeMap<String, Setting>,
     pub(super) registries: Vec<RegistryEntry>,
@@ -26,28 +27,29 @@ pub(super) struct RegistryEntry {
     pub(super) address: String,
     /// The registry's name, by which the entry is found.
     name: String,
-    pub(super) line: usize,
+    line: usize,
+    pub(super) origin: Origin,
     options: BTreeMap<String, Setting>,
 }
 
 /// The value of an option.
+#[derive(Clone)]
 pub(super) struct Setting {
     /// More than one, or none, for a list only. Paths do not depend on the working directory.
     pub(super) values: Vec<String>,
-    pub(super) line: usize,
-    /// Whether it stands in a registry's entry.
-    pub(super) is_own: bool,
+    pub(super) origin: Origin,
 }
 
 impl ConfigFile {
-    pub(super) fn read(path: &Path) -> Result<Self, UsageError> {
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let reader = Reader {
             command: args::declared(None),
+            path,
             directory: absolute.parent().unwrap_or(Path::new("/")).to_owned(),
         };
-        let read = yaml::read(path).and_then(|node| reader.file(path, &node));
-        read.map_err(|error| UsageError(error.in_file(path)))
+        let read = yaml::read(path).and_then(|node| reader.file(&node));
+        read.map_err(|error| Error::File(path.to_owned(), error))
     }
 
     /// What the file says of an option, for a registry if one is named. An entry wins over the top.
@@ -57,30 +59,22 @@ impl ConfigFile {
         own.or_else(|| self.top.get(option))
     }
 
-    /// `FILE:LINE`.
-    pub(super) fn place(&self, line: usize) -> String {
-        format!("{}:{line}", self.path.display())
-    }
-
     /// The entry of the registry with this name (`Endpoint::name`).
     pub(super) fn entry(&self, name: &str) -> Option<&RegistryEntry> {
         self.registries.iter().find(|entry| entry.name == name)
     }
 }
 
-struct Reader {
+struct Reader<'a> {
     /// The options that there are.
     command: clap::Command,
+    path: &'a Path,
     directory: PathBuf,
 }
 
-impl Reader {
-    fn file(&self, path: &Path, node: &Node) -> Result<ConfigFile, Unusable> {
-        let mut file = ConfigFile {
-            path: path.to_owned(),
-            top: BTreeMap::new(),
-            registries: Vec::new(),
-        };
+impl Reader<'_> {
+    fn file(&self, node: &Node) -> Result<ConfigFile, Unusable> {
+        let mut file = ConfigFile::default();
         if node.value == Value::Nothing {
             return Ok(file);
         }
@@ -88,7 +82,7 @@ impl Reader {
             if entry.key == "registries" {
                 file.registries = self.registries(&entry.value)?;
             } else {
-                let setting = self.setting(entry, false)?;
+                let setting = self.setting(entry, Rank::Top)?;
                 file.top.insert(entry.key.clone(), setting);
             }
         }
@@ -126,7 +120,7 @@ impl Reader {
                 if entry.key == "registry" {
                     address = Some((entry.value.text("`registry`")?, entry.line));
                 } else {
-                    options.insert(entry.key.clone(), self.setting(entry, true)?);
+                    options.insert(entry.key.clone(), self.setting(entry, Rank::Entry)?);
                 }
             }
         }
@@ -138,15 +132,16 @@ impl Reader {
             address: address.to_owned(),
             name: endpoint.name().to_owned(),
             line,
+            origin: self.origin(Rank::Top, line),
             options,
         })
     }
 
-    fn setting(&self, entry: &Entry, is_own: bool) -> Result<Setting, Unusable> {
+    fn setting(&self, entry: &Entry, rank: Rank) -> Result<Setting, Unusable> {
         let argument = self.argument(entry)?;
         let refused = |why: String| Err(Unusable::at(entry.line, why));
         let key = format!("`{}`", entry.key);
-        if is_own && !args::is_per_registry(argument) {
+        if rank == Rank::Entry && !args::is_per_registry(argument) {
             return refused(format!(
                 "{key} is about the whole process: it belongs to the top of the file"
             ));
@@ -172,15 +167,19 @@ impl Reader {
         };
         Ok(Setting {
             values: texts.into_iter().map(value).collect(),
-            line: entry.line,
-            is_own,
+            origin: self.origin(rank, entry.line),
         })
+    }
+
+    fn origin(&self, rank: Rank, line: usize) -> Origin {
+        let place = format!("{}:{line}", self.path.display());
+        Origin { rank, place }
     }
 
     fn argument(&self, entry: &Entry) -> Result<&Arg, Unusable> {
         let mut arguments = self.command.get_arguments();
         let found = arguments.find(|argument| argument.get_long() == Some(entry.key.as_str()));
-        let key = crate::oci::shorten(&entry.key, 60);
+        let key = shorten(&entry.key, 60);
         let why = match found {
             Some(argument) if args::is_configurable(argument) => return Ok(argument),
             Some(_) => format!("`{key}` can only be given on the command line"),

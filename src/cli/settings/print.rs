@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction};
 
-use super::sources::{Origin, PASSWORDS, Resolved, Sources, without_login};
+use super::sources::{PASSWORDS, Resolved, Sources};
 use crate::cli::args::{self, SweepArgs};
+use crate::cli::error::{Origin, without_login};
 
 /// Prints what is about the process, and then for each registry what it would be swept with.
 ///
@@ -25,7 +26,7 @@ pub(super) fn render(
     text.push_str("registries:\n");
     for (address, resolved) in registries {
         let address = quoted(&without_login(address));
-        let _ = writeln!(text, "  - registry: {address} # {named_by}");
+        let _ = writeln!(text, "  - registry: {address} # {}", named_by.place);
         for option in &own {
             push(&mut text, "    ", option, resolved);
         }
@@ -38,34 +39,37 @@ pub(super) fn render(
 
 /// One line, or none for an option that is not set.
 fn push(text: &mut String, indent: &str, option: &Arg, resolved: &Resolved<SweepArgs>) {
-    let raw = resolved.matches.get_raw(option.get_id().as_str());
-    let values: Vec<_> = raw.into_iter().flatten().collect();
-    let values: Vec<_> = values
-        .iter()
+    let (id, long) = (
+        option.get_id().as_str(),
+        option.get_long().unwrap_or_default(),
+    );
+    let raw = resolved.matches.get_raw(id).into_iter().flatten();
+    let values: Vec<_> = raw
         .map(|value| quoted(&without_login(&value.to_string_lossy())))
         .collect();
-    let long = option.get_long().unwrap_or_default();
     let value = match (option.get_action(), &values[..]) {
         (_, []) => return,
+        (ArgAction::SetTrue, _) => resolved.matches.get_flag(id).to_string(),
         (ArgAction::Append, _) => format!("[{}]", values.join(", ")),
         (_, [value, ..]) => value.clone(),
     };
-    let origin = resolved.origins.get(long).unwrap_or(&Origin::Default);
-    let _ = writeln!(text, "{indent}{long}: {value} # {origin}");
+    let origin = resolved.origins.get(long);
+    let place = origin.map_or("default", |origin| &origin.place);
+    let _ = writeln!(text, "{indent}{long}: {value} # {place}");
 }
 
 /// Where a password comes from that no option shows.
-fn hidden_password<'a>(sources: &Sources, resolved: &'a Resolved<SweepArgs>) -> Option<&'a str> {
+fn hidden_password(sources: &Sources, resolved: &Resolved<SweepArgs>) -> Option<&'static str> {
     let connection = &resolved.args.connection;
-    let is_shown = connection.password_file.is_some() || connection.authfile.is_some();
-    if is_shown {
-        None
-    } else if connection.password_stdin {
-        Some("--password-stdin")
-    } else {
-        let set = |name: &&&str| sources.around.first(&[name]).is_some();
-        PASSWORDS.iter().find(set).copied()
+    if connection.password_file.is_some() || connection.authfile.is_some() {
+        return None;
     }
+    let is_set = |name: &&&str| sources.around.first(&[name]).is_some();
+    let variable = PASSWORDS.iter().find(is_set).copied();
+    connection
+        .password_stdin
+        .then_some("--password-stdin")
+        .or(variable)
 }
 
 /// Text as YAML: in quotes where it could be read as anything else.

@@ -1,21 +1,21 @@
 //! Where the values of options come from, and which wins: a flag over the environment over the
 //! configuration file over the default.
 //!
-//! What the environment and the file say is put in front of what was typed, as flags, and the whole is
-//! read by the one parser that there is. So every source has the same options with the same checks.
+//! What the environment and the file say becomes the options' defaults, and the one parser that there is
+//! reads what was typed with these. So every source has the same options with the same checks.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 
-use clap::builder::{FalseyValueParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
+use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches};
 
-use super::file::ConfigFile;
-use super::{Surroundings, UsageError};
+use super::file::{ConfigFile, Setting};
 use crate::cli::args::{self, Cli};
+use crate::cli::error::{Error, Origin, Rank, without_login};
+use crate::cli::surroundings::Surroundings;
 use crate::oci::shorten;
 use crate::registry::client::Endpoint;
 
@@ -44,13 +44,21 @@ impl Typed {
     ///
     /// What is to be printed instead of doing anything, which may be the help.
     pub(in crate::cli) fn parse(words: Vec<OsString>) -> Result<Self, clap::Error> {
-        let matches = args::command().try_get_matches_from(&words)?;
+        let matches = Cli::command().try_get_matches_from(&words)?;
         let cli = Cli::from_arg_matches(&matches)?;
         Ok(Self {
             words,
             matches,
             cli,
         })
+    }
+
+    /// How much more than warnings is to be said, and whether not even these.
+    pub(in crate::cli) fn loudness(&self) -> (u8, bool) {
+        let (_, matches) = self.command();
+        let verbose = matches.try_get_one("verbose").ok().flatten();
+        let quiet = matches.try_get_one("quiet").ok().flatten();
+        (verbose.copied().unwrap_or(0), quiet == Some(&true))
     }
 
     /// The name of the subcommand, and what was typed for it or else for a sweep.
@@ -67,45 +75,8 @@ pub(in crate::cli) struct Sources<'a> {
     typed: &'a Typed,
     pub(in crate::cli) around: &'a Surroundings,
     pub(super) file: Option<ConfigFile>,
-    /// The options of the command that was typed.
+    /// The command that was typed.
     declared: clap::Command,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Origin {
-    Default,
-    /// The top of the file, by its name and line.
-    Top(String),
-    /// The registry's entry in the file, likewise.
-    Entry(String),
-    /// A variable.
-    Environment(String),
-    Flag,
-}
-
-impl Origin {
-    /// The greater wins.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Default => 0,
-            Self::Top(_) => 1,
-            Self::Entry(_) => 2,
-            Self::Environment(_) => 3,
-            Self::Flag => 4,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Top(place) | Self::Entry(place) => f.write_str(place),
-            Self::Environment(variable) => f.write_str(variable),
-            Self::Flag => f.write_str("flag"),
-        }
-    }
 }
 
 /// The options of a command, for one registry or for none in particular.
@@ -116,19 +87,13 @@ pub(in crate::cli) struct Resolved<A> {
     pub(super) origins: BTreeMap<String, Origin>,
 }
 
-/// A value from the environment or the file.
-struct Given<'a> {
-    argument: &'a Arg,
-    values: Vec<String>,
-    origin: Origin,
-}
+/// An option, and what the greatest source says of it: no values where it was typed, since the parser reads
+/// these itself.
+type Given<'a> = (&'a Arg, Setting);
 
 impl<'a> Sources<'a> {
     /// Reads the configuration file, if there is one.
-    pub(in crate::cli) fn new(
-        typed: &'a Typed,
-        around: &'a Surroundings,
-    ) -> Result<Self, UsageError> {
+    pub(in crate::cli) fn new(typed: &'a Typed, around: &'a Surroundings) -> Result<Self, Error> {
         let (subcommand, matches) = typed.command();
         let flag = matches.get_one::<std::path::PathBuf>("config").cloned();
         let path = flag.or_else(|| around.first(&["PROBE_CONFIG"]).map(Into::into));
@@ -148,28 +113,24 @@ impl<'a> Sources<'a> {
     pub(in crate::cli) fn resolve<A: FromArgMatches>(
         &self,
         registry: Option<&str>,
-    ) -> Result<Resolved<A>, UsageError> {
-        let given = self.given(registry);
-        let (subcommand, _) = self.typed.command();
-        let typed_from = 1 + usize::from(subcommand.is_some());
-        let (begin, rest) = self.typed.words.split_at(typed_from);
-        let mut words = begin.to_vec();
-        words.extend(given.iter().flat_map(Given::words).map(OsString::from));
-        words.extend_from_slice(rest);
-        let matches = args::command().try_get_matches_from(words);
-        let mut matches = matches.map_err(|error| explain(&error, &given))?;
-        if let Some((_, sub)) = matches.remove_subcommand() {
-            matches = sub;
+    ) -> Result<Resolved<A>, Error> {
+        let given = self.given(registry)?;
+        let mut command = self.declared.clone();
+        for (argument, setting) in &given {
+            if setting.origin.rank != Rank::Flag {
+                let default = |argument: Arg| argument.default_values(&setting.values);
+                command = command.mut_arg(argument.get_id(), default);
+            }
         }
-        let args = A::from_arg_matches(&matches).map_err(|error| explain(&error, &given))?;
-        let long = |argument: &Arg| argument.get_long().unwrap_or_default().to_owned();
-        let flags = self.options().filter(|argument| self.is_typed(argument));
-        let mut origins: BTreeMap<_, _> = flags.map(|arg| (long(arg), Origin::Flag)).collect();
-        origins.extend(
-            given
-                .into_iter()
-                .map(|one| (long(one.argument), one.origin)),
-        );
+        let name_at = usize::from(self.command().is_some());
+        let matches = command.try_get_matches_from_mut(&self.typed.words[name_at..]);
+        let unusable = |error| explain(&error, &command, &given);
+        let matches = matches.map_err(unusable)?;
+        let args = A::from_arg_matches(&matches).map_err(unusable)?;
+        let origins = given.into_iter().filter_map(|(argument, setting)| {
+            Some((argument.get_long()?.to_owned(), setting.origin))
+        });
+        let origins = origins.collect();
         Ok(Resolved {
             args,
             matches,
@@ -177,20 +138,21 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// The name of the subcommand.
+    pub(super) fn command(&self) -> Option<&str> {
+        self.typed.command().0
+    }
+
     /// The address of a registry: what was typed, unless that is only its name and the file knows more.
-    pub(in crate::cli) fn endpoint(
-        &self,
-        address: &str,
-        plain_http: bool,
-    ) -> Result<Endpoint, UsageError> {
-        let endpoint = super::parse_endpoint(address, plain_http)?;
+    pub(super) fn endpoint(&self, address: &str, plain_http: bool) -> Result<Endpoint, Error> {
+        let endpoint = Endpoint::parse(address, plain_http)?;
         let entry = self
             .file
             .as_ref()
             .and_then(|file| file.entry(endpoint.name()));
         match entry {
             Some(entry) if !address.contains("://") => {
-                super::parse_endpoint(&entry.address, plain_http)
+                Ok(Endpoint::parse(&entry.address, plain_http)?)
             }
             _ => Ok(endpoint),
         }
@@ -202,209 +164,129 @@ impl<'a> Sources<'a> {
         all.filter(|argument| args::is_configurable(argument))
     }
 
-    fn is_typed(&self, argument: &Arg) -> bool {
-        let (_, matches) = self.typed.command();
-        matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
-    }
-
-    /// What the environment and the file say of options that were not typed.
-    fn given(&self, registry: Option<&str>) -> Vec<Given<'_>> {
-        let untyped = self.options().filter(|argument| !self.is_typed(argument));
-        let found: Vec<_> = untyped
-            .filter_map(|argument| {
-                self.in_environment(argument)
-                    .or_else(|| self.in_file(argument, registry))
-            })
+    /// What the greatest source says of each option. Of two options that exclude each other, the one from
+    /// the greater source wins, as it would if they were one.
+    fn given(&self, registry: Option<&str>) -> Result<Vec<Given<'_>>, Error> {
+        let arguments = self.declared.get_arguments();
+        let all: Vec<Given> = arguments
+            .filter_map(|argument| Some((argument, self.setting(argument, registry)?)))
             .collect();
-        // The password itself can be in the environment, which no option stands for.
-        let password = Origin::Environment(String::new()).rank();
-        let has_password = self.around.first(&PASSWORDS).is_some();
-        let yields = |one: &Given| {
-            let is_password_file = one.argument.get_id() == "password_file";
-            (is_password_file && has_password && one.origin.rank() < password)
-                || self.is_overruled(one, &found)
-        };
-        let keep: Vec<_> = found.iter().map(|one| !yields(one)).collect();
-        let kept = found.into_iter().zip(keep).filter(|(_, keep)| *keep);
-        kept.map(|(one, _)| one).collect()
-    }
-
-    /// Of two options that exclude each other, the one from the greater source wins, as it would if
-    /// they were one.
-    fn is_overruled(&self, one: &Given, found: &[Given]) -> bool {
-        let rank = |argument: &Arg| {
-            let same = found.iter().find(|other| other.argument == argument);
-            match same {
-                _ if self.is_typed(argument) => Origin::Flag.rank(),
-                Some(other) => other.origin.rank(),
-                None => 0,
-            }
-        };
         let excludes = |one: &Arg, other: &Arg| {
             let excluded = self.declared.get_arg_conflicts_with(one);
             excluded.contains(&other)
         };
-        self.declared.get_arguments().any(|other| {
-            (excludes(one.argument, other) || excludes(other, one.argument))
-                && rank(other) > one.origin.rank()
-        })
-    }
-
-    fn in_environment<'b>(&self, argument: &'b Arg) -> Option<Given<'b>> {
-        let own = argument.get_env().and_then(|name| name.to_str());
-        let old = OLD_NAMES
-            .iter()
-            .find(|(option, _)| argument.get_long() == Some(option));
-        let mut names = own.into_iter().chain(old.map(|(_, variable)| *variable));
-        names.find_map(|name| {
-            Some(Given {
-                argument,
-                values: vec![self.around.first(&[name])?.to_owned()],
-                origin: Origin::Environment(name.to_owned()),
-            })
-        })
-    }
-
-    fn in_file<'b>(&self, argument: &'b Arg, registry: Option<&str>) -> Option<Given<'b>> {
-        // What is about the process is meant for the process that sweeps.
-        let (subcommand, _) = self.typed.command();
-        if subcommand.is_some() && !args::is_per_registry(argument) {
-            return None;
+        let mut kept = Vec::new();
+        for one in &all {
+            let rivals = all
+                .iter()
+                .filter(|other| excludes(one.0, other.0) || excludes(other.0, one.0));
+            let strongest = rivals.max_by_key(|(_, setting)| setting.origin.rank);
+            let order = strongest.map(|(_, rival)| rival.origin.rank.cmp(&one.1.origin.rank));
+            match (order, strongest) {
+                (Some(Ordering::Greater), _) => {}
+                (Some(Ordering::Equal), Some((rival, _))) => {
+                    let rival = rival.get_long().unwrap_or_default();
+                    return Err(unusable(one, format!("cannot be used with --{rival}")));
+                }
+                _ => kept.push(one.clone()),
+            }
         }
-        let file = self.file.as_ref()?;
-        let setting = file.setting(argument.get_long()?, registry)?;
-        let place = file.place(setting.line);
-        Some(Given {
-            argument,
-            values: setting.values.clone(),
-            origin: if setting.is_own {
-                Origin::Entry(place)
-            } else {
-                Origin::Top(place)
-            },
+        Ok(kept)
+    }
+
+    fn setting(&self, argument: &Arg, registry: Option<&str>) -> Option<Setting> {
+        let (_, matches) = self.typed.command();
+        let source = matches.value_source(argument.get_id().as_str());
+        if source == Some(ValueSource::CommandLine) {
+            let (values, origin) = (Vec::new(), Origin::flag());
+            Some(Setting { values, origin })
+        } else if args::is_configurable(argument) {
+            let environment = self.in_environment(argument);
+            environment.or_else(|| self.in_file(argument, registry))
+        } else {
+            None
+        }
+    }
+
+    fn in_environment(&self, argument: &Arg) -> Option<Setting> {
+        let own = args::variable(argument);
+        let mut old = OLD_NAMES.iter();
+        let old = old.find(|(option, _)| argument.get_long() == Some(option));
+        let names = [Some(own.as_str()), old.map(|(_, variable)| *variable)];
+        names.into_iter().flatten().find_map(|name| {
+            let values = vec![self.around.first(&[name])?.to_owned()];
+            let origin = Origin::variable(name);
+            Some(Setting { values, origin })
         })
+    }
+
+    fn in_file(&self, argument: &Arg, registry: Option<&str>) -> Option<Setting> {
+        // What is about the process is meant for the process that sweeps.
+        let is_meant = self
+            .command()
+            .is_none_or(|name| matches!(name, "sweep" | "serve"))
+            || args::is_per_registry(argument);
+        // The password itself can be in the environment, which no option stands for.
+        let yields =
+            argument.get_id() == "password_file" && self.around.first(&PASSWORDS).is_some();
+        let file = self.file.as_ref().filter(|_| is_meant && !yields)?;
+        file.setting(argument.get_long()?, registry).cloned()
     }
 }
 
-impl Given<'_> {
-    /// The words that say it on a command line.
-    fn words(&self) -> Vec<String> {
-        let long = self.argument.get_long().unwrap_or_default();
-        let is_flag = matches!(self.argument.get_action(), ArgAction::SetTrue);
-        let word = |value: &String| {
-            if is_flag {
-                is_true(value).then(|| format!("--{long}"))
-            } else {
-                Some(format!("--{long}={value}"))
-            }
-        };
-        self.values.iter().filter_map(word).collect()
-    }
-
-    /// Whether the parser's words about an option are about this one.
-    fn is_meant(&self, words: &str) -> bool {
-        let long = self.argument.get_long().unwrap_or_default();
-        words
-            .strip_prefix("--")
-            .and_then(|words| words.strip_prefix(long))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+fn unusable((argument, setting): &Given, why: String) -> Error {
+    Error::Option {
+        option: argument.get_long().unwrap_or_default().to_owned(),
+        origin: Some(setting.origin.clone()),
+        why,
     }
 }
 
 impl<A> Resolved<A> {
-    /// Adds to an error about an option where its value stands, unless it was typed.
-    pub(in crate::cli) fn locate(&self, error: UsageError) -> UsageError {
-        let mentions = |long: &str| {
-            let flag = format!("--{long}");
-            let mut after = error.0.split(&flag).skip(1);
-            after.any(|rest| !rest.starts_with(|c: char| c == '-' || c.is_alphanumeric()))
-        };
-        let origin = self.origins.iter().find(|(long, _)| mentions(long));
-        match origin {
-            Some((_, origin)) if *origin != Origin::Flag => {
-                UsageError(format!("{origin}: {error}"))
-            }
-            _ => error,
+    /// Adds to an error about an option where its value stands.
+    pub(in crate::cli) fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Option { option, why, .. } => Error::Option {
+                origin: self.origins.get(&option).cloned(),
+                option,
+                why,
+            },
+            other => other,
         }
     }
 }
 
-/// As the variables of options are read: `0`, `false`, `no` and `off` are false.
-fn is_true(value: &str) -> bool {
-    let parsed =
-        FalseyValueParser::new().parse_ref(&clap::Command::new("probe"), None, value.as_ref());
-    parsed.unwrap_or(true)
-}
-
 /// What the parser says against a value that was not typed: where it stands, and what is allowed.
-fn explain(error: &clap::Error, given: &[Given]) -> UsageError {
+fn explain(error: &clap::Error, command: &clap::Command, given: &[Given]) -> Error {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
         _ => "",
     };
     let value = without_login(&shorten(context(ContextKind::InvalidValue), 100));
-    let allowed = match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(allowed)) => allowed.join(", "),
-        _ => String::new(),
-    };
-    let why = match std::error::Error::source(error) {
-        _ if !allowed.is_empty() => format!("`{value}` is not one of {allowed}"),
-        Some(source) => format!("`{value}`: {source}"),
-        None => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            first.trim_start_matches("error: ").to_owned()
+    let why = match (
+        error.get(ContextKind::ValidValue),
+        std::error::Error::source(error),
+    ) {
+        (Some(ContextValue::Strings(allowed)), _) if !allowed.is_empty() => {
+            format!("`{value}` is not one of {}", allowed.join(", "))
         }
+        (_, Some(source)) => format!("`{value}`: {source}"),
+        _ => error.kind().to_string(),
     };
+    // The parser calls an option as it shows it.
     let about = context(ContextKind::InvalidArg);
-    UsageError(match given.iter().find(|one| one.is_meant(about)) {
-        Some(Given {
-            argument, origin, ..
-        }) => match origin {
-            Origin::Environment(_) => format!("{origin}: {why}"),
-            _ => format!(
-                "{origin}: `{}`: {why}",
-                argument.get_long().unwrap_or_default()
-            ),
-        },
-        None => why,
-    })
-}
-
-/// A URL without the user and the password that may stand in it. The scheme may be missing.
-pub(in crate::cli) fn without_login(text: &str) -> String {
-    let (scheme, rest) = match text.find("://") {
-        Some(at) => text.split_at(at + 3),
-        None => ("", text),
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        // Without a scheme and a colon it is somebody's name.
-        Some((login, host)) if !scheme.is_empty() || login.contains(':') => {
-            format!("{scheme}hidden@{host}{path}")
-        }
-        _ => text.to_owned(),
+    let mut arguments = command.get_arguments();
+    let argument = arguments.find(|argument| argument.to_string() == about);
+    let is_meant = |(one, _): &&Given| argument.is_some_and(|a| a.get_id() == one.get_id());
+    match given.iter().find(is_meant) {
+        Some(one) => unusable(one, why),
+        None => Error::Usage(why),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_login_in_a_url_is_hidden() {
-        for (text, shown) in [
-            ("https://u:p@h:9091/x@y", "https://hidden@h:9091/x@y"),
-            ("u:p@h:9091", "hidden@h:9091"),
-            ("https://p@ss:p@h", "https://hidden@h"),
-            ("http://h/a:b@c", "http://h/a:b@c"),
-            ("me@example", "me@example"),
-            ("h:9091", "h:9091"),
-        ] {
-            assert_eq!(without_login(text), shown);
-        }
-    }
 
     #[test]
     fn the_old_names_stand_for_options_that_there_are() {

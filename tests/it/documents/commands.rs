@@ -47,7 +47,15 @@ fn commands(document: &str) -> Vec<String> {
 /// registry's name.
 fn is_known(command: &str) -> bool {
     let word = command.split(' ').nth(1).unwrap_or_default();
-    let commands = ["verify", "explain", "doctor", "completions", "man"];
+    let commands = [
+        "sweep",
+        "serve",
+        "verify",
+        "explain",
+        "doctor",
+        "completions",
+        "man",
+    ];
     word.starts_with('-') || word.contains(['.', ':', '$']) || commands.contains(&word)
 }
 

@@ -10,7 +10,7 @@ use axum::routing::get;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
-use registry_probe::service::{Limits, Listener, Protection};
+use registry_probe::service::{Limits, Listener, WebProtection};
 use reqwest::{Client, ClientBuilder, Response};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
@@ -74,8 +74,8 @@ impl Files {
         self.write("tls.key", &key);
     }
 
-    pub(super) fn protection(&self) -> Result<Protection, String> {
-        Protection::load(&self.path("web.yml"))
+    pub(super) fn protection(&self) -> Result<WebProtection, String> {
+        WebProtection::load(&self.path("web.yml"))
     }
 }
 
@@ -104,7 +104,7 @@ impl Server {
 
     /// Serves what the service does, and a handler that takes long.
     #[expect(clippy::unused_async, reason = "it is only ever done in a runtime")]
-    pub(super) async fn start(protection: Option<Protection>, limits: Limits) -> Self {
+    pub(super) async fn start(protection: Option<WebProtection>, limits: Limits) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(any, protection, limits);
         let listener = listener.expect("an address that is free");

@@ -2,12 +2,16 @@
 //! used.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::time::Duration;
 
-use super::*;
+use super::args::{LogFormat, OutputArg};
+use super::job::{Job, load};
+use super::settings::Typed;
+use super::surroundings::Surroundings;
 use crate::registry::Depth;
 use crate::registry::client::CredentialSource;
 use crate::report::Mode;
+use crate::service::Target;
 
 /// A configuration file in a directory of its own.
 struct Configured {
@@ -33,13 +37,7 @@ impl Configured {
     fn job(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Job, String> {
         let file = self.path("probe.yaml").display().to_string();
         let config = ("PROBE_CONFIG", file.as_str());
-        let environment = environment.iter().chain([&config]);
-        let pairs = environment.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let around = Surroundings {
-            environment: pairs.collect(),
-            user_id: None,
-            stdin: LazyLock::new(|| Ok("piped\n".to_owned())),
-        };
+        let around = Surroundings::with(environment.iter().chain([&config]));
         let words = ["probe"].iter().chain(arguments).map(Into::into);
         let typed = Typed::parse(words.collect()).map_err(|error| error.to_string())?;
         let directory = format!("{}/", self.directory.path().display());
@@ -57,6 +55,7 @@ impl Configured {
     fn printed(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
         match self.job(&[arguments, &["--print-config"]].concat(), environment) {
             Ok(Job::Print(text)) => {
+                let text = String::from_utf8_lossy(&text);
                 text.replace(&format!("{}/", self.directory.path().display()), "")
             }
             Ok(_) => panic!("{arguments:?}: not a configuration"),
@@ -140,7 +139,7 @@ fn flags_win_over_environment_entry_top_and_default() {
     );
     let none = Configured::by("");
     assert_eq!(
-        none.targets(&["--once", "r"], &[])[0].policy.depth,
+        none.targets(&["--once", "r.example"], &[])[0].policy.depth,
         Depth::Tail
     );
 }
@@ -191,7 +190,7 @@ fn a_single_image_and_an_examination_use_the_registrys_entry() {
     // What is about the process is about the process that sweeps.
     let json = Configured::by("output: json\nregistries: [r]\n");
     assert!(
-        matches!(json.job(&["verify", "r/a"], &[]), Ok(Job::Sweep(s)) if s.output.form == crate::cli::args::OutputArg::Text)
+        matches!(json.job(&["verify", "r/a"], &[]), Ok(Job::Sweep(s)) if s.report.output == OutputArg::Text)
     );
     assert!(matches!(two().job(&["doctor"], &[]), Ok(Job::Examine(_))));
 }
@@ -242,13 +241,84 @@ fn of_two_logins_the_one_from_the_greater_source_is_taken() {
 }
 
 #[test]
+fn each_command_says_how_often_registries_are_swept() {
+    let is_service = |text: &str, arguments: &[&str]| {
+        let configured = Configured::by(text);
+        match configured.job(arguments, &[]) {
+            Ok(Job::Sweep(settings)) => settings.service.is_some(),
+            Ok(_) => panic!("{arguments:?}: not a sweep"),
+            Err(error) => panic!("{arguments:?}: {error}"),
+        }
+    };
+    let once = "once: true\nregistries: [r.example]\n";
+    let ever = "registries: [r.example]\noutput: json\n";
+    assert!(!is_service(once, &[]) && is_service(ever, &[]));
+    assert!(!is_service(ever, &["sweep"]) && !is_service(ever, &["--once"]));
+    assert!(is_service(once, &["serve"]) && is_service(once, &["serve", "s.example"]));
+    let Ok(Job::Sweep(settings)) = Configured::by(ever).job(&["sweep"], &[]) else {
+        panic!("a sweep")
+    };
+    assert_eq!(settings.report.output, OutputArg::Json);
+}
+
+#[test]
+fn the_service_listens_on_this_machine_unless_told_otherwise() {
+    let listen = |environment: &[(&str, &str)]| {
+        let configured = Configured::by("registries: [r.example]\n");
+        let Ok(Job::Sweep(settings)) = configured.job(&["serve"], environment) else {
+            panic!("a service")
+        };
+        settings.service.expect("a service").listen.to_string()
+    };
+    assert_eq!(listen(&[]), "127.0.0.1:9464");
+    assert_eq!(listen(&[("PROBE_LISTEN", ":9000")]), "0.0.0.0:9000");
+    assert_eq!(listen(&[("PROBE_LISTEN", "[::]:9000")]), "[::]:9000");
+    let error = two().error(&["serve"], &[("PROBE_LISTEN", "localhost")]);
+    assert!(
+        error.contains("PROBE_LISTEN: `localhost`: expected IP:PORT"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_variable_takes_several_registries() {
+    let file = Configured::by("once: true\n");
+    let environment = [
+        (
+            "PROBE_REGISTRY",
+            "a.example:5000, https://b.example,registry,",
+        ),
+        ("REGISTRY_SCHEME", "http"),
+    ];
+    let targets = file.targets(&[], &environment);
+    let seen = targets.iter().map(|target| {
+        let endpoint = &target.http.endpoint;
+        (endpoint.name().to_owned(), endpoint.is_https())
+    });
+    let expected = [
+        ("a.example:5000", false),
+        ("b.example", true),
+        ("registry", false),
+    ];
+    let expected = expected.map(|(name, is_https)| (name.to_owned(), is_https));
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_option_may_need_one_from_another_source() {
+    let file = Configured::by("once: true\nscrub-every: 7days\nregistries: [r]\n");
+    let targets = file.targets(&["--scrub-max-bytes", "20GB"], &[]);
+    assert!(targets[0].scrub.is_some());
+}
+
+#[test]
 fn an_environment_password_wins_over_a_configured_file() {
     let configured =
         Configured::by("once: true\nusername: u\npassword-file: gone\nregistries: [r]\n");
     assert_eq!(configured.targets(&[], &[("PROBE_PASSWORD", "p")]).len(), 1);
     let error = configured.error(&[], &[]);
     assert!(
-        error.starts_with("probe.yaml:3: --password-file gone cannot be read"),
+        error.starts_with("probe.yaml:3: `password-file`: gone cannot be read"),
         "{error}"
     );
 }
@@ -260,6 +330,7 @@ fn what_is_in_force_is_a_file_that_says_the_same() {
         ("REG_USER", "who"),
         ("REG_PASS", "hunter2"),
         ("PROBE_TIMEOUT", "5s"),
+        ("PROBE_ALLOW_EMPTY", "1"),
     ];
     let printed = configured.printed(&["--mode", "mirror"], &environment);
     for expected in [
@@ -275,6 +346,7 @@ fn what_is_in_force_is_a_file_that_says_the_same() {
         "    username: who # REG_USER\n",
         "    # password: hidden, from REG_PASS\n",
         "    plain-http: false # default\n",
+        "    allow-empty: true # PROBE_ALLOW_EMPTY\n",
     ] {
         assert!(printed.contains(expected), "{expected}\n{printed}");
     }
@@ -359,12 +431,17 @@ fn unusable_values_are_told_with_place_and_what_is_allowed() {
             "probe.yaml:2: `depth` stands in line 1 already",
         ),
         ("- a\n", "probe.yaml:1: a configuration must be a mapping"),
-        ("repo: A\nregistries: [r]\n", "probe.yaml:1: --repo `A`"),
+        ("repo: A\nregistries: [r]\n", "probe.yaml:1: `repo`: `A`"),
         (
             "authfile: a\nusername: u\nregistries: [r]\n",
-            "cannot be used with",
+            "probe.yaml:2: `username`: cannot be used with --authfile",
         ),
         ("once: true\n", "no registry is named"),
+        (
+            "scrub-max-bytes: 1GB\nregistries: [r]\n",
+            "probe.yaml:1: `scrub-max-bytes`: limits --scrub-every",
+        ),
+        ("job: ''\nregistries: [r]\n", "probe.yaml:1: `job`: "),
     ] {
         let error = Configured::by(text).error(&["--once"], &[]);
         assert!(error.contains(expected), "{text}\n{error}");
@@ -382,19 +459,15 @@ fn a_variable_that_cannot_be_used_is_named() {
         ),
         ("PROBE_CONCURRENCY", "0", "PROBE_CONCURRENCY: `0`: "),
         ("TAGS_PER_REPO", "all", "TAGS_PER_REPO: `all`: "),
-        ("PROBE_REPO", "A", "PROBE_REPO: --repo `A`"),
+        ("PROBE_REPO", "A", "PROBE_REPO: `A`"),
         (
             "PROBE_CONFIG",
             "/nonexistent",
             "/nonexistent: cannot be read",
         ),
     ] {
-        let around = Surroundings {
-            environment: [(variable.to_owned(), value.to_owned())].into(),
-            user_id: None,
-            stdin: LazyLock::new(|| Ok(String::new())),
-        };
-        let words = ["probe", "--once", "r"].map(Into::into).to_vec();
+        let around = Surroundings::with(&[(variable, value)]);
+        let words = ["probe", "--once", "r.example"].map(Into::into).to_vec();
         let typed = Typed::parse(words).expect("usable as typed");
         let error = load(&typed, &around).err().map(|e| e.to_string());
         let error = error.unwrap_or_default();
@@ -417,7 +490,7 @@ fn the_service_is_configured_at_the_top_names_by_registry() {
         .map(|t| t.policy.registry.as_str())
         .collect();
     assert_eq!(names, ["main", "b"]);
-    assert_eq!(settings.log_format, LogFormat::Json);
+    assert_eq!(settings.report.log_format, LogFormat::Json);
     assert!(settings.publish.gateway.is_some());
     let service = settings.service.expect("a service");
     assert_eq!(service.interval, Duration::from_secs(300));
@@ -426,12 +499,12 @@ fn the_service_is_configured_at_the_top_names_by_registry() {
         (
             "instance: x\nregistries: [a, b]",
             vec![],
-            "probe.yaml:1: --instance names one",
+            "probe.yaml:1: `instance`: names one",
         ),
         (
             "registries: [a, b]",
             vec![("REGISTRY_INSTANCE", "x")],
-            "REGISTRY_INSTANCE: --instance names one",
+            "REGISTRY_INSTANCE: names one",
         ),
         (
             "registries: [a, {registry: b, instance: a}]",
@@ -441,12 +514,12 @@ fn the_service_is_configured_at_the_top_names_by_registry() {
         (
             "push-gateway: ftp://x\nregistries: [a]",
             vec![],
-            "probe.yaml:1: --push-gateway is no web",
+            "probe.yaml:1: `push-gateway`: no web",
         ),
         (
             "push-gateway: 'ftp://u:hunter2@x'\nregistries: [a]",
             vec![],
-            "probe.yaml:1: --push-gateway",
+            "probe.yaml:1: `push-gateway`",
         ),
     ] {
         let error = Configured::by(text).error(&[], &environment);
@@ -540,6 +613,7 @@ fn what_is_printed_is_read_as_the_same_settings() {
             continue;
         };
         usable += 1;
+        let first = String::from_utf8(first).expect("text");
         let second = Configured::by(&first).printed(&[], &password);
         assert_eq!(values(&second), values(&first), "seed {seed}\n{first}");
     }

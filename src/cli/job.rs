@@ -1,0 +1,247 @@
+//! What there is to do.
+
+use std::path::PathBuf;
+
+use super::args::Command;
+use super::doctor::Examinations;
+use super::error::Error;
+use super::explain::Explanation;
+use super::generated;
+use super::settings::{self, Settings, Sources, Typed};
+use super::surroundings::Surroundings;
+
+/// What there is to do.
+pub(super) enum Job {
+    /// Sweep some registries.
+    Sweep(Box<Settings>),
+    /// Examine some registries.
+    Examine(Examinations),
+    /// Explain one image.
+    Explain(Box<Explanation>),
+    /// Print the configuration that is in force, or the completions for a shell.
+    Print(Vec<u8>),
+    /// Write manual pages into a folder.
+    Manual(PathBuf),
+}
+
+/// What was typed, the environment and the files that they name, resolved. Can be called again when the
+/// files have changed; it changes nothing itself.
+///
+/// # Errors
+///
+/// The first thing that cannot be used, where it stands, and what to do.
+pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
+    let sources = || Sources::new(typed, around);
+    Ok(match &typed.cli.command {
+        // These have no options, and ask nobody.
+        Some(Command::Completions { shell }) => Job::Print(generated::completions(*shell)),
+        Some(Command::Man { folder }) => Job::Manual(folder.clone()),
+        Some(Command::Verify(_)) => Job::Sweep(Box::new(settings::verify(&sources()?)?)),
+        Some(Command::Explain(_)) => Job::Explain(Box::new(Explanation::resolve(&sources()?)?)),
+        Some(Command::Doctor(_)) => Job::Examine(Examinations::resolve(&sources()?)?),
+        Some(Command::Sweep(_) | Command::Serve(_)) | None => match settings::sweep(&sources()?)? {
+            Ok(settings) => Job::Sweep(Box::new(settings)),
+            Err(text) => Job::Print(text.into_bytes()),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::client::CredentialSource;
+    use crate::service::Target;
+    use crate::sweep::Source;
+
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+    fn resolve(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let around = Surroundings::with(environment);
+        let words = ["probe"].iter().chain(arguments);
+        let typed = Typed::parse(words.map(Into::into).collect()).map_err(|e| e.to_string())?;
+        match load(&typed, &around).map_err(|error| error.to_string())? {
+            Job::Sweep(settings) => Ok(*settings),
+            Job::Print(text) => Err(String::from_utf8_lossy(&text).into_owned()),
+            _ => Err("no sweep".to_owned()),
+        }
+    }
+
+    fn target(arguments: &[&str], environment: &[(&str, &str)]) -> Target {
+        resolve(arguments, environment)
+            .expect("usable")
+            .targets
+            .remove(0)
+    }
+
+    #[test]
+    fn names_of_the_job_that_this_replaces() {
+        let old = [
+            ("REGISTRY_HOST", "registry.example"),
+            ("REGISTRY_SCHEME", "http"),
+            ("TAGS_PER_REPO", "5"),
+            ("REG_USER", "u"),
+            ("REG_PASS", "p"),
+        ];
+        let target = target(&["--once"], &old);
+        assert!(!target.http.endpoint.is_https());
+        assert_eq!(target.policy.registry, "registry.example");
+        assert_eq!(target.policy.scope.tags_per_repository, Some(5));
+        assert!(
+            matches!(target.http.credentials, CredentialSource::Given { username, .. } if username == "u")
+        );
+    }
+
+    #[test]
+    fn the_catalog_is_asked_for_only_where_it_is_needed() {
+        let source = |arguments: &[&str]| {
+            target(&[&["--once", "r.example"], arguments].concat(), &[])
+                .policy
+                .scope
+                .source
+        };
+        assert_eq!(source(&[]), Source::Catalog);
+        assert_eq!(source(&["--repo", "team/*"]), Source::Catalog);
+        let named = vec!["a".parse().expect("a name"), "b/c".parse().expect("a name")];
+        assert_eq!(source(&["--repo", "b/c,a"]), Source::Repositories(named));
+    }
+
+    #[test]
+    fn images_as_docker_reads_them() {
+        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let by_digest = format!("r.example/a@{digest}");
+        for (image, registry, repository, reference) in [
+            ("localhost:5000/app:v1", "localhost:5000", "app", "v1"),
+            ("r.example/team/app", "r.example", "team/app", "latest"),
+            (&by_digest, "r.example", "a", digest),
+            ("nginx", "docker.io", "library/nginx", "latest"),
+            ("team/app:v1", "docker.io", "team/app", "v1"),
+            ("index.docker.io/nginx:1", "docker.io", "library/nginx", "1"),
+            ("localhost/app", "localhost", "app", "latest"),
+            (
+                "docker.io:443/nginx",
+                "docker.io",
+                "library/nginx",
+                "latest",
+            ),
+            ("http://registry/app:v1", "registry", "app", "v1"),
+            ("registry:443/app:v1", "registry", "app", "v1"),
+            (
+                "https://127.0.0.1:5000/app:v1",
+                "127.0.0.1:5000",
+                "app",
+                "v1",
+            ),
+        ] {
+            let target = target(&["verify", image], &[]);
+            assert_eq!(target.policy.registry, registry);
+            let Source::Images(images) = target.policy.scope.source else {
+                panic!("images")
+            };
+            let seen = (images[0].0.to_string(), images[0].1.to_string());
+            assert_eq!(seen, (repository.to_owned(), reference.to_owned()));
+        }
+        for image in [
+            "r.example\\a/b",
+            "https://u:hunter2@r.example/a",
+            "u:hunter2@r.example/a",
+        ] {
+            let Err(error) = resolve(&["verify", image], &[]) else {
+                panic!("{image}")
+            };
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_with_logins_in_their_order() {
+        let environment = [
+            ("REGISTRY_AUTH_FILE", "/a"),
+            ("HOME", "/h"),
+            ("XDG_RUNTIME_DIR", "/x"),
+        ];
+        let files = |environment| match target(&["--once", "r.example"], environment)
+            .http
+            .credentials
+        {
+            CredentialSource::Files(paths) => paths
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            files(&environment),
+            [
+                "/a",
+                "/h/.docker/config.json",
+                "/x/containers/auth.json",
+                "/run/containers/7/auth.json"
+            ]
+        );
+        assert_eq!(
+            files(&[("DOCKER_CONFIG", "/d"), ("HOME", "/h")]),
+            ["/d/config.json", "/run/containers/7/auth.json"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_and_says_what_to_do() {
+        for (arguments, environment, expected) in [
+            ("", "", "no registry is named"),
+            ("r.x r.x", "", "named twice"),
+            ("r.x s.x --instance x", "", "there are several"),
+            ("r.x --push-gateway ftp://x", "", "--push-gateway"),
+            ("r.x --interval 0s", "", "longer than nothing"),
+            ("--once", "", "no registry is named"),
+            ("--once ftp://x", "", "neither http nor https"),
+            ("--once r.x --username u", "", "--password-file"),
+            ("--once r.x", "PROBE_PASSWORD=hunter2", "--username"),
+            ("--once r.x --repo A", "", "--repo: `A`"),
+            ("--once r.x --repo [x", "", "not a pattern"),
+            (
+                "--once r.x --authfile /nonexistent",
+                "",
+                "--authfile: /nonexistent",
+            ),
+            ("--once r.x --concurrency 0", "", "--concurrency"),
+            ("--once r.x --timeout 0s", "", "longer than nothing"),
+            ("verify", "", "IMAGE"),
+            (
+                "verify r.example/a r.example/b --expect-digest DIGEST",
+                "",
+                "there are several",
+            ),
+            (
+                "verify r.example/a --expect-digest sha256:0",
+                "",
+                "expected a digest",
+            ),
+            ("verify r.example/a --platform linux", "", "OS/ARCHITECTURE"),
+            (
+                "verify r.example/a",
+                "PROBE_PLATFORM=linux",
+                "PROBE_PLATFORM",
+            ),
+            ("verfy", "", "did you mean `probe verify`"),
+            ("--once r.x --report-file junit", "", "FORMAT=PATH"),
+            ("--once r.x --report-file xml=x", "", "none of the formats"),
+            ("r.x --report-file junit=x", "", "add --once"),
+            ("verify r.example/A:b", "", "is not an image"),
+            ("verify r.example/a:", "", "is not an image"),
+            ("verify r.example/a@sha256:0", "", "is not an image"),
+            (
+                "--once",
+                "REGISTRY_HOST=r.x TAGS_PER_REPO=x",
+                "TAGS_PER_REPO",
+            ),
+        ] {
+            let arguments = arguments.replace("DIGEST", DIGEST);
+            let arguments: Vec<_> = arguments.split_whitespace().collect();
+            let environment = environment.split_whitespace();
+            let environment: Vec<_> = environment.filter_map(|one| one.split_once('=')).collect();
+            let error = resolve(&arguments, &environment).err().unwrap_or_default();
+            assert!(error.contains(expected), "{arguments:?}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

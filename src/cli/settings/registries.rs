@@ -1,0 +1,215 @@
+//! Registries resolved into targets: what a sweep looks at, and what a run needs to know besides.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::sources::{Resolved, Sources};
+use super::{connect, print, scope};
+use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
+use crate::cli::error::{Error, Origin, Rank};
+use crate::cli::suggest;
+use crate::registry::client::{Config, Endpoint};
+use crate::report::{Mode, Record, Shard};
+use crate::service::{Gateway, Publish, Target, state};
+use crate::sweep::{Empty, Expectations, Policy, Scope, Scrub};
+
+/// Everything that a run needs to know.
+pub(in crate::cli) struct Settings {
+    pub(in crate::cli) targets: Vec<Target>,
+    /// What is expected of the images that are named; `None` where registries are swept.
+    pub(in crate::cli) expectations: Option<Expectations>,
+    pub(in crate::cli) report: ReportArgs,
+    /// Where GitHub Actions takes a step's summary from.
+    pub(in crate::cli) summary: Option<PathBuf>,
+    pub(in crate::cli) publish: Publish,
+    /// What is known of registries from before.
+    pub(in crate::cli) known: Vec<Record>,
+    /// What is needed besides to go on sweeping; `None` for a single sweep.
+    pub(in crate::cli) service: Option<ServiceArgs>,
+}
+
+/// What `probe` does, or the text that `--print-config` prints.
+pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String>, Error> {
+    let process = sources.resolve::<SweepArgs>(None)?;
+    let args = &process.args;
+    let is_once = match sources.command() {
+        None => process.matches.get_flag("once"),
+        Some(name) => name == "sweep",
+    };
+    let (addresses, origin) = registries(sources, &args.registries, "probe HOST[:PORT]")?;
+    let mut targets = Vec::new();
+    let mut resolved = Vec::new();
+    for address in addresses {
+        let name = Endpoint::parse(&address, false)?.name().to_owned();
+        let own = sources.resolve::<SweepArgs>(Some(&name))?;
+        let target = target(sources, &address, &own.args, is_once);
+        targets.push(target.map_err(|error| own.locate(error))?);
+        resolved.push((address, own));
+    }
+    check_names(&targets, &resolved)?;
+    let locate = |error| process.locate(error);
+    let shard = targets.first().and_then(|target| target.policy.scope.shard);
+    let publish = publish(&args.service, shard).map_err(locate)?;
+    let known = known(args.service.state.as_deref()).map_err(locate)?;
+    if args.print_config {
+        return Ok(Err(print::render(sources, &process, &resolved, &origin)));
+    }
+    if !is_once && !args.report.report_files.is_empty() {
+        return Err(locate(Error::option(
+            "report-file",
+            "for one sweep: `probe sweep`, or add --once",
+        )));
+    }
+    Ok(Ok(Settings {
+        targets,
+        expectations: None,
+        report: args.report.clone(),
+        summary: sources
+            .around
+            .first(&["GITHUB_STEP_SUMMARY"])
+            .map(Into::into),
+        publish,
+        known,
+        service: (!is_once).then(|| args.service.clone()),
+    }))
+}
+
+fn target(
+    sources: &Sources,
+    address: &str,
+    args: &SweepArgs,
+    is_once: bool,
+) -> Result<Target, Error> {
+    let http = connect::connection(sources, address, &args.connection)?;
+    let scope = scope::resolve(args, sources.around)?;
+    let mut target = aim(http, &args.check, scope);
+    target.policy.empty = empty(args, is_once);
+    if let Some(name) = &args.service.instance {
+        name.clone_into(&mut target.policy.registry);
+    }
+    target.scrub = match (args.scrub_every, args.scrub_max_bytes) {
+        (None, Some(_)) => {
+            return Err(Error::option(
+                "scrub-max-bytes",
+                "limits --scrub-every, which is missing",
+            ));
+        }
+        (every, most) => every.map(|every| Scrub::new(every, args.service.interval, most)),
+    };
+    Ok(target)
+}
+
+/// What of a registry is looked at as closely as these options say.
+pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
+    http.detect_cache = check.mode.is_none();
+    let policy = Policy {
+        depth: check.depth,
+        mode: check.mode.unwrap_or(Mode::Private),
+        concurrency: http.concurrency,
+        confirm_after: check.confirm_after,
+        deadline: check.deadline,
+        ..Policy::new(http.endpoint.name(), scope)
+    };
+    Target {
+        http,
+        policy,
+        scrub: None,
+    }
+}
+
+/// What nothing to check comes to: a service whose registry was always empty waits for the first push.
+fn empty(args: &SweepArgs, is_once: bool) -> Empty {
+    let patterns = [
+        &args.repos,
+        &args.exclude_repos,
+        &args.tags,
+        &args.exclude_tags,
+    ];
+    let has_filter =
+        patterns.iter().any(|patterns| !patterns.is_empty()) || args.repos_file.is_some();
+    match (args.allow_empty, is_once || has_filter) {
+        (true, _) => Empty::Allowed,
+        (false, true) => Empty::Unverified,
+        (false, false) => Empty::AllowedIfAlwaysSo,
+    }
+}
+
+/// Two registries of one name could not be told apart in metrics.
+fn check_names(
+    targets: &[Target],
+    resolved: &[(String, Resolved<SweepArgs>)],
+) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    for (target, (_, own)) in targets.iter().zip(resolved) {
+        let origin = own.origins.get("instance");
+        if targets.len() > 1 && origin.is_some_and(|origin| origin.rank != Rank::Entry) {
+            let error = Error::option("instance", "names one registry, and there are several");
+            return Err(own.locate(error));
+        }
+        let name = &target.policy.registry;
+        if !names.insert(name) {
+            return Err(Error::Usage(format!(
+                "{name} is named twice: once is enough"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn publish(args: &ServiceArgs, shard: Option<Shard>) -> Result<Publish, Error> {
+    let gateway = args.push_gateway.as_deref();
+    let gateway = gateway.map(|address| Gateway::new(address, &args.job, shard));
+    let unusable = |error| Error::option("push-gateway", error);
+    Ok(Publish {
+        gateway: gateway.transpose().map_err(unusable)?,
+        textfile: args.textfile.clone(),
+        state: args.state.clone(),
+    })
+}
+
+/// A file that cannot be gone on from is an error: to begin anew would overwrite what it knows.
+fn known(state: Option<&Path>) -> Result<Vec<Record>, Error> {
+    let Some(path) = state else {
+        return Ok(Vec::new());
+    };
+    state::read(path).map_err(|error| {
+        let path = path.display();
+        let advice = "name another file, or remove this one to begin anew";
+        Error::option("state", format!("{path}: {error}; {advice}"))
+    })
+}
+
+/// The registries' addresses, and where they were named: on the command line, or else in the
+/// environment, or else in the file.
+pub(in crate::cli) fn registries(
+    sources: &Sources,
+    typed: &[String],
+    command: &str,
+) -> Result<(Vec<String>, Origin), Error> {
+    if !typed.is_empty() {
+        suggest::registries(typed, sources.command().is_none())?;
+        return Ok((typed.to_vec(), Origin::flag()));
+    }
+    let around = sources.around;
+    for variable in ["PROBE_REGISTRY", "REGISTRY_HOST"] {
+        let Some(host) = around.first(&[variable]) else {
+            continue;
+        };
+        let hosts = host
+            .split(',')
+            .map(str::trim)
+            .filter(|host| !host.is_empty());
+        let address = |host: &str| match around.first(&["REGISTRY_SCHEME"]) {
+            Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
+            _ => host.to_owned(),
+        };
+        return Ok((hosts.map(address).collect(), Origin::variable(variable)));
+    }
+    let entries = sources.file.iter().flat_map(|file| &file.registries);
+    let (addresses, origins): (Vec<_>, Vec<_>) = entries
+        .map(|entry| (entry.address.clone(), entry.origin.clone()))
+        .unzip();
+    let first = origins.into_iter().next();
+    let first = first.ok_or_else(|| Error::Usage(format!("no registry is named: `{command}`")))?;
+    Ok((addresses, first))
+}
