@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{OutputArg, ReportFile};
-use crate::report::{Record, Sweep};
+use crate::report::{Record, Report};
 use crate::{render, service};
 
 /// The forms and places that reports are wanted in.
@@ -20,7 +20,7 @@ pub(super) struct Output {
 impl Output {
     /// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
     /// Whether all of them could be written; what could not is logged.
-    pub(super) fn write(&self, sweeps: &[Sweep], records: &[Record], color: bool) -> bool {
+    pub(super) fn write(&self, reports: &[Report], records: &[Record], color: bool) -> bool {
         let mut is_written = true;
         let mut note = |path: &Path, written: io::Result<()>| {
             if let Err(error) = written {
@@ -30,13 +30,13 @@ impl Output {
             }
         };
         for ReportFile { form, path } in &self.files {
-            let text = render(*form, sweeps, records, false);
+            let text = render(*form, reports, records, false);
             note(path, service::replace(path, text.as_bytes()));
         }
         if let (OutputArg::Github, Some(path)) = (self.form, &self.summary) {
-            note(path, append_summary(path, sweeps));
+            note(path, append_summary(path, reports));
         }
-        print(render(self.form, sweeps, records, color).as_bytes()) && is_written
+        print(render(self.form, reports, records, color).as_bytes()) && is_written
     }
 }
 
@@ -55,19 +55,19 @@ pub(super) fn print(text: &[u8]) -> bool {
     }
 }
 
-fn render(form: OutputArg, sweeps: &[Sweep], records: &[Record], color: bool) -> String {
+fn render(form: OutputArg, reports: &[Report], records: &[Record], color: bool) -> String {
     match form {
-        OutputArg::Text => render::text::render(sweeps, color),
-        OutputArg::Json => render::json::render(sweeps),
+        OutputArg::Text => render::text::render(reports, color),
+        OutputArg::Json => render::json::render(reports),
         OutputArg::Prom => render::metrics::render(&records.iter().collect::<Vec<_>>()),
-        OutputArg::Junit => render::junit::render(sweeps),
-        OutputArg::Github => render::github::annotations(sweeps),
+        OutputArg::Junit => render::junit::render(reports),
+        OutputArg::Github => render::github::annotations(reports),
     }
 }
 
 /// Adds to the summary, which other commands of the same step may have begun.
-fn append_summary(path: &Path, sweeps: &[Sweep]) -> io::Result<()> {
+fn append_summary(path: &Path, reports: &[Report]) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    file.write_all(render::github::summary(sweeps, taken).as_bytes())
+    file.write_all(render::github::summary(reports, taken).as_bytes())
 }

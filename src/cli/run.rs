@@ -12,7 +12,7 @@ use super::progress::Screen;
 use super::settings::{Service, Settings, UsageError};
 use super::signals::{self, Signals};
 use crate::registry::client::HttpRegistry;
-use crate::report::{Record, Sweep};
+use crate::report::{Record, Report, Sweep};
 use crate::service::{Limits, Listener, Plan, Protection, Publish, Target};
 use crate::{service, sweep};
 
@@ -92,19 +92,19 @@ async fn once(
         .map(|sweep| record(sweep, known))
         .collect();
     // As they were taken in: each finding says since when, and what is remembered is there.
-    let sweeps: Vec<_> = records
+    let reports: Vec<_> = records
         .iter()
         .filter_map(|record| record.last.clone())
         .collect();
-    let sweeps = Arc::new(sweeps);
-    let handed_on = hand_on(settings.output, settings.publish, &sweeps, records, color);
+    let reports = Arc::new(reports);
+    let handed_on = hand_on(settings.output, settings.publish, &reports, records, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,
         () = signals.ended_for(LAST_PUSH) => false,
     };
     signals
         .exit()
-        .unwrap_or_else(|| Exit::of(&sweeps, is_handed_on, &settings.fail_on))
+        .unwrap_or_else(|| Exit::of(&reports, is_handed_on, &settings.fail_on))
 }
 
 /// Prints, writes and pushes what came of a run, and says whether all of that worked. Whoever reads the
@@ -112,18 +112,18 @@ async fn once(
 async fn hand_on(
     output: Output,
     publish: Publish,
-    sweeps: &Arc<Vec<Sweep>>,
+    reports: &Arc<Vec<Report>>,
     records: Vec<Record>,
     color: bool,
 ) -> bool {
     // Shared, for a registry of many names takes many megabytes.
     let records = Arc::new(records);
-    let (sweeps, known, all) = (
-        Arc::clone(sweeps),
+    let (reports, known, all) = (
+        Arc::clone(reports),
         Arc::clone(&records),
         Arc::clone(&records),
     );
-    let writing = tokio::task::spawn_blocking(move || output.write(&sweeps, &known, color));
+    let writing = tokio::task::spawn_blocking(move || output.write(&reports, &known, color));
     let publishing = publish.publish(&records, move || all.to_vec());
     let (is_written, errors) = tokio::join!(writing, publishing);
     is_written.unwrap_or(false) && errors.is_empty()

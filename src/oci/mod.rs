@@ -20,4 +20,5 @@ pub use document::{Document, DocumentError};
 pub use media_type::{MANIFEST_ACCEPT, MediaKind, content_type};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use schema1::{manifest_digest, own_digest};
+pub(crate) use text::text_in_json;
 pub use text::{printable, shorten};

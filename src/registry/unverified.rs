@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::words::words;
 
 words! {
@@ -39,7 +41,8 @@ words! {
 }
 
 /// What kept us from finding out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unverified {
     /// What kind of unverified reason.
     pub reason: UnverifiedReason,

@@ -1,4 +1,4 @@
-//! Sweeps for the tests of every report: one with everything in it, and the plain ones.
+//! Sweeps and reports for the tests of every report: one with everything in it, and the plain ones.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use crate::oci::{Digest, MediaKind, Reference, Tag};
 use crate::registry::{Access, Authentication, Depth, Unverified, UnverifiedReason};
 use crate::report::{
     Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
-    Mode, Nearby, Node, Reason, RepositoryResult, SkipReason, State, Sweep, Symptom, Unmet,
+    Mode, Nearby, Node, Reason, Report, RepositoryResult, SkipReason, State, Sweep, Symptom, Unmet,
     UnverifiedObjects,
 };
 
@@ -15,7 +15,7 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Something of everything: broken, unverified, skipped, partial, with warnings.
-pub(super) fn rich() -> Sweep {
+pub(crate) fn rich() -> Sweep {
     let limit = "the sweep's 10 minutes were up";
     let login = "GET /v2/ops/vault/tags/list: 401, the token service refused the login";
     let mut sweep = Sweep {
@@ -222,8 +222,60 @@ fn elsewhere() -> Finding {
     }
 }
 
+/// Five findings in as many repositories: a child that is gone, a layer that is cut, a config with other
+/// bytes, a tag that leads nowhere, and a layer about which replicas disagree.
+pub(crate) fn five() -> Sweep {
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let kinds = [
+        ("team/a", Kind::Child, Reason::NotFound, None),
+        (
+            "team/b",
+            Kind::Layer,
+            Reason::ShortRead,
+            Some(Symptom::CutShort),
+        ),
+        (
+            "team/c",
+            Kind::Config,
+            Reason::DigestMismatch,
+            Some(Symptom::OtherBytes),
+        ),
+        ("team/d", Kind::Tag, Reason::NotFound, None),
+        ("team/e", Kind::Layer, Reason::Inconsistent, None),
+    ];
+    let findings = kinds.map(|(repository, kind, reason, symptom)| {
+        let (promised, observed) = ("1432 bytes, as promised", "something else, to be seen");
+        let seen = (promised, observed, 200);
+        let mut finding = finding(repository, (kind, reason), &["1.4.0", "stable"], seen);
+        finding.defect.evidence.symptom = symptom;
+        finding.confirmations = 2;
+        finding.bracket = Bracket {
+            last_intact: at(1_714_555_800),
+            first_broken: at(1_714_556_700),
+        };
+        if kind == Kind::Tag {
+            finding.digest = None;
+        } else {
+            finding.parent = Some(digest(repository));
+            finding.platforms = vec!["linux/amd64".into(), "linux/arm64/v8".into()];
+        }
+        finding
+    });
+    let result = |finding: &Finding| RepositoryResult {
+        name: finding.repository.clone(),
+        broken: 1,
+        unverified: 0,
+        tags: 2,
+    };
+    Sweep {
+        repositories: findings.iter().map(result).collect(),
+        findings: findings.into(),
+        ..plain("registry.example:5050", 612_400)
+    }
+}
+
 /// A registry in which all is well.
-pub(super) fn intact() -> Sweep {
+pub(crate) fn intact() -> Sweep {
     Sweep {
         counts: Counts {
             repositories: Coverage {
@@ -254,7 +306,7 @@ pub(super) fn intact() -> Sweep {
 }
 
 /// A registry that does not answer.
-pub(super) fn unverified() -> Sweep {
+pub(crate) fn unverified() -> Sweep {
     let why = Unverified::new(
         UnverifiedReason::Connect,
         "GET https://down.example/v2/: connection refused, 4 attempts",
@@ -270,13 +322,12 @@ pub(super) fn unverified() -> Sweep {
             count: 1,
         }],
         listed: Listed::Failed(why),
-        remembered: rich_findings().into_iter().take(2).collect(),
         ..plain("down.example", 7_002)
     }
 }
 
 /// A registry with nothing in it.
-pub(super) fn empty() -> Sweep {
+pub(crate) fn empty() -> Sweep {
     Sweep {
         counts: Counts {
             requests: 2,
@@ -289,7 +340,7 @@ pub(super) fn empty() -> Sweep {
 }
 
 /// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
-pub(super) fn stopped() -> Sweep {
+pub(crate) fn stopped() -> Sweep {
     let suspected = |number: u64| {
         let repository = format!("team/app{number:02}");
         let object = digest(&repository);
@@ -322,7 +373,7 @@ pub(super) fn stopped() -> Sweep {
 }
 
 /// A registry whose storage is away: of the images, and of everything.
-pub(super) fn away() -> [Sweep; 2] {
+pub(crate) fn away() -> [Sweep; 2] {
     let nothing = "none of the 9 tags and manifests in 3 repositories is there, as when the storage is not \
                    mounted or is another one";
     let unlisted = "there was nothing to check: the registry lists no repository (or none to these credentials, or \
@@ -343,7 +394,6 @@ pub(super) fn away() -> [Sweep; 2] {
             ..Counts::default()
         },
         unverified: vec![group(None, reason, nothing, 9)],
-        remembered: rich_findings().into_iter().take(1).collect(),
         ..plain("away.example", 32_120)
     };
     let lists = Sweep {
@@ -354,7 +404,7 @@ pub(super) fn away() -> [Sweep; 2] {
 }
 
 /// A registry of which there was nothing to check, for each reason that there is.
-pub(super) fn unlisted() -> [Sweep; 4] {
+pub(crate) fn unlisted() -> [Sweep; 4] {
     let detail = "there was nothing to check: no repository in scope has a tag in scope";
     let sweep = Sweep {
         unverified: vec![group(None, UnverifiedReason::NothingListed, detail, 1)],
@@ -373,7 +423,7 @@ pub(super) fn unlisted() -> [Sweep; 4] {
 }
 
 /// An intact image that was named by its digest.
-pub(super) fn by_digest() -> Sweep {
+pub(crate) fn by_digest() -> Sweep {
     let manifest = digest("by digest");
     Sweep {
         counts: Counts {
@@ -393,7 +443,7 @@ pub(super) fn by_digest() -> Sweep {
 }
 
 /// An image of two platforms, of which the second is gone.
-pub(super) fn explained() -> Sweep {
+pub(crate) fn explained() -> Sweep {
     let node = |kind, of: &str, size, media_type: &str| Node {
         kind,
         digest: Some(digest(of)),
@@ -448,7 +498,7 @@ pub(super) fn explained() -> Sweep {
 }
 
 /// Two intact images, of which one is not as expected.
-pub(super) fn expected() -> Sweep {
+pub(crate) fn expected() -> Sweep {
     let mut sweep = explained();
     sweep.findings.clear();
     sweep.counts.tags = Coverage {
@@ -487,7 +537,7 @@ pub(super) fn expected() -> Sweep {
 }
 
 /// A registry with a thousand broken objects, each of which breaks a thousand tags.
-pub(super) fn thousand() -> Sweep {
+pub(crate) fn thousand() -> Sweep {
     let tags: Vec<Tag> = (0..1_000)
         .map(|n| format!("1.0.{n}").parse().expect("a tag"))
         .collect();
@@ -506,8 +556,13 @@ pub(super) fn thousand() -> Sweep {
 }
 
 /// One of each verdict, and an empty one.
-pub(super) fn all() -> [Sweep; 4] {
-    [rich(), intact(), unverified(), empty()]
+pub(crate) fn all() -> [Report; 4] {
+    [rich().into(), intact().into(), blind(), empty().into()]
+}
+
+/// A registry that does not answer, and of which something broken is known from before.
+pub(crate) fn blind() -> Report {
+    Report::of(unverified(), rich_findings().into_iter().take(2).collect())
 }
 
 fn plain(registry: &str, millis: u64) -> Sweep {

@@ -2,10 +2,10 @@
 
 use super::lines::{Lines, STRONG};
 use super::words::{self, many, number};
-use crate::report::{Coverage, Listed, Mode, Sweep};
+use crate::report::{Coverage, Found, Listed, Mode, Sweep};
 
 /// What a sweep that is complete and found nothing broken went through, in a clause.
-pub(super) fn intact(sweep: &Sweep) -> String {
+pub(super) fn intact(sweep: &Sweep<Found>) -> String {
     let counts = &sweep.counts;
     let (tags, repositories) = (counts.tags.checked, counts.repositories.checked);
     let inside = many(repositories, "repository", "repositories");
@@ -23,7 +23,7 @@ pub(super) fn intact(sweep: &Sweep) -> String {
     }
 }
 
-pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
+pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep<Found>) {
     if sweep.skipped.is_empty() {
         return;
     }
@@ -43,7 +43,7 @@ pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
     }
 }
 
-pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep) {
+pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep<Found>) {
     const LABEL: usize = 14;
     let counts = &sweep.counts;
     let of = |Coverage { listed, checked }| {

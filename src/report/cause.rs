@@ -1,7 +1,8 @@
-//! Why something is broken: a closed set of causes, told from what was seen and from nothing else.
+//! Why something is broken: a closed set of causes, decided by what was seen and from nothing else.
 
+use super::finding::Finding;
 use super::outcome::{Kind, Reason, Symptom};
-use super::sweep::{Finding, Listed, Mode, Sweep};
+use super::sweep::{Listed, Mode, Sweep};
 use crate::registry::UnverifiedReason;
 use crate::words::words;
 
@@ -32,10 +33,10 @@ words! {
 }
 
 impl Cause {
-    /// The cause of a finding of `sweep`, by its kind, its reason and the sign in its evidence.
+    /// The cause of a finding of `sweep`, by its kind, its reason and the symptom in its evidence.
     #[must_use]
-    pub fn of(finding: &Finding, sweep: &Sweep) -> Self {
-        let sign = finding.defect.evidence.symptom;
+    pub fn of<F>(finding: &Finding, sweep: &Sweep<F>) -> Self {
+        let symptom = finding.defect.evidence.symptom;
         match finding.defect.reason {
             // What the caller named may never have been there; what a list or manifest names was.
             Reason::NotFound => match (finding.kind, &sweep.listed) {
@@ -45,18 +46,22 @@ impl Cause {
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
             Reason::Unreadable | Reason::MediaTypeMismatch => Self::Unknown,
-            Reason::ShortRead if sign == Some(Symptom::CutShort) => Self::Truncated,
+            Reason::ShortRead if symptom == Some(Symptom::CutShort) => Self::Truncated,
             // Distribution stats the file unless it remembers the blob: only memory promises bytes
             // that are not there.
             Reason::ShortRead => Self::StaleDescriptorCache,
-            Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => match sign {
-                Some(Symptom::Empty) => Self::EmptyFile,
-                Some(Symptom::Shorter) => Self::Truncated,
-                Some(Symptom::WebPage) => Self::ProxyPoisoned,
-                Some(Symptom::OtherBytes) if sweep.mode == Mode::PullThrough => Self::ProxyPoisoned,
-                Some(Symptom::OtherBytes) => Self::BitRot,
-                _ => Self::Unknown,
-            },
+            Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => {
+                match symptom {
+                    Some(Symptom::Empty) => Self::EmptyFile,
+                    Some(Symptom::Shorter) => Self::Truncated,
+                    Some(Symptom::WebPage) => Self::ProxyPoisoned,
+                    Some(Symptom::OtherBytes) if sweep.mode == Mode::PullThrough => {
+                        Self::ProxyPoisoned
+                    }
+                    Some(Symptom::OtherBytes) => Self::BitRot,
+                    _ => Self::Unknown,
+                }
+            }
         }
     }
 

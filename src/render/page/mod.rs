@@ -214,7 +214,7 @@ mod tests {
 
     /// A page about one registry, five minutes after its last sweep.
     fn page(record: &Record) -> String {
-        let last = record.last.as_ref().map(|sweep| sweep.finished_at);
+        let last = record.last.as_ref().map(|report| report.sweep.finished_at);
         let now = last.unwrap_or(SystemTime::UNIX_EPOCH) + Duration::from_secs(300);
         let phase = match last {
             Some(_) => Phase::Waiting {
