@@ -76,7 +76,7 @@ fn page(lines: &mut Lines, report: &Report, image: &Image) {
     }
 }
 
-/// The tree in the order in which it is told, each object with its depth.
+/// The tree in the order in which it is shown, each object with its depth.
 pub(super) fn flat(root: &Node) -> Vec<(usize, &Node)> {
     let mut flat = Vec::new();
     let mut next = vec![(0, root)];

@@ -29,7 +29,11 @@ pub fn render(reports: &[Report], color: bool) -> String {
         exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);
         warnings(&mut lines, sweep);
-        scope::coverage(&mut lines, sweep);
+        lines.blank();
+        lines.title("Coverage", STRONG);
+        for (label, text) in scope::coverage(sweep) {
+            lines.column(label, 14, [text]);
+        }
     }
     if reports.len() > 1 {
         lines.blank();

@@ -88,7 +88,7 @@ impl Defect {
 }
 
 words! {
-    /// What a look showed besides its words: a mark by which damages are told apart.
+    /// What a look showed besides its words: a mark by which damages are distinguished.
     Symptom {
         /// Bytes are announced, and not one of them came.
         NothingCame = "nothing_came",

@@ -426,8 +426,8 @@ mod tests {
             let mut finding = finding(kind, reason);
             finding.defect.evidence.symptom = sign;
             let sweep = fixture::sweep();
-            let told = actions(&finding, &sweep).join(" ");
-            assert_eq!(told, expected, "{kind}/{reason}");
+            let actions = actions(&finding, &sweep).join(" ");
+            assert_eq!(actions, expected, "{kind}/{reason}");
         }
     }
 

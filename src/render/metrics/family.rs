@@ -9,23 +9,23 @@ pub struct Family(MetricFamily);
 impl Family {
     /// A metric that goes up and down.
     #[must_use]
-    pub fn gauge(name: &'static str, help: &'static str) -> Self {
+    pub fn gauge(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::GAUGE)
     }
 
     /// A metric that only grows.
     #[must_use]
-    pub fn counter(name: &'static str, help: &'static str) -> Self {
+    pub fn counter(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::COUNTER)
     }
 
     /// A metric of durations in buckets.
     #[must_use]
-    pub fn histogram(name: &'static str, help: &'static str) -> Self {
+    pub fn histogram(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::HISTOGRAM)
     }
 
-    fn new(name: &'static str, help: &'static str, kind: MetricType) -> Self {
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());

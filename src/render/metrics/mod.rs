@@ -21,6 +21,13 @@ use crate::report::{Found, Kind, Known, Listed, Reason, Record, SkipReason, Swee
 /// intact ones first, and counted in `series_dropped`.
 const MOST_REPOSITORIES: usize = 25_000;
 
+/// What the names of all metrics here begin with.
+const PREFIX: &str = "registry_manifest_integrity_";
+
+fn gauge(name: &str, help: &str) -> Family {
+    Family::gauge(&format!("{PREFIX}{name}"), help)
+}
+
 /// A record with the last sweep that is in it.
 type Swept<'a> = (&'a Record, &'a Sweep<Found>);
 
@@ -37,25 +44,25 @@ pub fn render(records: &[&Record]) -> String {
 #[must_use]
 pub fn render_partial(record: &Record) -> String {
     let mut families = families(&[record]);
-    families.retain(|family| !NEEDS_ALL.contains(&family.name()));
+    families.retain(|family| !NEEDS_ALL.contains(&family.name().trim_start_matches(PREFIX)));
     encode(families)
 }
 
 /// Families that are about the whole registry, or about findings that only a whole look replaces.
 const NEEDS_ALL: &[&str] = &[
-    "registry_manifest_integrity_reference_failures",
-    "registry_manifest_integrity_broken_image_info",
-    "registry_manifest_integrity_absent_children",
-    "registry_manifest_integrity_gc_exposed_manifests",
-    "registry_manifest_integrity_last_complete_timestamp_seconds",
+    "reference_failures",
+    "broken_image_info",
+    "absent_children",
+    "gc_exposed_manifests",
+    "last_complete_timestamp_seconds",
 ];
 
 fn families(records: &[&Record]) -> Vec<Family> {
     let swept = records.iter();
     let swept = swept.filter_map(|record| Some((*record, &record.last.as_ref()?.sweep)));
     let swept: Vec<Swept<'_>> = swept.collect();
-    let mut dropped = Family::gauge(
-        "registry_manifest_integrity_series_dropped",
+    let mut dropped = gauge(
+        "series_dropped",
         "Series left out because there were too many.",
     );
     let mut families = Vec::new();
@@ -68,7 +75,7 @@ fn families(records: &[&Record]) -> Vec<Family> {
     families
 }
 
-/// A value of a registry, if it has one: the metric's name, its help, and the value.
+/// A value of a registry, if it has one: the metric's name without the prefix, its help, and the value.
 type Value = (
     &'static str,
     &'static str,
@@ -78,22 +85,22 @@ type Value = (
 /// What has one value for each registry.
 const VALUES: &[Value] = &[
     (
-        "registry_manifest_integrity_storage_unavailable",
+        "storage_unavailable",
         "Whether many objects of several repositories were asked for and not one was there.",
         |_, sweep| Some(f64::from(u8::from(sweep.is_storage_unavailable()))),
     ),
     (
-        "registry_manifest_integrity_last_run_timestamp",
+        "last_run_timestamp",
         "When the last sweep ended, whatever came of it.",
         |_, sweep| seconds(sweep.finished_at),
     ),
     (
-        "registry_manifest_integrity_last_complete_timestamp_seconds",
+        "last_complete_timestamp_seconds",
         "When the last sweep that reached everything ended.",
         |record, _| seconds(record.last_complete?),
     ),
     (
-        "registry_manifest_integrity_sweep_duration_seconds",
+        "sweep_duration_seconds",
         "How long the last sweep took.",
         |_, sweep| {
             let took = sweep.finished_at.duration_since(sweep.started_at);
@@ -101,12 +108,12 @@ const VALUES: &[Value] = &[
         },
     ),
     (
-        "registry_manifest_integrity_certificate_expiry_timestamp_seconds",
+        "certificate_expiry_timestamp_seconds",
         "When the registry's TLS certificate expires.",
         |_, sweep| seconds(sweep.certificate_expires_at?),
     ),
     (
-        "registry_manifest_integrity_catalog_accessible",
+        "catalog_accessible",
         "Whether the list of repositories could be read to its end.",
         |_, sweep| {
             Some(f64::from(u8::from(!matches!(
@@ -115,60 +122,56 @@ const VALUES: &[Value] = &[
             ))))
         },
     ),
+    ("repos_listed", "Repositories in scope.", |_, sweep| {
+        count(sweep.counts.repositories.listed)
+    }),
     (
-        "registry_manifest_integrity_repos_listed",
-        "Repositories in scope.",
-        |_, sweep| count(sweep.counts.repositories.listed),
-    ),
-    (
-        "registry_manifest_integrity_repos_checked",
+        "repos_checked",
         "Repositories in which everything was given a verdict.",
         |_, sweep| count(sweep.counts.repositories.checked),
     ),
+    ("tags_listed", "Tags in scope.", |_, sweep| {
+        count(sweep.counts.tags.listed)
+    }),
     (
-        "registry_manifest_integrity_tags_listed",
-        "Tags in scope.",
-        |_, sweep| count(sweep.counts.tags.listed),
-    ),
-    (
-        "registry_manifest_integrity_tags_checked",
+        "tags_checked",
         "Tags that were given a verdict.",
         |_, sweep| count(sweep.counts.tags.checked),
     ),
     (
-        "registry_manifest_integrity_indexes_checked",
+        "indexes_checked",
         "Image indexes that were read.",
         |_, sweep| count(sweep.counts.indexes),
     ),
     (
-        "registry_manifest_integrity_manifests_checked",
+        "manifests_checked",
         "Manifests that were read, indexes not included.",
         |_, sweep| count(sweep.counts.manifests),
     ),
     (
-        "registry_manifest_integrity_blobs_checked",
+        "blobs_checked",
         "Configs and layers that were looked at.",
         |_, sweep| count(sweep.counts.blobs),
     ),
     (
-        "registry_manifest_integrity_absent_children",
+        "absent_children",
         "Children that indexes name and a sparse copy does not have.",
         |_, sweep| count(sweep.counts.absent),
     ),
     (
-        "registry_manifest_integrity_scrubbed_bytes",
+        "scrubbed_bytes",
         "Bytes of the blobs that the last sweep read in full and hashed.",
         |_, sweep| count(sweep.counts.scrubbed_bytes),
     ),
     (
-        "registry_manifest_integrity_scrub_period_seconds",
+        "scrub_period_seconds",
         "In how long a time every blob is read in full once, if that is spread over time.",
         |_, sweep| Some(sweep.scrub_period?.as_secs_f64()),
     ),
 ];
 
 fn one_value(swept: &[Swept<'_>], (name, help, value): &Value) -> Family {
-    let mut family = Family::gauge(name, help);
+    let mut family = gauge(name, help);
     for (record, sweep) in swept {
         if let Some(value) = value(record, sweep) {
             family.add(&[("registry", &record.registry)], value);
@@ -179,13 +182,13 @@ fn one_value(swept: &[Swept<'_>], (name, help, value): &Value) -> Family {
 
 /// What is known repository by repository.
 fn repositories(swept: &[Swept<'_>], dropped: &mut Family) -> [Family; 2] {
-    let mut failures = Family::gauge(
-        "registry_manifest_integrity_failures",
+    let mut failures = gauge(
+        "failures",
         "Broken objects in a repository; 0 if it is known to be intact. What could not be verified \
          again stays as it was.",
     );
-    let mut successes = Family::gauge(
-        "registry_manifest_integrity_last_success_timestamp_seconds",
+    let mut successes = gauge(
+        "last_success_timestamp_seconds",
         "When everything in a repository was last verified and intact.",
     );
     for (record, _) in swept {
@@ -216,8 +219,8 @@ fn repositories(swept: &[Swept<'_>], dropped: &mut Family) -> [Family; 2] {
 
 /// What the next clean-up would break, where it would break anything.
 fn exposed(swept: &[Swept<'_>]) -> Family {
-    let mut family = Family::gauge(
-        "registry_manifest_integrity_gc_exposed_manifests",
+    let mut family = gauge(
+        "gc_exposed_manifests",
         "Index children that no tag names: what garbage-collect --delete-untagged of registry:2 \
          takes next.",
     );
@@ -233,18 +236,15 @@ fn exposed(swept: &[Swept<'_>]) -> Family {
 
 /// What is known by reason. All reasons are there, so that a series does not begin with a failure.
 fn reasons(swept: &[Swept<'_>]) -> [Family; 3] {
-    let mut broken = Family::gauge(
-        "registry_manifest_integrity_reference_failures",
+    let mut broken = gauge(
+        "reference_failures",
         "Broken objects by what was promised and what is wrong.",
     );
-    let mut unverified = Family::gauge(
-        "registry_manifest_integrity_unverified",
+    let mut unverified = gauge(
+        "unverified",
         "Objects without a verdict in the last sweep, by what was in the way.",
     );
-    let mut skipped = Family::gauge(
-        "registry_manifest_integrity_skipped",
-        "Objects left out on purpose in the last sweep.",
-    );
+    let mut skipped = gauge("skipped", "Objects left out on purpose in the last sweep.");
     for (record, sweep) in swept {
         let registry = ("registry", record.registry.as_str());
         let findings = record.findings();
@@ -342,6 +342,11 @@ mod tests {
             assert_eq!(series(&all, name), series(&partial, name), "{name}");
         }
         for name in NEEDS_ALL {
+            let name = format!("{PREFIX}{name}");
+            let is_known = families(&[&record])
+                .iter()
+                .any(|family| family.name() == name);
+            assert!(is_known, "{name}");
             assert!(!partial.contains(&format!("TYPE {name} ")), "{name}");
         }
     }

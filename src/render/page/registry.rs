@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::state::{self, State};
 use super::{Phase, Watch, anchor, broken, limits, report_url, text, time, trend};
+use crate::render::scope;
 use crate::render::words::{self, between, length, many, number};
 use crate::report::{Coverage, Found, Listed, Record, Report, Sweep};
 
@@ -132,36 +133,20 @@ fn covered(sweep: &Sweep<Found>, Coverage { listed, checked }: Coverage) -> Stri
 }
 
 fn coverage(record: &Record, sweep: &Sweep<Found>, now: SystemTime) -> Markup {
-    let counts = &sweep.counts;
-    let objects = [
-        many(counts.indexes, "index", "indexes"),
-        many(counts.manifests, "manifest", "manifests"),
-        many(counts.blobs, "blob", "blobs"),
-    ];
     let never = record.repositories.values();
     let never = length(never.filter(|known| known.failures.is_none()).count());
     html! {
         section.part {
             h3 { "Coverage of the last sweep" }
             dl.coverage {
-                dt { "Repositories" } dd { (covered(sweep, counts.repositories)) }
                 @if never > 0 {
                     dt { "Not known yet" }
                     dd { (many(never, "repository was", "repositories were")) " not verified to the end by any sweep" }
                 }
-                dt { "Tags" } dd { (covered(sweep, counts.tags)) }
-                @if let Listed::Images(images) = &sweep.listed {
-                    dt { "Images" } dd { (many(length(images.len()), "image", "images")) ", by name" }
+                @for (label, value) in scope::coverage(sweep) {
+                    dt { (label) }
+                    dd { (text(&value)) }
                 }
-                dt { "Objects" } dd { (objects.join(", ")) }
-                @if counts.absent > 0 {
-                    dt { "Absent" }
-                    dd { (many(counts.absent, "child", "children")) " of indexes, which this mode allows" }
-                }
-                dt { "Depth" } dd { (sweep.depth) ": " (words::depth(sweep.depth, sweep.mode)) }
-                dt { "Mode" } dd { (sweep.mode) ": " (words::mode(sweep.mode)) }
-                dt { "Cost" }
-                dd { (many(counts.requests, "request", "requests")) ", " (words::bytes(counts.bytes)) " received" }
                 @if let Some(end) = sweep.certificate_expires_at {
                     dt { "Certificate" } dd { (certificate(end, now)) }
                 }
