@@ -74,7 +74,7 @@ async fn demo() -> Result<()> {
     let sweep = sweep_once(double.address()).await?;
     print!(
         "{}",
-        render::text::render(std::slice::from_ref(&sweep), uses_color())
+        render::text::render(&[sweep.clone().into()], uses_color())
     );
 
     check(&sweep, &planted)?;

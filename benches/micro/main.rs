@@ -18,7 +18,7 @@ use registry_probe::registry::{Answer, Registry};
 use registry_probe::render::{json, metrics};
 use registry_probe::report::{
     Bracket, Counts, Defect, Evidence, Finding, Kind, Listed, Mode, Nearby, Observed, Promised,
-    Reason, Record, RepositoryResult, Sweep, Verdict,
+    Reason, Record, Report, RepositoryResult, Sweep, Verdict,
 };
 use registry_probe::sweep::{self, Policy, Scope, Source};
 use tokio::runtime::Runtime;
@@ -91,8 +91,8 @@ fn metrics_of_10000_repositories(bencher: Bencher) {
 /// A sweep with 10,000 findings as JSON.
 #[divan::bench(sample_count = 20)]
 fn json_of_10000_findings(bencher: Bencher) {
-    let sweeps = [sweep(1_000, 10_000)];
-    bencher.bench_local(|| json::render(divan::black_box(&sweeps)));
+    let reports = [Report::from(sweep(1_000, 10_000))];
+    bencher.bench_local(|| json::render(divan::black_box(&reports)));
 }
 
 fn name(text: &str) -> Repository {
@@ -158,7 +158,6 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         missing: Vec::new(),
         out_of_scope: Vec::new(),
         findings: (0..findings).map(finding).collect(),
-        remembered: Vec::new(),
         images: Vec::new(),
         unmet: Vec::new(),
         exposed: Vec::new(),

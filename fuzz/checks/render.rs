@@ -1,21 +1,21 @@
 //! What must hold for what is read back: the state file, and what a gateway remembers.
 
-use super::{json_state, metrics};
+use super::metrics;
 use crate::oci::fuzzing::assert_printable;
-use crate::report::Record;
+use crate::report::{Record, state as file};
 
 /// A state file: what is taken is written again as the same state.
 pub(crate) fn state(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    let records = match json_state::parse(text) {
+    let records = match file::parse(text) {
         Ok(records) => records,
-        Err(error) => return assert_printable(&error.to_string(), 300),
+        Err(error) => return assert_printable(&error, 300),
     };
-    let written = json_state::render(&records);
-    let again = json_state::parse(&written).expect("what was written by us");
-    assert_eq!(json_state::render(&again), written);
+    let written = file::render(&records);
+    let again = file::parse(&written).expect("what was written by us");
+    assert_eq!(file::render(&again), written);
     for (record, again) in records.iter().zip(&again) {
         assert_eq!(record.failures(), again.failures());
         assert!(again.repositories.values().all(|known| !known.is_current));

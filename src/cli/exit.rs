@@ -1,7 +1,7 @@
 //! What the process ends with.
 
 use super::args::FailOn;
-use crate::report::{Sweep, Verdict};
+use crate::report::{Report, Verdict};
 
 /// How a run ended, and the exit code that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +37,14 @@ impl Exit {
     /// What some sweeps come to together. Broken wins over unverified, what is remembered as broken
     /// and could not be verified again is broken, and a result that could not be
     /// handed on is as good as none.
-    pub(super) fn of(sweeps: &[Sweep], is_published: bool, fail_on: &[FailOn]) -> Self {
+    pub(super) fn of(reports: &[Report], is_published: bool, fail_on: &[FailOn]) -> Self {
         let is_broken =
-            |sweep: &Sweep| sweep.verdict() == Verdict::Broken || !sweep.remembered.is_empty();
+            |report: &Report| report.verdict == Verdict::Broken || !report.remembered.is_empty();
         let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
-        if counts(FailOn::Broken) && sweeps.iter().any(is_broken) {
+        if counts(FailOn::Broken) && reports.iter().any(is_broken) {
             Self::Broken
         } else if counts(FailOn::Unverified)
-            && (!is_published || sweeps.iter().any(|sweep| !sweep.is_complete()))
+            && (!is_published || reports.iter().any(|report| !report.complete))
         {
             Self::Unverified
         } else {

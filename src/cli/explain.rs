@@ -10,7 +10,7 @@ use super::progress::Screen;
 use super::run::client;
 use super::settings::{Sources, explained};
 use super::signals::Signals;
-use crate::report::Record;
+use crate::report::{Record, Report};
 use crate::service::Target;
 use crate::{render, sweep};
 
@@ -42,13 +42,14 @@ impl Explanation {
                 image.root.platform = Some(platform);
             }
         }
+        let report = Report::from(sweep);
         let text = match self.output {
-            PageArg::Text => render::explain::render(&sweep, color),
-            PageArg::Json => render::json_explain::render(&sweep),
+            PageArg::Text => render::explain::render(&report, color),
+            PageArg::Json => render::json::render_images(&report),
         };
-        let is_told = print(text.as_bytes());
+        let is_printed = print(text.as_bytes());
         let fail_on = [FailOn::Broken, FailOn::Unverified];
         let exit = signals.exit();
-        Ok(exit.unwrap_or_else(|| Exit::of(&[sweep], is_told, &fail_on)))
+        Ok(exit.unwrap_or_else(|| Exit::of(&[report], is_printed, &fail_on)))
     }
 }

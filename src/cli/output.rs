@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::{OutputArg, ReportArgs, ReportFile};
-use crate::report::{Record, Sweep};
+use crate::report::{Record, Report};
 use crate::{render, service};
 
 /// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
@@ -15,7 +15,7 @@ use crate::{render, service};
 pub(super) fn write(
     args: &ReportArgs,
     summary: Option<&Path>,
-    sweeps: &[Sweep],
+    reports: &[Report],
     records: &[Record],
     color: bool,
 ) -> bool {
@@ -28,13 +28,13 @@ pub(super) fn write(
         }
     };
     for ReportFile { form, path } in &args.report_files {
-        let text = render(*form, sweeps, records, false);
+        let text = render(*form, reports, records, false);
         note(path, service::replace(path, text.as_bytes()));
     }
     if let (OutputArg::Github, Some(path)) = (args.output, summary) {
-        note(path, append_summary(path, sweeps));
+        note(path, append_summary(path, reports));
     }
-    print(render(args.output, sweeps, records, color).as_bytes()) && is_written
+    print(render(args.output, reports, records, color).as_bytes()) && is_written
 }
 
 /// Writes to standard output. Whether that worked; if it did not, that is logged.
@@ -52,19 +52,19 @@ pub(super) fn print(text: &[u8]) -> bool {
     }
 }
 
-fn render(form: OutputArg, sweeps: &[Sweep], records: &[Record], color: bool) -> String {
+fn render(form: OutputArg, reports: &[Report], records: &[Record], color: bool) -> String {
     match form {
-        OutputArg::Text => render::text::render(sweeps, color),
-        OutputArg::Json => render::json::render(sweeps),
+        OutputArg::Text => render::text::render(reports, color),
+        OutputArg::Json => render::json::render(reports),
         OutputArg::Prom => render::metrics::render(&records.iter().collect::<Vec<_>>()),
-        OutputArg::Junit => render::junit::render(sweeps),
-        OutputArg::Github => render::github::annotations(sweeps),
+        OutputArg::Junit => render::junit::render(reports),
+        OutputArg::Github => render::github::annotations(reports),
     }
 }
 
 /// Adds to the summary, which other commands of the same step may have begun.
-fn append_summary(path: &Path, sweeps: &[Sweep]) -> io::Result<()> {
+fn append_summary(path: &Path, reports: &[Report]) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    file.write_all(render::github::summary(sweeps, taken).as_bytes())
+    file.write_all(render::github::summary(reports, taken).as_bytes())
 }

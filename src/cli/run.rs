@@ -13,7 +13,7 @@ use super::progress::Screen;
 use super::settings::Settings;
 use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
-use crate::report::{Record, Sweep};
+use crate::report::{Record, Report};
 use crate::service::{Limits, Listener, Plan, WebProtection};
 use crate::{service, sweep};
 
@@ -77,15 +77,15 @@ async fn once(
     let records: Vec<_> = absorbed.collect();
     // As they were taken in: each finding says since when, and what is remembered is there.
     let last = records.iter().filter_map(|record| record.last.clone());
-    let sweeps: Arc<Vec<_>> = Arc::new(last.collect());
+    let reports: Arc<Vec<_>> = Arc::new(last.collect());
     let fail_on = settings.report.fail_on.clone();
-    let handed_on = hand_on(settings, &sweeps, records, color);
+    let handed_on = hand_on(settings, &reports, records, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,
         () = signals.ended_for(LAST_PUSH) => false,
     };
     let exit = signals.exit();
-    Ok(exit.unwrap_or_else(|| Exit::of(&sweeps, is_handed_on, &fail_on)))
+    Ok(exit.unwrap_or_else(|| Exit::of(&reports, is_handed_on, &fail_on)))
 }
 
 /// What is known of a registry before this sweep.
@@ -98,19 +98,19 @@ fn known_of(registry: &str, known: &[Record]) -> Record {
 /// report may be slow, and the rest does not wait for that.
 async fn hand_on(
     settings: Settings,
-    sweeps: &Arc<Vec<Sweep>>,
+    reports: &Arc<Vec<Report>>,
     records: Vec<Record>,
     color: bool,
 ) -> bool {
     // Shared, for a registry of many names takes many megabytes.
     let records = Arc::new(records);
-    let (sweeps, known, all) = (
-        Arc::clone(sweeps),
+    let (reports, known, all) = (
+        Arc::clone(reports),
         Arc::clone(&records),
         Arc::clone(&records),
     );
     let (report, summary) = (settings.report, settings.summary);
-    let write = move || output::write(&report, summary.as_deref(), &sweeps, &known, color);
+    let write = move || output::write(&report, summary.as_deref(), &reports, &known, color);
     let writing = tokio::task::spawn_blocking(write);
     let publishing = settings.publish.publish(&records, move || all.to_vec());
     let (is_written, errors) = tokio::join!(writing, publishing);

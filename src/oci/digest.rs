@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
+use super::text::text_in_json;
+
 /// A content digest as the OCI image specification defines it (descriptor.md, "Digests").
 ///
 /// Stored as raw bytes, not as text, because a walk holds one per object of a repository.
@@ -30,7 +32,13 @@ impl fmt::Display for MalformedDigest {
 
 impl std::error::Error for MalformedDigest {}
 
+text_in_json!(Digest);
+
 impl Digest {
+    /// Its grammar, for the schema of the report.
+    #[cfg(test)]
+    pub(crate) const PATTERN: &str = "^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$";
+
     /// The SHA-256 digest of `bytes`.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Self {

@@ -20,23 +20,5 @@ pub use document::{Document, DocumentError};
 pub use media_type::{MANIFEST_ACCEPT, MediaKind, content_type};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use schema1::{manifest_digest, own_digest};
+pub(crate) use text::text_in_json;
 pub use text::{Printable, printable, shorten};
-
-/// What is JSON as the text that it is elsewhere.
-macro_rules! json_text {
-    ($($name:ty),*) => {$(
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-json_text!(Digest, Repository, Tag);

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::digest::Digest;
+use super::text::text_in_json;
 
 /// A name that the grammar of the distribution specification (spec.md, "Pulling manifests") does
 /// not allow.
@@ -23,7 +24,14 @@ impl std::error::Error for InvalidName {}
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository(Arc<str>);
 
+text_in_json!(Repository, Tag);
+
 impl Repository {
+    /// Its grammar, for the schema of the report.
+    #[cfg(test)]
+    pub(crate) const PATTERN: &str =
+        "^[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)*$";
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -65,6 +73,10 @@ fn is_path_component(text: &str) -> bool {
 pub struct Tag(Box<str>);
 
 impl Tag {
+    /// Its grammar, for the schema of the report.
+    #[cfg(test)]
+    pub(crate) const PATTERN: &str = "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$";
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,4 +1,5 @@
-//! Text from a registry is hostile: what may reach a terminal, a log or a page goes through here.
+//! Text from a registry is hostile: what may reach a terminal, a log or a page goes through here;
+//! and what is text in JSON is written and read here.
 
 use std::fmt;
 use std::ops::Deref;
@@ -34,6 +35,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
 
 /// Text that somebody else wrote, safe to show from the moment it is read: without control characters,
 /// and of a length that fits a report.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Printable(Box<str>);
 
@@ -85,6 +87,36 @@ impl fmt::Debug for Printable {
         fmt::Debug::fmt(&self.0, f)
     }
 }
+
+/// Types that are written to JSON and read from it as the text of their `Display` and `FromStr`.
+macro_rules! text_in_json {
+    ($($name:ident),*) => { $(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        #[cfg(test)]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": Self::PATTERN })
+            }
+        }
+    )* };
+}
+pub(crate) use text_in_json;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::oci::Printable;
 use crate::words::words;
 
@@ -40,7 +42,8 @@ words! {
 }
 
 /// What kept us from finding out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unverified {
     /// What kind of unverified reason.
     pub reason: UnverifiedReason,

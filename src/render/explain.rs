@@ -5,36 +5,37 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 
-use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE, WIDTH};
+use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE, WIDTH, command_rows};
 use super::requests::{Request, Requests};
 use super::words::{self, bytes, length, many, number};
 use super::{broken, unknown};
 use crate::oci::MediaKind;
-use crate::report::{Image, Kind, Node, SkipReason, State, Sweep, Verdict};
+use crate::report::{Image, Kind, Node, Report, SkipReason, State, Verdict};
 
 /// The page of each image that was named, in lines of 80 columns.
 #[must_use]
-pub fn render(sweep: &Sweep, color: bool) -> String {
+pub fn render(report: &Report, color: bool) -> String {
+    let sweep = &report.sweep;
     let mut lines = Lines::new(color);
     for (position, image) in sweep.images.iter().enumerate() {
         if position > 0 {
             lines.blank();
         }
-        page(&mut lines, sweep, image);
+        page(&mut lines, report, image);
     }
     if sweep.images.is_empty() {
         let name = format!("{}: no image could be looked at", sweep.registry);
         lines.lead("UNVERIFIED", UNSURE, [name]);
     }
-    broken::write(&mut lines, sweep);
+    broken::write(&mut lines, report);
     unknown::write(&mut lines, sweep);
     for image in &sweep.images {
-        by_hand(&mut lines, sweep, image);
+        by_hand(&mut lines, report, image);
     }
     lines.finish()
 }
 
-fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
+fn page(lines: &mut Lines, report: &Report, image: &Image) {
     let nodes = flat(&image.root);
     let is_broken = |(_, node): &&(usize, &Node)| matches!(node.state, State::Broken(_));
     let bad = length(nodes.iter().filter(is_broken).count());
@@ -46,7 +47,7 @@ fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
     } else {
         ""
     };
-    let (style, what) = match sweep.verdict() {
+    let (style, what) = match report.verdict {
         Verdict::Intact => (GOOD, format!("{objects}, nothing broken{limit}")),
         Verdict::Broken => {
             let is = if bad == 1 { "is" } else { "are" };
@@ -54,8 +55,8 @@ fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
         }
         Verdict::Unverified => (UNSURE, format!("{objects}, not all could be verified")),
     };
-    let name = format!("{}/{}:", sweep.registry, image.name());
-    let verdict = sweep.verdict().word().to_uppercase();
+    let name = format!("{}/{}:", report.sweep.registry, image.name());
+    let verdict = report.verdict.word().to_uppercase();
     lines.lead(&verdict, style, [name, what]);
     if let Some(digest) = &image.root.digest {
         lines.verbatim("digest", &digest.to_string());
@@ -75,7 +76,7 @@ fn page(lines: &mut Lines, sweep: &Sweep, image: &Image) {
     }
 }
 
-/// The tree in the order in which it is told, each object with its depth.
+/// The tree in the order in which it is shown, each object with its depth.
 pub(super) fn flat(root: &Node) -> Vec<(usize, &Node)> {
     let mut flat = Vec::new();
     let mut next = vec![(0, root)];
@@ -145,8 +146,8 @@ fn what_came_of(node: &Node) -> String {
 }
 
 /// The requests, each with the number that its object has in the tree.
-fn by_hand(lines: &mut Lines, sweep: &Sweep, image: &Image) {
-    let requests = Requests::of(sweep, image);
+fn by_hand(lines: &mut Lines, report: &Report, image: &Image) {
+    let requests = Requests::of(report, image);
     lines.blank();
     lines.title("To repeat by hand", STRONG);
     if let Some(password) = requests.password() {
@@ -154,7 +155,7 @@ fn by_hand(lines: &mut Lines, sweep: &Sweep, image: &Image) {
     }
     if let Some(login) = requests.login() {
         lines.blank();
-        lines.rows(login.rows(WIDTH));
+        lines.rows(command_rows(login.words(), WIDTH));
     }
     for (position, (depth, node)) in flat(&image.root).into_iter().enumerate() {
         let request: Option<Request> = if depth == 0 {
@@ -182,8 +183,8 @@ mod tests {
 
     #[test]
     fn an_image_of_two_platforms_one_of_which_is_gone() {
-        assert_snapshot("image", &render(&fixture::explained(), false));
-        let text = render(&fixture::explained(), true);
+        assert_snapshot("image", &render(&fixture::explained().into(), false));
+        let text = render(&fixture::explained().into(), true);
         assert_snapshot("image_in_colour", &text.replace('\x1b', "␛"));
     }
 
@@ -209,12 +210,12 @@ mod tests {
             state: State::Intact,
             ..again
         });
-        assert_snapshot("image_of_everything", &render(&sweep, false));
+        assert_snapshot("image_of_everything", &render(&sweep.into(), false));
     }
 
     #[test]
     fn lines_are_80_columns_at_most() {
-        let text = render(&fixture::explained(), false);
+        let text = render(&fixture::explained().into(), false);
         let by_hand = text.split("To repeat by hand").nth(1).expect("requests");
         for line in by_hand.lines() {
             assert!(lines::columns(line) <= lines::WIDTH, "{line}");
@@ -229,7 +230,7 @@ mod tests {
         child.platform = Some(hostile.into());
         child.media_type = Some(hostile.into());
         sweep.access.api = format!("http://{hostile}/v2/");
-        let text = render(&sweep, false);
+        let text = render(&sweep.into(), false);
         assert!(
             text.chars()
                 .all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')),

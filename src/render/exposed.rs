@@ -2,13 +2,13 @@
 
 use super::lines::{Lines, UNSURE};
 use super::words::{length, many, number};
-use crate::report::Sweep;
+use crate::report::{Found, Sweep};
 
 /// Repositories that are named, the most exposed first.
 const MOST_NAMED: usize = 5;
 
-pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
-    let total = sweep.exposed.iter().map(|exposed| exposed.manifests).sum();
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
+    let total = sweep.exposed_manifests();
     if total == 0 {
         return;
     }

@@ -1,4 +1,4 @@
-//! Sweeps for the tests of every report: one with everything in it, and the plain ones.
+//! Sweeps and reports for the tests of every report: one with everything in it, and the plain ones.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,8 +7,8 @@ use crate::registry::{Access, Authentication, Depth, Unverified, UnverifiedReaso
 use crate::report::fixture::observed;
 use crate::report::{
     Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
-    Mode, Nearby, Node, Promised, Reason, RepositoryResult, SkipReason, State, Sweep, Unmet,
-    UnverifiedObjects,
+    Mode, Nearby, Node, Promised, Reason, Report, RepositoryResult, SkipReason, State, Sweep,
+    Unmet, UnverifiedObjects,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -16,7 +16,7 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Something of everything: broken, unverified, skipped, partial, with warnings.
-pub(super) fn rich() -> Sweep {
+pub(crate) fn rich() -> Sweep {
     let limit = "the sweep's 10 minutes were up";
     let login = "GET /v2/ops/vault/tags/list: 401, the token service refused the login";
     let mut sweep = Sweep {
@@ -196,8 +196,47 @@ fn elsewhere() -> Finding {
     }
 }
 
+/// Five findings in as many repositories: a child that is gone, a layer that is cut, a config with other
+/// bytes, a tag that leads nowhere, and a layer about which replicas disagree.
+pub(crate) fn five() -> Sweep {
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let kinds = [
+        ("team/a", Kind::Child, Reason::NotFound),
+        ("team/b", Kind::Layer, Reason::ShortRead),
+        ("team/c", Kind::Config, Reason::DigestMismatch),
+        ("team/d", Kind::Tag, Reason::NotFound),
+        ("team/e", Kind::Layer, Reason::Inconsistent),
+    ];
+    let findings = kinds.map(|(repository, kind, reason)| {
+        let mut finding = finding(repository, (kind, reason), &["1.4.0", "stable"], 404);
+        finding.confirmations = 2;
+        finding.bracket = Bracket {
+            last_intact: at(1_714_555_800),
+            first_broken: at(1_714_556_700),
+        };
+        if kind == Kind::Tag {
+            finding.digest = None;
+        } else {
+            finding.parent = Some(digest(repository));
+            finding.platforms = vec!["linux/amd64".into(), "linux/arm64/v8".into()];
+        }
+        finding
+    });
+    let result = |finding: &Finding| RepositoryResult {
+        name: finding.repository.clone(),
+        broken: 1,
+        unverified: 0,
+        tags: 2,
+    };
+    Sweep {
+        repositories: findings.iter().map(result).collect(),
+        findings: findings.into(),
+        ..plain("registry.example:5050", 612_400)
+    }
+}
+
 /// A registry in which all is well.
-pub(super) fn intact() -> Sweep {
+pub(crate) fn intact() -> Sweep {
     Sweep {
         counts: Counts {
             repositories: Coverage {
@@ -228,7 +267,7 @@ pub(super) fn intact() -> Sweep {
 }
 
 /// A registry that does not answer.
-pub(super) fn unverified() -> Sweep {
+pub(crate) fn unverified() -> Sweep {
     let why = Unverified::new(
         UnverifiedReason::Connect,
         "GET https://down.example/v2/: connection refused, 4 attempts",
@@ -244,13 +283,12 @@ pub(super) fn unverified() -> Sweep {
             count: 1,
         }],
         listed: Listed::Failed(why),
-        remembered: rich_findings().into_iter().take(2).collect(),
         ..plain("down.example", 7_002)
     }
 }
 
 /// A registry with nothing in it.
-pub(super) fn empty() -> Sweep {
+pub(crate) fn empty() -> Sweep {
     Sweep {
         counts: Counts {
             requests: 2,
@@ -263,7 +301,7 @@ pub(super) fn empty() -> Sweep {
 }
 
 /// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
-pub(super) fn stopped() -> Sweep {
+pub(crate) fn stopped() -> Sweep {
     let suspected = |number: u64| {
         let repository = format!("team/app{number:02}");
         let object = digest(&repository);
@@ -296,7 +334,7 @@ pub(super) fn stopped() -> Sweep {
 }
 
 /// A registry whose storage is away: of the images, and of everything.
-pub(super) fn away() -> [Sweep; 2] {
+pub(crate) fn away() -> [Sweep; 2] {
     let nothing = "none of the 9 tags and manifests in 3 repositories is there, as when the storage is not \
                    mounted or is another one";
     let unlisted = "there was nothing to check: the registry lists no repository (or none to these credentials, or \
@@ -317,7 +355,6 @@ pub(super) fn away() -> [Sweep; 2] {
             ..Counts::default()
         },
         unverified: vec![group(None, reason, nothing, 9)],
-        remembered: rich_findings().into_iter().take(1).collect(),
         ..plain("away.example", 32_120)
     };
     let lists = Sweep {
@@ -328,7 +365,7 @@ pub(super) fn away() -> [Sweep; 2] {
 }
 
 /// A registry of which there was nothing to check, for each reason that there is.
-pub(super) fn unlisted() -> [Sweep; 4] {
+pub(crate) fn unlisted() -> [Sweep; 4] {
     let detail = "there was nothing to check: no repository in scope has a tag in scope";
     let sweep = Sweep {
         unverified: vec![group(None, UnverifiedReason::NothingListed, detail, 1)],
@@ -347,7 +384,7 @@ pub(super) fn unlisted() -> [Sweep; 4] {
 }
 
 /// An intact image that was named by its digest.
-pub(super) fn by_digest() -> Sweep {
+pub(crate) fn by_digest() -> Sweep {
     let manifest = digest("by digest");
     Sweep {
         counts: Counts {
@@ -367,7 +404,7 @@ pub(super) fn by_digest() -> Sweep {
 }
 
 /// An image of two platforms, of which the second is gone.
-pub(super) fn explained() -> Sweep {
+pub(crate) fn explained() -> Sweep {
     let node = |kind, of: &str, size, media_type: &str| Node {
         kind,
         digest: Some(digest(of)),
@@ -417,7 +454,7 @@ pub(super) fn explained() -> Sweep {
 }
 
 /// Two intact images, of which one is not as expected.
-pub(super) fn expected() -> Sweep {
+pub(crate) fn expected() -> Sweep {
     let mut sweep = explained();
     sweep.findings.clear();
     sweep.counts.tags = Coverage {
@@ -456,7 +493,7 @@ pub(super) fn expected() -> Sweep {
 }
 
 /// A registry with a thousand broken objects, each of which breaks a thousand tags.
-pub(super) fn thousand() -> Sweep {
+pub(crate) fn thousand() -> Sweep {
     let tags: Vec<Tag> = (0..1_000)
         .map(|n| format!("1.0.{n}").parse().expect("a tag"))
         .collect();
@@ -475,8 +512,13 @@ pub(super) fn thousand() -> Sweep {
 }
 
 /// One of each verdict, and an empty one.
-pub(super) fn all() -> [Sweep; 4] {
-    [rich(), intact(), unverified(), empty()]
+pub(crate) fn all() -> [Report; 4] {
+    [rich().into(), intact().into(), blind(), empty().into()]
+}
+
+/// A registry that does not answer, and of which something broken is known from before.
+pub(crate) fn blind() -> Report {
+    Report::of(unverified(), rich_findings().into_iter().take(2).collect())
 }
 
 fn plain(registry: &str, millis: u64) -> Sweep {

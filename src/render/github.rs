@@ -2,15 +2,15 @@
 //! in Markdown.
 //!
 //! The limits are the platform's: 10 annotations of a kind are shown for a step, and a summary of more
-//! than 1 MiB is refused whole (docs.github.com, "Workflow commands"). What is beyond them is told in
+//! than 1 MiB is refused whole (docs.github.com, "Workflow commands"). What is beyond them stands in
 //! plain lines of the log, of which there may be as many as there are.
 
 use std::fmt::Write as _;
 
 use super::words::{self, length, many, number};
-use super::{hint, scope, unverified};
-use crate::oci::{Repository, Tag, printable};
-use crate::report::{Root, Sweep, Unmet, Verdict};
+use super::{finding, scope};
+use crate::oci::{Repository, printable};
+use crate::report::{Object, Report, Unmet, UnverifiedObjects, Verdict};
 
 /// Annotations of one kind that a step shows.
 const ANNOTATIONS: usize = 10;
@@ -23,25 +23,27 @@ const TAGS: usize = 20;
 
 /// Workflow commands, one a line, and plain lines for what is beyond the limit.
 #[must_use]
-pub fn annotations(sweeps: &[Sweep]) -> String {
+pub fn annotations(reports: &[Report]) -> String {
     let mut text = String::new();
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
-    for sweep in sweeps {
-        let unmet = sweep.unmet.iter().map(|unmet| expectation(sweep, unmet));
-        errors.extend(sweep.roots().iter().map(|root| broken(sweep, root)));
-        errors.extend(unmet);
-        warnings.extend(unknown(sweep));
+    for report in reports {
+        let (objects, sweep) = (report.objects(), &report.sweep);
+        errors.extend(objects.iter().map(|object| broken(report, object)));
+        errors.extend(sweep.unmet.iter().map(|unmet| expectation(report, unmet)));
+        warnings.extend(sweep.unverified.iter().map(|group| unknown(report, group)));
     }
     say(&mut text, "error", &errors);
     say(&mut text, "warning", &warnings);
-    let intact = sweeps.iter().filter(|s| s.verdict() == Verdict::Intact);
+    let intact = reports
+        .iter()
+        .filter(|report| report.verdict == Verdict::Intact);
     let intact: Vec<_> = intact.map(all_is_well).collect();
     say(&mut text, "notice", &intact);
     text
 }
 
-/// Something to tell: a title and what it is about.
+/// Something to report: a title and what it is about.
 struct Note {
     title: String,
     text: Vec<String>,
@@ -74,85 +76,49 @@ fn say(text: &mut String, command: &str, notes: &[Note]) {
     }
 }
 
-fn broken(sweep: &Sweep, root: &Root<'_>) -> Note {
-    let finding = root.findings[0];
-    let what = format!(
-        "{} {}",
-        words::kind(finding.kind),
-        words::reason(finding.defect.reason)
-    );
-    let object = match &finding.digest {
-        Some(digest) => format!("{}@{digest}", finding.repository),
-        None => finding.repository.to_string(),
-    };
-    let tags = tags(root);
-    let mut text = vec![object.clone()];
-    if !tags.is_empty() {
-        text.push(format!("breaks {tags}"));
-    }
-    let platforms: Vec<_> = root.platforms().into_iter().collect();
-    if !platforms.is_empty() {
-        text.push(format!("for {}", printable(&platforms.join(", "))));
-    }
-    text.push(format!("cause: {}", words::cause(root.cause)));
-    text.push(format!("remedy: {}", hint(finding)));
+fn broken(report: &Report, object: &Object<'_>) -> Note {
+    let found = object.first();
+    let (code, place) = (finding::code(found), finding::place(found));
+    let breaks = finding::breaks(&object.findings, TAGS).unwrap_or_default();
+    let mut text = vec![format!("{place} [{code}]")];
+    text.extend(finding::lines(&object.findings, TAGS));
     Note {
-        title: format!("{}: {what}", sweep.registry),
+        title: format!("{}: {}", report.sweep.registry, finding::heading(found)),
         text,
-        line: format!("{}/{} {object} {tags}", finding.kind, finding.defect.reason),
+        line: format!("{code} {place} {breaks}"),
     }
 }
 
-fn tags(root: &Root<'_>) -> String {
-    let name = |(repository, tag): (&Repository, &Tag)| format!("{repository}:{tag}");
-    let named: Vec<_> = root.tags().take(TAGS).map(name).collect();
-    match root.tags().count() - named.len() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
-}
-
-fn expectation(sweep: &Sweep, unmet: &Unmet) -> Note {
-    let text = format!(
-        "expected {}: {}",
-        unmet.expected,
-        printable(&unmet.observed)
-    );
+fn expectation(report: &Report, unmet: &Unmet) -> Note {
     Note {
-        title: format!("{}/{}", sweep.registry, unmet.image),
-        text: vec![text],
-        line: format!("{} is not as expected", printable(&unmet.image)),
+        title: format!("{}/{}", report.sweep.registry, unmet.image),
+        text: vec![format!("expected {}: {}", unmet.expected, unmet.observed)],
+        line: format!("{} is not as expected", unmet.image),
     }
 }
 
-fn unknown(sweep: &Sweep) -> Vec<Note> {
-    let note = |group: &crate::report::UnverifiedObjects| {
-        let place = group.repository.as_ref().map(Repository::as_str);
-        let reason = group.why.reason;
-        let objects = many(group.count, "object", "objects");
-        Note {
-            title: format!("{}: {objects} not verified", sweep.registry),
-            text: vec![
-                format!(
-                    "{}{}",
-                    place.map(|place| format!("{place}: ")).unwrap_or_default(),
-                    printable(&group.why.detail)
-                ),
-                group.why.hint().to_owned(),
-            ],
-            line: format!(
-                "{objects} not verified {}: {reason}",
-                place.unwrap_or_default()
-            ),
-        }
-    };
-    unverified(sweep).iter().map(note).collect()
+fn unknown(report: &Report, group: &UnverifiedObjects) -> Note {
+    let place = group.repository.as_ref().map(Repository::as_str);
+    let objects = many(group.count, "object", "objects");
+    let before = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    Note {
+        title: format!("{}: {objects} not verified", report.sweep.registry),
+        text: vec![
+            format!("{before}{}", group.why.detail),
+            group.why.hint().to_owned(),
+        ],
+        line: format!(
+            "{objects} not verified {}: {}",
+            place.unwrap_or_default(),
+            group.why.reason
+        ),
+    }
 }
 
-fn all_is_well(sweep: &Sweep) -> Note {
+fn all_is_well(report: &Report) -> Note {
     Note {
-        title: format!("{}: intact", sweep.registry),
-        text: vec![scope::intact(sweep)],
+        title: format!("{}: intact", report.sweep.registry),
+        text: vec![scope::intact(&report.sweep)],
         line: "intact".into(),
     }
 }
@@ -174,94 +140,84 @@ fn property(text: &str) -> String {
 /// The summary of a step in Markdown, which fits behind `taken` bytes that other summaries of the step
 /// have taken already.
 #[must_use]
-pub fn summary(sweeps: &[Sweep], taken: usize) -> String {
+pub fn summary(reports: &[Report], taken: usize) -> String {
     // Room for the line that says how much is left out, for each registry.
     let room = SUMMARY
         .saturating_sub(taken)
-        .saturating_sub(256 * (sweeps.len() + 1));
+        .saturating_sub(256 * (reports.len() + 1));
     let mut text = String::new();
-    for sweep in sweeps {
+    for report in reports {
         if text.len() < room {
-            section(&mut text, sweep, room);
+            section(&mut text, report, room);
         }
     }
     text
 }
 
-fn section(text: &mut String, sweep: &Sweep, room: usize) {
+fn section(text: &mut String, report: &Report, room: usize) {
+    let sweep = &report.sweep;
     let tags = sweep.counts.tags;
     let _ = writeln!(
         text,
         "## {}: {}\n\n{} of {} checked.\n",
-        sweep.verdict().word().to_uppercase(),
+        report.verdict.word().to_uppercase(),
         markdown(&sweep.registry),
         number(tags.checked),
         many(tags.listed, "tag", "tags"),
     );
-    let rows: Vec<_> = sweep.roots().iter().map(row).collect();
-    let head = "| broken object | breaks | cause | what to do |\n|---|---|---|---|\n";
-    table(text, head, &rows, room);
-    let row = |unmet: &Unmet| {
-        let expected = markdown(&unmet.expected.to_string());
-        let (image, seen) = (markdown(&unmet.image), markdown(&unmet.observed));
-        format!("| {image} | {expected} | {seen} |\n")
-    };
-    let rows: Vec<_> = sweep.unmet.iter().map(row).collect();
-    table(
-        text,
-        "| image | expected | seen |\n|---|---|---|\n",
-        &rows,
-        room,
-    );
-    let row = |group: &crate::report::UnverifiedObjects| {
+    let objects = report.objects();
+    let rows = objects.iter().map(|object| {
+        let found = object.first();
+        // Names and digests have nothing in them that Markdown reads inside of a code span.
+        let what = format!("{}<br>`{}`", finding::code(found), finding::place(found));
+        let breaks = finding::breaks(&object.findings, TAGS);
+        let breaks = breaks.map(|tags| format!("`{tags}`")).unwrap_or_default();
+        let cause = markdown(words::cause(object.cause));
+        [what, breaks, cause, markdown(found.hint)]
+    });
+    let head = ["broken object", "breaks", "cause", "what to do"];
+    table(text, head, rows, room);
+    let rows = sweep.unmet.iter().map(|unmet| {
+        let expected = unmet.expected.to_string();
+        [&unmet.image, &expected, &unmet.observed].map(|cell| markdown(cell))
+    });
+    table(text, ["image", "expected", "seen"], rows, room);
+    let rows = sweep.unverified.iter().map(|group| {
         let place = group.repository.as_ref().map(Repository::as_str);
-        format!(
-            "| {} | {} | {} | {} |\n",
-            markdown(place.unwrap_or("the registry")),
-            number(group.count),
-            markdown(&group.why.detail),
-            markdown(group.why.hint()),
-        )
-    };
-    let rows: Vec<_> = unverified(sweep).iter().map(row).collect();
-    let head = "| not verified | objects | why | what to do |\n|---|---|---|---|\n";
-    table(text, head, &rows, room);
+        let (place, count) = (place.unwrap_or("the registry"), number(group.count));
+        [place, &count, &group.why.detail, group.why.hint()].map(markdown)
+    });
+    let head = ["not verified", "objects", "why", "what to do"];
+    table(text, head, rows, room);
 }
 
-fn row(root: &Root<'_>) -> String {
-    let finding = root.findings[0];
-    let what = format!("{}/{}", finding.kind, finding.defect.reason);
-    // Names and digests have nothing in them that Markdown reads inside of a code span.
-    let object = match &finding.digest {
-        Some(digest) => format!("`{}@{digest}`", finding.repository),
-        None => format!("`{}`", finding.repository),
-    };
-    let tags = match tags(root) {
-        tags if tags.is_empty() => String::new(),
-        tags => format!("`{tags}`"),
-    };
-    let cause = words::cause(root.cause);
-    let (cause, hint) = (markdown(cause), markdown(hint(finding)));
-    format!("| {what}<br>{object} | {tags} | {cause} | {hint} |\n")
-}
-
-fn table(text: &mut String, head: &str, rows: &[String], room: usize) {
-    if rows.is_empty() {
+/// A table, or nothing without rows.
+fn table<const N: usize>(
+    text: &mut String,
+    head: [&str; N],
+    rows: impl ExactSizeIterator<Item = [String; N]>,
+    room: usize,
+) {
+    let mut left = rows.len();
+    if left == 0 {
         return;
     }
-    text.push_str(head);
-    let mut told = 0;
+    let _ = writeln!(text, "| {} |\n|{}", head.join(" | "), "---|".repeat(N));
     for row in rows {
+        let row = format!("| {} |\n", row.join(" | "));
         if text.len() + row.len() > room {
             break;
         }
-        text.push_str(row);
-        told += 1;
+        text.push_str(&row);
+        left -= 1;
     }
     text.push('\n');
-    if told < rows.len() {
-        let more = number(length(rows.len() - told));
-        let _ = writeln!(text, "and {more} more: the log has them.\n");
+    if left > 0 {
+        let _ = writeln!(
+            text,
+            "and {} more: the log has them.\n",
+            number(length(left))
+        );
     }
 }
 
@@ -295,24 +251,24 @@ mod tests {
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("annotations", &annotations(&[fixture::rich()]));
-        assert_snapshot("summary", &summary(&[fixture::rich()], 0));
+        assert_snapshot("annotations", &annotations(&[fixture::rich().into()]));
+        assert_snapshot("summary", &summary(&[fixture::rich().into()], 0));
     }
 
     #[test]
     fn images_and_what_was_expected_of_them() {
         let sweeps = [
-            fixture::expected(),
-            fixture::intact(),
-            fixture::unverified(),
+            fixture::expected().into(),
+            fixture::intact().into(),
+            fixture::blind(),
         ];
         assert_snapshot("annotations_of_several", &annotations(&sweeps));
         assert_snapshot("summary_of_several", &summary(&sweeps, 0));
     }
 
     #[test]
-    fn a_thousand_findings_stay_within_the_limits_and_are_all_told() {
-        let sweeps = [fixture::thousand()];
+    fn a_thousand_findings_stay_within_the_limits() {
+        let sweeps = [Report::from(fixture::thousand())];
         let text = annotations(&sweeps);
         assert_eq!(commands(&text, "error"), 10);
         let plain = text.lines().filter(|line| line.starts_with("error: "));
@@ -326,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_summary_takes_the_room_that_is_left() {
-        let sweeps = [fixture::thousand(), fixture::thousand()];
+        let sweeps = [fixture::thousand(), fixture::thousand()].map(Report::from);
         for taken in [0, 100_000, SUMMARY - 2_000, SUMMARY, usize::MAX] {
             let text = summary(&sweeps, taken);
             assert!(text.len() <= SUMMARY.saturating_sub(taken), "{taken}");
@@ -350,7 +306,8 @@ mod tests {
         for group in &mut sweep.unverified {
             group.why.detail = hostile.into();
         }
-        let text = annotations(std::slice::from_ref(&sweep));
+        let report = Report::from(sweep);
+        let text = annotations(std::slice::from_ref(&report));
         for line in text.lines() {
             let is_ours = ["::error title=", "::warning title=", "error: ", "warning: "];
             assert!(
@@ -365,7 +322,7 @@ mod tests {
         let (title, _) = title.split_once("::").expect("its end");
         assert!(title.starts_with("100%25"), "{title}");
         assert!(!title.contains([',', ':']), "{title}");
-        let text = summary(&[sweep], 0);
+        let text = summary(&[report], 0);
         assert!(!text.contains("<img") && !text.contains("[a]"), "{text}");
         let columns = |line: &str| line.matches('|').count();
         let tables = text.lines().filter(|line| line.starts_with('|'));

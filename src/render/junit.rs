@@ -7,22 +7,20 @@
 
 use std::fmt::Write as _;
 
-use super::broken::{answer, promise};
-use super::repair::repairs;
+use super::finding;
 use super::words::{self, many};
-use super::{hint, unverified};
-use crate::oci::{Tag, printable};
-use crate::report::{Cause, Finding, Node, State, Sweep, Unmet, UnverifiedObjects};
+use crate::oci::printable;
+use crate::report::{Found, Node, Report, State, Sweep, Unmet, UnverifiedObjects};
 
 /// Tags that are named in one case. A finding may break thousands, and there may be a thousand findings.
 const TAGS: usize = 50;
 
 /// One document for all sweeps.
 #[must_use]
-pub fn render(sweeps: &[Sweep]) -> String {
+pub fn render(reports: &[Report]) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
-    for (number, sweep) in sweeps.iter().enumerate() {
-        suite(&mut xml, number, sweep);
+    for (number, report) in reports.iter().enumerate() {
+        suite(&mut xml, number, report);
     }
     xml + "</testsuites>\n"
 }
@@ -42,8 +40,8 @@ struct NotPassed {
     text: String,
 }
 
-fn suite(xml: &mut String, number: usize, sweep: &Sweep) {
-    let cases = cases(sweep);
+fn suite(xml: &mut String, number: usize, report: &Report) {
+    let (cases, sweep) = (cases(report), &report.sweep);
     let count = |element| {
         let outcomes = cases.iter().filter_map(|case| case.outcome.as_ref());
         outcomes
@@ -81,7 +79,7 @@ fn suite(xml: &mut String, number: usize, sweep: &Sweep) {
     let _ = writeln!(
         xml,
         "    <system-out>{}: {tags} checked</system-out>\n    <system-err/>\n  </testsuite>",
-        sweep.verdict()
+        report.verdict
     );
 }
 
@@ -106,12 +104,13 @@ fn write_case(xml: &mut String, case: &Case) {
     );
 }
 
-fn cases(sweep: &Sweep) -> Vec<Case> {
+fn cases(report: &Report) -> Vec<Case> {
+    let sweep = &report.sweep;
     let findings = sweep.findings.iter();
-    let findings = findings.map(|finding| failure(finding, sweep));
+    let findings = findings.map(|found| failure(found, &sweep.registry));
     let unmet = sweep.unmet.iter().map(expectation);
-    let unverified = unverified(sweep);
-    let unverified = unverified.iter().map(|group| error(group, sweep));
+    let unverified = sweep.unverified.iter();
+    let unverified = unverified.map(|group| error(group, &sweep.registry));
     findings
         .chain(unmet)
         .chain(unverified)
@@ -119,99 +118,58 @@ fn cases(sweep: &Sweep) -> Vec<Case> {
         .collect()
 }
 
-fn failure(finding: &Finding, sweep: &Sweep) -> Case {
-    let what = format!("{}/{}", finding.kind, finding.defect.reason);
-    let name = match (&finding.digest, finding.tags.as_slice()) {
-        (Some(digest), _) => format!("{what} {digest}"),
-        (None, [tag, ..]) => format!("{what} {tag}"),
-        (None, []) => what.clone(),
+fn failure(found: &Found, registry: &str) -> Case {
+    let what = finding::code(found);
+    let object = found.digest.as_ref().map(ToString::to_string);
+    let object = object.or_else(|| found.tags.first().map(ToString::to_string));
+    let breaks = finding::breaks(&[found], TAGS).map(|tags| format!(", breaks {tags}"));
+    let mut lines = vec![format!("registry {registry}")];
+    lines.extend(finding::lines(&[found], TAGS));
+    let outcome = NotPassed {
+        element: "failure",
+        message: finding::heading(found) + &breaks.unwrap_or_default(),
+        text: lines.join("\n"),
+        kind: what.clone(),
     };
-    let message = format!(
-        "{} {}{}",
-        words::kind(finding.kind),
-        words::reason(finding.defect.reason),
-        tags(&finding.tags)
-    );
+    let name = [what].into_iter().chain(object).collect::<Vec<_>>();
     Case {
-        class: finding.repository.to_string(),
-        name,
-        outcome: Some(NotPassed {
-            element: "failure",
-            kind: what,
-            message,
-            text: details(finding, sweep),
-        }),
+        class: found.repository.to_string(),
+        name: name.join(" "),
+        outcome: Some(outcome),
     }
-}
-
-fn tags(tags: &[Tag]) -> String {
-    if tags.is_empty() {
-        return String::new();
-    }
-    let named: Vec<_> = tags.iter().take(TAGS).map(Tag::as_str).collect();
-    let more = match tags.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(", breaks {}{more}", named.join(", "))
-}
-
-/// What shows it, why it is so, and what to do.
-fn details(finding: &Finding, sweep: &Sweep) -> String {
-    let evidence = &finding.defect.evidence;
-    let cause = Cause::of(finding, sweep);
-    let mut lines = vec![
-        format!("registry {}", printable(&sweep.registry)),
-        format!("platforms {}", printable(&finding.platforms.join(", "))),
-        format!("expected {}", promise(finding).unwrap_or_default()),
-        format!("answer {}", answer(finding)),
-        format!("request {}", printable(&evidence.request)),
-        format!("cause {} [{cause}]", words::cause(cause)),
-        format!("remedy {}", hint(finding)),
-    ];
-    lines.retain(|line| !line.ends_with(' '));
-    if let Some((_, steps)) = repairs(finding, sweep).first() {
-        lines.push(format!("repair {}:", printable(&steps.what)));
-        lines.extend(steps.script().lines().map(printable));
-    }
-    lines.join("\n")
 }
 
 fn expectation(unmet: &Unmet) -> Case {
     Case {
-        class: printable(&unmet.image),
+        class: unmet.image.clone(),
         name: format!("expected {}", unmet.expected),
         outcome: Some(NotPassed {
             element: "failure",
             kind: "unmet".into(),
-            message: format!(
-                "expected {}: {}",
-                unmet.expected,
-                printable(&unmet.observed)
-            ),
+            message: format!("expected {}: {}", unmet.expected, unmet.observed),
             text: String::new(),
         }),
     }
 }
 
-fn error(group: &UnverifiedObjects, sweep: &Sweep) -> Case {
+fn error(group: &UnverifiedObjects, registry: &str) -> Case {
     let why = &group.why;
     let place = group.repository.as_ref().map(ToString::to_string);
     let objects = many(group.count, "object", "objects");
     Case {
-        class: place.unwrap_or_else(|| printable(&sweep.registry)),
+        class: place.unwrap_or_else(|| registry.to_owned()),
         name: format!("unverified/{}", why.reason),
         outcome: Some(NotPassed {
             element: "error",
             kind: why.reason.word().to_owned(),
-            message: format!("{objects} not verified: {}", printable(&why.detail)),
+            message: format!("{objects} not verified: {}", why.detail),
             text: why.hint().to_owned(),
         }),
     }
 }
 
 /// What was checked and is well: the images that were named, or else whole repositories.
-fn passed(sweep: &Sweep) -> Vec<Case> {
+fn passed(sweep: &Sweep<Found>) -> Vec<Case> {
     let case = |class, name| Case {
         class,
         name,
@@ -269,18 +227,22 @@ mod tests {
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("rich", &render(&[fixture::rich()]));
+        assert_snapshot("rich", &render(&[fixture::rich().into()]));
     }
 
     #[test]
     fn several_registries() {
-        let sweeps = [fixture::unverified(), fixture::empty(), fixture::intact()];
+        let sweeps = [
+            fixture::blind(),
+            fixture::empty().into(),
+            fixture::intact().into(),
+        ];
         assert_snapshot("several", &render(&sweeps));
     }
 
     #[test]
     fn images_and_what_was_expected_of_them() {
-        assert_snapshot("images", &render(&[fixture::expected()]));
+        assert_snapshot("images", &render(&[fixture::expected().into()]));
     }
 
     #[test]
@@ -291,7 +253,7 @@ mod tests {
         sweep.unverified[0].why.detail = hostile.into();
         sweep.findings[0].platforms = vec![hostile.into()];
         sweep.findings[0].defect.evidence = evidence_of(hostile);
-        let text = render(&[sweep]);
+        let text = render(&[sweep.into()]);
         assert!(!text.contains("<x") && !text.contains("]]>"), "{text}");
         assert!(text.contains("&lt;/failure&gt;&lt;x a=&apos;&quot;&apos;&gt;&amp;"));
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
@@ -301,10 +263,10 @@ mod tests {
     /// A thousand findings of thousands of tags each are a document that can still be read.
     #[test]
     fn a_thousand_findings_are_a_thousand_cases() {
-        let sweep = fixture::thousand();
-        let text = render(std::slice::from_ref(&sweep));
+        let report = Report::from(fixture::thousand());
+        let text = render(std::slice::from_ref(&report));
         assert_eq!(text.matches("<failure ").count(), 1_000);
-        assert_eq!(cases(&sweep).len(), text.matches("<testcase ").count());
+        assert_eq!(cases(&report).len(), text.matches("<testcase ").count());
         assert!(text.len() < 10 << 20, "{} bytes", text.len());
     }
 }

@@ -15,13 +15,13 @@ pub(crate) const WIDTH: usize = 80;
 
 /// What a label takes: six letters and a space, so that `digest sha256:…` behind an indentation
 /// of two fills 80 columns to the last and can be copied in one piece.
-pub(super) const LABEL: usize = 7;
+const LABEL: usize = 7;
 
 /// The columns left for text behind an indented label.
 #[cfg(test)]
 pub(crate) const ROOM: usize = WIDTH - INDENT - LABEL;
 
-pub(super) const INDENT: usize = 2;
+const INDENT: usize = 2;
 
 /// What a mark takes, with the spaces behind it.
 const MARK: usize = 4;
@@ -138,11 +138,18 @@ impl Lines {
         }
     }
 
+    /// A command below a labelled entry, in rows that are one line to the shell.
+    pub(super) fn command(&mut self, words: &[String]) {
+        for row in command_rows(words, WIDTH - INDENT - LABEL) {
+            self.row(INDENT + LABEL, "", &printable(&row));
+        }
+    }
+
     pub(crate) fn finish(self) -> String {
         self.text
     }
 
-    pub(super) fn row(&mut self, indent: usize, label: &str, text: &str) {
+    fn row(&mut self, indent: usize, label: &str, text: &str) {
         self.text.extend(std::iter::repeat_n(' ', indent));
         self.text.push_str(label);
         self.text.push_str(text);
@@ -195,6 +202,28 @@ fn wrap_hanging<S: AsRef<str>>(
     rows
 }
 
+/// The words of a command in rows of `room` columns, which are one line to the shell. Words are not
+/// broken.
+pub(super) fn command_rows(words: &[String], room: usize) -> Vec<String> {
+    const CONTINUED: &str = " \\";
+    let mut rows: Vec<String> = Vec::new();
+    for word in words {
+        match rows.last_mut() {
+            Some(row) if columns(row) + 1 + columns(word) + CONTINUED.len() <= room => {
+                row.push(' ');
+                row.push_str(word);
+            }
+            row => {
+                if let Some(row) = row {
+                    row.push_str(CONTINUED);
+                }
+                rows.push(word.clone());
+            }
+        }
+    }
+    rows
+}
+
 /// The columns that `text` takes, at most: anything beyond ASCII counts as wide, because being a
 /// little too narrow is better than spilling over.
 pub(crate) fn columns(text: &str) -> usize {
@@ -244,5 +273,21 @@ mod tests {
     /// Drops the two sequences that a dimmed label consists of.
     fn anstyle_free(text: &str) -> String {
         text.replace("\x1b[2m", "").replace("\x1b[0m", "")
+    }
+
+    #[test]
+    fn rows_are_one_command_to_the_shell() {
+        let command =
+            crate::report::Command::new("printf '%s|'").args(["one two", "three", "'four'"]);
+        let said = |script: String| {
+            let said = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .output();
+            String::from_utf8_lossy(&said.expect("there is a shell").stdout).into_owned()
+        };
+        let rows = command_rows(command.words(), 16);
+        assert!(rows.len() > 1, "{rows:?}");
+        assert_eq!(said(rows.join("\n   ")), "one two|three|'four'|");
+        assert_eq!(said(command.to_string()), "one two|three|'four'|");
     }
 }

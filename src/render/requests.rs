@@ -3,11 +3,11 @@
 //!
 //! Credentials are never in them: curl reads `~/.netrc`, and a token is asked for where one is wanted.
 
-use super::repair::token;
-use super::shell::{Command, quote};
+use super::lines::command_rows;
 use crate::oci::{Digest, MediaKind, Repository};
 use crate::registry::{Access, Authentication, Depth};
-use crate::report::{Image, Kind, Node, Sweep};
+use crate::report::shell::{Command, quote};
+use crate::report::{Image, Kind, Node, Report, token};
 
 /// What makes the requests for the images of one repository.
 pub(super) struct Requests<'a> {
@@ -25,11 +25,11 @@ pub(super) struct Request {
 }
 
 impl<'a> Requests<'a> {
-    pub(super) fn of(sweep: &'a Sweep, image: &'a Image) -> Self {
+    pub(super) fn of(report: &'a Report, image: &'a Image) -> Self {
         Self {
-            access: &sweep.access,
+            access: &report.sweep.access,
             repository: &image.repository,
-            depth: sweep.depth,
+            depth: report.sweep.depth,
         }
     }
 
@@ -153,7 +153,7 @@ const CONTINUED: &str = "\\";
 impl Request {
     /// The request in one line.
     pub(super) fn line(&self) -> String {
-        let line = format!("{} {}", self.command.line(), quote(&self.url));
+        let line = format!("{} {}", self.command, quote(&self.url));
         match self.into {
             Some(into) => format!("{line} | {into}"),
             None => line,
@@ -163,7 +163,10 @@ impl Request {
     /// The request in rows of `room` columns, which are one line to the shell. An address does not fit
     /// a row, so it is broken, and goes on at the margin: what a row begins with would be part of it.
     pub(super) fn rows(&self, room: usize) -> Vec<String> {
-        let mut rows = self.command.rows(room - INDENT.len() - CONTINUED.len() - 1);
+        let mut rows = command_rows(
+            self.command.words(),
+            room - INDENT.len() - CONTINUED.len() - 1,
+        );
         for (number, row) in rows.iter_mut().enumerate() {
             let indent = if number == 0 { "" } else { INDENT };
             *row = format!("{indent}{row}");
@@ -223,7 +226,8 @@ mod tests {
     /// Whatever a registry has in its answers, a shell reads one request, in rows as in a line.
     #[test]
     fn rows_are_lines_to_the_shell_whatever_is_in_them() {
-        let mut sweep = fixture::explained();
+        let mut report = Report::from(fixture::explained());
+        let sweep = &mut report.sweep;
         let hostile = "application/x'; touch /tmp/owned; echo '$(id)`id`\\";
         sweep.images[0].root.children[0].media_type = Some(hostile.to_owned());
         sweep.access.login = Authentication::Password;
@@ -231,9 +235,9 @@ mod tests {
             "http://[::1]:5000/v2/".to_owned(),
             format!("https://{}.example/v2/", "very-long-name.".repeat(12)),
         ] {
-            sweep.access.api = api;
-            let image = &sweep.images[0];
-            let requests = Requests::of(&sweep, image);
+            report.sweep.access.api = api;
+            let image = &report.sweep.images[0];
+            let requests = Requests::of(&report, image);
             let below = requests.below(&image.root.children[0]).expect("a child");
             for request in [requests.root(image), below] {
                 let rows = request.rows(lines::WIDTH);
@@ -246,8 +250,8 @@ mod tests {
                 assert_eq!(given.lines().last(), Some(request.url.as_str()));
             }
         }
-        let image = &sweep.images[0];
-        let below = Requests::of(&sweep, image).below(&image.root.children[0]);
+        let image = &report.sweep.images[0];
+        let below = Requests::of(&report, image).below(&image.root.children[0]);
         let given = said(&below.expect("a child").line());
         assert!(given.contains(&format!("Accept: {hostile}")), "{given}");
     }
@@ -266,16 +270,16 @@ mod tests {
 
     #[test]
     fn a_blob_is_asked_for_as_closely_as_the_depth_says() {
-        let mut sweep = fixture::explained();
+        let mut report = Report::from(fixture::explained());
         for (depth, expected) in [
             (Depth::Head, "curl -sSLI --netrc http"),
             (Depth::Tail, "-r 109-109 --netrc http"),
             (Depth::Digest, "| sha256sum"),
         ] {
-            sweep.depth = depth;
-            let image = &sweep.images[0];
+            report.sweep.depth = depth;
+            let image = &report.sweep.images[0];
             let config = &image.root.children[0].children[0];
-            let request = Requests::of(&sweep, image).below(config).expect("a blob");
+            let request = Requests::of(&report, image).below(config).expect("a blob");
             assert!(request.line().contains(expected), "{}", request.line());
         }
     }

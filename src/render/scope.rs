@@ -2,10 +2,10 @@
 
 use super::lines::{Lines, STRONG};
 use super::words::{self, many, number};
-use crate::report::{Coverage, Listed, Mode, Sweep};
+use crate::report::{Coverage, Found, Listed, Mode, Sweep};
 
 /// What a sweep that is complete and found nothing broken went through, in a clause.
-pub(super) fn intact(sweep: &Sweep) -> String {
+pub(super) fn intact(sweep: &Sweep<Found>) -> String {
     let counts = &sweep.counts;
     let (tags, repositories) = (counts.tags.checked, counts.repositories.checked);
     let inside = many(repositories, "repository", "repositories");
@@ -23,7 +23,7 @@ pub(super) fn intact(sweep: &Sweep) -> String {
     }
 }
 
-pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
+pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep<Found>) {
     if sweep.skipped.is_empty() {
         return;
     }
@@ -43,8 +43,8 @@ pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep) {
     }
 }
 
-pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep) {
-    const LABEL: usize = 14;
+/// What the sweep went through, as labels and texts.
+pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
     let counts = &sweep.counts;
     let of = |Coverage { listed, checked }| {
         let checked = number(checked);
@@ -54,51 +54,38 @@ pub(super) fn coverage(lines: &mut Lines, sweep: &Sweep) {
             _ => format!("{checked} of {} checked", number(listed)),
         }
     };
-    lines.blank();
-    lines.title("Coverage", STRONG);
+    let mut rows = Vec::new();
     if let Listed::Images(images) = &sweep.listed {
-        lines.column("images", LABEL, images);
+        rows.push(("images", images.join(" ")));
     }
-    let mut entry = |label, text: String| lines.column(label, LABEL, [text]);
-    entry("repositories", of(counts.repositories));
-    entry("tags", of(counts.tags));
+    rows.push(("repositories", of(counts.repositories)));
+    rows.push(("tags", of(counts.tags)));
     let objects = [
         many(counts.indexes, "index", "indexes"),
         many(counts.manifests, "manifest", "manifests"),
         many(counts.blobs, "blob", "blobs"),
     ];
-    entry("objects", objects.join(", "));
+    rows.push(("objects", objects.join(", ")));
     if counts.absent > 0 {
         let absent = many(counts.absent, "child", "children");
-        entry(
-            "absent",
-            format!("{absent} of indexes, which this mode allows"),
-        );
+        let text = format!("{absent} of indexes, which this mode allows");
+        rows.push(("absent", text));
     }
-    entry(
-        "depth",
-        format!("{}: {}", sweep.depth, words::depth(sweep.depth, sweep.mode)),
-    );
+    let depth = words::depth(sweep.depth, sweep.mode);
+    rows.push(("depth", format!("{}: {depth}", sweep.depth)));
     if let Some(period) = sweep.scrub_period {
         let (read, period) = (words::bytes(counts.scrubbed_bytes), words::duration(period));
-        entry(
-            "scrub",
-            format!("{read} read in full; every blob once in {period}"),
-        );
+        let text = format!("{read} read in full; every blob once in {period}");
+        rows.push(("scrub", text));
     }
-    entry(
+    rows.push((
         "mode",
         format!("{}: {}", sweep.mode, words::mode(sweep.mode)),
-    );
-    entry(
-        "requests",
-        format!(
-            "{}, {} received",
-            number(counts.requests),
-            words::bytes(counts.bytes)
-        ),
-    );
+    ));
+    let (requests, bytes) = (number(counts.requests), words::bytes(counts.bytes));
+    rows.push(("requests", format!("{requests}, {bytes} received")));
     let took = words::duration(words::between(sweep.started_at, sweep.finished_at));
     let start = humantime::format_rfc3339_seconds(words::since_epoch(sweep.started_at));
-    entry("time", format!("{took}, from {start}"));
+    rows.push(("time", format!("{took}, from {start}")));
+    rows
 }

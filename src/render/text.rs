@@ -1,38 +1,43 @@
 //! The report for a person on call: the verdict first, then what is broken and what to do about
 //! it, then what is not known, and last what was looked at. Nothing depends on colour.
 
+use std::collections::BTreeSet;
+
 use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE};
 use super::words::{length, many, number, was};
-use super::{
-    broken, broken_repositories, broken_tags, exposed, remembered, scope, unknown, unverified,
-};
-use crate::report::{Listed, Root, Sweep, Verdict};
+use super::{broken, exposed, scope, unknown};
+use crate::report::{Found, Listed, Report, Sweep, Verdict};
 
 /// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
 /// several.
 #[must_use]
-pub fn render(sweeps: &[Sweep], color: bool) -> String {
+pub fn render(reports: &[Report], color: bool) -> String {
     let mut lines = Lines::new(color);
-    for (number, sweep) in sweeps.iter().enumerate() {
+    for (number, report) in reports.iter().enumerate() {
+        let sweep = &report.sweep;
         if number > 0 {
             lines.blank();
         }
-        verdict(&mut lines, sweep);
+        verdict(&mut lines, report);
         gaps(&mut lines, sweep);
         expectations(&mut lines, sweep);
-        broken::write(&mut lines, sweep);
-        remembered::write(&mut lines, sweep);
+        broken::write(&mut lines, report);
+        broken::remembered(&mut lines, report);
         unknown::write(&mut lines, sweep);
         exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);
         warnings(&mut lines, sweep);
-        scope::coverage(&mut lines, sweep);
-    }
-    if sweeps.len() > 1 {
         lines.blank();
-        totals(&mut lines, sweeps);
+        lines.title("Coverage", STRONG);
+        for (label, text) in scope::coverage(sweep) {
+            lines.column(label, 14, [text]);
+        }
+    }
+    if reports.len() > 1 {
+        lines.blank();
+        totals(&mut lines, reports);
     }
     lines.finish()
 }
@@ -45,8 +50,8 @@ fn style(verdict: Verdict) -> Style {
     }
 }
 
-fn verdict(lines: &mut Lines, sweep: &Sweep) {
-    let verdict = sweep.verdict();
+fn verdict(lines: &mut Lines, report: &Report) {
+    let (verdict, sweep) = (report.verdict, &report.sweep);
     let tags = sweep.counts.tags;
     let of_tags = many(tags.listed, "tag", "tags");
     let mut items = vec![format!("{}:", sweep.registry)];
@@ -55,10 +60,15 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
             items.push("nothing broken, and not as expected".into());
         }
         Verdict::Broken => {
-            let roots = sweep.roots();
-            let count = length(roots.len());
-            let references = roots.iter().map(Root::references).sum();
-            let repositories = length(broken_repositories(sweep).len());
+            let objects = report.objects();
+            let count = length(objects.len());
+            let references = objects.iter().map(|object| object.references).sum();
+            let repositories: BTreeSet<_> = sweep
+                .findings
+                .iter()
+                .map(|found| &found.repository)
+                .collect();
+            let repositories = length(repositories.len());
             let repositories = many(repositories, "repository", "repositories");
             let objects = many(count, "object", "objects");
             items.push(if references > count {
@@ -67,7 +77,7 @@ fn verdict(lines: &mut Lines, sweep: &Sweep) {
                 objects
             });
             items.push(format!("in {repositories}"));
-            let affected = length(broken_tags(sweep).len());
+            let affected = length(report.broken_tags().len());
             // Nothing has to have a tag: the caller may have named it by its digest.
             if affected > 0 {
                 let verb = if references == 1 { "breaks" } else { "break" };
@@ -85,7 +95,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// What the caller expected and was not so.
-fn expectations(lines: &mut Lines, sweep: &Sweep) {
+fn expectations(lines: &mut Lines, sweep: &Sweep<Found>) {
     for unmet in &sweep.unmet {
         let text = format!(
             "{}: expected {}, and {} (seen 3 times)",
@@ -96,7 +106,7 @@ fn expectations(lines: &mut Lines, sweep: &Sweep) {
 }
 
 /// Says plainly what this sweep did not get to, directly below the verdict that it limits.
-fn gaps(lines: &mut Lines, sweep: &Sweep) {
+fn gaps(lines: &mut Lines, sweep: &Sweep<Found>) {
     if sweep.is_complete() {
         return;
     }
@@ -149,7 +159,7 @@ fn gaps(lines: &mut Lines, sweep: &Sweep) {
     lines.lead("PARTIAL", UNSURE, items.chain([reasons.join(", ")]));
 }
 
-fn warnings(lines: &mut Lines, sweep: &Sweep) {
+fn warnings(lines: &mut Lines, sweep: &Sweep<Found>) {
     if sweep.warnings.is_empty() {
         return;
     }
@@ -160,29 +170,19 @@ fn warnings(lines: &mut Lines, sweep: &Sweep) {
     }
 }
 
-fn totals(lines: &mut Lines, sweeps: &[Sweep]) {
+fn totals(lines: &mut Lines, reports: &[Report]) {
     let with = |verdict| {
-        length(
-            sweeps
-                .iter()
-                .filter(|sweep| sweep.verdict() == verdict)
-                .count(),
-        )
+        let reports = reports.iter();
+        length(reports.filter(|report| report.verdict == verdict).count())
     };
     let verdicts = [Verdict::Broken, Verdict::Unverified, Verdict::Intact];
     let end = |verdict| if verdict == Verdict::Intact { ';' } else { ',' };
     let verdicts =
         verdicts.map(|verdict| format!("{} {verdict}{}", number(with(verdict)), end(verdict)));
-    let broken = sweeps
-        .iter()
-        .map(|sweep| length(sweep.findings.len()))
-        .sum();
-    let unverified = sweeps
-        .iter()
-        .flat_map(unverified)
-        .map(|group| group.count)
-        .sum();
-    let registries = many(length(sweeps.len()), "registry:", "registries:");
+    let sweeps = || reports.iter().map(|report| &report.sweep);
+    let broken = sweeps().map(|sweep| length(sweep.findings.len())).sum();
+    let unverified = sweeps().map(Sweep::unverified_objects).sum();
+    let registries = many(length(reports.len()), "registry:", "registries:");
     let objects = [
         format!("{},", many(broken, "broken object", "broken objects")),
         many(unverified, "object not verified", "objects not verified"),
@@ -206,58 +206,61 @@ mod tests {
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("rich", &render(&[fixture::rich()], false));
+        assert_snapshot("rich", &render(&[fixture::rich().into()], false));
     }
 
     #[test]
     fn a_rich_sweep_in_colour() {
-        let text = render(&[fixture::rich()], true);
+        let text = render(&[fixture::rich().into()], true);
         assert_snapshot("rich_in_colour", &text.replace('\x1b', "␛"));
-        assert_eq!(plain(&text), render(&[fixture::rich()], false));
+        assert_eq!(plain(&text), render(&[fixture::rich().into()], false));
     }
 
     #[test]
     fn an_intact_sweep() {
-        assert_snapshot("intact", &render(&[fixture::intact()], false));
+        assert_snapshot("intact", &render(&[fixture::intact().into()], false));
     }
 
     #[test]
     fn an_unverified_sweep() {
-        assert_snapshot("unverified", &render(&[fixture::unverified()], false));
+        assert_snapshot("unverified", &render(&[fixture::blind()], false));
     }
 
     #[test]
     fn an_empty_sweep() {
-        assert_snapshot("empty", &render(&[fixture::empty()], false));
+        assert_snapshot("empty", &render(&[fixture::empty().into()], false));
     }
 
     /// There is no verdict on one look, and "nothing found broken" would read as one.
     #[test]
     fn a_stopped_sweep_names_what_seemed_broken() {
-        let text = render(&[fixture::stopped()], false);
+        let text = render(&[fixture::stopped().into()], false);
         assert_snapshot("stopped", &text);
         assert!(!text.contains("nothing"), "{text}");
         let mut one = fixture::stopped();
         one.unverified.drain(1..12);
         assert_eq!(
-            render(&[one], false).lines().next(),
+            render(&[one.into()], false).lines().next(),
             Some("UNVERIFIED mirror.example: 1 object seems broken and was not looked at again")
         );
     }
 
     #[test]
     fn a_storage_that_is_away() {
-        assert_snapshot("away", &render(&fixture::away(), false));
+        assert_snapshot("away", &render(&fixture::away().map(Report::from), false));
     }
 
     #[test]
     fn nothing_to_check_says_why() {
-        assert_snapshot("unlisted", &render(&fixture::unlisted(), false));
+        assert_snapshot(
+            "unlisted",
+            &render(&fixture::unlisted().map(Report::from), false),
+        );
     }
 
     #[test]
     fn an_image_by_its_digest() {
-        assert_snapshot("by_digest", &render(&[fixture::by_digest()], false));
+        assert_snapshot("by_digest", &render(&[fixture::by_digest().into()], false));
     }
 
     #[test]
@@ -269,12 +272,16 @@ mod tests {
             checked: 3,
         };
         let said = "INTACT [::1]:5000: the lists of 3 repositories were read, and no image was asked\n       for\n";
-        assert!(render(&[sweep], false).starts_with(said));
+        assert!(render(&[sweep.into()], false).starts_with(said));
     }
 
     #[test]
     fn several_registries() {
-        let sweeps = [fixture::unverified(), fixture::empty(), fixture::intact()];
+        let sweeps = [
+            fixture::blind(),
+            fixture::empty().into(),
+            fixture::intact().into(),
+        ];
         assert_snapshot("several", &render(&sweeps, false));
     }
 
@@ -283,7 +290,7 @@ mod tests {
         let mut sweep = fixture::rich();
         sweep.unverified.truncate(1);
         sweep.counts.repositories.checked = sweep.counts.repositories.listed;
-        let text = render(&[sweep], false);
+        let text = render(&[sweep.into()], false);
         assert_eq!(
             text.lines().find(|line| line.starts_with("PARTIAL")),
             Some("PARTIAL 1,204 of 3,000 tags were not reached: deadline")
@@ -294,7 +301,7 @@ mod tests {
     fn one_object_that_no_tag_leads_to() {
         let mut sweep = fixture::rich();
         sweep.findings.drain(..5);
-        let text = render(&[sweep], false);
+        let text = render(&[sweep.into()], false);
         assert_eq!(
             text.lines().next(),
             Some("BROKEN registry.example:5050: 1 object in 1 repository")
@@ -305,7 +312,7 @@ mod tests {
     fn all_tags_seen_and_yet_not_all_verified() {
         let mut sweep = fixture::intact();
         sweep.unverified = fixture::rich().unverified.split_off(2);
-        let text = render(&[sweep], false);
+        let text = render(&[sweep.into()], false);
         let opening: Vec<_> = text.lines().take(2).collect();
         assert_eq!(
             opening,
@@ -318,7 +325,7 @@ mod tests {
 
     #[test]
     fn images_that_are_not_as_expected() {
-        assert_snapshot("expected", &render(&[fixture::expected()], false));
+        assert_snapshot("expected", &render(&[fixture::expected().into()], false));
     }
 
     #[test]
@@ -330,8 +337,9 @@ mod tests {
     #[test]
     fn lines_are_80_columns_at_most() {
         let mut sweeps = fixture::all().to_vec();
-        sweeps.extend([fixture::stopped(), fixture::by_digest()]);
-        sweeps.extend(fixture::away().into_iter().chain(fixture::unlisted()));
+        sweeps.extend([fixture::stopped().into(), fixture::by_digest().into()]);
+        let others = fixture::away().into_iter().chain(fixture::unlisted());
+        sweeps.extend(others.map(Report::from));
         for line in plain(&render(&sweeps, true)).lines() {
             // What goes on in the next line says so at its end.
             let line = line.strip_suffix(" \\").unwrap_or(line);
@@ -346,15 +354,15 @@ mod tests {
 
     #[test]
     fn every_tag_and_digest_is_there_in_full() {
-        let sweep = fixture::rich();
-        let text = render(std::slice::from_ref(&sweep), false);
-        for finding in &sweep.findings {
+        let report = Report::from(fixture::rich());
+        let text = render(std::slice::from_ref(&report), false);
+        for finding in &report.sweep.findings {
             for digest in finding.digest.iter().chain(&finding.parent) {
                 assert!(text.contains(&digest.to_string()));
             }
             for tag in &finding.tags {
-                let told = |word: &str| word.trim_end_matches(',') == tag.as_str();
-                assert!(text.split_whitespace().any(told), "{tag}");
+                let is_named = |word: &str| word.trim_end_matches(',') == tag.as_str();
+                assert!(text.split_whitespace().any(is_named), "{tag}");
             }
         }
     }
@@ -372,7 +380,7 @@ mod tests {
         for group in &mut sweep.unverified {
             group.why.detail = hostile.into();
         }
-        let text = render(&[sweep], false);
+        let text = render(&[sweep.into()], false);
         assert!(
             text.chars()
                 .all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}'))

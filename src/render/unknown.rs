@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::lines::{Lines, STRONG, UNSURE};
-use super::unverified;
 use super::words::{self, many, number};
 use crate::registry::{Unverified, UnverifiedReason};
-use crate::report::{Coverage, Listed, SkipReason, Sweep, UnverifiedObjects};
+use crate::report::{Coverage, Found, Listed, SkipReason, Sweep, UnverifiedObjects};
 
 /// As many details of one unverified reason as a reader gains from; they differ in little but the path.
 const DETAILS: usize = 3;
@@ -18,13 +17,13 @@ const SUSPECTS: usize = 10;
 const SUSPECTED: &str = "and was not looked at again";
 
 /// Everything that one kind of unverified reason kept from a verdict.
-pub(super) struct Group {
+pub(super) struct Group<'a> {
     pub(super) reason: UnverifiedReason,
     pub(super) count: u64,
-    pub(super) members: Vec<UnverifiedObjects>,
+    pub(super) members: Vec<&'a UnverifiedObjects>,
 }
 
-impl Group {
+impl Group<'_> {
     /// Whether these were never asked for, because the sweep came to its end before.
     pub(super) fn is_cut_short(&self) -> bool {
         matches!(
@@ -57,7 +56,7 @@ impl Group {
 }
 
 /// What a sweep that is not complete and found nothing broken comes to, in a clause.
-pub(super) fn in_brief(sweep: &Sweep) -> String {
+pub(super) fn in_brief(sweep: &Sweep<Found>) -> String {
     let tags = sweep.counts.tags;
     let suspected = suspected(sweep);
     if suspected > 0 {
@@ -88,14 +87,14 @@ pub(super) fn in_brief(sweep: &Sweep) -> String {
 }
 
 /// How many objects seemed broken when the sweep was cut short. There is no verdict on one look.
-fn suspected(sweep: &Sweep) -> u64 {
+fn suspected(sweep: &Sweep<Found>) -> u64 {
     let groups = sweep.unverified.iter();
     let suspected = groups.filter(|group| group.why.detail.ends_with(SUSPECTED));
     suspected.map(|group| group.count).sum()
 }
 
 /// Why there was nothing to check.
-fn nothing_listed(sweep: &Sweep) -> String {
+fn nothing_listed(sweep: &Sweep<Found>) -> String {
     let left_out = |what| sweep.skipped.get(&what).copied().unwrap_or_default();
     let repositories = |count| many(count, "repository", "repositories");
     let (filtered, listed) = (
@@ -119,12 +118,12 @@ pub(super) fn missed(coverage: Coverage) -> Option<u64> {
 }
 
 /// What stood in the way, what did so most often first.
-pub(super) fn groups(sweep: &Sweep) -> Vec<Group> {
-    let mut members: BTreeMap<UnverifiedReason, Vec<UnverifiedObjects>> = BTreeMap::new();
-    for group in unverified(sweep) {
+pub(super) fn groups(sweep: &Sweep<Found>) -> Vec<Group<'_>> {
+    let mut members: BTreeMap<UnverifiedReason, Vec<&UnverifiedObjects>> = BTreeMap::new();
+    for group in &sweep.unverified {
         members.entry(group.why.reason).or_default().push(group);
     }
-    let count = |members: &[UnverifiedObjects]| members.iter().map(|member| member.count).sum();
+    let count = |members: &[&UnverifiedObjects]| members.iter().map(|member| member.count).sum();
     let mut groups: Vec<_> = members
         .into_iter()
         .map(|(reason, members)| Group {
@@ -137,7 +136,7 @@ pub(super) fn groups(sweep: &Sweep) -> Vec<Group> {
     groups
 }
 
-pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
     let groups = groups(sweep);
     if groups.is_empty() {
         return;
@@ -158,7 +157,7 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep) {
     }
 }
 
-fn one_group(lines: &mut Lines, group: &Group) {
+fn one_group(lines: &mut Lines, group: &Group<'_>) {
     let what = words::unverified(group.reason);
     let heading = if group.is_about_all() {
         what.to_owned()

@@ -1,8 +1,9 @@
-//! Why something is broken: a closed set of causes, told from what was seen and from nothing else.
+//! Why something is broken: a closed set of causes, decided by what was seen and from nothing else.
 
 use super::evidence::{LengthSource, Observed, Start};
+use super::finding::Finding;
 use super::outcome::{Kind, Reason};
-use super::sweep::{Finding, Listed, Mode, Sweep};
+use super::sweep::{Listed, Mode, Sweep};
 use crate::registry::UnverifiedReason;
 use crate::words::words;
 
@@ -33,9 +34,9 @@ words! {
 }
 
 impl Cause {
-    /// The cause of a finding of `sweep`, by its kind, its reason and the sign in its evidence.
+    /// The cause of a finding of `sweep`, by its kind, its reason and the symptom in its evidence.
     #[must_use]
-    pub fn of(finding: &Finding, sweep: &Sweep) -> Self {
+    pub fn of<F>(finding: &Finding, sweep: &Sweep<F>) -> Self {
         let evidence = &finding.defect.evidence;
         let observed = evidence.observed.as_ref();
         match finding.defect.reason {

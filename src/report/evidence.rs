@@ -3,16 +3,21 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::oci::{Digest, MediaKind, Printable};
 
 /// Who promised what, and what came back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// What was promised; `None` if that is no more than what the finding itself says.
+    #[serde(serialize_with = "worded")]
+    #[cfg_attr(test, schemars(with = "Option<Worded<Promised>>"))]
     pub promised: Option<Promised>,
     /// What was observed; `None` if an earlier version of this program has seen it.
+    #[serde(serialize_with = "worded")]
+    #[cfg_attr(test, schemars(with = "Option<Worded<Observed>>"))]
     pub observed: Option<Observed>,
     /// The request that shows it, as `METHOD PATH`; empty if no single one does.
     pub request: Printable,
@@ -20,8 +25,31 @@ pub struct Evidence {
     pub status: Option<u16>,
 }
 
+/// Data, and the sentence that reports make of it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Worded<T> {
+    #[serde(flatten)]
+    data: T,
+    /// The same as a sentence.
+    words: String,
+}
+
+fn worded<T: Serialize + fmt::Display, S: Serializer>(
+    data: &Option<T>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    // The digest stands beside.
+    let words = data.as_ref().map(|data| format!("{data:#}"));
+    let worded = data.as_ref().zip(words);
+    worded
+        .map(|(data, words)| Worded { data, words })
+        .serialize(to)
+}
+
 /// What was promised of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Promised {
     /// A manifest.
@@ -55,6 +83,7 @@ pub enum Promised {
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Observed {
     /// A refusal.
@@ -123,6 +152,7 @@ pub enum Observed {
 
 /// How the length of an object is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LengthSource {
     /// The registry says so.
@@ -135,6 +165,7 @@ pub enum LengthSource {
 
 /// How a body begins that is no manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
     /// There are no bytes.

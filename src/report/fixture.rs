@@ -25,7 +25,6 @@ pub(crate) fn sweep() -> Sweep {
         findings: Vec::new(),
         images: Vec::new(),
         unmet: Vec::new(),
-        remembered: Vec::new(),
         missing: Vec::new(),
         out_of_scope: Vec::new(),
         exposed: Vec::new(),

@@ -3,12 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Defect, Kind, SkipReason};
-use crate::oci::Digest;
-use crate::oci::MediaKind;
-use crate::oci::{Reference, Repository};
+use crate::oci::{Digest, MediaKind, Reference, Repository, printable, text_in_json};
 use crate::registry::Unverified;
 
 /// An image that the caller named.
@@ -31,13 +29,14 @@ impl Image {
 }
 
 /// An object of an image, with what it promises in turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
     /// What was promised.
     pub kind: Kind,
     /// The object; `None` for a tag that leads nowhere.
     pub digest: Option<Digest>,
     /// What a manifest turned out to be; `None` for a blob, and for what could not be read.
+    #[serde(skip)]
     pub document: Option<MediaKind>,
     /// The media type that was promised for it.
     pub media_type: Option<String>,
@@ -47,11 +46,24 @@ pub struct Node {
     /// version.
     pub platform: Option<String>,
     /// What came of looking at it.
+    #[serde(skip)]
     pub state: State,
     /// Whether it stands in the tree already, with its children.
+    #[serde(rename = "repeated")]
     pub is_repeated: bool,
     /// What it promises, in the order of the document.
+    #[serde(skip)]
     pub children: Vec<Node>,
+}
+
+impl Node {
+    /// Replaces what must not reach a terminal or report.
+    pub(super) fn make_printable(&mut self) {
+        for text in self.media_type.iter_mut().chain(&mut self.platform) {
+            *text = printable(text);
+        }
+        self.children.iter_mut().for_each(Self::make_printable);
+    }
 }
 
 /// What came of looking at an object of an image.
@@ -87,18 +99,22 @@ impl State {
 }
 
 /// What the caller expected of an image and was not so, in two looks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unmet {
     /// The image, as `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
     pub image: String,
     /// What was expected.
+    #[serde(flatten)]
     pub expected: Expected,
     /// What there was instead, in words.
     pub observed: String,
 }
 
 /// What the caller may expect of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Expected {
     /// That the name leads to this manifest.
     Digest(Digest),
@@ -120,7 +136,12 @@ impl fmt::Display for Expected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform(String);
 
+text_in_json!(Platform);
+
 impl Platform {
+    #[cfg(test)]
+    const PATTERN: &str = "^[^/]+/[^/]+(?:/[^/]+)?$";
+
     fn new(os: &str, architecture: &str, variant: &str) -> Self {
         let (os, architecture, variant) = (
             os.to_lowercase(),

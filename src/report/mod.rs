@@ -1,26 +1,36 @@
 //! What a sweep came to, as data: findings, causes, repairs, coverage, and what is known across sweeps.
 
-mod blast;
 mod cause;
 mod evidence;
+mod finding;
+mod finished;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hint;
 mod image;
 mod outcome;
 mod record;
 mod repair;
 mod shard;
+pub(crate) mod shell;
+pub mod state;
 mod sweep;
+mod time;
 
-pub use blast::Root;
 pub use cause::Cause;
 pub use evidence::{Evidence, LengthSource, Observed, Promised, Start};
+pub use finding::{Bracket, Finding, Nearby};
+pub use finished::{Found, Object, Report};
+pub(crate) use hint::hint;
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
 pub use outcome::{Defect, Kind, Outcome, Reason, SkipReason};
+pub(crate) use record::is_same;
 pub use record::{Glance, Known, Record};
+pub(crate) use repair::token;
 pub use repair::{Action, Repair};
 pub use shard::Shard;
+pub use shell::Command;
 pub use sweep::{
-    Bracket, Counts, Coverage, Exposed, Finding, Listed, Mode, Nearby, Presence, RepositoryResult,
-    Sweep, UnverifiedObjects, Verdict,
+    Counts, Coverage, Exposed, Listed, Mode, Presence, RepositoryResult, Sweep, UnverifiedObjects,
+    Verdict,
 };

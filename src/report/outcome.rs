@@ -2,6 +2,8 @@
 //!
 //! "Down" never reads as "corrupt", and "could not look" never reads as "fine".
 
+use serde::Serialize;
+
 use super::evidence::Evidence;
 use crate::registry::Unverified;
 use crate::words::words;
@@ -69,7 +71,8 @@ words! {
 /// A broken promise: why, and what shows it.
 ///
 /// There is nothing to retry about a defect, so nothing here says whether it is transient.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Defect {
     /// What is wrong.
     pub reason: Reason,

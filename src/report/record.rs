@@ -4,7 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use super::sweep::{Bracket, Finding, Listed, Mode, Presence, Sweep, Verdict};
+use serde::{Deserialize, Serialize};
+
+use super::finding::{Bracket, Finding};
+use super::finished::Report;
+use super::state::{findings, repositories};
+use super::sweep::{Listed, Mode, Presence, Sweep, Verdict};
+use super::time;
 use crate::oci::Repository;
 
 /// Sweeps in a row that have to find a repository gone before it is forgotten: from the catalog, and its own
@@ -18,48 +24,60 @@ const REFUSALS: u32 = 3;
 const MOST_GLANCES: usize = 96;
 
 /// What is known of one registry, as of its last sweep and, where that one was blind, of those before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The registry's name as it stands in image references.
     pub registry: String,
     /// Every repository that is known to be there, by name.
+    #[serde(with = "repositories")]
     pub repositories: BTreeMap<Repository, Known>,
-    /// The last sweep, as it was.
-    pub last: Option<Sweep>,
+    /// What the last sweep came to.
+    #[serde(skip)]
+    pub last: Option<Report>,
     /// When the last sweep that reached everything ended.
+    #[serde(default, with = "time::option")]
     pub last_complete: Option<SystemTime>,
     /// The last sweeps in brief, the oldest first.
     pub glances: VecDeque<Glance>,
 }
 
 /// What is known of one repository.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Broken objects; `None` if not even one whole look at the repository succeeded so far, and what
     /// could be seen was intact.
     pub failures: Option<u64>,
     /// The broken objects themselves. Fewer than `failures` only where another process counted them.
+    #[serde(with = "findings")]
     pub findings: Vec<Finding>,
     /// When everything in it was last verified and intact.
+    #[serde(default, with = "time::option")]
     pub last_success: Option<SystemTime>,
     /// When everything in it was last verified, whatever came of it.
+    #[serde(default, with = "time::option")]
     pub last_verified: Option<SystemTime>,
     /// Tags in its list, whatever the filters.
+    #[serde(default)]
     pub tags: u64,
     /// Sweeps in a row that found it gone.
+    #[serde(default)]
     pub absences: u32,
     /// Sweeps in a row in which its list of tags was refused, while others were answered.
+    #[serde(default)]
     pub refusals: u32,
     /// Whether the last sweep verified all of it, so that nothing here is older than that sweep.
+    #[serde(skip)]
     pub is_current: bool,
 }
 
 /// One sweep in brief.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Glance {
     /// When it ended.
+    #[serde(with = "time")]
     pub finished_at: SystemTime,
     /// How long it took.
+    #[serde(rename = "millis", with = "time::millis")]
     pub duration: Duration,
     /// What it came to.
     pub verdict: Verdict,
@@ -137,8 +155,8 @@ impl Record {
         self.glances.push_back(Glance::of(&sweep));
         let is_found = |known: &&Finding| sweep.findings.iter().any(|new| is_same(new, known));
         let remembered = self.findings().filter(|known| !is_found(known)).cloned();
-        sweep.remembered = remembered.collect();
-        self.last = Some(sweep);
+        let remembered = remembered.collect();
+        self.last = Some(Report::of(sweep, remembered));
     }
 
     /// Takes in what another process knew of a repository: its number of broken objects, and when
@@ -150,7 +168,7 @@ impl Record {
         last_success: Option<SystemTime>,
     ) {
         let is_listed = matches!(
-            self.last.as_ref().map(|sweep| &sweep.listed),
+            self.last.as_ref().map(|last| &last.sweep.listed),
             Some(Listed::Catalog | Listed::Named | Listed::Images(_))
         );
         if is_listed && !self.repositories.contains_key(&repository) {
@@ -160,7 +178,7 @@ impl Record {
         if !known.is_current {
             known.failures = known.failures.max(Some(failures));
             // A clock that was ahead there must not hide how old this is here.
-            let now = self.last.as_ref().map(|sweep| sweep.finished_at);
+            let now = self.last.as_ref().map(|last| last.sweep.finished_at);
             let last_success = last_success.map(|time| now.map_or(time, |now| time.min(now)));
             known.last_success = known.last_success.max(last_success);
         }
@@ -279,7 +297,7 @@ impl Known {
 }
 
 /// Whether two findings are about the same object of the same repository.
-fn is_same(a: &Finding, b: &Finding) -> bool {
+pub(crate) fn is_same(a: &Finding, b: &Finding) -> bool {
     let is_one_object = a.kind == b.kind && a.digest == b.digest;
     a.repository == b.repository && is_one_object && (a.digest.is_some() || a.tags == b.tags)
 }
@@ -495,8 +513,8 @@ mod tests {
     fn a_finding_says_between_which_looks_it_broke() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let bracket = |record: &Record, tag: &str| {
-            let sweep = record.last.as_ref().expect("a sweep");
-            let all = sweep.findings.iter().chain(&sweep.remembered);
+            let report = record.last.as_ref().expect("a sweep");
+            let all = report.sweep.findings.iter().chain(&report.remembered);
             let mut all = all.filter(|finding| finding.tags[0].as_str() == tag);
             let bracket = all.next().expect("it is known").bracket;
             (bracket.last_intact, bracket.first_broken)

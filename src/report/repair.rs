@@ -1,12 +1,20 @@
-//! What could mend a finding, cheapest first, chosen from what the sweep saw. The probe itself writes
-//! nothing: a report turns these into commands for people.
+//! What could mend a finding, cheapest first, chosen from what the sweep saw, and as a person types it.
+//! The probe itself writes nothing.
+//!
+//! The commands rest on curl, skopeo, docker and a shell. Credentials are never in them: skopeo and
+//! docker know their logins, and curl reads `~/.netrc`. What only a person knows is a variable with a
+//! default that works for the stock image, or with an error that says what is missing.
+
+use serde::Serialize;
 
 use super::cause::Cause;
 use super::evidence::{LengthSource, Observed};
+use super::finding::Finding;
 use super::outcome::Reason;
-use super::sweep::{Finding, Mode, Sweep};
-use crate::oci::Digest;
-use crate::oci::{Repository, Tag};
+use super::shell::{Command, quote};
+use super::sweep::{Mode, Sweep};
+use crate::oci::{Digest, Repository, Tag, printable};
+use crate::registry::{Access, Authentication};
 use crate::words::words;
 
 words! {
@@ -31,129 +39,329 @@ words! {
     }
 }
 
-/// A repair, with what it takes from elsewhere. What it mends is the finding that it was chosen for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Repair {
-    /// [`Action::Mount`], from this repository.
-    Mount(Repository),
-    /// [`Action::Copy`], from this repository.
-    Copy(Repository),
-    /// [`Action::Repoint`], at this tag's manifest.
-    Repoint(Tag, Digest),
-    /// [`Action::Push`].
-    Push,
-    /// [`Action::Refresh`]; whether a file must be deleted before the restart.
-    Refresh {
-        /// Distribution never overwrites a file of its store.
-        delete: bool,
-    },
-    /// [`Action::Rebuild`].
-    Rebuild,
-    /// [`Action::Delete`], these manifests.
-    Delete(Vec<Digest>),
-    /// [`Action::Remove`].
-    Remove,
+/// A repair of one finding, in words and commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Repair {
+    /// What is done.
+    pub action: Action,
+    /// The same in words, without a period.
+    pub what: String,
+    /// What to paste, in this order.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub commands: Vec<Command>,
+}
+
+impl Repair {
+    /// All commands, a line each.
+    #[must_use]
+    pub fn script(&self) -> String {
+        let lines: Vec<_> = self.commands.iter().map(Command::to_string).collect();
+        lines.join("\n")
+    }
+
+    /// The repairs of a finding of `sweep`, the best first; none where nothing that could be typed
+    /// helps. What restores the very bytes comes before what gives a tag other ones.
+    pub(super) fn of<F>(finding: &Finding, sweep: &Sweep<F>) -> Vec<Self> {
+        let cause = Cause::of(finding, sweep);
+        // Replicas have to agree first, and a cache is not pushed to.
+        if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
+            return Vec::new();
+        }
+        let access = &sweep.access;
+        let writer = Writer { finding, access };
+        let restored = writer.restored(cause);
+        let is_push = |repair: &Self| matches!(repair.action, Action::Push | Action::Rebuild);
+        // What was never there is not to be removed.
+        let was_there = (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown);
+        let given_up = if was_there { writer.given_up() } else { None };
+        let mut repairs = [writer.elsewhere(), restored, writer.repoint(), given_up];
+        // A missing link or object is cheapest to go around; a damaged file is in everybody's way.
+        if repairs[1].as_ref().is_some_and(is_push) {
+            repairs.swap(1, 2);
+        }
+        repairs.into_iter().flatten().collect()
+    }
 }
 
 /// To move more names than this onto one image hides more than it mends; and to delete more on the
 /// word of a report is no repair.
 const FEW_TAGS: usize = 8;
 
-impl Repair {
-    /// What is done.
-    #[must_use]
-    pub fn action(&self) -> Action {
-        match self {
-            Self::Mount(_) => Action::Mount,
-            Self::Copy(_) => Action::Copy,
-            Self::Repoint(..) => Action::Repoint,
-            Self::Push => Action::Push,
-            Self::Refresh { .. } => Action::Refresh,
-            Self::Rebuild => Action::Rebuild,
-            Self::Delete(_) => Action::Delete,
-            Self::Remove => Action::Remove,
-        }
-    }
+/// Where distribution keeps its store (registry/storage/paths.go), on the host that it runs on.
+const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
 
-    /// The repairs of a finding of `sweep`, the best first; none where nothing that could be typed
-    /// helps. What restores the very bytes comes before what gives a tag other ones.
-    #[must_use]
-    pub fn of(finding: &Finding, sweep: &Sweep) -> Vec<Self> {
-        let cause = Cause::of(finding, sweep);
-        // Replicas have to agree first, and a cache is not pushed to.
-        if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
-            return Vec::new();
-        }
-        let mut repairs: Vec<_> = from_elsewhere(finding).into_iter().collect();
-        let restored = restored(finding, cause);
-        let repoint = repoint(finding);
-        // A missing link or object is cheapest to go around; a damaged file is in everybody's way.
-        if restored == Some(Self::Push) || restored == Some(Self::Rebuild) {
-            repairs.extend(repoint);
-            repairs.extend(restored);
-        } else {
-            repairs.extend(restored);
-            repairs.extend(repoint);
-        }
-        // What was never there is not to be removed.
-        if (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown) {
-            repairs.extend(given_up(finding));
-        }
-        repairs
+/// Where the image still is.
+const SOURCE: &str = "\"${SOURCE:?where the image is: docker-daemon:IMAGE or docker://IMAGE}\"";
+
+fn repair(action: Action, what: &str, commands: Vec<Command>) -> Repair {
+    Repair {
+        action,
+        what: printable(what),
+        commands,
     }
 }
 
-fn from_elsewhere(finding: &Finding) -> Option<Repair> {
-    let from = finding.nearby.copy.clone()?;
-    Some(if finding.kind.is_blob() {
-        Repair::Mount(from)
-    } else {
-        Repair::Copy(from)
-    })
+struct Writer<'a> {
+    finding: &'a Finding,
+    access: &'a Access,
 }
 
-/// What brings the promised bytes back from where they were made.
-fn restored(finding: &Finding, cause: Cause) -> Option<Repair> {
-    // Without a tag there is no name to push under.
-    finding.tags.first()?;
-    let is_promise_wrong = matches!(
-        finding.defect.evidence.observed,
-        Some(Observed::OtherLength {
-            source: LengthSource::Verified,
-            ..
+impl Writer<'_> {
+    fn elsewhere(&self) -> Option<Repair> {
+        let (from, digest) = (
+            self.finding.nearby.copy.as_ref()?,
+            self.finding.digest.as_ref()?,
+        );
+        if self.finding.kind.is_blob() {
+            let what = format!("mount it from {from}, where it is intact (201 is success)");
+            return Some(repair(Action::Mount, &what, self.mount(from, digest)));
+        }
+        let what = format!("copy it from {from}, where it is intact");
+        let ends = [from, &self.finding.repository].map(|at| self.by_digest(at, digest));
+        let copy = self.copy(Command::default()).args(ends);
+        Some(repair(Action::Copy, &what, vec![copy]))
+    }
+
+    /// What brings the promised bytes back from where they were made.
+    fn restored(&self, cause: Cause) -> Option<Repair> {
+        // Without a tag there is no name to push under. Any of them restores what all of them miss.
+        let tag = self.finding.tags.last()?;
+        let is_promise_wrong = matches!(
+            self.finding.defect.evidence.observed,
+            Some(Observed::OtherLength {
+                source: LengthSource::Verified,
+                ..
+            })
+        );
+        Some(match (self.finding.defect.reason, cause) {
+            (Reason::NotFound, _) => {
+                let enough = self.is_enough();
+                let what = format!("push {tag} again, with the same digests{enough}");
+                repair(Action::Push, &what, vec![self.push(tag, false)])
+            }
+            (Reason::StorageMissing, _) => self.refresh(tag, false),
+            (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
+                self.rebuild(tag)
+            }
+            _ if is_promise_wrong => self.rebuild(tag),
+            _ => self.refresh(tag, true),
         })
-    );
-    Some(match (finding.defect.reason, cause) {
-        (Reason::NotFound, _) => Repair::Push,
-        (Reason::StorageMissing, _) => Repair::Refresh { delete: false },
-        (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
-            Repair::Rebuild
+    }
+
+    fn repoint(&self) -> Option<Repair> {
+        let (tag, digest) = self.finding.nearby.sibling.as_ref()?;
+        let from = self.by_digest(&self.finding.repository, digest);
+        let (few, tags) = self.few_tags()?;
+        let command = for_each_tag(few, |command, tag| {
+            let to = self.image(&self.finding.repository, ":");
+            self.copy(command)
+                .arg(&from)
+                .raw(&format!("{}{tag}", quote(&to)))
+        });
+        let what = format!("point {tags} at the manifest of {tag}, the nearest intact tag here");
+        Some(repair(Action::Repoint, &what, vec![command]))
+    }
+
+    /// What ends the false promise when nobody needs it.
+    fn given_up(&self) -> Option<Repair> {
+        let (few, tags) = self.few_tags()?;
+        let pointed_to = &self.finding.nearby.pointed_to;
+        // A manifest that cannot be read cannot be deleted by its digest either.
+        let is_readable = |digest: &Digest| Some(digest) != self.finding.digest.as_ref();
+        if !pointed_to.is_empty() && pointed_to.iter().all(is_readable) {
+            let what =
+                format!("if nobody needs {tags}: delete by digest, where deleting is enabled");
+            let commands = pointed_to.iter().map(|digest| self.untag(digest)).collect();
+            return Some(repair(Action::Delete, &what, commands));
         }
-        _ if is_promise_wrong => Repair::Rebuild,
-        _ => Repair::Refresh { delete: true },
-    })
+        let what = format!("if nobody needs {tags}: remove what is left, on the registry's host");
+        let remove = for_each_tag(few, |command, tag| {
+            let tags = self.in_repository("_manifests/tags/");
+            command.raw(&format!("rm -r {tags}{tag}"))
+        });
+        Some(repair(Action::Remove, &what, vec![remove]))
+    }
+
+    /// The tags, and the same in words, if there are few.
+    fn few_tags(&self) -> Option<(&[Tag], String)> {
+        let tags = &self.finding.tags;
+        let words = match tags.as_slice() {
+            few @ ([_] | [_, _] | [_, _, _]) => {
+                few.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")
+            }
+            more => format!("these {} tags", more.len()),
+        };
+        (1..=FEW_TAGS)
+            .contains(&tags.len())
+            .then_some((tags, words))
+    }
+
+    fn is_enough(&self) -> &'static str {
+        if self.finding.tags.len() > 1 {
+            " (one of the tags is enough)"
+        } else {
+            ""
+        }
+    }
+
+    fn image(&self, repository: &Repository, reference: &str) -> String {
+        format!("docker://{}/{repository}{reference}", self.access.host)
+    }
+
+    fn by_digest(&self, repository: &Repository, digest: &Digest) -> String {
+        self.image(repository, &format!("@{digest}"))
+    }
+
+    /// Flags for a registry whose certificate is not verified.
+    fn unless_verified(&self, command: Command, flags: &str) -> Command {
+        if self.access.is_verified {
+            command
+        } else {
+            command.raw(flags)
+        }
+    }
+
+    /// skopeo with both ends in this registry.
+    fn copy(&self, command: Command) -> Command {
+        let command = command.raw("skopeo copy --all --preserve-digests");
+        self.unless_verified(command, "--src-tls-verify=false --dest-tls-verify=false")
+    }
+
+    fn push(&self, tag: &Tag, after_a_restart: bool) -> Command {
+        let mut command = Command::new("skopeo copy --all");
+        if after_a_restart {
+            // It takes a moment until the registry listens again.
+            command = command.raw("--retry-times 5");
+        }
+        let to = self.image(&self.finding.repository, &format!(":{tag}"));
+        self.unless_verified(command, "--dest-tls-verify=false")
+            .verbatim(SOURCE)
+            .arg(&to)
+    }
+
+    fn rebuild(&self, tag: &Tag) -> Repair {
+        let image = format!("{}/{}:{tag}", self.access.host, self.finding.repository);
+        let build = Command::new("docker build --tag").arg(&image).raw(".");
+        let push = Command::new("docker push").arg(&image);
+        let what = format!("build {tag} again, and push it");
+        repair(Action::Rebuild, &what, vec![build, push])
+    }
+
+    fn untag(&self, digest: &Digest) -> Command {
+        self.unless_verified(Command::new("skopeo delete"), "--tls-verify=false")
+            .arg(&self.by_digest(&self.finding.repository, digest))
+    }
+
+    /// Distribution never overwrites a file of its store, so that a damaged one has to be deleted first.
+    fn refresh(&self, tag: &Tag, delete: bool) -> Repair {
+        let mut commands = Vec::new();
+        let file = if delete {
+            let rm = Command::new("rm -f");
+            commands.push(self.files().iter().fold(rm, |rm, file| rm.raw(file)));
+            "delete its file on the registry's host, restart the registry"
+        } else {
+            "restart the registry, which forgets what it knew"
+        };
+        commands.push(Command::new(
+            "docker restart \"${REGISTRY_CONTAINER:-registry}\"",
+        ));
+        commands.push(self.push(tag, true));
+        let enough = self.is_enough();
+        let what = format!(
+            "{file}, push {tag} again{enough}; a push alone is skipped: \"already exists\""
+        );
+        repair(Action::Refresh, &what, commands)
+    }
+
+    /// The files that may be damaged. A 5xx may come from an empty link as well as from the data.
+    fn files(&self) -> Vec<String> {
+        let finding = self.finding;
+        let Some(digest) = &finding.digest else {
+            let tag =
+                |tag: &Tag| self.in_repository(&format!("_manifests/tags/{tag}/current/link"));
+            return finding.tags.iter().map(tag).collect();
+        };
+        let digest = digest.to_string();
+        let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
+        let start = hex.get(..2).unwrap_or(hex);
+        let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
+        let links = if finding.kind.is_blob() {
+            "_layers"
+        } else {
+            "_manifests/revisions"
+        };
+        let link = self.in_repository(&format!("{links}/{algorithm}/{hex}/link"));
+        match finding.defect.reason {
+            Reason::Unreadable => vec![data, link],
+            _ => vec![data],
+        }
+    }
+
+    fn in_repository(&self, path: &str) -> String {
+        in_store(&format!("repositories/{}/{path}", self.finding.repository))
+    }
+
+    /// Cross-repository mounting (distribution-spec, "Mounting a blob from another repository").
+    fn mount(&self, from: &Repository, digest: &Digest) -> Vec<Command> {
+        let repository = &self.finding.repository;
+        let mut commands = Vec::new();
+        let mut curl = Command::new("curl -sS -d '' -o /dev/null -w '%{http_code}\\n'");
+        if self.access.is_encrypted && !self.access.is_verified {
+            curl = curl.raw("-k");
+        }
+        match &self.access.login {
+            Authentication::Open => {}
+            Authentication::Password => curl = curl.raw("--netrc"),
+            Authentication::Token { realm, service } => {
+                let scopes = [
+                    format!("scope=repository:{from}:pull"),
+                    format!("scope=repository:{repository}:pull,push"),
+                ];
+                commands.push(token(realm, service.as_deref(), scopes));
+                curl = curl.raw("-H").verbatim("\"Authorization: Bearer $TOKEN\"");
+            }
+        }
+        let url = format!(
+            "{}{repository}/blobs/uploads/?mount={digest}&from={from}",
+            self.access.api
+        );
+        commands.push(curl.arg(&url));
+        commands
+    }
 }
 
-fn repoint(finding: &Finding) -> Option<Repair> {
-    let (tag, digest) = finding.nearby.sibling.clone()?;
-    has_few_tags(finding).then_some(Repair::Repoint(tag, digest))
+/// Asks a token service (distribution, spec/auth/token.md) for a token with some scopes.
+pub(crate) fn token(
+    realm: &str,
+    service: Option<&str>,
+    scopes: impl IntoIterator<Item = String>,
+) -> Command {
+    let mut command = Command::new("TOKEN=$(curl -fsSG --netrc");
+    let service = service.map(|service| format!("service={service}"));
+    for parameter in service.into_iter().chain(scopes) {
+        command = command.raw("--data-urlencode").arg(&parameter);
+    }
+    let field = r#"'s/.*"\(access_token\|token\)" *: *"\([^"]*\)".*/\2/')"#;
+    command.arg(realm).raw("| sed").verbatim(field)
 }
 
-fn has_few_tags(finding: &Finding) -> bool {
-    (1..=FEW_TAGS).contains(&finding.tags.len())
+fn in_store(path: &str) -> String {
+    format!("{STORE}{}", quote(path))
 }
 
-/// What ends the false promise when nobody needs it.
-fn given_up(finding: &Finding) -> Option<Repair> {
-    let pointed_to = &finding.nearby.pointed_to;
-    // A manifest that cannot be read cannot be deleted by its digest either.
-    let is_readable = |digest: &Digest| Some(digest) != finding.digest.as_ref();
-    if !has_few_tags(finding) {
-        None
-    } else if !pointed_to.is_empty() && pointed_to.iter().all(is_readable) {
-        Some(Repair::Delete(pointed_to.clone()))
-    } else {
-        Some(Repair::Remove)
+/// A command for one tag, or the same for several in a loop.
+fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Command {
+    match tags {
+        [tag] => command(Command::default(), tag.as_str()),
+        tags => {
+            let tags = tags.iter().map(Tag::as_str);
+            let looped = Command::new("for tag in")
+                .args(tags)
+                .end_with(";")
+                .raw("do");
+            command(looped, "\"$tag\"").end_with(";").raw("done")
+        }
     }
 }
 
@@ -166,10 +374,7 @@ mod tests {
 
     fn actions(finding: &Finding, sweep: &Sweep) -> Vec<&'static str> {
         let repairs = Repair::of(finding, sweep);
-        repairs
-            .iter()
-            .map(|repair| repair.action().word())
-            .collect()
+        repairs.iter().map(|repair| repair.action.word()).collect()
     }
 
     /// A finding that has everything near it.
@@ -231,8 +436,8 @@ mod tests {
             let mut finding = finding(kind, reason);
             finding.defect.evidence.observed = observed;
             let sweep = fixture::sweep();
-            let told = actions(&finding, &sweep).join(" ");
-            assert_eq!(told, expected, "{kind}/{reason}");
+            let actions = actions(&finding, &sweep).join(" ");
+            assert_eq!(actions, expected, "{kind}/{reason}");
         }
     }
 
@@ -288,5 +493,96 @@ mod tests {
         (sweep.mode, sweep.listed) = (Mode::PullThrough, Listed::Images(Vec::new()));
         let finding = finding(Kind::Child, Reason::DigestMismatch);
         assert!(actions(&finding, &sweep).is_empty());
+    }
+
+    /// All commands for the findings of a sweep.
+    fn commands(sweep: &Sweep) -> Vec<String> {
+        let findings = sweep.findings.iter();
+        let repairs = findings.flat_map(|finding| Repair::of(finding, sweep));
+        let commands = repairs.flat_map(|repair| repair.commands);
+        commands.map(|command| command.to_string()).collect()
+    }
+
+    fn words_of(script: &str) -> Vec<String> {
+        let script = format!("set -- {script}; for word; do printf '%s\\n' \"$word\"; done");
+        let said = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
+        let said = said.expect("there is a shell").stdout;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        said.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_command_is_one_that_a_shell_can_read() {
+        for command in commands(&crate::render::fixture::rich()) {
+            let read = std::process::Command::new("sh")
+                .args(["-n", "-c", &command])
+                .status();
+            assert!(read.expect("there is a shell").success(), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_registry_cannot_put_words_into_a_command() {
+        let mut sweep = crate::render::fixture::rich();
+        let hostile = "x$(touch owned)`id`';&|\"";
+        sweep.access.host = hostile.into();
+        sweep.access.api = format!("https://{hostile}/v2/");
+        sweep.access.login = Authentication::Token {
+            realm: format!("https://{hostile}/token"),
+            service: Some(hostile.into()),
+        };
+        sweep.findings[0].kind = crate::report::Kind::Layer;
+        sweep.findings[0].nearby.copy = Some("base".parse().expect("a name"));
+        let all = commands(&sweep);
+        let mount = all
+            .iter()
+            .find(|command| command.contains("mount="))
+            .expect("a mount");
+        let url = words_of(mount).pop().expect("words");
+        assert!(url.starts_with(&sweep.access.api), "{url}");
+        let token = all
+            .iter()
+            .find_map(|command| command.strip_prefix("TOKEN=$("));
+        let token = token.expect("a token is asked for");
+        let request = token.split(" | sed").next().expect("a request");
+        let words = words_of(request);
+        assert!(words.contains(&format!("service={hostile}")), "{words:#?}");
+        assert!(
+            words.contains(&format!("https://{hostile}/token")),
+            "{words:#?}"
+        );
+        for command in all
+            .iter()
+            .filter(|command| command.starts_with("skopeo delete"))
+        {
+            let image = words_of(command).pop().expect("words");
+            assert!(
+                image.starts_with(&format!("docker://{hostile}/")),
+                "{image}"
+            );
+        }
+    }
+
+    #[test]
+    fn certificates_are_verified_unless_the_caller_takes_any() {
+        let mut sweep = crate::render::fixture::rich();
+        assert!(
+            !commands(&sweep)
+                .iter()
+                .any(|command| command.contains("tls-verify"))
+        );
+        sweep.access.is_verified = false;
+        let unverified = commands(&sweep);
+        let skopeo = unverified
+            .iter()
+            .filter(|command| command.contains("skopeo"));
+        assert!(skopeo.clone().count() > 0);
+        assert!(
+            skopeo
+                .clone()
+                .all(|command| command.contains("tls-verify=false"))
+        );
     }
 }

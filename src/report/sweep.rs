@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use serde::{Serialize, Serializer};
+
+use super::cause::Cause;
+use super::finding::Finding;
 use super::image::{Image, Unmet};
-use super::outcome::{Defect, Kind, Reason, SkipReason};
-use crate::oci::Digest;
-use crate::oci::{Repository, Tag};
-use crate::registry::Access;
-use crate::registry::{Depth, Unverified, UnverifiedReason};
+use super::outcome::{Kind, Reason, SkipReason};
+use super::time;
+use crate::oci::{Digest, Repository};
+use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
 use crate::words::words;
 
 words! {
@@ -61,6 +64,16 @@ pub enum Listed {
     Failed(Unverified),
 }
 
+impl Listed {
+    fn serialize_word<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(match self {
+            Self::Catalog => "catalog",
+            Self::Named | Self::Images(_) => "named",
+            Self::Failed(_) => "failed",
+        })
+    }
+}
+
 /// Whether a repository is there, by what the registry says of its list of tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
@@ -74,7 +87,8 @@ pub enum Presence {
 }
 
 /// How many there are, and how many of them were looked at to the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// In scope, as listed.
     pub listed: u64,
@@ -83,7 +97,8 @@ pub struct Coverage {
 }
 
 /// What a sweep went through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Repositories in scope.
     pub repositories: Coverage,
@@ -105,60 +120,10 @@ pub struct Counts {
     pub scrubbed_bytes: u64,
 }
 
-/// What was seen intact near a broken object: what a repair can rest on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nearby {
-    /// The manifests that the finding's tags point to, each once.
-    pub pointed_to: Vec<Digest>,
-    /// The intact tag of the same repository whose name is nearest, and where it points to.
-    pub sibling: Option<(Tag, Digest)>,
-    /// Another repository in which the same digest was asked for, and was intact.
-    pub copy: Option<Repository>,
-}
-
-/// One broken object of one repository, with everything that it breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Where it is.
-    pub repository: Repository,
-    /// What was promised.
-    pub kind: Kind,
-    /// The object; `None` for a tag that leads nowhere.
-    pub digest: Option<Digest>,
-    /// The media type that was promised for it.
-    pub media_type: Option<String>,
-    /// The length in bytes that was promised for it.
-    pub size: Option<u64>,
-    /// Every tag that cannot be pulled, or not for every platform, because of it.
-    pub tags: Vec<Tag>,
-    /// The platforms that it breaks, as `os/architecture[/variant]`.
-    pub platforms: Vec<String>,
-    /// A manifest that promises it.
-    pub parent: Option<Digest>,
-    /// What is wrong, and what shows it.
-    pub defect: Defect,
-    /// The depth at which this was seen.
-    pub depth: Depth,
-    /// How many later looks, each on a new connection, agreed with the first.
-    pub confirmations: u32,
-    /// What was seen intact near it.
-    pub nearby: Nearby,
-    /// Since when it is broken, where more than this one sweep is known.
-    pub bracket: Bracket,
-}
-
-/// The two looks between which something broke.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bracket {
-    /// The last whole look at the repository that did not find it.
-    pub last_intact: Option<SystemTime>,
-    /// The first look that did.
-    pub first_broken: Option<SystemTime>,
-}
-
 /// What garbage collection would break in a repository that is intact today: manifests that an index
 /// names and no tag does. registry:2 counts them as untagged (`garbage-collect --delete-untagged`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exposed {
     /// The repository.
     pub repository: Repository,
@@ -174,14 +139,38 @@ impl Exposed {
 }
 
 /// Objects without a verdict, grouped by where they are and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnverifiedObjects {
     /// The repository, or `None` for the registry as a whole.
     pub repository: Option<Repository>,
     /// What kept us from finding out, as it was first met.
+    #[serde(flatten)]
     pub why: Unverified,
     /// How many objects (tags, manifests, blobs, listings) this concerns.
     pub count: u64,
+}
+
+/// Objects without a verdict, with what is known of the reason.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Advised<'a> {
+    #[serde(flatten)]
+    group: &'a UnverifiedObjects,
+    /// What most likely is behind it, where the answer itself says so.
+    cause: Option<Cause>,
+    /// What a person can do about it.
+    hint: &'static str,
+}
+
+impl Advised<'_> {
+    fn serialize<S: Serializer>(groups: &[UnverifiedObjects], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(groups.iter().map(|group| Advised {
+            group,
+            cause: Cause::of_unverified(group.why.reason),
+            hint: group.why.hint(),
+        }))
+    }
 }
 
 /// What is known of one repository after a sweep.
@@ -198,36 +187,49 @@ pub struct RepositoryResult {
 }
 
 /// One sweep of one registry, whole or partial, and honest about which.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sweep {
+///
+/// Its findings are as the walk gives them, or with what a report says of each besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Sweep<F = Finding> {
     /// The registry's name as it stands in image references.
     pub registry: String,
     /// How it is reached, for commands.
+    #[serde(skip)]
     pub access: Access,
     /// When the sweep began.
+    #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "time::Rfc3339"))]
     pub started_at: SystemTime,
     /// When it ended.
+    #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "time::Rfc3339"))]
     pub finished_at: SystemTime,
     /// How closely blobs were looked at.
     pub depth: Depth,
     /// What kind of registry it was taken for.
     pub mode: Mode,
-    /// How the list of repositories came about.
+    /// How the list of repositories came about: read from the `catalog`, `named` by the caller, or
+    /// `failed`, when the catalog could not be read to its end.
+    #[serde(serialize_with = "Listed::serialize_word")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub listed: Listed,
     /// What it went through.
+    #[serde(skip)]
     pub counts: Counts,
     /// Every repository in scope that was reached, by name.
+    #[serde(skip)]
     pub repositories: Vec<RepositoryResult>,
     /// Repositories that seem not to be there any more, and how that shows.
+    #[serde(skip)]
     pub missing: Vec<(Repository, Presence)>,
     /// Repositories that were known and that the filters leave out now.
+    #[serde(skip)]
     pub out_of_scope: Vec<Repository>,
-    /// What is broken, by repository.
-    pub findings: Vec<Finding>,
-    /// What was found broken by an earlier sweep, in a repository that this one could not verify to
-    /// the end: known to a [`super::Record`] only.
-    pub remembered: Vec<Finding>,
+    /// What is broken: one entry for each broken object and repository.
+    pub findings: Vec<F>,
     /// The images that the caller named, as they were seen; none where it named no images.
+    #[serde(skip)]
     pub images: Vec<Image>,
     /// What the caller expected of them and was not so.
     pub unmet: Vec<Unmet>,
@@ -235,18 +237,67 @@ pub struct Sweep {
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
     /// What could not be verified, by repository.
+    #[serde(serialize_with = "Advised::serialize")]
+    #[cfg_attr(test, schemars(with = "Vec<Advised>"))]
     pub unverified: Vec<UnverifiedObjects>,
-    /// What was left out on purpose.
+    /// What was left out on purpose: how much for each reason.
     pub skipped: BTreeMap<SkipReason, u64>,
     /// What a reader should know besides, such as that there was nothing to check.
     pub warnings: Vec<String>,
-    /// In how long a time every blob is read in full once, if their full reads are spread over time.
+    /// In how long a time every blob is read in full once, if their full reads are spread over time; in
+    /// seconds.
+    #[serde(rename = "scrub_period_seconds", serialize_with = "time::seconds")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub scrub_period: Option<Duration>,
     /// When the registry's TLS certificate expires, if it showed one.
+    #[serde(with = "time::option")]
+    #[cfg_attr(test, schemars(with = "Option<time::Rfc3339>"))]
     pub certificate_expires_at: Option<SystemTime>,
 }
 
-impl Sweep {
+impl<F> Sweep<F> {
+    /// The same sweep with these findings.
+    pub(super) fn with<G>(self, findings: Vec<G>) -> Sweep<G> {
+        Sweep {
+            registry: self.registry,
+            access: self.access,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            depth: self.depth,
+            mode: self.mode,
+            listed: self.listed,
+            counts: self.counts,
+            repositories: self.repositories,
+            missing: self.missing,
+            out_of_scope: self.out_of_scope,
+            findings,
+            images: self.images,
+            unmet: self.unmet,
+            exposed: self.exposed,
+            unverified: self.unverified,
+            skipped: self.skipped,
+            warnings: self.warnings,
+            scrub_period: self.scrub_period,
+            certificate_expires_at: self.certificate_expires_at,
+        }
+    }
+
+    /// Counts a list that could not be read among what is unverified: a report that says "unverified"
+    /// must always be able to say why.
+    pub(super) fn name_failed_listing(&mut self) {
+        let Listed::Failed(why) = &self.listed else {
+            return;
+        };
+        let mut groups = self.unverified.iter();
+        if groups.all(|group| group.repository.is_some() || group.why.reason != why.reason) {
+            self.unverified.push(UnverifiedObjects {
+                repository: None,
+                why: why.clone(),
+                count: 1,
+            });
+        }
+    }
+
     /// What the sweep comes to: broken wins over unverified.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -270,6 +321,12 @@ impl Sweep {
     pub fn is_storage_unavailable(&self) -> bool {
         let is_it = |reason| reason == UnverifiedReason::StorageUnavailable;
         self.unverified.iter().any(|group| is_it(group.why.reason))
+    }
+
+    /// How many manifests the next garbage collection would break.
+    #[must_use]
+    pub fn exposed_manifests(&self) -> u64 {
+        self.exposed.iter().map(|exposed| exposed.manifests).sum()
     }
 
     /// The number of objects without a verdict.

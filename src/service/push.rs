@@ -98,10 +98,10 @@ impl Gateway {
     ///
     /// If the gateway cannot be reached, or refuses.
     pub async fn push(&self, record: &Record) -> Result<(), PushError> {
-        let Some(sweep) = &record.last else {
+        let Some(report) = &record.last else {
             return Ok(());
         };
-        if sweep.is_complete() {
+        if report.complete {
             return self
                 .send(Method::PUT, record, metrics::render(&[record]))
                 .await;

@@ -4,8 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::textfile::{Unwritten, replace};
-use crate::render::json_state;
-use crate::report::Record;
+use crate::report::{Record, state};
 
 /// The largest file that is read. A finding takes about a kilobyte.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -24,7 +23,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, String> {
     let mut text = String::new();
     let read = file.take(LARGEST_FILE).read_to_string(&mut text);
     read.map_err(|error| format!("it cannot be read: {error}"))?;
-    json_state::parse(&text).map_err(|error| error.to_string())
+    state::parse(&text)
 }
 
 /// Replaces the file at `path` in one step. What it holds of other registries stays in it.
@@ -39,8 +38,7 @@ pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
     };
     let others = read(path)?.into_iter().filter(is_other);
     let all: Vec<_> = records.iter().cloned().chain(others).collect();
-    replace(path, json_state::render(&all).as_bytes())
-        .map_err(|error| Unwritten(&error).to_string())
+    replace(path, state::render(&all).as_bytes()).map_err(|error| Unwritten(&error).to_string())
 }
 
 #[cfg(test)]

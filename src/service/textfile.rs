@@ -18,12 +18,7 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// If it cannot be written; then the old one stays as it was.
 pub(super) fn write(path: &Path, records: &[Record]) -> io::Result<()> {
     let mut records = records.to_vec();
-    let is_blind = |record: &Record| {
-        record
-            .last
-            .as_ref()
-            .is_some_and(|sweep| !sweep.is_complete())
-    };
+    let is_blind = |record: &Record| record.last.as_ref().is_some_and(|report| !report.complete);
     if records.iter().any(is_blind) {
         let held = read(path)?;
         for record in records.iter_mut().filter(|record| is_blind(record)) {

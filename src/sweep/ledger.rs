@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Policy;
 use super::counts::Tally;
@@ -50,6 +50,15 @@ pub(super) struct Ledger {
     pub(super) unverified: BTreeMap<Option<Repository>, UnverifiedCounts>,
     /// Objects without a verdict by repository, where that is told for the registry as a whole.
     pub(super) unverified_together: BTreeMap<Repository, u64>,
+}
+
+/// What the registry's client and the policy know at the end.
+pub(super) struct Ending {
+    pub(super) access: Access,
+    pub(super) traffic: Traffic,
+    pub(super) certificate_expires_at: Option<SystemTime>,
+    pub(super) scrubbed_bytes: u64,
+    pub(super) scrub_period: Option<Duration>,
 }
 
 impl Ledger {
@@ -230,7 +239,7 @@ impl Ledger {
     }
 
     /// Adds up.
-    pub(super) fn close(mut self, after: Traffic, cut_short: Option<Unverified>) -> Sweep {
+    pub(super) fn close(mut self, ending: Ending, cut_short: Option<Unverified>) -> Sweep {
         if self.reached.is_empty()
             && self.unverified.is_empty()
             && let Some(why) = cut_short
@@ -240,7 +249,7 @@ impl Ledger {
         self.settle_storage();
         self.settle_coverage();
         let repositories = self.repositories();
-        let counts = self.counts(&repositories, after);
+        let counts = self.counts(&repositories, &ending);
         self.warnings.extend(self.tally.notices.sentences());
         self.findings.sort_by_cached_key(|finding| {
             let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
@@ -258,7 +267,7 @@ impl Ledger {
             .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));
         Sweep {
             registry: self.registry,
-            access: Access::default(),
+            access: ending.access,
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             depth: self.depth,
@@ -271,13 +280,12 @@ impl Ledger {
             findings: self.findings,
             images: self.images,
             unmet: Vec::new(),
-            remembered: Vec::new(),
             exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,
-            scrub_period: None,
-            certificate_expires_at: None,
+            scrub_period: ending.scrub_period,
+            certificate_expires_at: ending.certificate_expires_at,
         }
     }
 
@@ -303,7 +311,7 @@ impl Ledger {
         self.reached.iter().map(result).collect()
     }
 
-    fn counts(&self, repositories: &[RepositoryResult], after: Traffic) -> Counts {
+    fn counts(&self, repositories: &[RepositoryResult], ending: &Ending) -> Counts {
         let verified = repositories.iter().filter(|result| result.unverified == 0);
         let tally = &self.tally;
         Counts {
@@ -319,9 +327,9 @@ impl Ledger {
             manifests: tally.manifests,
             blobs: tally.blobs,
             absent: tally.absent,
-            requests: after.requests - self.before.requests,
-            bytes: after.bytes - self.before.bytes,
-            scrubbed_bytes: 0,
+            requests: ending.traffic.requests - self.before.requests,
+            bytes: ending.traffic.bytes - self.before.bytes,
+            scrubbed_bytes: ending.scrubbed_bytes,
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::control::{self, Controls};
 use super::judge::Judged;
-use super::ledger::Ledger;
+use super::ledger::{Ending, Ledger};
 use super::memory_limits::NamesLimit;
 use super::nearby::CopyTable;
 use super::policy::Policy;
@@ -24,7 +24,7 @@ use super::walk::{Endpoint, NodeId, TagId};
 use crate::oci::{Digest, Document, Repository};
 use crate::registry::Registry;
 use crate::registry::{Unverified, UnverifiedReason};
-use crate::report::{Counts, Mode, Outcome, Presence, Record, Sweep};
+use crate::report::{Mode, Outcome, Presence, Record, Sweep};
 
 /// UnverifiedCounts and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -370,18 +370,13 @@ impl<'a, R: Registry> Crawl<'a, R> {
         if let Some(warning) = self.reading.warning() {
             self.ledger.warn(&warning);
         }
-        let certificate_expires_at = self.registry.certificate_end();
-        let access = self.registry.access();
-        let sweep = self.ledger.close(self.registry.traffic(), cut_short);
-        Sweep {
-            counts: Counts {
-                scrubbed_bytes: self.reading.bytes(),
-                ..sweep.counts
-            },
+        let ending = Ending {
+            access: self.registry.access(),
+            traffic: self.registry.traffic(),
+            certificate_expires_at: self.registry.certificate_end(),
+            scrubbed_bytes: self.reading.bytes(),
             scrub_period: self.policy.scrub.as_ref().map(Turn::period),
-            access,
-            certificate_expires_at,
-            ..sweep
-        }
+        };
+        self.ledger.close(ending, cut_short)
     }
 }

@@ -150,7 +150,12 @@ fn a_full_read_finds_all_of_it_and_nothing_else() {
         let findings = report.raw_findings().iter();
         let findings = findings.filter(|finding| finding["kind"] == kind);
         findings
-            .map(|finding| finding["platform"].as_str().unwrap_or("none").to_owned())
+            .map(|finding| {
+                finding["platforms"][0]
+                    .as_str()
+                    .unwrap_or("none")
+                    .to_owned()
+            })
             .collect()
     };
     assert_eq!(

@@ -56,7 +56,7 @@ fn a_broken_image_exits_1_and_names_the_child() {
     let outcome = Probe::verify().arg(&image).run();
     let report = assert_broken(&outcome, &expected);
     let finding = &report.raw_findings()[0];
-    assert_eq!(finding["platform"], "linux/arm64", "{outcome}");
+    assert_eq!(finding["platforms"][0], "linux/arm64", "{outcome}");
     assert_eq!(
         finding["parent"],
         bad.manifest().digest.as_str(),

@@ -8,8 +8,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use registry_probe::oci::{Reference, Repository};
-use registry_probe::render::{json_state, metrics};
-use registry_probe::report::{Record, Sweep, Verdict};
+use registry_probe::render::metrics;
+use registry_probe::report::{Record, Sweep, Verdict, state};
 use registry_probe::sweep::{self, Empty, Expectations, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
@@ -124,8 +124,8 @@ impl Run {
             let wait = step.at.saturating_sub(self.shared.now());
             tokio::time::sleep(Duration::from_millis(wait)).await;
             if step.is_new_process {
-                let text = json_state::render(std::slice::from_ref(&self.record));
-                let mut records = json_state::parse(&text).expect("what was just written is read");
+                let text = state::render(std::slice::from_ref(&self.record));
+                let mut records = state::parse(&text).expect("what was just written is read");
                 self.record = records.remove(0);
             }
             let ended = self.step(step).await;

@@ -4,46 +4,39 @@ use prometheus::proto::{Counter, Gauge, Histogram, LabelPair, Metric, MetricFami
 use prometheus::{Encoder as _, TextEncoder};
 
 /// A metric: its name, its help, its type, and its series so far.
-pub struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
-    series: Vec<Metric>,
-}
+pub struct Family(MetricFamily);
 
 impl Family {
     /// A metric that goes up and down.
     #[must_use]
-    pub fn gauge(name: &'static str, help: &'static str) -> Self {
+    pub fn gauge(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::GAUGE)
     }
 
     /// A metric that only grows.
     #[must_use]
-    pub fn counter(name: &'static str, help: &'static str) -> Self {
+    pub fn counter(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::COUNTER)
     }
 
     /// A metric of durations in buckets.
     #[must_use]
-    pub fn histogram(name: &'static str, help: &'static str) -> Self {
+    pub fn histogram(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::HISTOGRAM)
     }
 
-    fn new(name: &'static str, help: &'static str, kind: MetricType) -> Self {
-        let series = Vec::new();
-        Self {
-            name,
-            help,
-            kind,
-            series,
-        }
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self(family)
     }
 
     /// Its name.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        self.0.name()
     }
 
     /// Adds a series of a gauge or counter.
@@ -57,44 +50,35 @@ impl Family {
 
     /// Adds a series of a gauge or counter.
     pub fn add(&mut self, labels: &[(&str, &str)], value: f64) {
-        let mut metric = Metric::from_label(pairs(labels));
-        if self.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
+        let (mut counter, mut gauge) = (Counter::default(), Gauge::default());
+        let is_counter = self.0.get_field_type() == MetricType::COUNTER;
+        let metric = self.series(labels);
+        if is_counter {
             counter.set_value(value);
             metric.set_counter(counter);
         } else {
-            let mut gauge = Gauge::default();
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
-        self.series.push(metric);
     }
 
     /// Adds a series of a histogram.
     pub fn observe(&mut self, labels: &[(&str, &str)], histogram: Histogram) {
-        let mut metric = Metric::from_label(pairs(labels));
-        metric.set_histogram(histogram);
-        self.series.push(metric);
+        self.series(labels).set_histogram(histogram);
     }
 
-    fn into_proto(self) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.name.to_owned());
-        family.set_help(self.help.to_owned());
-        family.set_field_type(self.kind);
-        family.set_metric(self.series);
-        family
+    fn series(&mut self, labels: &[(&str, &str)]) -> &mut Metric {
+        let pairs = labels.iter().map(|&(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.to_owned());
+            pair.set_value(value.to_owned());
+            pair
+        });
+        let series = self.0.mut_metric();
+        series.push(Metric::from_label(pairs.collect()));
+        let last = series.len() - 1;
+        &mut series[last]
     }
-}
-
-fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
-    let pair = |&(name, value): &(&str, &str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name(name.to_owned());
-        pair.set_value(value.to_owned());
-        pair
-    };
-    labels.iter().map(pair).collect()
 }
 
 /// The families that have any series, in the text format 0.0.4.
@@ -104,10 +88,9 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
 /// Never: memory takes what is written, and what is written is text.
 #[must_use]
 pub fn encode(families: Vec<Family>) -> String {
+    let families = families.into_iter().map(|Family(family)| family);
     let families: Vec<_> = families
-        .into_iter()
-        .filter(|family| !family.series.is_empty())
-        .map(Family::into_proto)
+        .filter(|family| !family.get_metric().is_empty())
         .collect();
     let mut text = Vec::new();
     TextEncoder::new()

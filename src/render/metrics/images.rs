@@ -1,16 +1,15 @@
 //! The images that are broken, to be joined with what a cluster runs.
 
-use super::Family;
-use crate::report::{Record, Sweep};
+use super::{Family, Swept, gauge};
 
 /// Broken images that have a series. They are for joins: whoever has more broken images than this has
 /// other worries.
 const MOST_IMAGES: usize = 1_000;
 
 /// A 1 for every tag that something broken breaks, with the image as a pod's specification names it.
-pub(super) fn broken(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> Family {
-    let mut family = Family::gauge(
-        "registry_manifest_integrity_broken_image_info",
+pub(super) fn broken(swept: &[Swept<'_>], dropped: &mut Family) -> Family {
+    let mut family = gauge(
+        "broken_image_info",
         "A tag that cannot be pulled, or not for every platform; always 1.",
     );
     for (record, _) in swept {

@@ -15,11 +15,21 @@ pub use recall::{foreign_groups, recall};
 
 use crate::oci::Repository;
 use crate::registry::UnverifiedReason;
-use crate::report::{Kind, Known, Listed, Reason, Record, SkipReason, Sweep};
+use crate::report::{Found, Kind, Known, Listed, Reason, Record, SkipReason, Sweep};
 
 /// Repositories of one registry that have series of their own. Those above it are left out, the
 /// intact ones first, and counted in `series_dropped`.
 const MOST_REPOSITORIES: usize = 25_000;
+
+/// What the names of all metrics here begin with.
+const PREFIX: &str = "registry_manifest_integrity_";
+
+fn gauge(name: &str, help: &str) -> Family {
+    Family::gauge(&format!("{PREFIX}{name}"), help)
+}
+
+/// A record with the last sweep that is in it.
+type Swept<'a> = (&'a Record, &'a Sweep<Found>);
 
 /// All families of all registries that were swept. A registry that was not has no series: a 0 would
 /// be a false all-clear.
@@ -34,50 +44,151 @@ pub fn render(records: &[&Record]) -> String {
 #[must_use]
 pub fn render_partial(record: &Record) -> String {
     let mut families = families(&[record]);
-    families.retain(|family| !NEEDS_ALL.contains(&family.name()));
+    families.retain(|family| !NEEDS_ALL.contains(&family.name().trim_start_matches(PREFIX)));
     encode(families)
 }
 
 /// Families that are about the whole registry, or about findings that only a whole look replaces.
 const NEEDS_ALL: &[&str] = &[
-    "registry_manifest_integrity_reference_failures",
-    "registry_manifest_integrity_broken_image_info",
-    "registry_manifest_integrity_absent_children",
-    "registry_manifest_integrity_gc_exposed_manifests",
-    "registry_manifest_integrity_last_complete_timestamp_seconds",
+    "reference_failures",
+    "broken_image_info",
+    "absent_children",
+    "gc_exposed_manifests",
+    "last_complete_timestamp_seconds",
 ];
 
 fn families(records: &[&Record]) -> Vec<Family> {
-    let swept: Vec<_> = records
-        .iter()
-        .filter_map(|record| Some((*record, record.last.as_ref()?)))
-        .collect();
-    let mut dropped = Family::gauge(
-        "registry_manifest_integrity_series_dropped",
+    let swept = records.iter();
+    let swept = swept.filter_map(|record| Some((*record, &record.last.as_ref()?.sweep)));
+    let swept: Vec<Swept<'_>> = swept.collect();
+    let mut dropped = gauge(
+        "series_dropped",
         "Series left out because there were too many.",
     );
     let mut families = Vec::new();
     families.extend(repositories(&swept, &mut dropped));
     families.extend(reasons(&swept));
     families.push(images::broken(&swept, &mut dropped));
-    families.push(storage(&swept));
     families.push(exposed(&swept));
-    families.extend(times(&swept));
-    families.extend(counts(&swept));
-    families.extend(scrub(&swept));
+    families.extend(VALUES.iter().map(|value| one_value(&swept, value)));
     families.push(dropped);
     families
 }
 
+/// A value of a registry, if it has one: the metric's name without the prefix, its help, and the value.
+type Value = (
+    &'static str,
+    &'static str,
+    fn(&Record, &Sweep<Found>) -> Option<f64>,
+);
+
+/// What has one value for each registry.
+const VALUES: &[Value] = &[
+    (
+        "storage_unavailable",
+        "Whether many objects of several repositories were asked for and not one was there.",
+        |_, sweep| Some(f64::from(u8::from(sweep.is_storage_unavailable()))),
+    ),
+    (
+        "last_run_timestamp",
+        "When the last sweep ended, whatever came of it.",
+        |_, sweep| seconds(sweep.finished_at),
+    ),
+    (
+        "last_complete_timestamp_seconds",
+        "When the last sweep that reached everything ended.",
+        |record, _| seconds(record.last_complete?),
+    ),
+    (
+        "sweep_duration_seconds",
+        "How long the last sweep took.",
+        |_, sweep| {
+            let took = sweep.finished_at.duration_since(sweep.started_at);
+            Some(took.unwrap_or_default().as_secs_f64())
+        },
+    ),
+    (
+        "certificate_expiry_timestamp_seconds",
+        "When the registry's TLS certificate expires.",
+        |_, sweep| seconds(sweep.certificate_expires_at?),
+    ),
+    (
+        "catalog_accessible",
+        "Whether the list of repositories could be read to its end.",
+        |_, sweep| {
+            Some(f64::from(u8::from(!matches!(
+                sweep.listed,
+                Listed::Failed(_)
+            ))))
+        },
+    ),
+    ("repos_listed", "Repositories in scope.", |_, sweep| {
+        count(sweep.counts.repositories.listed)
+    }),
+    (
+        "repos_checked",
+        "Repositories in which everything was given a verdict.",
+        |_, sweep| count(sweep.counts.repositories.checked),
+    ),
+    ("tags_listed", "Tags in scope.", |_, sweep| {
+        count(sweep.counts.tags.listed)
+    }),
+    (
+        "tags_checked",
+        "Tags that were given a verdict.",
+        |_, sweep| count(sweep.counts.tags.checked),
+    ),
+    (
+        "indexes_checked",
+        "Image indexes that were read.",
+        |_, sweep| count(sweep.counts.indexes),
+    ),
+    (
+        "manifests_checked",
+        "Manifests that were read, indexes not included.",
+        |_, sweep| count(sweep.counts.manifests),
+    ),
+    (
+        "blobs_checked",
+        "Configs and layers that were looked at.",
+        |_, sweep| count(sweep.counts.blobs),
+    ),
+    (
+        "absent_children",
+        "Children that indexes name and a sparse copy does not have.",
+        |_, sweep| count(sweep.counts.absent),
+    ),
+    (
+        "scrubbed_bytes",
+        "Bytes of the blobs that the last sweep read in full and hashed.",
+        |_, sweep| count(sweep.counts.scrubbed_bytes),
+    ),
+    (
+        "scrub_period_seconds",
+        "In how long a time every blob is read in full once, if that is spread over time.",
+        |_, sweep| Some(sweep.scrub_period?.as_secs_f64()),
+    ),
+];
+
+fn one_value(swept: &[Swept<'_>], (name, help, value): &Value) -> Family {
+    let mut family = gauge(name, help);
+    for (record, sweep) in swept {
+        if let Some(value) = value(record, sweep) {
+            family.add(&[("registry", &record.registry)], value);
+        }
+    }
+    family
+}
+
 /// What is known repository by repository.
-fn repositories(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> [Family; 2] {
-    let mut failures = Family::gauge(
-        "registry_manifest_integrity_failures",
+fn repositories(swept: &[Swept<'_>], dropped: &mut Family) -> [Family; 2] {
+    let mut failures = gauge(
+        "failures",
         "Broken objects in a repository; 0 if it is known to be intact. What could not be verified \
          again stays as it was.",
     );
-    let mut successes = Family::gauge(
-        "registry_manifest_integrity_last_success_timestamp_seconds",
+    let mut successes = gauge(
+        "last_success_timestamp_seconds",
         "When everything in a repository was last verified and intact.",
     );
     for (record, _) in swept {
@@ -98,31 +209,18 @@ fn repositories(swept: &[(&Record, &Sweep)], dropped: &mut Family) -> [Family; 2
             if let Some(count) = known.failures {
                 failures.count(&labels, count);
             }
-            if let Some(time) = known.last_success {
-                successes.add(&labels, seconds(time));
+            if let Some(time) = known.last_success.and_then(seconds) {
+                successes.add(&labels, time);
             }
         }
     }
     [failures, successes]
 }
 
-/// Whether there is anything in the registry's storage.
-fn storage(swept: &[(&Record, &Sweep)]) -> Family {
-    let mut family = Family::gauge(
-        "registry_manifest_integrity_storage_unavailable",
-        "Whether many objects of several repositories were asked for and not one was there.",
-    );
-    for (record, sweep) in swept {
-        let labels = [("registry", record.registry.as_str())];
-        family.count(&labels, u64::from(sweep.is_storage_unavailable()));
-    }
-    family
-}
-
 /// What the next clean-up would break, where it would break anything.
-fn exposed(swept: &[(&Record, &Sweep)]) -> Family {
-    let mut family = Family::gauge(
-        "registry_manifest_integrity_gc_exposed_manifests",
+fn exposed(swept: &[Swept<'_>]) -> Family {
+    let mut family = gauge(
+        "gc_exposed_manifests",
         "Index children that no tag names: what garbage-collect --delete-untagged of registry:2 \
          takes next.",
     );
@@ -137,27 +235,20 @@ fn exposed(swept: &[(&Record, &Sweep)]) -> Family {
 }
 
 /// What is known by reason. All reasons are there, so that a series does not begin with a failure.
-fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
-    let mut broken = Family::gauge(
-        "registry_manifest_integrity_reference_failures",
+fn reasons(swept: &[Swept<'_>]) -> [Family; 3] {
+    let mut broken = gauge(
+        "reference_failures",
         "Broken objects by what was promised and what is wrong.",
     );
-    let mut unverified = Family::gauge(
-        "registry_manifest_integrity_unverified",
+    let mut unverified = gauge(
+        "unverified",
         "Objects without a verdict in the last sweep, by what was in the way.",
     );
-    let mut skipped = Family::gauge(
-        "registry_manifest_integrity_skipped",
-        "Objects left out on purpose in the last sweep.",
-    );
+    let mut skipped = gauge("skipped", "Objects left out on purpose in the last sweep.");
     for (record, sweep) in swept {
         let registry = ("registry", record.registry.as_str());
-        let mut findings = BTreeMap::<_, u64>::new();
-        for finding in record.findings() {
-            *findings
-                .entry((finding.kind, finding.defect.reason))
-                .or_default() += 1;
-        }
+        let findings = record.findings();
+        let findings = sums(findings.map(|found| ((found.kind, found.defect.reason), 1)));
         for &kind in Kind::ALL {
             for &reason in Reason::ALL {
                 let labels = [registry, ("kind", kind.word()), ("reason", reason.word())];
@@ -165,9 +256,10 @@ fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
                 broken.count(&labels, count.unwrap_or_default());
             }
         }
-        let unverified_now = unverified_by_reason(sweep);
+        let groups = sweep.unverified.iter();
+        let groups = sums(groups.map(|group| (group.why.reason, group.count)));
         for &reason in UnverifiedReason::ALL {
-            let count = unverified_now.get(&reason).copied().unwrap_or_default();
+            let count = groups.get(&reason).copied().unwrap_or_default();
             unverified.count(&[registry, ("reason", reason.word())], count);
         }
         for &reason in SkipReason::ALL {
@@ -178,129 +270,30 @@ fn reasons(swept: &[(&Record, &Sweep)]) -> [Family; 3] {
     [broken, unverified, skipped]
 }
 
-fn unverified_by_reason(sweep: &Sweep) -> BTreeMap<UnverifiedReason, u64> {
-    let mut counts = BTreeMap::new();
-    for group in super::unverified(sweep) {
-        *counts.entry(group.why.reason).or_default() += group.count;
+fn sums<K: Ord>(counts: impl Iterator<Item = (K, u64)>) -> BTreeMap<K, u64> {
+    let mut sums = BTreeMap::new();
+    for (key, count) in counts {
+        *sums.entry(key).or_default() += count;
     }
-    counts
+    sums
 }
 
-fn times(swept: &[(&Record, &Sweep)]) -> [Family; 4] {
-    let mut run = Family::gauge(
-        "registry_manifest_integrity_last_run_timestamp",
-        "When the last sweep ended, whatever came of it.",
-    );
-    let mut complete = Family::gauge(
-        "registry_manifest_integrity_last_complete_timestamp_seconds",
-        "When the last sweep that reached everything ended.",
-    );
-    let mut duration = Family::gauge(
-        "registry_manifest_integrity_sweep_duration_seconds",
-        "How long the last sweep took.",
-    );
-    let mut certificate = Family::gauge(
-        "registry_manifest_integrity_certificate_expiry_timestamp_seconds",
-        "When the registry's TLS certificate expires.",
-    );
-    for (record, sweep) in swept {
-        let labels = [("registry", record.registry.as_str())];
-        run.add(&labels, seconds(sweep.finished_at));
-        if let Some(time) = record.last_complete {
-            complete.add(&labels, seconds(time));
-        }
-        let took = sweep.finished_at.duration_since(sweep.started_at);
-        duration.add(&labels, took.unwrap_or_default().as_secs_f64());
-        if let Some(time) = sweep.certificate_expires_at {
-            certificate.add(&labels, seconds(time));
-        }
-    }
-    [run, complete, duration, certificate]
-}
-
-/// How much is read in full, and how often.
-fn scrub(swept: &[(&Record, &Sweep)]) -> [Family; 2] {
-    let mut bytes = Family::gauge(
-        "registry_manifest_integrity_scrubbed_bytes",
-        "Bytes of the blobs that the last sweep read in full and hashed.",
-    );
-    let mut period = Family::gauge(
-        "registry_manifest_integrity_scrub_period_seconds",
-        "In how long a time every blob is read in full once, if that is spread over time.",
-    );
-    for (record, sweep) in swept {
-        let labels = [("registry", record.registry.as_str())];
-        bytes.count(&labels, sweep.counts.scrubbed_bytes);
-        if let Some(time) = sweep.scrub_period {
-            period.add(&labels, time.as_secs_f64());
-        }
-    }
-    [bytes, period]
-}
-
-/// What the last sweep went through.
-fn counts(swept: &[(&Record, &Sweep)]) -> Vec<Family> {
-    type Count = fn(&Sweep) -> u64;
-    let families: [(&str, &str, Count); 9] = [
-        (
-            "registry_manifest_integrity_catalog_accessible",
-            "Whether the list of repositories could be read to its end.",
-            |sweep| u64::from(!matches!(sweep.listed, Listed::Failed(_))),
-        ),
-        (
-            "registry_manifest_integrity_repos_listed",
-            "Repositories in scope.",
-            |sweep| sweep.counts.repositories.listed,
-        ),
-        (
-            "registry_manifest_integrity_repos_checked",
-            "Repositories in which everything was given a verdict.",
-            |sweep| sweep.counts.repositories.checked,
-        ),
-        (
-            "registry_manifest_integrity_tags_listed",
-            "Tags in scope.",
-            |sweep| sweep.counts.tags.listed,
-        ),
-        (
-            "registry_manifest_integrity_tags_checked",
-            "Tags that were given a verdict.",
-            |sweep| sweep.counts.tags.checked,
-        ),
-        (
-            "registry_manifest_integrity_indexes_checked",
-            "Image indexes that were read.",
-            |sweep| sweep.counts.indexes,
-        ),
-        (
-            "registry_manifest_integrity_manifests_checked",
-            "Manifests that were read, indexes not included.",
-            |sweep| sweep.counts.manifests,
-        ),
-        (
-            "registry_manifest_integrity_blobs_checked",
-            "Configs and layers that were looked at.",
-            |sweep| sweep.counts.blobs,
-        ),
-        (
-            "registry_manifest_integrity_absent_children",
-            "Children that indexes name and a sparse copy does not have.",
-            |sweep| sweep.counts.absent,
-        ),
-    ];
-    let family = |(name, help, count): (_, _, Count)| {
-        let mut family = Family::gauge(name, help);
-        for (record, sweep) in swept {
-            family.count(&[("registry", record.registry.as_str())], count(sweep));
-        }
-        family
-    };
-    families.into_iter().map(family).collect()
-}
-
-fn seconds(time: SystemTime) -> f64 {
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every registry has this time, and a value is one that it may not have"
+)]
+fn seconds(time: SystemTime) -> Option<f64> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
+    Some(since.unwrap_or_default().as_secs_f64())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::unnecessary_wraps,
+    reason = "the text format knows floats only, and counts stay far below 2^53"
+)]
+fn count(count: u64) -> Option<f64> {
+    Some(count as f64)
 }
 
 #[cfg(test)]
@@ -349,6 +342,11 @@ mod tests {
             assert_eq!(series(&all, name), series(&partial, name), "{name}");
         }
         for name in NEEDS_ALL {
+            let name = format!("{PREFIX}{name}");
+            let is_known = families(&[&record])
+                .iter()
+                .any(|family| family.name() == name);
+            assert!(is_known, "{name}");
             assert!(!partial.contains(&format!("TYPE {name} ")), "{name}");
         }
     }

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use super::PREFIX;
 use crate::oci::Repository;
 use crate::report::Record;
 
 const FAILURES: &str = "registry_manifest_integrity_failures";
 const LAST_SUCCESS: &str = "registry_manifest_integrity_last_success_timestamp_seconds";
-const PREFIX: &str = "registry_manifest_integrity_";
 
 /// The labels of a series.
 type Labels<'a> = BTreeMap<&'a str, &'a str>;

@@ -8,7 +8,7 @@ use super::finding::{self, View};
 use super::{anchor, report_url, time};
 use crate::oci::Repository;
 use crate::render::words::{length, many, number};
-use crate::report::{Known, Record};
+use crate::report::{Known, Record, is_same};
 
 /// Findings of one registry that are shown; the others are counted.
 const MOST_FINDINGS: usize = 100;
@@ -116,9 +116,9 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
     let Part { name, known, .. } = part;
     let name = name.as_str();
     let objects = many(part.failures, "broken object", "broken objects");
-    let seen_by = |finding| {
-        let last = record.last.as_ref();
-        last.filter(|sweep| known.is_current || sweep.findings.contains(finding))
+    let found = |finding| {
+        let mut findings = record.last.iter().flat_map(|report| &report.sweep.findings);
+        findings.find(|found| is_same(finding, found))
     };
     let left_out = known.findings.len() - part.shown;
     html! {
@@ -141,7 +141,7 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
             }
             ul.findings {
                 @for finding in &known.findings[..part.shown] {
-                    (finding::render(finding, View { seen_by: seen_by(finding), is_open }))
+                    (finding::render(finding, View { found: found(finding), is_open }))
                 }
             }
             @if left_out > 0 {

@@ -4,10 +4,9 @@ use maud::{Markup, html};
 
 use super::{advice, text};
 use crate::oci::{Tag, shorten};
-use crate::render::repair::repairs;
+use crate::render::finding::{self, Fact};
 use crate::render::words::{length, many, number};
-use crate::render::{broken, hint, words};
-use crate::report::{Cause, Finding, Sweep};
+use crate::report::{Finding, Found, hint};
 
 /// Repairs of one finding that are shown, the cheapest first. All are in the JSON report.
 const MOST_REPAIRS: usize = 2;
@@ -27,20 +26,18 @@ const LONGEST_PLATFORM: usize = 100;
 /// How a finding is shown.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
-    /// The last sweep, if it saw it itself.
-    pub(super) seen_by: Option<&'a Sweep>,
+    /// The same in the last report, if its sweep saw it itself.
+    pub(super) found: Option<&'a Found>,
     /// Whether what shows it is in sight at once.
     pub(super) is_open: bool,
 }
 
 pub(super) fn render(finding: &Finding, view: View<'_>) -> Markup {
-    let (kind, reason) = (finding.kind, finding.defect.reason);
     html! {
         li.finding {
             h5 {
-                (words::kind(kind)) " " (words::reason(reason))
-                " " code.label { (kind) "/" (reason) }
-                @if view.seen_by.is_none() {
+                (finding::heading(finding)) " " code.label { (finding::code(finding)) }
+                @if view.found.is_none() {
                     " " span.label.unverified { "not re-verified" }
                 }
             }
@@ -53,47 +50,43 @@ pub(super) fn render(finding: &Finding, view: View<'_>) -> Markup {
                     dt { "For" }
                     dd { (platforms(finding)) }
                 }
-                @if let Some(sweep) = view.seen_by {
-                    (why(finding, sweep))
+                @if let Some(found) = view.found {
+                    (facts(&finding::why(found)))
+                    (repairs(found))
                 }
-                (remedy(finding, view.seen_by))
+                @if view.found.is_none_or(|found| found.repairs.is_empty()) {
+                    dt { "Remedy" }
+                    dd.remedy { (advice(hint(finding))) "." }
+                }
             }
             details open[view.is_open] {
                 summary { "Evidence" }
-                (evidence(finding))
+                dl.evidence { (facts(&finding::evidence(finding))) }
             }
         }
     }
 }
 
-/// Since when it is broken, and why.
-fn why(finding: &Finding, sweep: &Sweep) -> Markup {
-    let cause = Cause::of(finding, sweep);
+fn facts(facts: &[Fact]) -> Markup {
     html! {
-        @if let Some(since) = broken::since(finding, sweep) {
-            dt { "Since" }
-            dd { (since) }
+        @for fact in facts {
+            dt { (fact.label) }
+            dd {
+                @if fact.is_verbatim { code { (text(&fact.text)) } } @else { (text(&fact.text)) }
+            }
         }
-        dt { "Cause" }
-        dd { (text(words::cause(cause))) " " code.label { (cause) } }
     }
 }
 
-/// What mends it, as commands to be pasted where the last sweep saw enough to write them.
-fn remedy(finding: &Finding, seen_by: Option<&Sweep>) -> Markup {
-    let steps = seen_by.map(|sweep| repairs(finding, sweep));
-    let steps: Vec<_> = steps.into_iter().flatten().take(MOST_REPAIRS).collect();
+/// What mends it, as commands to be pasted.
+fn repairs(found: &Found) -> Markup {
     html! {
-        @if steps.is_empty() {
-            dt { "Remedy" }
-            dd.remedy { (advice(hint(finding))) "." }
-        }
-        @for (number, (_, steps)) in steps.iter().enumerate() {
-            dt { @if number == 0 { "Repair" } @else { "Or" } }
+        @for (label, repair) in finding::repairs(found, MOST_REPAIRS) {
+            dt { (label) }
             dd.remedy {
-                (text(&steps.what)) "."
-                @if !steps.commands.is_empty() {
-                    pre { code { (steps.script()) } }
+                (text(&repair.what)) "."
+                @if !repair.commands.is_empty() {
+                    pre { code { (repair.script()) } }
                 }
             }
         }
@@ -130,32 +123,6 @@ fn platforms(finding: &Finding) -> Markup {
             }
             @if left_out > 0 {
                 li { "and " (number(length(left_out))) " more" }
-            }
-        }
-    }
-}
-
-fn evidence(finding: &Finding) -> Markup {
-    let evidence = &finding.defect.evidence;
-    html! {
-        dl.evidence {
-            @if let Some(digest) = &finding.digest {
-                dt { "Digest" }
-                dd { code { (digest) } }
-            }
-            @if let Some(parent) = &finding.parent {
-                dt { "Promised by" }
-                dd { code { (parent) } }
-            }
-            @if let Some(promise) = broken::promise(finding) {
-                dt { "Expected" }
-                dd { (text(&promise)) }
-            }
-            dt { "Answered" }
-            dd { (text(&broken::answer(finding))) }
-            @if !evidence.request.is_empty() {
-                dt { "To repeat" }
-                dd { code { (text(&evidence.request)) } }
             }
         }
     }

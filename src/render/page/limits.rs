@@ -7,13 +7,13 @@ use super::{advice, text};
 use crate::registry::Unverified;
 use crate::render::unknown::{self, Group};
 use crate::render::words::{self, length, many, number};
-use crate::report::Sweep;
+use crate::report::{Found, Sweep};
 
 /// Places of one kind of unverified reason that are named, and warnings that are shown; the others are
 /// counted.
 const MOST: usize = 30;
 
-pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
+pub(super) fn unverified(sweep: &Sweep<Found>) -> Option<Markup> {
     let groups = unknown::groups(sweep);
     if groups.is_empty() {
         return None;
@@ -30,8 +30,8 @@ pub(super) fn unverified(sweep: &Sweep) -> Option<Markup> {
 }
 
 /// What is intact today and garbage collection would break.
-pub(super) fn exposed(sweep: &Sweep) -> Option<Markup> {
-    let count: u64 = sweep.exposed.iter().map(|exposed| exposed.manifests).sum();
+pub(super) fn exposed(sweep: &Sweep<Found>) -> Option<Markup> {
+    let count = sweep.exposed_manifests();
     if count == 0 {
         return None;
     }
@@ -58,8 +58,8 @@ pub(super) fn exposed(sweep: &Sweep) -> Option<Markup> {
     })
 }
 
-fn why(group: &Group) -> Markup {
-    let (details, untold) = group.details();
+fn why(group: &Group<'_>) -> Markup {
+    let (details, left_out) = group.details();
     let unnamed = group.members.len().saturating_sub(MOST);
     html! {
         li.unverified-reason {
@@ -89,8 +89,8 @@ fn why(group: &Group) -> Markup {
                     dt { "What happened" }
                     dd {
                         @for detail in &details { p { (text(detail)) } }
-                        @if untold > 0 {
-                            p { "and " (number(length(untold))) " more like these" }
+                        @if left_out > 0 {
+                            p { "and " (number(length(left_out))) " more like these" }
                         }
                     }
                 }
@@ -101,16 +101,16 @@ fn why(group: &Group) -> Markup {
     }
 }
 
-pub(super) fn warnings(sweep: &Sweep) -> Option<Markup> {
-    let untold = sweep.warnings.len().saturating_sub(MOST);
+pub(super) fn warnings(sweep: &Sweep<Found>) -> Option<Markup> {
+    let left_out = sweep.warnings.len().saturating_sub(MOST);
     (!sweep.warnings.is_empty()).then(|| {
         html! {
             section.part {
                 h3 { "Warnings " span.count { (number(length(sweep.warnings.len()))) } }
                 ul.warnings {
                     @for warning in sweep.warnings.iter().take(MOST) { li { (text(warning)) } }
-                    @if untold > 0 {
-                        li { "and " (many(length(untold), "more warning", "more warnings")) }
+                    @if left_out > 0 {
+                        li { "and " (many(length(left_out), "more warning", "more warnings")) }
                     }
                 }
             }
@@ -118,7 +118,7 @@ pub(super) fn warnings(sweep: &Sweep) -> Option<Markup> {
     })
 }
 
-pub(super) fn skipped(sweep: &Sweep) -> Option<Markup> {
+pub(super) fn skipped(sweep: &Sweep<Found>) -> Option<Markup> {
     let count: u64 = sweep.skipped.values().sum();
     (count > 0).then(|| {
         html! {

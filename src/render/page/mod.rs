@@ -215,7 +215,7 @@ mod tests {
 
     /// A page about one registry, five minutes after its last sweep.
     fn page(record: &Record) -> String {
-        let last = record.last.as_ref().map(|sweep| sweep.finished_at);
+        let last = record.last.as_ref().map(|report| report.sweep.finished_at);
         let now = last.unwrap_or(SystemTime::UNIX_EPOCH) + Duration::from_secs(300);
         let phase = match last {
             Some(_) => Phase::Waiting {
@@ -331,19 +331,19 @@ mod tests {
 
     #[test]
     fn a_sweep_without_a_verdict_says_what_happened() {
-        let told = |sweep: Sweep| {
+        let reported = |sweep: Sweep| {
             let page = page(&record([sweep]));
             assert!(page.contains("<title>Unverified: "), "{page}");
             page
         };
-        let stopped = told(fixture::stopped());
+        let stopped = reported(fixture::stopped());
         assert!(stopped.contains("<p>78 objects seem broken and were not looked at again.</p>"));
         assert!(stopped.contains("and 3 more like these"), "{stopped}");
-        let [_, filtered, ..] = fixture::unlisted().map(told);
+        let [_, filtered, ..] = fixture::unlisted().map(reported);
         let nothing = "<p>Nothing was checked: the filters leave out its 1,204 repositories.</p>";
         assert!(filtered.contains(nothing), "{filtered}");
         assert!(!filtered.contains("left 1 object"), "{filtered}");
-        let [objects, lists] = fixture::away().map(told);
+        let [objects, lists] = fixture::away().map(reported);
         for away in [&objects, &lists] {
             assert!(
                 away.contains("<p>Its storage seems to be away.</p>"),
@@ -351,7 +351,7 @@ mod tests {
             );
         }
         assert!(objects.contains("left 9 objects unverified"), "{objects}");
-        // What is known stays, and what is in the way is told beside it.
+        // What is known stays, and what is in the way is shown beside it.
         let seen = fixture::rich();
         let [_, mut lists] = fixture::away();
         lists.registry.clone_from(&seen.registry);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_another_process_counted_are_told() {
+    fn failures_that_another_process_counted_are_shown() {
         let mut blind = record([fixture::unverified()]);
         blind.recall("team/app".parse().expect("a name"), 3, None);
         let page = page(&blind);
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_that_does_not_begin_is_told() {
+    fn a_sweep_that_does_not_begin_is_reported() {
         let record = record([fixture::intact()]);
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_559_600);
         let page = |late| {

@@ -6,7 +6,6 @@ use maud::{Markup, html};
 
 use super::state::State;
 use super::{Watch, anchor, registry, text, time};
-use crate::render::unknown;
 use crate::render::words::number;
 
 pub(super) fn render(watches: &[Watch<'_>], now: SystemTime) -> Markup {
@@ -46,7 +45,7 @@ fn row(watch: &Watch<'_>, now: SystemTime) -> Markup {
     let record = watch.record;
     let state = State::of(record);
     let last = record.last.as_ref();
-    let unverified = last.map(|sweep| unknown::groups(sweep).iter().map(|group| group.count).sum());
+    let unverified = last.map(|report| report.sweep.unverified_objects());
     html! {
         tr {
             td { span.mark.(state.class()) { (state.icon()) (state.word()) } }
@@ -62,7 +61,7 @@ fn row(watch: &Watch<'_>, now: SystemTime) -> Markup {
                 }
             }
             td.number { @if let Some(count) = unverified { (number(count)) } @else { "–" } }
-            td { @if let Some(sweep) = last { (time::ago(sweep.finished_at, now)) } @else { "none yet" } }
+            td { @if let Some(report) = last { (time::ago(report.sweep.finished_at, now)) } @else { "none yet" } }
             td { (registry::phase(watch.phase, now)) }
         }
     }

@@ -7,10 +7,11 @@ use maud::{Markup, html};
 
 use super::state::{self, State};
 use super::{Phase, Watch, anchor, broken, limits, report_url, text, time, trend};
+use crate::render::scope;
 use crate::render::words::{self, between, length, many, number};
-use crate::report::{Coverage, Listed, Record, Sweep};
+use crate::report::{Coverage, Found, Listed, Record, Report, Sweep};
 
-/// A certificate that ends sooner than this is told as a warning is.
+/// A certificate that ends sooner than this is shown as a warning is.
 const CERTIFICATE_NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// A sweep that is due for longer than this did not begin as it should have.
@@ -36,7 +37,7 @@ pub(super) fn render(watch: Watch<'_>, now: SystemTime) -> Markup {
             (facts(watch, now))
             (trend::render(record, now).unwrap_or_default())
             (broken::render(record, now).unwrap_or_default())
-            @if let Some(sweep) = &record.last {
+            @if let Some(Report { sweep, .. }) = &record.last {
                 (limits::unverified(sweep).unwrap_or_default())
                 (limits::exposed(sweep).unwrap_or_default())
                 (limits::warnings(sweep).unwrap_or_default())
@@ -70,7 +71,7 @@ pub(super) fn phase(phase: Phase, now: SystemTime) -> Markup {
 
 fn facts(watch: Watch<'_>, now: SystemTime) -> Markup {
     let record = watch.record;
-    let last = record.last.as_ref();
+    let last = record.last.as_ref().map(|report| &report.sweep);
     html! {
         dl.facts {
             div {
@@ -112,7 +113,7 @@ fn facts(watch: Watch<'_>, now: SystemTime) -> Markup {
 }
 
 fn complete(record: &Record, now: SystemTime) -> Markup {
-    let last = record.last.as_ref().map(|sweep| sweep.finished_at);
+    let last = record.last.as_ref().map(|report| report.sweep.finished_at);
     html! {
         @match record.last_complete {
             Some(time) if Some(time) == last => "the last one",
@@ -124,44 +125,28 @@ fn complete(record: &Record, now: SystemTime) -> Markup {
 }
 
 /// How many were looked at; of how many, unless that would be a guess.
-fn covered(sweep: &Sweep, Coverage { listed, checked }: Coverage) -> String {
+fn covered(sweep: &Sweep<Found>, Coverage { listed, checked }: Coverage) -> String {
     match sweep.listed {
         Listed::Failed(_) => format!("{}, of unknown", number(checked)),
         _ => format!("{} of {}", number(checked), number(listed)),
     }
 }
 
-fn coverage(record: &Record, sweep: &Sweep, now: SystemTime) -> Markup {
-    let counts = &sweep.counts;
-    let objects = [
-        many(counts.indexes, "index", "indexes"),
-        many(counts.manifests, "manifest", "manifests"),
-        many(counts.blobs, "blob", "blobs"),
-    ];
+fn coverage(record: &Record, sweep: &Sweep<Found>, now: SystemTime) -> Markup {
     let never = record.repositories.values();
     let never = length(never.filter(|known| known.failures.is_none()).count());
     html! {
         section.part {
             h3 { "Coverage of the last sweep" }
             dl.coverage {
-                dt { "Repositories" } dd { (covered(sweep, counts.repositories)) }
                 @if never > 0 {
                     dt { "Not known yet" }
                     dd { (many(never, "repository was", "repositories were")) " not verified to the end by any sweep" }
                 }
-                dt { "Tags" } dd { (covered(sweep, counts.tags)) }
-                @if let Listed::Images(images) = &sweep.listed {
-                    dt { "Images" } dd { (many(length(images.len()), "image", "images")) ", by name" }
+                @for (label, value) in scope::coverage(sweep) {
+                    dt { (label) }
+                    dd { (text(&value)) }
                 }
-                dt { "Objects" } dd { (objects.join(", ")) }
-                @if counts.absent > 0 {
-                    dt { "Absent" }
-                    dd { (many(counts.absent, "child", "children")) " of indexes, which this mode allows" }
-                }
-                dt { "Depth" } dd { (sweep.depth) ": " (words::depth(sweep.depth, sweep.mode)) }
-                dt { "Mode" } dd { (sweep.mode) ": " (words::mode(sweep.mode)) }
-                dt { "Cost" }
-                dd { (many(counts.requests, "request", "requests")) ", " (words::bytes(counts.bytes)) " received" }
                 @if let Some(end) = sweep.certificate_expires_at {
                     dt { "Certificate" } dd { (certificate(end, now)) }
                 }

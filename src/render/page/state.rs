@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::render::words::{self, length, many, number};
 use crate::render::{scope, unknown};
-use crate::report::{Known, Listed, Record, Sweep, Verdict};
+use crate::report::{Found, Known, Listed, Record, Report, Sweep, Verdict};
 
 /// How a registry is, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub(super) enum State {
 
 impl State {
     pub(super) fn of(record: &Record) -> Self {
-        let verdict = record.last.as_ref().map(Sweep::verdict);
+        let verdict = record.last.as_ref().map(|report| report.verdict);
         match verdict {
             _ if record.failures() > 0 => Self::Broken,
             Some(Verdict::Broken) => Self::Broken,
@@ -77,12 +77,15 @@ pub(super) fn sentences(record: &Record) -> Vec<String> {
     if failures > 0 {
         sentences.push(broken(record, failures));
     }
-    let Some(sweep) = &record.last else {
+    let Some(Report {
+        sweep, complete, ..
+    }) = &record.last
+    else {
         sentences.push("No sweep has ended yet: what is in this registry is not known.".into());
         return sentences;
     };
     if failures == 0 {
-        sentences.push(sentence(&if sweep.is_complete() {
+        sentences.push(sentence(&if *complete {
             scope::intact(sweep)
         } else {
             unknown::in_brief(sweep)
@@ -114,10 +117,13 @@ fn broken(record: &Record, failures: u64) -> String {
     let mut text = format!("{objects} in {repositories} {is} broken");
     let affected = length(affected.len());
     if affected > 0 {
-        let listed = record.last.as_ref().and_then(|sweep| match sweep.listed {
-            Listed::Failed(_) => None,
-            _ => Some(sweep.counts.tags.listed),
-        });
+        let listed = record
+            .last
+            .as_ref()
+            .and_then(|report| match report.sweep.listed {
+                Listed::Failed(_) => None,
+                _ => Some(report.sweep.counts.tags.listed),
+            });
         let tags = match listed {
             Some(listed) if listed >= affected => {
                 format!("{} of {}", number(affected), many(listed, "tag", "tags"))
@@ -130,7 +136,7 @@ fn broken(record: &Record, failures: u64) -> String {
 }
 
 /// What the last sweep did not see, and what that means for what is shown.
-fn blind(record: &Record, sweep: &Sweep) -> Option<String> {
+fn blind(record: &Record, sweep: &Sweep<Found>) -> Option<String> {
     let groups = unknown::groups(sweep);
     let first = groups.first()?;
     let count = groups.iter().map(|group| group.count).sum();

@@ -448,7 +448,7 @@ async fn a_tree_says_what_it_does_not_follow() {
     let sweep = Probe::of(&double).images(&[("app", "v1")]).sweep().await;
     let root = &sweep.images[0].root;
     assert!(matches!(root.state, State::Skipped(_)), "{root:?}");
-    let page = registry_probe::render::explain::render(&sweep, false);
+    let page = registry_probe::render::explain::render(&sweep.into(), false);
     assert!(
         page.contains("nothing broken as far as that could be followed"),
         "{page}"
@@ -458,6 +458,6 @@ async fn a_tree_says_what_it_does_not_follow() {
         .images(&[("zoo", "twice")])
         .sweep()
         .await;
-    let page = registry_probe::render::explain::render(&sweep, false);
+    let page = registry_probe::render::explain::render(&sweep.into(), false);
     assert!(!page.contains("as far as"), "{page}");
 }

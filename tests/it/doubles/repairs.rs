@@ -3,7 +3,7 @@
 
 use registry_double::{Double, Image, Reply, on};
 use registry_probe::oci::{Digest, Repository};
-use registry_probe::report::{Cause, Finding, Sweep};
+use registry_probe::report::{Cause, Finding, Report, Sweep};
 
 use super::probe::{Probe, told};
 
@@ -111,20 +111,21 @@ async fn one_object_lost_in_two_repositories_is_one_object() {
     double.remove_bytes(&shared.layers[0]);
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(sweep.findings.len(), 2);
-    let [root] = &sweep.roots()[..] else {
-        panic!("one object: {:?}", told(&sweep));
+    let report = Report::from(sweep);
+    let [object] = &report.objects()[..] else {
+        panic!("one object: {:?}", report.sweep.findings);
     };
     let digest: Digest = shared.layers[0].parse().expect("a digest");
-    assert_eq!(root.digest(), Some(&digest));
-    let images: Vec<_> = root
+    assert_eq!(object.digest, Some(&digest));
+    let images: Vec<_> = object
         .tags()
         .map(|(name, tag)| format!("{name}:{tag}"))
         .collect();
     assert_eq!(images, ["app:v1", "app:v2", "base:v1"]);
-    let platforms: Vec<_> = root.platforms().into_iter().collect();
+    let platforms: Vec<_> = object.platforms.iter().copied().collect();
     assert_eq!(platforms, ["linux/amd64", "linux/amd64/v2"]);
-    assert_eq!((root.references(), root.cause), (3, Cause::GcOrRetention));
-    assert_eq!(copy(&sweep.findings[0]), None, "it is gone everywhere");
+    assert_eq!((object.references, object.cause), (3, Cause::GcOrRetention));
+    assert_eq!(copy(object.first()), None, "it is gone everywhere");
 }
 
 /// The cause of what is broken after some damage.

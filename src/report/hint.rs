@@ -1,14 +1,13 @@
 //! What to do about a broken object, by what it is and what is wrong with it.
 
-use crate::report::{Finding, Kind, Reason};
+use super::{Finding, Kind, Reason};
 
 /// What a person can do about `finding`: a sentence of one or two lines, without a period.
 ///
 /// The advice rests on how the distribution registry behaves. It never overwrites a file of its
 /// store, whatever is in it, so that a push alone does not heal a damaged one; and its cache of
 /// descriptors, on in the default configuration, outlives the file that it describes.
-#[must_use]
-pub fn hint(finding: &Finding) -> &'static str {
+pub(crate) fn hint(finding: &Finding) -> &'static str {
     match finding.kind {
         Kind::Tag | Kind::Child | Kind::Manifest => {
             manifest_hint(finding.kind, finding.defect.reason)

@@ -1,0 +1,77 @@
+//! One broken object of one repository, as the walk gives it.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Defect, Kind};
+use super::time;
+use crate::oci::{Digest, Repository, Tag};
+use crate::registry::Depth;
+
+/// What was seen intact near a broken object: what a repair can rest on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Nearby {
+    /// The manifests that the finding's tags point to, each once.
+    pub pointed_to: Vec<Digest>,
+    /// The intact tag of the same repository whose name is nearest, and where it points to.
+    pub sibling: Option<(Tag, Digest)>,
+    /// Another repository in which the same digest was asked for, and was intact.
+    pub copy: Option<Repository>,
+}
+
+/// One broken object of one repository, with everything that it breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Finding {
+    /// Where it is.
+    pub repository: Repository,
+    /// What was promised.
+    pub kind: Kind,
+    /// The object; `None` for a tag that leads nowhere.
+    pub digest: Option<Digest>,
+    /// The media type that was promised for it.
+    pub media_type: Option<String>,
+    /// The length in bytes that was promised for it.
+    pub size: Option<u64>,
+    /// Every tag that cannot be pulled, or not for every platform, because of it.
+    pub tags: Vec<Tag>,
+    /// The platforms that it breaks, as `os/architecture[/variant]`.
+    pub platforms: Vec<String>,
+    /// A manifest that promises it.
+    pub parent: Option<Digest>,
+    /// What is wrong, and what shows it.
+    #[serde(flatten)]
+    pub defect: Defect,
+    /// The depth at which this was seen.
+    pub depth: Depth,
+    /// How many later looks, each on a new connection, agreed with the first.
+    pub confirmations: u32,
+    /// What was seen intact near it.
+    pub nearby: Nearby,
+    /// Since when it is broken, where more than this one sweep is known.
+    #[serde(flatten)]
+    pub bracket: Bracket,
+}
+
+/// The two looks between which something broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Bracket {
+    /// The last whole look at the repository that did not find it.
+    #[serde(default, with = "time::option")]
+    #[cfg_attr(test, schemars(with = "Option<time::Rfc3339>"))]
+    pub last_intact: Option<SystemTime>,
+    /// The first look that did.
+    #[serde(default, with = "time::option")]
+    #[cfg_attr(test, schemars(with = "Option<time::Rfc3339>"))]
+    pub first_broken: Option<SystemTime>,
+}
+
+impl Finding {
+    /// Its tags, with its repository.
+    pub fn named_tags(&self) -> impl Iterator<Item = (&Repository, &Tag)> {
+        self.tags.iter().map(|tag| (&self.repository, tag))
+    }
+}

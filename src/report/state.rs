@@ -1,0 +1,214 @@
+//! What is known of registries as a file that outlives the process: records to JSON and back.
+//!
+//! A format of its own, for this program alone: reports have a schema, this has a version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::evidence::Evidence;
+use super::finding::{Bracket, Finding, Nearby};
+use super::outcome::{Defect, Kind, Reason};
+use super::record::{Known, Record};
+use crate::oci::{Digest, Repository, Tag};
+use crate::registry::Depth;
+
+const FORMAT: &str = "registry-probe state";
+/// Grows with every change that older versions could not read. Those from 1 on are read.
+const VERSION: u32 = 2;
+
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct State {
+    registries: Vec<Record>,
+}
+
+/// The records as text. Their last sweeps are not in it.
+///
+/// # Panics
+///
+/// Never: plain structs with text keys are always JSON.
+#[must_use]
+pub fn render(records: &[Record]) -> String {
+    #[derive(Serialize)]
+    struct State<'a> {
+        format: &'a str,
+        version: u32,
+        registries: &'a [Record],
+    }
+    let state = State {
+        format: FORMAT,
+        version: VERSION,
+        registries: records,
+    };
+    let text = serde_json::to_string(&state);
+    text.expect("plain structs with text keys are always JSON") + "\n"
+}
+
+/// The records that a text holds.
+///
+/// # Errors
+///
+/// If it is not what [`render`] gave, or what a later version gave: why.
+pub fn parse(text: &str) -> Result<Vec<Record>, String> {
+    let wrong = |error: serde_json::Error| {
+        let error = crate::oci::shorten(&error.to_string(), 200);
+        format!("it is no state of this program: {error}")
+    };
+    let Head { format, version } = serde_json::from_str(text).map_err(wrong)?;
+    if format != FORMAT {
+        return Err("it is no state of this program".into());
+    }
+    if !(1..=VERSION).contains(&version) {
+        return Err(format!(
+            "it is of version {version}, and this program reads {VERSION}"
+        ));
+    }
+    let state: State = serde_json::from_str(text).map_err(wrong)?;
+    Ok(state.registries)
+}
+
+/// Repositories as a list, each with its name.
+pub(super) mod repositories {
+    use super::{BTreeMap, Deserialize, Deserializer, Known, Repository, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Entry<K> {
+        name: Repository,
+        #[serde(flatten)]
+        known: K,
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        repositories: &BTreeMap<Repository, Known>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(repositories.iter().map(|(name, known)| Entry {
+            name: name.clone(),
+            known,
+        }))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<Repository, Known>, D::Error> {
+        let entries = Vec::<Entry<Known>>::deserialize(from)?.into_iter();
+        let named = entries.map(|Entry { name, mut known }| {
+            for finding in &mut known.findings {
+                finding.repository = name.clone();
+            }
+            (name, known)
+        });
+        Ok(named.collect())
+    }
+}
+
+/// Findings without their repository, which has them.
+pub(super) mod findings {
+    use super::{Deserialize, Deserializer, Finding, Kept, Serialize, Serializer};
+
+    #[derive(Serialize)]
+    struct One<'a>(#[serde(with = "Kept")] &'a Finding);
+
+    #[derive(Deserialize)]
+    struct Read(#[serde(with = "Kept")] Finding);
+
+    pub(crate) fn serialize<S: Serializer>(findings: &[Finding], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(findings.iter().map(One))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Finding>, D::Error> {
+        let findings = Vec::<Read>::deserialize(from)?.into_iter();
+        Ok(findings.map(|Read(finding)| finding).collect())
+    }
+}
+
+/// A finding in one level.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Finding")]
+struct Kept {
+    #[serde(skip, default = "no_repository")]
+    repository: Repository,
+    kind: Kind,
+    digest: Option<Digest>,
+    media_type: Option<String>,
+    size: Option<u64>,
+    tags: Vec<Tag>,
+    platforms: Vec<String>,
+    parent: Option<Digest>,
+    #[serde(flatten, with = "KeptDefect")]
+    defect: Defect,
+    depth: Depth,
+    confirmations: u32,
+    #[serde(flatten)]
+    nearby: Nearby,
+    #[serde(flatten)]
+    bracket: Bracket,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Defect")]
+struct KeptDefect {
+    reason: Reason,
+    // Earlier versions kept sentences.
+    #[serde(default)]
+    evidence: Box<Evidence>,
+}
+
+/// Until the name of its repository is read.
+fn no_repository() -> Repository {
+    "unnamed".parse().expect("this is a name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    fn record() -> Record {
+        let mut record = Record::new("registry.example:5050");
+        record.absorb(fixture::rich());
+        record.absorb(fixture::rich());
+        record
+    }
+
+    #[test]
+    fn what_is_known_survives_but_for_the_last_sweep() {
+        let before = record();
+        let text = render(&[before.clone(), Record::new("empty.example")]);
+        let after = parse(&text).expect("what was written can be read");
+        let mut expected = before;
+        expected.last = None;
+        for known in expected.repositories.values_mut() {
+            known.is_current = false;
+        }
+        assert_eq!(after, [expected, Record::new("empty.example")]);
+        assert!(after[0].failures() > 0);
+    }
+
+    #[test]
+    fn what_is_not_a_state_is_refused_and_says_why() {
+        let good = render(&[record()]);
+        for (text, why) in [
+            (String::new(), "no state of this program"),
+            ("{}".into(), "no state of this program"),
+            ("[1]".into(), "no state of this program"),
+            (good.replace(FORMAT, "another"), "no state of this program"),
+            (good.replace("\"version\":2", "\"version\":3"), "version 3"),
+            (good[..good.len() / 2].into(), "no state of this program"),
+            (good.replace("team/app", "../../etc"), "not a name"),
+            (good.replace("not_found", "lost"), "unknown variant `lost`"),
+            (good.replace("sha256:", "sha256:x"), "not a digest"),
+        ] {
+            let error = parse(&text).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
