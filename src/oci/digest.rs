@@ -19,16 +19,9 @@ enum Repr {
 }
 
 /// A string that does not follow the digest grammar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a digest: expected ALGORITHM:HEX, such as sha256: and 64 hex digits")]
 pub struct MalformedDigest;
-
-impl fmt::Display for MalformedDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a digest: expected ALGORITHM:HEX, such as sha256: and 64 hex digits")
-    }
-}
-
-impl std::error::Error for MalformedDigest {}
 
 impl Digest {
     /// The SHA-256 digest of `bytes`.

@@ -1,8 +1,6 @@
 //! Manifests as a walker reads them: leniently, entry by entry, so that one bad descriptor is a
 //! finding with a position and not the end of the document.
 
-use std::fmt;
-
 use serde_json::value::RawValue;
 
 use super::capped::{Capped, MOST_ENTRIES};
@@ -36,16 +34,9 @@ pub struct Document {
 }
 
 /// Bytes that are no manifest at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
 pub struct DocumentError(String);
-
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DocumentError {}
 
 /// As many of a document's problems as are told.
 const MOST_PROBLEMS: usize = 16;

@@ -8,16 +8,9 @@ use super::digest::Digest;
 
 /// A name that the grammar of the distribution specification (spec.md, "Pulling manifests") does
 /// not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a name that the distribution specification allows")]
 pub struct InvalidName;
-
-impl fmt::Display for InvalidName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a name that the distribution specification allows")
-    }
-}
-
-impl std::error::Error for InvalidName {}
 
 /// A repository's name, such as `team/app`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

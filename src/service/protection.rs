@@ -4,8 +4,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 
 use axum::Router;
@@ -72,14 +73,14 @@ impl Protection {
     }
 
     fn last(&self) -> Arc<Loaded> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         Arc::clone(&state.loaded)
     }
 
     /// Reads again if a file has changed. What cannot be used is told once, and leaves what was in
     /// force: an unfinished change must neither stop the service nor open it.
     fn refreshed(&self) -> Arc<Loaded> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.stamps.iter().all(|(path, seen)| stamp(path) == *seen) {
             return Arc::clone(&state.loaded);
         }

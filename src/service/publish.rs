@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::push::Gateway;
 use super::textfile::Unwritten;
@@ -59,7 +60,7 @@ fn write(
     state: Option<&Path>,
     all: impl FnOnce() -> Vec<Record>,
 ) -> Vec<String> {
-    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = WRITING.lock();
     let all = all();
     let message = |option: &str, path: &Path, error: &dyn fmt::Display| {
         let path = path.display();

@@ -35,20 +35,13 @@ pub struct Gateway {
 }
 
 /// Why something could not be pushed, and what to do.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct PushError {
     message: String,
     /// Whether asking again may help.
     is_transient: bool,
 }
-
-impl fmt::Display for PushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for PushError {}
 
 impl Gateway {
     /// A gateway at `HOST[:PORT]` or a URL, http where it does not say, to which results are pushed

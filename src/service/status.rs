@@ -1,10 +1,11 @@
 //! What the endpoints show: everything rendered when a sweep ends, and nothing when it is asked for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::process_metrics::{ProcessMetrics, gzip};
@@ -61,7 +62,7 @@ impl StatusBoard {
     /// Watches these registries from now on, and no others. What is known of them stays; of one that
     /// was not watched so far, it is what was `known` before.
     pub(crate) fn watch(&self, names: &[String], known: &[Record]) {
-        let mut registries = self.lock();
+        let mut registries = self.registries.lock();
         registries.retain(|name, _| names.contains(name));
         for name in names {
             let known = known.iter().find(|record| record.registry == *name);
@@ -83,7 +84,7 @@ impl StatusBoard {
 
     /// A sweep begins.
     pub(crate) fn begin(&self, registry: &str) {
-        if let Some(watch) = self.lock().get_mut(registry) {
+        if let Some(watch) = self.registries.lock().get_mut(registry) {
             watch.phase = page::Phase::Sweeping {
                 since: SystemTime::now(),
             };
@@ -97,7 +98,7 @@ impl StatusBoard {
     pub(crate) fn end(&self, registry: &str, sweep: Sweep) -> Option<Record> {
         self.process_metrics.sweep(registry, sweep.verdict().word());
         let record = {
-            let mut registries = self.lock();
+            let mut registries = self.registries.lock();
             let watch = registries.get_mut(registry)?;
             watch.record.absorb(sweep);
             watch.record.clone()
@@ -108,14 +109,15 @@ impl StatusBoard {
 
     /// What is known of one registry.
     pub(crate) fn record(&self, registry: &str) -> Record {
-        let registries = self.lock();
+        let registries = self.registries.lock();
         let watch = registries.get(registry);
         watch.map_or_else(|| Record::new(registry), |watch| watch.record.clone())
     }
 
     /// What is known of all registries.
     pub(crate) fn records(&self) -> Vec<Record> {
-        self.lock()
+        self.registries
+            .lock()
             .values()
             .map(|watch| watch.record.clone())
             .collect()
@@ -123,7 +125,7 @@ impl StatusBoard {
 
     /// The next sweep is due then.
     pub(crate) fn wait(&self, registry: &str, until: Instant) {
-        if let Some(watch) = self.lock().get_mut(registry) {
+        if let Some(watch) = self.registries.lock().get_mut(registry) {
             let left = until.saturating_duration_since(Instant::now());
             watch.phase = page::Phase::Waiting {
                 until: SystemTime::now() + left,
@@ -136,10 +138,7 @@ impl StatusBoard {
 
     /// What is to be sent right now.
     pub(crate) fn published(&self) -> Arc<Published> {
-        let published = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let published = self.published.read();
         Arc::clone(&published)
     }
 
@@ -147,11 +146,10 @@ impl StatusBoard {
     /// and does not begin.
     pub(crate) fn stuck(&self) -> Vec<String> {
         let now = Instant::now();
-        let mut registries = self.lock();
+        let mut registries = self.registries.lock();
         let mut stuck = Vec::new();
         for (name, watch) in registries.iter_mut() {
-            let costs = self.process_metrics.meter(name).costs();
-            let requests = costs.requests.values().sum();
+            let requests = self.process_metrics.meter(name).traffic().requests;
             if requests != watch.progress.requests {
                 watch.progress.requests = requests;
                 watch.progress.at = now;
@@ -166,7 +164,7 @@ impl StatusBoard {
 
     /// Renders everything anew.
     fn publish(&self) {
-        let registries = self.lock();
+        let registries = self.registries.lock();
         let records: Vec<_> = registries.values().map(|watch| &watch.record).collect();
         let metrics = render::metrics::render(&records);
         let sweeps: Vec<_> = records
@@ -194,7 +192,7 @@ impl StatusBoard {
 
     /// Renders the page alone, which tells ages and so grows old by itself.
     pub(crate) fn publish_page(&self) {
-        let page = render_page(&self.lock()).into();
+        let page = render_page(&self.registries.lock()).into();
         let now = self.published();
         self.replace(Published {
             page,
@@ -206,16 +204,7 @@ impl StatusBoard {
     }
 
     fn replace(&self, published: Published) {
-        *self
-            .published
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watch>> {
-        self.registries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.published.write() = Arc::new(published);
     }
 }
 

@@ -4,8 +4,10 @@
 //! elsewhere, and never unencrypted when the registry itself is encrypted.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::authorization::{Authorization, AuthorizationKind, Kept};
 use super::challenge::{BearerChallenge, Challenge};
@@ -333,7 +335,7 @@ impl Auth {
     }
 
     fn slot(&self, token_scope: &str) -> TokenSlot {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.lock();
         if tokens.len() >= MANY_TOKENS {
             tokens.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
@@ -341,14 +343,11 @@ impl Auth {
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
-        self.scheme
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.scheme.lock().clone()
     }
 
     fn set_scheme(&self, scheme: Scheme) {
-        *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = scheme;
+        *self.scheme.lock() = scheme;
     }
 }
 

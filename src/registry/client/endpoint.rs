@@ -16,16 +16,9 @@ pub struct Endpoint {
 }
 
 /// An address that is not one of a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
 pub struct InvalidEndpoint(String);
-
-impl fmt::Display for InvalidEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for InvalidEndpoint {}
 
 impl Endpoint {
     /// Reads `HOST[:PORT]` or an http(s) URL, whose path goes before `/v2/`.

@@ -38,7 +38,7 @@ pub(crate) struct Exchange {
     pub(super) registry_pool: Arc<Pool>,
     /// For the targets of redirects, which are other hosts with limits of their own.
     pub(super) storage_pool: Arc<Pool>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) meter: Meter,
     pub(super) remarks: Arc<Remarks>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.

@@ -36,7 +36,6 @@ mod secret;
 mod ssrf_guard;
 mod token;
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,7 +47,7 @@ use tokio::sync::Semaphore;
 
 pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
+pub use meter::{Asked, Meter};
 pub use secret::Secret;
 
 use crate::oci::{Digest, Reference, Repository, Tag};
@@ -84,7 +83,7 @@ pub struct Config {
     /// The longest wait for a response's head, and for each next piece of its body.
     pub timeout: Duration,
     /// Counts what is asked, for as long as its owner likes.
-    pub meter: Arc<Meter>,
+    pub meter: Meter,
 }
 
 impl Config {
@@ -92,6 +91,7 @@ impl Config {
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
+            meter: Meter::new(endpoint.name()),
             endpoint,
             credentials: CredentialSource::None,
             ca_pem: None,
@@ -100,22 +100,14 @@ impl Config {
             concurrency: NonZeroUsize::MIN,
             max_rps: None,
             timeout: Duration::from_secs(60),
-            meter: Arc::default(),
         }
     }
 }
 
 /// Why there can be no client: the TLS configuration is unusable.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct ClientError(String);
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ClientError {}
 
 /// A registry that is asked over HTTP.
 #[derive(Clone)]
@@ -141,13 +133,13 @@ impl HttpRegistry {
             at_a_time: config.concurrency.get(),
             a_second: config.max_rps,
         };
-        let pool = || Pool::new(bounds, Arc::clone(meter));
+        let pool = || Pool::new(bounds, meter.clone());
         let client = |keep: usize| build_client(&config, keep);
         let service = TokenService {
             client: client(1)?,
             timeout: config.timeout,
             registry: config.endpoint.base().clone(),
-            meter: Arc::clone(meter),
+            meter: meter.clone(),
             pool: pool(),
         };
         let name = config.endpoint.name().to_owned();
@@ -164,7 +156,7 @@ impl HttpRegistry {
                 auth: Arc::clone(&auth),
                 registry_pool: Arc::clone(&registry_pool),
                 storage_pool: Arc::clone(&storage_pool),
-                meter: Arc::clone(meter),
+                meter: meter.clone(),
                 remarks: Arc::clone(&remarks),
                 timeout: config.timeout,
                 large_bodies: Arc::clone(&large_bodies),

@@ -2,9 +2,10 @@
 //! is good for.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use reqwest::Response;
 use reqwest::header::WARNING;
 use reqwest::tls::TlsInfo;
@@ -43,14 +44,14 @@ impl Remarks {
             .strip_prefix("299 ")
             .and_then(|rest| rest.split_once('"'));
         let Some((_, text)) = text else { return };
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notices = self.notices.lock();
         if notices.len() < MOST_NOTICES {
             notices.insert(shorten(text.trim_end().trim_end_matches('"'), 200));
         }
     }
 
     pub(super) fn notices(&self) -> Vec<String> {
-        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let notices = self.notices.lock();
         notices.iter().cloned().collect()
     }
 

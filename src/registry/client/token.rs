@@ -1,7 +1,6 @@
 //! The token service that a `Bearer` challenge names (distribution, spec/auth/token.md and
 //! spec/auth/oauth.md).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -35,7 +34,7 @@ pub(super) struct TokenService {
     pub(super) timeout: Duration,
     /// The registry. If it is spoken to over https, so must be its token service.
     pub(super) registry: Url,
-    pub(super) meter: Arc<Meter>,
+    pub(super) meter: Meter,
     /// The service's own limits: what it refuses to one repository it is not asked for the next.
     pub(super) pool: Pool,
 }

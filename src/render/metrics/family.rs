@@ -1,6 +1,6 @@
 //! One metric with its series, and the text format that Prometheus reads.
 
-use prometheus::proto::{Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
 
 /// A metric: its name, its help, its type, and its series so far.
@@ -22,12 +22,6 @@ impl Family {
     #[must_use]
     pub fn counter(name: &'static str, help: &'static str) -> Self {
         Self::new(name, help, MetricType::COUNTER)
-    }
-
-    /// A metric of durations in buckets.
-    #[must_use]
-    pub fn histogram(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, MetricType::HISTOGRAM)
     }
 
     fn new(name: &'static str, help: &'static str, kind: MetricType) -> Self {
@@ -67,13 +61,6 @@ impl Family {
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
-        self.series.push(metric);
-    }
-
-    /// Adds a series of a histogram.
-    pub fn observe(&mut self, labels: &[(&str, &str)], histogram: Histogram) {
-        let mut metric = Metric::from_label(pairs(labels));
-        metric.set_histogram(histogram);
         self.series.push(metric);
     }
 
