@@ -15,7 +15,7 @@ pub const MANIFEST_ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.oci.artifact.manifest.v1+json, */*";
 
 /// What kind of document something is, or is said to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaKind {
     /// An OCI index or a Docker manifest list.
     Index,
@@ -26,6 +26,7 @@ pub enum MediaKind {
     /// The withdrawn OCI artifact manifest, still found in Harbor, ACR and GHCR.
     Artifact,
     /// Anything else. By the image specification an unknown type is no error.
+    #[default]
     Unknown,
 }
 

@@ -1,6 +1,5 @@
 //! The words of the OCI specifications: names, digests, media types and documents. Plain data without I/O.
 
-mod capped;
 mod descriptor;
 mod digest;
 mod document;
@@ -13,7 +12,6 @@ mod schema1;
 mod text;
 mod typed;
 
-pub(crate) use capped::Capped;
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, MalformedDigest};
 pub use document::{Document, DocumentError};
@@ -21,3 +19,4 @@ pub use media_type::{MANIFEST_ACCEPT, MediaKind, content_type};
 pub use name::{InvalidName, Reference, Repository, Tag};
 pub use schema1::{manifest_digest, own_digest};
 pub use text::{printable, shorten};
+pub(crate) use typed::Capped;

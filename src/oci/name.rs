@@ -16,14 +16,6 @@ pub struct InvalidName;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository(Arc<str>);
 
-impl Repository {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for Repository {
     type Err = InvalidName;
 
@@ -57,14 +49,6 @@ fn is_path_component(text: &str) -> bool {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Box<str>);
 
-impl Tag {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for Tag {
     type Err = InvalidName;
 
@@ -83,8 +67,16 @@ impl FromStr for Tag {
     }
 }
 
-macro_rules! shown_as_text {
+macro_rules! texts {
     ($($name:ident),*) => {$(
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -99,7 +91,7 @@ macro_rules! shown_as_text {
     )*};
 }
 
-shown_as_text!(Repository, Tag);
+texts!(Repository, Tag);
 
 /// What a manifest is asked for by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
