@@ -17,7 +17,7 @@ use super::challenge;
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
 use super::notices::Remarks;
-use super::rate_limiter::{LONGEST_PAUSE, Permit, Pool};
+use super::rate_limiter::{Permit, Pool};
 use super::reply::{Body, Read, Reply};
 use super::ssrf_guard;
 use crate::oci::shorten;
@@ -57,22 +57,29 @@ pub(crate) struct Ask<'a> {
     pub(crate) read: Read,
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    /// Asks for the whole of something.
+    pub(crate) fn get(url: Url, accept: &'static str, scope: Scope<'a>, read: Read) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            accept,
+            range: None,
+            scope,
+            read,
+        }
+    }
+
     /// The request as a person would repeat it. The query is a page's, never a secret.
     fn words(&self) -> String {
-        let query = self
-            .url
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
-        let range = match self.range {
-            Some((first, last)) => format!(" (Range: bytes={first}-{last})"),
-            None => String::new(),
-        };
-        shorten(
-            &format!("{} {}{query}{range}", self.method, self.url.path()),
-            400,
-        )
+        let (method, path) = (&self.method, self.url.path());
+        let query = self.url.query();
+        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        let range = self.range;
+        let range = range.map_or_else(String::new, |(first, last)| {
+            format!(" (Range: bytes={first}-{last})")
+        });
+        shorten(&format!("{method} {path}{query}{range}"), 400)
     }
 }
 
@@ -96,15 +103,27 @@ impl Exchange {
                 } else {
                     RETRIES
                 };
-                // A pause longer than a sweep waits is not transient as far as this sweep goes.
-                let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
-                failure.why.is_transient() && !failure.is_final && failures <= most && waits
+                failure.may_pass() && failures <= most
             })
             .notify(|failure, delay| {
                 self.meter.retry(failure.why.reason);
                 tracing::debug!(why = %failure.why, ?delay, "asking again");
             })
             .await
+    }
+
+    /// Asks, and once more, by the other one, where the body ends early.
+    pub(crate) async fn ask_again_if_cut(
+        &self,
+        ask: &Ask<'_>,
+        other: &Self,
+    ) -> Result<Reply, Failure> {
+        let reply = self.ask(ask).await?;
+        if reply.body.was_cut() {
+            other.ask(ask).await
+        } else {
+            Ok(reply)
+        }
     }
 
     /// Asks once, as nobody, and takes whatever comes back for the answer.
@@ -165,12 +184,8 @@ impl Exchange {
                 }
             }
             let Some(target) = redirect_target(&response, &request)? else {
-                let body = self.read(ask, response, &request).await?;
-                return Ok(Reply {
-                    request,
-                    redirected_to: redirected.then(|| url.origin().ascii_serialization()),
-                    ..body
-                });
+                let redirected_to = redirected.then(|| url.origin().ascii_serialization());
+                return self.read(ask, response, request, redirected_to).await;
             };
             // Leaving is for good: who was elsewhere may have chosen the way back.
             if !redirected && target.origin() != self.base.origin() {
@@ -238,27 +253,17 @@ impl Exchange {
         &self,
         ask: &Ask<'_>,
         mut response: Response,
-        request: &str,
+        request: String,
+        redirected_to: Option<String>,
     ) -> Result<Reply, Failure> {
-        let (version, tls) = (response.version(), response.extensions_mut().remove());
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = Body::read(
-            response,
-            &ask.read,
-            self.timeout,
-            request,
-            (&self.meter, &self.large_bodies),
-        )
-        .await?;
         Ok(Reply {
-            request: String::new(),
-            status,
-            headers,
-            redirected_to: None,
-            version,
-            tls,
-            body,
+            status: response.status(),
+            headers: response.headers().clone(),
+            version: response.version(),
+            tls: response.extensions_mut().remove(),
+            body: Body::read(response, &ask.read, &request, self).await?,
+            request,
+            redirected_to,
         })
     }
 }

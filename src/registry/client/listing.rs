@@ -4,19 +4,16 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::str::FromStr;
 
-use reqwest::Method;
 use url::Url;
 
 use super::auth::Scope;
-use super::classify::Failure;
+use super::classify::{Failure, Stop};
 use super::exchange::{Ask, Exchange};
 use super::link;
 use super::page::{MOST_ENTRIES, read_page};
 use super::reply::{Read, Reply};
 use crate::oci::{Repository, Tag};
-use crate::registry::NAME_UNKNOWN;
-use crate::registry::UnverifiedReason;
-use crate::registry::{ListEnd, Listing, Refusal};
+use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, UnverifiedReason};
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
 pub(crate) const PAGE: usize = 1000;
@@ -82,18 +79,6 @@ enum Next {
     Check,
     Restart,
     End,
-}
-
-/// Why a list has no end.
-enum Stop {
-    Absent(Refusal),
-    Failed(Failure),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 impl<'a, T: FromStr + Ord> Pages<'a, T> {
@@ -183,20 +168,9 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let mut url = self.url.clone();
         url.set_query((!query.is_empty()).then_some(query));
         // Manifest types in this Accept make Artifactory answer 406 (renovate#3124).
-        let ask = Ask {
-            method: Method::GET,
-            url,
-            accept: "application/json",
-            range: None,
-            scope: self.scope.clone(),
-            read: Read::Whole { cap: LARGEST_PAGE },
-        };
-        let reply = self.exchange.ask(&ask).await?;
-        if reply.body.was_cut() {
-            self.exchange.ask(&ask).await
-        } else {
-            Ok(reply)
-        }
+        let read = Read::Whole { cap: LARGEST_PAGE };
+        let ask = Ask::get(url, "application/json", self.scope.clone(), read);
+        self.exchange.ask_again_if_cut(&ask, self.exchange).await
     }
 
     /// Takes in a page, and says where it leads. What is no text cannot be gone on from, nor told from

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, Method};
+use reqwest::{Certificate, Client, ClientBuilder};
 
 use tokio::sync::Semaphore;
 
@@ -174,14 +174,8 @@ impl HttpRegistry {
     }
 
     pub(crate) fn ping_ask(&self) -> Ask<'static> {
-        Ask {
-            method: Method::GET,
-            url: self.endpoint.base().clone(),
-            accept: "application/json",
-            range: None,
-            scope: Scope::None,
-            read: Read::Whole { cap: 1 << 20 },
-        }
+        let (url, read) = (self.endpoint.base().clone(), Read::Whole { cap: 1 << 20 });
+        Ask::get(url, "application/json", Scope::None, read)
     }
 }
 
@@ -233,10 +227,8 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
     // Another part of the program may have installed it already, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder.build().map_err(|error| {
-        ClientError(format!(
-            "no HTTP client can be made: {}",
-            classify::cause(&error)
-        ))
+        let cause = classify::cause(&error);
+        ClientError(format!("no HTTP client can be made: {cause}"))
     })
 }
 
@@ -259,7 +251,7 @@ impl Registry for HttpRegistry {
     }
 
     async fn resolve(&self, repository: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
-        self.resolve_tag(repository, tag, way).await
+        self.resolve_tag(repository, tag, way).await.into()
     }
 
     async fn manifest(
@@ -267,11 +259,11 @@ impl Registry for HttpRegistry {
         repository: &Repository,
         reference: &Reference,
     ) -> Answer<ManifestBody> {
-        self.read_manifest(repository, reference).await
+        self.read_manifest(repository, reference).await.into()
     }
 
     async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
-        self.read_config(repository, digest).await
+        self.read_config(repository, digest).await.into()
     }
 
     async fn blob(
@@ -281,7 +273,9 @@ impl Registry for HttpRegistry {
         size: Option<u64>,
         depth: Depth,
     ) -> Answer<BlobLook> {
-        self.look_at_blob(repository, digest, size, depth).await
+        self.look_at_blob(repository, digest, size, depth)
+            .await
+            .into()
     }
 
     fn reconnected(&self) -> Self {
