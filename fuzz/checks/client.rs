@@ -11,8 +11,8 @@ use serde_json::json;
 use url::{Host, Url};
 
 use super::auth::Scope;
+use super::blobs::ContentRange;
 use super::challenge::{Challenge, challenges};
-use super::content_range::ContentRange;
 use super::credentials::{self, Credentials};
 use super::meter::Meter;
 use super::packed::Counted;

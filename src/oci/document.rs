@@ -164,7 +164,7 @@ impl<'a> RawDocument<'a> {
         if matches!(kind, MediaKind::Index | MediaKind::Manifest) {
             problems.extend(earlier_misfits);
         }
-        let mut reader = Reader {
+        let mut reader = EntryReader {
             problems: &mut problems,
             left_out: 0,
         };
@@ -265,12 +265,12 @@ fn mistyped_blob(blob: &Descriptor) -> Option<String> {
         .then(|| format!("the blob {} is said to be a manifest", blob.digest))
 }
 
-struct Reader<'p> {
+struct EntryReader<'p> {
     problems: &'p mut Vec<String>,
     left_out: u64,
 }
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     fn list(&mut self, list: Field<'_>, name: &str, form: EntryForm) -> Vec<Descriptor> {
         let Some(list) = list.filter(|list| !typed::is_null(list)) else {
             return Vec::new();

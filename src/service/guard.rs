@@ -20,7 +20,7 @@ pub(super) enum Refusal {
 }
 
 /// Who may read the endpoints. Holds hashes only.
-pub(super) struct Access {
+pub(super) struct Guard {
     users: BTreeMap<String, String>,
     tokens: Vec<[u8; 32]>,
     needs_certificate: bool,
@@ -31,7 +31,7 @@ pub(super) struct Access {
     bcrypt: Semaphore,
 }
 
-impl Access {
+impl Guard {
     /// Users with the bcrypt hashes of their passwords, tokens as they are.
     pub(super) fn new(
         users: BTreeMap<String, String>,
@@ -72,9 +72,9 @@ impl Access {
             return Ok(());
         }
         let header = headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?;
-        let is_known = match Credentials::read(header) {
-            Some(Credentials::Bearer(token)) => self.knows_token(&token),
-            Some(Credentials::Basic { user, password }) => self.knows_user(user, password).await,
+        let is_known = match Shown::read(header) {
+            Some(Shown::Bearer(token)) => self.knows_token(&token),
+            Some(Shown::Basic { user, password }) => self.knows_user(user, password).await,
             None => false,
         };
         is_known.then_some(()).ok_or(Refusal::NoCredentials)
@@ -140,12 +140,12 @@ impl Access {
 }
 
 /// What an `Authorization` header says (RFC 7617, RFC 6750).
-enum Credentials {
+enum Shown {
     Basic { user: String, password: Vec<u8> },
     Bearer(Vec<u8>),
 }
 
-impl Credentials {
+impl Shown {
     fn read(header: &HeaderValue) -> Option<Self> {
         let (scheme, rest) = header.to_str().ok()?.split_once(' ')?;
         let rest = rest.trim();
@@ -176,15 +176,15 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn access(needs_certificate: bool) -> Arc<Access> {
+    fn access(needs_certificate: bool) -> Arc<Guard> {
         let hash = |password: &str| bcrypt::hash(password, 4).expect("a hash");
         let users = [("alice", hash("wonderland")), ("bob", hash("builder"))];
         let users = users.map(|(name, hash)| (name.to_owned(), hash));
         let tokens = [TOKEN.to_owned(), "fedcba9876543210".to_owned()];
-        Arc::new(Access::new(users.into(), &tokens, needs_certificate))
+        Arc::new(Guard::new(users.into(), &tokens, needs_certificate))
     }
 
-    pub(super) async fn admit(access: &Arc<Access>, header: &str) -> bool {
+    pub(super) async fn admit(access: &Arc<Guard>, header: &str) -> bool {
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
             let value = HeaderValue::from_str(header).expect("a header");
@@ -250,9 +250,9 @@ mod tests {
 
     #[test]
     fn less_than_before_is_looser() {
-        let open = || Access::new(BTreeMap::new(), &[], false);
-        let by_token = || Access::new(BTreeMap::new(), &[TOKEN.to_owned()], false);
-        let certified = Access::new(BTreeMap::new(), &[], true);
+        let open = || Guard::new(BTreeMap::new(), &[], false);
+        let by_token = || Guard::new(BTreeMap::new(), &[TOKEN.to_owned()], false);
+        let certified = Guard::new(BTreeMap::new(), &[], true);
         assert!(open().is_looser_than(&by_token()));
         assert!(by_token().is_looser_than(&certified));
         assert!(!by_token().is_looser_than(&open()));

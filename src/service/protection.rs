@@ -14,17 +14,17 @@ use axum::extract::{self, Request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
-use super::guard::Access;
+use super::guard::Guard;
 use super::tls;
 use super::web_config::{Clients, WebConfig};
 
 /// A web configuration and everything that it names, as of now.
 pub struct Protection {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<InForce>,
 }
 
-struct State {
+struct InForce {
     /// The files as they were before they were read.
     stamps: Vec<Stamped>,
     loaded: Arc<Loaded>,
@@ -39,7 +39,7 @@ type Stamped = (PathBuf, Option<Stamp>);
 /// Everything that was read at one moment.
 pub(super) struct Loaded {
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) access: Arc<Access>,
+    pub(super) guard: Arc<Guard>,
 }
 
 impl Protection {
@@ -52,7 +52,7 @@ impl Protection {
         let (loaded, files) = load(path);
         Ok(Self {
             path: path.to_owned(),
-            state: Mutex::new(State {
+            state: Mutex::new(InForce {
                 stamps: files,
                 loaded: Arc::new(loaded?),
             }),
@@ -117,7 +117,7 @@ impl Protection {
 fn no_looser(old: &Loaded, new: Loaded) -> Result<Loaded, String> {
     if old.tls.is_some() && new.tls.is_none() {
         Err("it has no tls_server_config any more, which takes a restart".to_owned())
-    } else if new.access.is_looser_than(&old.access) {
+    } else if new.guard.is_looser_than(&old.guard) {
         Err("it asks for less than before, which takes a restart".to_owned())
     } else {
         Ok(new)
@@ -149,7 +149,7 @@ fn loaded(config: WebConfig) -> Result<Loaded, String> {
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     Ok(Loaded {
         tls: tls.map(TlsAcceptor::from),
-        access: Arc::new(Access::new(config.users, &tokens, needs_certificate)),
+        guard: Arc::new(Guard::new(config.users, &tokens, needs_certificate)),
     })
 }
 
@@ -198,13 +198,13 @@ async fn check(
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let access = Arc::clone(&protection.current().await.access);
+    let guard = Arc::clone(&protection.current().await.guard);
     let is_certified = request
         .extensions()
         .get::<Caller>()
         .is_some_and(|caller| caller.is_certified);
-    match access.admit(request.headers(), is_certified).await {
+    match guard.admit(request.headers(), is_certified).await {
         Ok(()) => next.run(request).await,
-        Err(refusal) => access.refuse(refusal),
+        Err(refusal) => guard.refuse(refusal),
     }
 }

@@ -19,27 +19,37 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 /// The state of the service that its endpoints show.
 pub(crate) struct StatusBoard {
     pub(crate) process_metrics: ProcessMetrics,
-    registries: Mutex<BTreeMap<String, Watch>>,
+    registries: Mutex<BTreeMap<String, Watched>>,
     published: RwLock<Arc<Published>>,
 }
 
 /// One registry, as its loop last told.
-struct Watch {
+struct Watched {
     record: Record,
     phase: page::Phase,
-    progress: Progress,
-}
-
-/// When a loop was last seen to go on.
-struct Progress {
+    /// The requests that there were when the loop was last seen to go on, and when that was.
     requests: u64,
     at: Instant,
     /// When it is to go on by itself.
     due: Option<Instant>,
 }
 
+impl Watched {
+    fn new(record: Record) -> Self {
+        Self {
+            record,
+            phase: page::Phase::Sweeping {
+                since: SystemTime::now(),
+            },
+            requests: 0,
+            at: Instant::now(),
+            due: None,
+        }
+    }
+}
+
 /// Answers, ready to be sent.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Published {
     pub(crate) metrics: Bytes,
     pub(crate) metrics_gzip: Bytes,
@@ -66,17 +76,9 @@ impl StatusBoard {
         registries.retain(|name, _| names.contains(name));
         for name in names {
             let known = known.iter().find(|record| record.registry == *name);
-            registries.entry(name.clone()).or_insert_with(|| Watch {
-                record: known.cloned().unwrap_or_else(|| Record::new(name.clone())),
-                phase: page::Phase::Sweeping {
-                    since: SystemTime::now(),
-                },
-                progress: Progress {
-                    requests: 0,
-                    at: Instant::now(),
-                    due: None,
-                },
-            });
+            let watched =
+                || Watched::new(known.cloned().unwrap_or_else(|| Record::new(name.clone())));
+            registries.entry(name.clone()).or_insert_with(watched);
         }
         drop(registries);
         self.publish();
@@ -84,12 +86,14 @@ impl StatusBoard {
 
     /// A sweep begins.
     pub(crate) fn begin(&self, registry: &str) {
-        if let Some(watch) = self.registries.lock().get_mut(registry) {
-            watch.phase = page::Phase::Sweeping {
-                since: SystemTime::now(),
-            };
-            watch.progress.at = Instant::now();
-            watch.progress.due = None;
+        let since = SystemTime::now();
+        self.enter(registry, page::Phase::Sweeping { since }, None);
+    }
+
+    fn enter(&self, registry: &str, phase: page::Phase, due: Option<Instant>) {
+        if let Some(watched) = self.registries.lock().get_mut(registry) {
+            (watched.phase, watched.due) = (phase, due);
+            watched.at = Instant::now();
         }
         self.publish_page();
     }
@@ -124,22 +128,15 @@ impl StatusBoard {
     }
 
     /// The next sweep is due then.
-    pub(crate) fn wait(&self, registry: &str, until: Instant) {
-        if let Some(watch) = self.registries.lock().get_mut(registry) {
-            let left = until.saturating_duration_since(Instant::now());
-            watch.phase = page::Phase::Waiting {
-                until: SystemTime::now() + left,
-            };
-            watch.progress.at = Instant::now();
-            watch.progress.due = Some(until);
-        }
-        self.publish_page();
+    pub(crate) fn wait(&self, registry: &str, due: Instant) {
+        let left = due.saturating_duration_since(Instant::now());
+        let until = SystemTime::now() + left;
+        self.enter(registry, page::Phase::Waiting { until }, Some(due));
     }
 
     /// What is to be sent right now.
     pub(crate) fn published(&self) -> Arc<Published> {
-        let published = self.published.read();
-        Arc::clone(&published)
+        Arc::clone(&self.published.read())
     }
 
     /// The registries whose loops are stuck: a sweep in which nothing happens, or one that is due
@@ -150,11 +147,11 @@ impl StatusBoard {
         let mut stuck = Vec::new();
         for (name, watch) in registries.iter_mut() {
             let requests = self.process_metrics.meter(name).traffic().requests;
-            if requests != watch.progress.requests {
-                watch.progress.requests = requests;
-                watch.progress.at = now;
+            if requests != watch.requests {
+                watch.requests = requests;
+                watch.at = now;
             }
-            let since = watch.progress.due.unwrap_or(watch.progress.at);
+            let since = watch.due.unwrap_or(watch.at);
             if now.saturating_duration_since(since) > LONGEST_SILENCE {
                 stuck.push(name.clone());
             }
@@ -171,7 +168,7 @@ impl StatusBoard {
             .iter()
             .filter_map(|record| record.last.clone())
             .collect();
-        let one = |(name, watch): (&String, &Watch)| {
+        let one = |(name, watch): (&String, &Watched)| {
             let report = watch
                 .record
                 .last
@@ -193,14 +190,8 @@ impl StatusBoard {
     /// Renders the page alone, which tells ages and so grows old by itself.
     pub(crate) fn publish_page(&self) {
         let page = render_page(&self.registries.lock()).into();
-        let now = self.published();
-        self.replace(Published {
-            page,
-            metrics: now.metrics.clone(),
-            metrics_gzip: now.metrics_gzip.clone(),
-            reports: now.reports.clone(),
-            report: now.report.clone(),
-        });
+        let now = Published::clone(&self.published());
+        self.replace(Published { page, ..now });
     }
 
     fn replace(&self, published: Published) {
@@ -208,7 +199,7 @@ impl StatusBoard {
     }
 }
 
-fn render_page(registries: &BTreeMap<String, Watch>) -> String {
+fn render_page(registries: &BTreeMap<String, Watched>) -> String {
     let watches: Vec<_> = registries
         .values()
         .map(|watch| page::Watch {

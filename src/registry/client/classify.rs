@@ -44,6 +44,26 @@ impl Failure {
         self.refusal.is_some() || self.why.reason == UnverifiedReason::Protocol
     }
 
+    /// Whether the registry answered, and failed. What never arrived says nothing of how it was asked.
+    pub(crate) fn is_of_the_answer(&self) -> bool {
+        use UnverifiedReason as R;
+        match self.why.reason {
+            R::RegistryError | R::Protocol => true,
+            R::Timeout
+            | R::Connect
+            | R::Tls
+            | R::Dns
+            | R::Unauthorized
+            | R::Forbidden
+            | R::RateLimited
+            | R::Deadline
+            | R::Cancelled
+            | R::TooLarge
+            | R::StorageUnavailable
+            | R::NothingListed => false,
+        }
+    }
+
     /// Whether asking again may help, within as long as a sweep waits.
     pub(crate) fn may_pass(&self) -> bool {
         let waits = self.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);

@@ -64,7 +64,7 @@ struct Place {
 
 /// How a page was come to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Via {
     Start,
     /// As the registry's link says.
     Link,
@@ -74,7 +74,7 @@ enum Way {
 
 /// What to do after a page.
 enum Next {
-    Ask(String, Way),
+    Ask(String, Via),
     /// It may be the end: look whether the entry that was gone on from is still listed.
     Check,
     Restart,
@@ -115,7 +115,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
 
     async fn walk(&mut self) -> Result<(), Stop> {
         let first = format!("n={PAGE}");
-        let (mut query, mut way) = (first.clone(), Way::Start);
+        let (mut query, mut way) = (first.clone(), Via::Start);
         for _ in 0..MOST_PAGES {
             let reply = self.page(&query).await?;
             let next = if reply.status.is_success() {
@@ -131,7 +131,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
                 Next::Check if self.still_has_place().await? => return self.ended(),
                 Next::Check | Next::Restart => {
                     self.restart()?;
-                    (query, way) = (first.clone(), Way::Start);
+                    (query, way) = (first.clone(), Via::Start);
                 }
             }
         }
@@ -180,7 +180,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         reply: &Reply,
         entries: Vec<Option<String>>,
         query: &str,
-        way: Way,
+        way: Via,
     ) -> Result<Next, Failure> {
         let count = entries.len();
         let link = link::next_query(&reply.headers);
@@ -191,7 +191,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let hash = |entry: &String| self.hasher.hash_one(entry);
         let mut texts = entries.iter().flatten();
         let is_new = texts.any(|entry| !self.had.contains(&hash(entry)));
-        if !is_new && way == Way::Guess {
+        if !is_new && way == Via::Guess {
             // It gives everything at once, whatever it is asked for (distribution 2.8).
             return Ok(Next::End);
         }
@@ -204,13 +204,13 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let is_short = size.is_some_and(|size| count < size);
         let next = match link {
             // The last page of a list whose links have led on until here.
-            Some(next) if next == query && way == Way::Link && is_short => Next::End,
-            Some(next) => Next::Ask(next, Way::Link),
+            Some(next) if next == query && way == Via::Link && is_short => Next::End,
+            Some(next) => Next::Ask(next, Via::Link),
             // A page that is full to the entry and has no link: there may be more behind it. Only here
             // is the next page's start computed by us.
             None if count == PAGE => {
                 let mut query = url::form_urlencoded::Serializer::new(format!("n={PAGE}"));
-                Next::Ask(query.append_pair("last", &last).finish(), Way::Guess)
+                Next::Ask(query.append_pair("last", &last).finish(), Via::Guess)
             }
             None => Next::End,
         };
@@ -248,7 +248,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     ) -> Result<Next, Failure> {
         self.empty_in_a_row += 1;
         match link.filter(|next| next != query) {
-            Some(next) if self.empty_in_a_row <= MOST_EMPTY_PAGES => Ok(Next::Ask(next, Way::Link)),
+            Some(next) if self.empty_in_a_row <= MOST_EMPTY_PAGES => Ok(Next::Ask(next, Via::Link)),
             Some(_) => {
                 let detail = format!("{}: empty pages lead on and on", reply.request);
                 Err(incomplete(&detail))
@@ -286,15 +286,15 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     }
 
     /// What to do about a page that was refused.
-    fn recover(&self, reply: &Reply, has_size: bool, way: Way) -> Result<Next, Stop> {
+    fn recover(&self, reply: &Reply, has_size: bool, way: Via) -> Result<Next, Stop> {
         match (reply.status.as_u16(), way) {
             // ECR and distribution refuse a page size that they do not like by 405 and 400.
-            (400 | 405, Way::Start) if has_size => Ok(Next::Ask(String::new(), Way::Start)),
+            (400 | 405, Via::Start) if has_size => Ok(Next::Ask(String::new(), Via::Start)),
             // ECR does not go on from an entry at all, and others not from one that has gone.
-            (400 | 404 | 405, Way::Guess) => Ok(Next::Check),
+            (400 | 404 | 405, Via::Guess) => Ok(Next::Check),
             // zot and Harbor refuse to go on from an entry that has been deleted meanwhile.
-            (400 | 404, Way::Link) if self.restarts_left > 0 => Ok(Next::Restart),
-            (404, Way::Start) => Err(self.absence(reply)),
+            (400 | 404, Via::Link) if self.restarts_left > 0 => Ok(Next::Restart),
+            (404, Via::Start) => Err(self.absence(reply)),
             _ => Err(reply.failure().into()),
         }
     }

@@ -13,7 +13,6 @@ pub(crate) mod certificate;
 pub(crate) mod challenge;
 pub(crate) mod classify;
 mod concurrency_limit;
-mod content_range;
 pub(crate) mod credentials;
 mod endpoint;
 pub(crate) mod exchange;

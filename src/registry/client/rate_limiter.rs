@@ -50,13 +50,13 @@ pub(super) struct Bounds {
 /// One host's permits, its rate and its shared pause.
 pub(super) struct Pool {
     permits: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<Pace>,
     meter: Meter,
     /// Whether the meter is to know its limit: that of the registry itself, and not of its storage.
     is_shown: bool,
 }
 
-struct State {
+struct Pace {
     limit: Limit,
     /// Permits in circulation, and those among them that go out of it when they come back.
     permits: usize,
@@ -92,7 +92,7 @@ impl Pool {
         let now = Instant::now();
         Self {
             permits: Semaphore::new(permits),
-            state: Mutex::new(State {
+            state: Mutex::new(Pace {
                 limit,
                 permits,
                 surplus: 0,
@@ -207,7 +207,7 @@ impl Pool {
     }
 
     /// Brings the permits in line with the limit.
-    fn resize(&self, state: &mut State) {
+    fn resize(&self, state: &mut Pace) {
         let wanted = state.limit.requests();
         if wanted == state.permits {
             return;
@@ -228,7 +228,7 @@ impl Pool {
     }
 }
 
-impl State {
+impl Pace {
     /// How long to wait before the next request, if its turn is not now; if it is, it is taken.
     fn wait(&mut self) -> Result<Option<Duration>, Failure> {
         let now = Instant::now();

@@ -165,7 +165,7 @@ impl Body {
         exchange: &Exchange,
     ) -> Result<Self, Failure> {
         let status = response.status();
-        let reader = Reader {
+        let reader = BodyReader {
             ends_with_connection: ends_with_connection(&response),
             response,
             request,
@@ -204,14 +204,14 @@ fn ends_with_connection(response: &Response) -> bool {
     response.version() <= Version::HTTP_11 && !is_framed
 }
 
-struct Reader<'a> {
+struct BodyReader<'a> {
     response: Response,
     ends_with_connection: bool,
     request: &'a str,
     exchange: &'a Exchange,
 }
 
-impl Reader<'_> {
+impl BodyReader<'_> {
     /// The length of what is compressed says nothing of what that holds.
     fn stated_length(&self) -> Option<u64> {
         let headers = self.response.headers();
