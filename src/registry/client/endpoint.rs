@@ -42,15 +42,10 @@ impl Endpoint {
             return Err(invalid("it has a backslash or a control character"));
         }
         let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme), rest),
-            None => (None, text),
-        };
-        let scheme = match scheme {
-            Some("http") => "http",
-            Some("https") => "https",
+            Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
             Some(_) => return Err(invalid("neither http nor https")),
-            None if plain_http => "http",
-            None => "",
+            None if plain_http => ("http", text),
+            None => ("", text),
         };
         let guess = if scheme.is_empty() { "https" } else { scheme };
         let mut base =

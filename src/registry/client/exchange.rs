@@ -16,7 +16,7 @@ use super::authorization::Authorization;
 use super::challenge;
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
-use super::notices::Remarks;
+use super::notices::Notices;
 use super::rate_limiter::{Permit, Pool};
 use super::reply::{Body, Read, Reply};
 use super::ssrf_guard;
@@ -31,6 +31,7 @@ const RETRIES: usize = 2;
 const RETRIES_WHEN_LIMITED: usize = 5;
 
 /// What every request to one registry shares.
+#[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) client: reqwest::Client,
     pub(crate) base: Url,
@@ -39,7 +40,7 @@ pub(crate) struct Exchange {
     /// For the targets of redirects, which are other hosts with limits of their own.
     pub(super) storage_pool: Arc<Pool>,
     pub(crate) meter: Meter,
-    pub(super) remarks: Arc<Remarks>,
+    pub(super) notices: Arc<Notices>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.
     pub(crate) large_bodies: Arc<Semaphore>,
@@ -238,7 +239,7 @@ impl Exchange {
         let response = sent.map_err(|error| classify::transport(&error, request))?;
         permit.took((asked, ask.method == Method::HEAD), took);
         let is_own = url.origin() == self.base.origin();
-        self.remarks.note(&response, is_own);
+        self.notices.note(&response, is_own);
         // A redirect's query is a signature, so only the host is named.
         tracing::debug!(
             request,
@@ -277,23 +278,20 @@ fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Fa
 
 /// Where a redirect leads that `from` answers `request` with.
 pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<Url, Failure> {
-    let target = headers
-        .get(LOCATION)
-        .and_then(|location| location.to_str().ok())
+    let refused = |what: &str| {
+        let detail = format!("{request} is redirected to {what}");
+        Failure::new(UnverifiedReason::Protocol, detail)
+    };
+    let location = headers.get(LOCATION).and_then(|it| it.to_str().ok());
+    let target = location
         .and_then(|location| from.join(location).ok())
-        .filter(|target| matches!(target.scheme(), "http" | "https"));
-    match target {
-        Some(target) if !ssrf_guard::may_send_us_to(from, &target) => Err(Failure::new(
-            UnverifiedReason::Protocol,
-            format!(
-                "{request} is redirected to {}, an address of this machine or network",
-                target.host_str().unwrap_or_default()
-            ),
-        )),
-        Some(target) => Ok(target),
-        None => Err(Failure::new(
-            UnverifiedReason::Protocol,
-            format!("{request} is redirected to no web address"),
-        )),
+        .filter(|target| matches!(target.scheme(), "http" | "https"))
+        .ok_or_else(|| refused("no web address"))?;
+    if ssrf_guard::may_send_us_to(from, &target) {
+        return Ok(target);
     }
+    let host = target.host_str().unwrap_or_default();
+    Err(refused(&format!(
+        "{host}, an address of this machine or network"
+    )))
 }

@@ -1,7 +1,7 @@
 //! A registry over HTTP: the OCI Distribution API as real registries speak it.
 //!
 //! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
-//! (`pace`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
+//! (`rate_limiter`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
 //! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
 //! transport errors. `doctor` asks a few questions more, about the registry itself.
 
@@ -56,7 +56,6 @@ use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
 use habits::Habits;
 use login::Login;
-use notices::Remarks;
 use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
 use resolver::Resolver;
@@ -127,45 +126,41 @@ impl HttpRegistry {
     ///
     /// If the certificate authorities cannot be read, or the system's cannot be found.
     pub fn new(config: Config) -> Result<Self, ClientError> {
-        let meter = &config.meter;
+        let (base, meter) = (config.endpoint.base().clone(), &config.meter);
+        let at_a_time = config.concurrency.get();
         let bounds = Bounds {
-            at_a_time: config.concurrency.get(),
+            at_a_time,
             a_second: config.max_rps,
         };
         let pool = || Pool::new(bounds, meter.clone());
-        let client = |keep: usize| build_client(&config, keep);
         let service = TokenService {
-            client: client(1)?,
+            client: build_client(&config, 1)?,
             timeout: config.timeout,
-            registry: config.endpoint.base().clone(),
+            registry: base.clone(),
             meter: meter.clone(),
             pool: pool(),
         };
         let name = config.endpoint.name().to_owned();
         let login = Login::new(name, config.credentials.clone());
-        let auth = Arc::new(Auth::new(login, service));
-        let concurrency = config.concurrency.get();
-        let (registry_pool, storage_pool) = (Arc::new(pool().shown()), Arc::new(pool()));
-        let remarks = Arc::new(Remarks::default());
-        let large_bodies = Arc::new(Semaphore::new(1));
-        let exchange = |client| {
-            Arc::new(Exchange {
-                client,
-                base: config.endpoint.base().clone(),
-                auth: Arc::clone(&auth),
-                registry_pool: Arc::clone(&registry_pool),
-                storage_pool: Arc::clone(&storage_pool),
-                meter: meter.clone(),
-                remarks: Arc::clone(&remarks),
-                timeout: config.timeout,
-                large_bodies: Arc::clone(&large_bodies),
-            })
+        let exchange = Exchange {
+            client: build_client(&config, at_a_time)?,
+            base,
+            auth: Arc::new(Auth::new(login, service)),
+            registry_pool: Arc::new(pool().shown()),
+            storage_pool: Arc::new(pool()),
+            meter: meter.clone(),
+            notices: Arc::default(),
+            timeout: config.timeout,
+            large_bodies: Arc::new(Semaphore::new(1)),
         };
-        let (exchange, fresh) = (exchange(client(concurrency)?), exchange(client(0)?));
+        let fresh = Exchange {
+            client: build_client(&config, 0)?,
+            ..exchange.clone()
+        };
         Ok(Self {
             endpoint: Arc::new(config.endpoint),
-            exchange,
-            fresh,
+            exchange: Arc::new(exchange),
+            fresh: Arc::new(fresh),
             habits: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
             detect_cache: config.detect_cache,
@@ -286,13 +281,13 @@ impl Registry for HttpRegistry {
 
     fn notices(&self) -> Vec<String> {
         let of_login = self.exchange.auth.login.notice();
-        let said = self.exchange.remarks.notices().into_iter();
+        let said = self.exchange.notices.warnings().into_iter();
         let said = said.map(|notice| format!("the registry says: {notice}"));
         said.chain(of_login).collect()
     }
 
     fn certificate_end(&self) -> Option<SystemTime> {
-        self.exchange.remarks.certificate_end()
+        self.exchange.notices.certificate_end()
     }
 
     fn access(&self) -> Access {

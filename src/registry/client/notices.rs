@@ -18,12 +18,12 @@ const MOST_NOTICES: usize = 8;
 
 /// What one client of a registry was told so far.
 #[derive(Default)]
-pub(super) struct Remarks {
-    notices: Mutex<BTreeSet<String>>,
+pub(super) struct Notices {
+    warnings: Mutex<BTreeSet<String>>,
     certificate_end: OnceLock<Option<SystemTime>>,
 }
 
-impl Remarks {
+impl Notices {
     /// Takes note of what an answer says. `is_own` tells the registry's own answers from those of
     /// the storage that it redirects to.
     pub(super) fn note(&self, response: &Response, is_own: bool) {
@@ -44,15 +44,15 @@ impl Remarks {
             .strip_prefix("299 ")
             .and_then(|rest| rest.split_once('"'));
         let Some((_, text)) = text else { return };
-        let mut notices = self.notices.lock();
-        if notices.len() < MOST_NOTICES {
-            notices.insert(shorten(text.trim_end().trim_end_matches('"'), 200));
+        let mut warnings = self.warnings.lock();
+        if warnings.len() < MOST_NOTICES {
+            warnings.insert(shorten(text.trim_end().trim_end_matches('"'), 200));
         }
     }
 
-    pub(super) fn notices(&self) -> Vec<String> {
-        let notices = self.notices.lock();
-        notices.iter().cloned().collect()
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let warnings = self.warnings.lock();
+        warnings.iter().cloned().collect()
     }
 
     pub(super) fn certificate_end(&self) -> Option<SystemTime> {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn warnings_are_kept_once_and_made_printable() {
-        let remarks = Remarks::default();
+        let notices = Notices::default();
         for header in [
             "299 - \"end of life\"",
             "299 - \"end of life\"",
@@ -74,8 +74,8 @@ mod tests {
             "299",
             "299 - \"a\x1bb\"",
         ] {
-            remarks.warning(header);
+            notices.warning(header);
         }
-        assert_eq!(remarks.notices(), ["a\u{fffd}b", "end of life"]);
+        assert_eq!(notices.warnings(), ["a\u{fffd}b", "end of life"]);
     }
 }
