@@ -16,7 +16,7 @@ use super::authorization::Authorization;
 use super::challenge;
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
-use super::notices::Notices;
+use super::notices::Warnings;
 use super::rate_limiter::{Permit, Pool};
 use super::reply::{Body, Read, Reply};
 use super::ssrf_guard;
@@ -40,7 +40,7 @@ pub(crate) struct Exchange {
     /// For the targets of redirects, which are other hosts with limits of their own.
     pub(super) storage_pool: Arc<Pool>,
     pub(crate) meter: Meter,
-    pub(super) notices: Arc<Notices>,
+    pub(super) notices: Arc<Warnings>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.
     pub(crate) large_bodies: Arc<Semaphore>,

@@ -18,12 +18,12 @@ const MOST_NOTICES: usize = 8;
 
 /// What one client of a registry was told so far.
 #[derive(Default)]
-pub(super) struct Notices {
+pub(super) struct Warnings {
     warnings: Mutex<BTreeSet<String>>,
     certificate_end: OnceLock<Option<SystemTime>>,
 }
 
-impl Notices {
+impl Warnings {
     /// Takes note of what an answer says. `is_own` tells the registry's own answers from those of
     /// the storage that it redirects to.
     pub(super) fn note(&self, response: &Response, is_own: bool) {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn warnings_are_kept_once_and_made_printable() {
-        let notices = Notices::default();
+        let notices = Warnings::default();
         for header in [
             "299 - \"end of life\"",
             "299 - \"end of life\"",
