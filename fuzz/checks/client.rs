@@ -1,7 +1,6 @@
 //! What must hold for everything that is read of an answer, whatever a registry sends.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use reqwest::header::{
@@ -12,9 +11,10 @@ use serde_json::json;
 use url::{Host, Url};
 
 use super::auth::Scope;
+use super::blobs::ContentRange;
 use super::challenge::{Challenge, challenges};
-use super::content_range::ContentRange;
 use super::credentials::{self, Credentials};
+use super::meter::Meter;
 use super::packed::Counted;
 use super::rate_limiter::{Bounds, Pool};
 use super::reply::{Body, Reply};
@@ -258,7 +258,7 @@ pub(crate) fn retry_after(input: &[u8]) {
         at_a_time: 1,
         a_second: None,
     };
-    let pool = Pool::new(bounds, Arc::default());
+    let pool = Pool::new(bounds, Meter::new("a"));
     for status in [
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::digest::Digest;
 use super::text::shorten;
-use super::typed::{self, Field, Text, TextMap, Texts, fields, fits};
+use super::typed::{self, Field, Text, TextMap, Texts, fields, fits, object};
 
 /// The longest media type that is kept: longer ones are no types (RFC 6838, 4.2, allows 127 and 127).
 pub(super) const LONGEST_TYPE: usize = 255;
@@ -51,88 +51,51 @@ impl Descriptor {
 
 /// How an entry of a list names what it promises.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum EntryForm {
     Descriptor,
     /// By its digest alone, as schema 1 does.
     BlobSum,
 }
 
-/// The fields of a descriptor that are read, in the order of [`RawDescriptor`].
-const OF_DESCRIPTORS: [&str; 9] = [
-    "mediaType",
-    "digest",
-    "blobSum",
-    "size",
-    "urls",
-    "annotations",
-    "data",
-    "platform",
-    "artifactType",
-];
-
-pub(super) struct RawDescriptor<'a> {
-    media_type: Field<'a>,
-    digest: Field<'a>,
-    blob_sum: Field<'a>,
-    size: Field<'a>,
-    urls: Field<'a>,
-    annotations: Field<'a>,
-    data: Field<'a>,
-    platform: Field<'a>,
-    artifact_type: Field<'a>,
-    /// What is wrong with values of keys that are there once more further down.
-    earlier_misfit: Option<&'static str>,
+object! {
+    /// The fields of a descriptor that are read.
+    RawDescriptor {
+        media_type = "mediaType",
+        digest = "digest",
+        blob_sum = "blobSum",
+        size = "size",
+        urls = "urls",
+        annotations = "annotations",
+        data = "data",
+        platform = "platform",
+        artifact_type = "artifactType",
+    }
 }
 
 impl<'a> RawDescriptor<'a> {
-    pub(super) fn of(entry: &'a RawValue) -> Option<Self> {
-        let fields = fields(entry.get().as_bytes(), &OF_DESCRIPTORS).ok()?;
-        let earlier_misfit = fields
-            .each_earlier()
-            .find_map(|alone| Self::holding(alone).misfit());
-        Some(Self {
-            earlier_misfit,
-            ..Self::holding(fields.last)
-        })
-    }
-
-    fn holding(fields: [Field<'a>; 9]) -> Self {
-        let [
-            media_type,
-            digest,
-            blob_sum,
-            size,
-            urls,
-            annotations,
-            data,
-            platform,
-            artifact_type,
-        ] = fields;
-        Self {
-            media_type,
-            digest,
-            blob_sum,
-            size,
-            urls,
-            annotations,
-            data,
-            platform,
-            artifact_type,
-            earlier_misfit: None,
-        }
+    /// The fields of an entry, and the first value that clients cannot read, be it of a key that is there
+    /// once more further down. `None` if it is no object.
+    fn of(entry: &'a RawValue) -> Option<(Self, Option<&'static str>)> {
+        let fields = fields(entry.get().as_bytes(), Self::KEYS).ok()?;
+        let raw = Self::holding(fields.last);
+        let earlier = || {
+            let mut each = fields.each_earlier();
+            each.find_map(|alone| Self::holding(alone).misfit())
+        };
+        let misfit = raw.misfit().or_else(earlier);
+        Some((raw, misfit))
     }
 
     /// Why clients cannot read an entry at all, whatever it promises.
     pub(super) fn misfit_of(entry: &RawValue) -> Option<&'static str> {
         match RawDescriptor::of(entry) {
             None => Some("is not a descriptor"),
-            Some(raw) => raw.misfit(),
+            Some((_, misfit)) => misfit,
         }
     }
 
     /// The first field that has another type than clients read it into.
     fn misfit(&self) -> Option<&'static str> {
-        let platform = self.platform.filter(|platform| !typed::is_null(platform));
         [
             (
                 fits::<Text>(self.media_type),
@@ -161,13 +124,13 @@ impl<'a> RawDescriptor<'a> {
                 "has `data` that is not base64",
             ),
             (
-                platform.is_none_or(|platform| Platform::of(platform).is_some()),
+                self.platform
+                    .is_none_or(|held| typed::is_null(held) || platform(held).is_some()),
                 "has a `platform` that clients cannot read",
             ),
         ]
         .into_iter()
         .find_map(|(fits, misfit)| (!fits).then_some(misfit))
-        .or(self.earlier_misfit)
     }
 
     fn data(&self) -> Option<Vec<u8>> {
@@ -175,48 +138,50 @@ impl<'a> RawDescriptor<'a> {
         STANDARD.decode(text).ok()
     }
 
-    /// What it promises, if that can be read, and why clients refuse it, if they do.
-    pub(super) fn read(&self, form: Form) -> (Option<Descriptor>, Option<String>) {
-        let is_sized = form == Form::Descriptor;
-        let digest = if is_sized { self.digest } else { self.blob_sum };
-        let Some(text) = typed::read::<String>(digest) else {
-            return (None, Some("has no digest".into()));
-        };
-        let Ok(digest) = text.parse::<Digest>() else {
-            let problem = format!("has a malformed digest: `{}`", shorten(&text, 80));
-            return (None, Some(problem));
-        };
-        let size: Option<i64> = typed::read(self.size).filter(|_| is_sized);
+    /// What an entry promises, and the first thing in it that clients refuse all the same.
+    ///
+    /// # Errors
+    ///
+    /// Why it promises nothing that can be asked for.
+    pub(super) fn read(
+        entry: &RawValue,
+        form: EntryForm,
+    ) -> Result<(Descriptor, Option<&'static str>), String> {
+        let (raw, misfit) = RawDescriptor::of(entry).ok_or("is not a descriptor")?;
+        let is_sized = form == EntryForm::Descriptor;
+        let digest = if is_sized { raw.digest } else { raw.blob_sum };
+        let text: String = typed::read(digest).ok_or("has no digest")?;
+        let digest: Digest = text
+            .parse()
+            .map_err(|_| format!("has a malformed digest: `{}`", shorten(&text, 80)))?;
+        let size: Option<i64> = typed::read(raw.size).filter(|_| is_sized);
         let size = size.and_then(|size| u64::try_from(size).ok());
         if is_sized && size.is_none() {
-            let problem = "has no size, or not a whole number of bytes";
-            return (None, Some(problem.into()));
+            return Err("has no size, or not a whole number of bytes".into());
         }
-        let is_inline = self
+        let is_inline = raw
             .data()
             .is_some_and(|data| digest.of_same_algorithm(&data).as_ref() == Some(&digest));
-        let urls: Option<Vec<Option<String>>> = typed::read(self.urls);
-        let is_web = |url: &Option<String>| {
-            let scheme = url.as_deref().and_then(|url| url.split_once("://"));
-            scheme.is_some_and(|(scheme, _)| {
+        let urls: Vec<Option<String>> = typed::read(raw.urls).unwrap_or_default();
+        let is_web = |url: &String| {
+            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+            scheme.is_some_and(|scheme| {
                 scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
             })
         };
-        let annotations: Option<Annotations> = typed::read(self.annotations);
+        let annotations: Option<Annotations> = typed::read(raw.annotations);
         let reference_type = annotations.and_then(|a| a.reference_type);
+        let platform = raw.platform.and_then(platform);
         let descriptor = Descriptor {
-            media_type: written_type(self.media_type),
+            media_type: written_type(raw.media_type),
             digest,
             size,
-            platform: self
-                .platform
-                .and_then(Platform::of)
-                .and_then(Platform::text),
+            platform: platform.filter(|text| !text.is_empty()).map(Into::into),
             attestation: reference_type.as_deref() == Some("attestation-manifest"),
             is_inline,
-            has_web_address: urls.is_some_and(|urls| urls.iter().any(is_web)),
+            has_web_address: urls.iter().flatten().any(is_web),
         };
-        (Some(descriptor), self.misfit().map(str::to_owned))
+        Ok((descriptor, misfit))
     }
 }
 
@@ -235,40 +200,20 @@ pub(super) fn written_type(field: Field<'_>) -> Box<str> {
     }
 }
 
-struct Platform {
-    os: Option<String>,
-    version: Option<String>,
-    architecture: Option<String>,
-    variant: Option<String>,
-}
-
-impl Platform {
-    fn of(platform: &RawValue) -> Option<Self> {
-        let names = ["os", "os.version", "architecture", "variant", "os.features"];
-        let [os, version, architecture, variant, features] =
-            fields(platform.get().as_bytes(), &names).ok()?.last;
-        let texts = [os, version, architecture, variant];
-        let is_readable = texts.into_iter().all(fits::<Text>) && fits::<Texts>(features);
-        is_readable.then(|| Self {
-            os: typed::read(os),
-            version: typed::read(version),
-            architecture: typed::read(architecture),
-            variant: typed::read(variant),
-        })
+/// How a platform is told apart, which may be by nothing; `None` if clients cannot read it.
+fn platform(platform: &RawValue) -> Option<String> {
+    let names = ["os", "os.version", "architecture", "variant", "os.features"];
+    let fields = fields(platform.get().as_bytes(), &names).ok()?;
+    let [texts @ .., features] = fields.last;
+    if !texts.into_iter().all(fits::<Text>) || !fits::<Texts>(features) {
+        return None;
     }
-
-    fn text(self) -> Option<Box<str>> {
-        let is_stated = |part: &String| !part.is_empty();
-        let version = self.version.filter(is_stated);
-        let os = self.os.map(|os| match version {
-            Some(version) => format!("{os}({version})"),
-            None => os,
-        });
-        let parts: Vec<_> = [os, self.architecture, self.variant]
-            .into_iter()
-            .flatten()
-            .collect();
-        let joined = parts.join("/");
-        (!joined.is_empty()).then(|| shorten(&joined, 64).into())
-    }
+    let [os, version, architecture, variant] = texts.map(typed::read::<String>);
+    let version = version.filter(|version| !version.is_empty());
+    let os = os.map(|os| match version {
+        Some(version) => format!("{os}({version})"),
+        None => os,
+    });
+    let parts: Vec<_> = [os, architecture, variant].into_iter().flatten().collect();
+    Some(shorten(&parts.join("/"), 64))
 }

@@ -21,16 +21,9 @@ enum Repr {
 }
 
 /// A string that does not follow the digest grammar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a digest: expected ALGORITHM:HEX, such as sha256: and 64 hex digits")]
 pub struct MalformedDigest;
-
-impl fmt::Display for MalformedDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a digest: expected ALGORITHM:HEX, such as sha256: and 64 hex digits")
-    }
-}
-
-impl std::error::Error for MalformedDigest {}
 
 text_in_json!(Digest);
 
@@ -105,24 +98,11 @@ impl std::str::FromStr for Digest {
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], MalformedDigest> {
+fn from_hex<const N: usize>(digits: &str) -> Result<[u8; N], MalformedDigest> {
     let mut bytes = [0; N];
-    let digits = hex.as_bytes();
-    if digits.len() != 2 * N {
-        return Err(MalformedDigest);
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Ok(bytes)
-}
-
-fn nibble(digit: u8) -> Result<u8, MalformedDigest> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
+    let is_upper = digits.bytes().any(|digit| digit.is_ascii_uppercase());
+    match hex::decode_to_slice(digits, &mut bytes) {
+        Ok(()) if !is_upper => Ok(bytes),
         _ => Err(MalformedDigest),
     }
 }
@@ -135,15 +115,13 @@ impl fmt::Display for Digest {
             Repr::Other(text) => return f.write_str(text),
         };
         // In one piece, because there is one of these in each request.
-        let mut hex = [0; 128];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 15)];
-        }
-        let hex = std::str::from_utf8(&hex[..2 * bytes.len()]).map_err(|_| fmt::Error)?;
+        let mut digits = [0; 128];
+        let digits = &mut digits[..2 * bytes.len()];
+        hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
+        let digits = std::str::from_utf8(digits).map_err(|_| fmt::Error)?;
         f.write_str(algorithm)?;
         f.write_str(":")?;
-        f.write_str(hex)
+        f.write_str(digits)
     }
 }
 

@@ -1,20 +1,17 @@
 //! Manifests as a walker reads them: leniently, entry by entry, so that one bad descriptor is a
 //! finding with a position and not the end of the document.
 
-use std::fmt;
-
 use serde_json::value::RawValue;
 
-use super::capped::{Capped, MOST_ENTRIES};
-use super::descriptor::{Descriptor, Form, RawDescriptor, written_type};
+use super::descriptor::{Descriptor, EntryForm, RawDescriptor, written_type};
 use super::digest::Digest;
 use super::media_type::{MediaKind, content_type};
 use super::schema1;
 use super::text::Printable;
-use super::typed::{self, Field, Text, TextMap, fields, fits};
+use super::typed::{self, Capped, Field, MOST_ENTRIES, Text, TextMap, fields, fits, object};
 
 /// What a manifest's bytes turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// What kind of document it is, by what it holds, whatever it or anybody says that it is.
     pub kind: MediaKind,
@@ -36,16 +33,9 @@ pub struct Document {
 }
 
 /// Bytes that are no manifest at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
 pub struct DocumentError(Printable);
-
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DocumentError {}
 
 impl From<DocumentError> for Printable {
     fn from(error: DocumentError) -> Self {
@@ -58,39 +48,25 @@ const MOST_PROBLEMS: usize = 16;
 /// Characters of an error that are worth telling.
 const LONGEST_ERROR: usize = 200;
 
-/// The fields of a document that are read, in the order of [`RawDocument`].
-const OF_DOCUMENTS: [&str; 11] = [
-    "schemaVersion",
-    "mediaType",
-    "artifactType",
-    "config",
-    "layers",
-    "manifests",
-    "blobs",
-    "fsLayers",
-    "history",
-    "subject",
-    "annotations",
-];
+object! {
+    /// The fields of a document that are read.
+    RawDocument {
+        schema_version = "schemaVersion",
+        media_type = "mediaType",
+        artifact_type = "artifactType",
+        config = "config",
+        layers = "layers",
+        manifests = "manifests",
+        blobs = "blobs",
+        fs_layers = "fsLayers",
+        history = "history",
+        subject = "subject",
+        annotations = "annotations",
+    }
+}
 
 /// Of those, the lists.
 const LISTS: std::ops::RangeInclusive<usize> = 4..=8;
-
-struct RawDocument<'a> {
-    schema_version: Field<'a>,
-    media_type: Field<'a>,
-    artifact_type: Field<'a>,
-    config: Field<'a>,
-    layers: Field<'a>,
-    manifests: Field<'a>,
-    blobs: Field<'a>,
-    fs_layers: Field<'a>,
-    history: Field<'a>,
-    subject: Field<'a>,
-    annotations: Field<'a>,
-    /// Why clients cannot read values of keys that are there once more further down.
-    earlier_misfits: Vec<String>,
-}
 
 impl Document {
     /// Reads a manifest's raw bytes, by what they hold. `served_as` is the `Content-Type` that they came
@@ -104,46 +80,32 @@ impl Document {
     pub fn parse(bytes: &[u8], served_as: Option<&str>) -> Result<Self, DocumentError> {
         // Go reads what is no UTF-8 as U+FFFD.
         let text = String::from_utf8_lossy(bytes);
-        let raw = RawDocument::of(text.as_bytes())
+        let (raw, earlier_misfits) = RawDocument::of(text.as_bytes())
             .map_err(|error| DocumentError(Printable::cut(&error.to_string(), LONGEST_ERROR)))?;
         let own_type = written_type(raw.media_type);
+        let served_as = served_as.map(content_type).unwrap_or_default();
         let is_of_its_own = !own_type.is_empty()
             && MediaKind::from_media_type(&own_type) == MediaKind::Unknown
-            && served_as.map(content_type).as_deref()
-                == Some(own_type.to_ascii_lowercase().as_str());
-        match raw.kind(&own_type, served_as) {
-            MediaKind::Unknown if !is_of_its_own => Err(DocumentError(
+            && served_as == own_type.to_ascii_lowercase();
+        let kind = raw.kind(&own_type, &served_as);
+        if kind == MediaKind::Unknown && !is_of_its_own {
+            return Err(DocumentError(
                 "it has neither config and layers, nor manifests, nor fsLayers".into(),
-            )),
-            kind => {
-                let document = raw.into_document(kind, own_type);
-                let is_opaque = is_of_its_own && !document.problems.is_empty();
-                Ok(if is_opaque {
-                    Self::opaque(document.media_type)
-                } else {
-                    document
-                })
-            }
+            ));
         }
-    }
-
-    fn opaque(media_type: Box<str>) -> Self {
-        Self {
-            kind: MediaKind::Unknown,
-            media_type,
-            children: Vec::new(),
-            config: None,
-            layers: Vec::new(),
-            problems: Vec::new(),
-            left_out: 0,
-            has_history: false,
+        let mut document = raw.into_document(kind, earlier_misfits);
+        if is_of_its_own && !document.problems.is_empty() {
+            document = Self::default();
         }
+        document.media_type = own_type;
+        Ok(document)
     }
 }
 
 impl<'a> RawDocument<'a> {
-    fn of(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        let fields = fields(bytes, &OF_DOCUMENTS)?;
+    /// The fields, and why clients cannot read values of keys that are there once more further down.
+    fn of(bytes: &'a [u8]) -> serde_json::Result<(Self, Vec<String>)> {
+        let fields = fields(bytes, Self::KEYS)?;
         let mut earlier_misfits = Vec::new();
         for alone in fields.each_earlier() {
             Self::holding(alone).note_misfits(&mut earlier_misfits);
@@ -152,40 +114,7 @@ impl<'a> RawDocument<'a> {
         for list in LISTS {
             last[list] = fields.null[list].or(last[list]);
         }
-        Ok(Self {
-            earlier_misfits,
-            ..Self::holding(last)
-        })
-    }
-
-    fn holding(fields: [Field<'a>; 11]) -> Self {
-        let [
-            schema_version,
-            media_type,
-            artifact_type,
-            config,
-            layers,
-            manifests,
-            blobs,
-            fs_layers,
-            history,
-            subject,
-            annotations,
-        ] = fields;
-        Self {
-            schema_version,
-            media_type,
-            artifact_type,
-            config,
-            layers,
-            manifests,
-            blobs,
-            fs_layers,
-            history,
-            subject,
-            annotations,
-            earlier_misfits: Vec::new(),
-        }
+        Ok((Self::holding(last), earlier_misfits))
     }
 
     /// What is of another type than clients read it into, whatever comes after it.
@@ -212,15 +141,11 @@ impl<'a> RawDocument<'a> {
     }
 
     /// By what it holds; a key counts even where nothing is behind it, for it does to clients.
-    fn kind(&self, own_type: &str, served_as: Option<&str>) -> MediaKind {
-        let served_as = served_as.map(content_type).unwrap_or_default();
-        let is_said = |kind| {
-            [own_type, &served_as]
-                .map(MediaKind::from_media_type)
-                .contains(&kind)
-        };
+    fn kind(&self, own_type: &str, served_as: &str) -> MediaKind {
+        let said = [own_type, served_as].map(MediaKind::from_media_type);
+        let is_said = |kind| said.contains(&kind);
         let is_artifact = is_said(MediaKind::Artifact) || self.artifact_type.is_some();
-        let own_kind = MediaKind::from_media_type(own_type);
+        let [own_kind, _] = said;
         if self.manifests.is_some() {
             MediaKind::Index
         } else if self.fs_layers.is_some() && self.layers.is_none() && is_said(MediaKind::Schema1) {
@@ -239,24 +164,28 @@ impl<'a> RawDocument<'a> {
         }
     }
 
-    fn into_document(self, kind: MediaKind, media_type: Box<str>) -> Document {
+    fn into_document(self, kind: MediaKind, earlier_misfits: Vec<String>) -> Document {
         let mut problems = Vec::new();
         self.check(kind, &mut problems);
-        let mut reader = Reader {
+        if matches!(kind, MediaKind::Index | MediaKind::Manifest) {
+            problems.extend(earlier_misfits);
+        }
+        let mut reader = EntryReader {
             problems: &mut problems,
             left_out: 0,
         };
-        let children = reader.list(self.manifests, "manifests", Form::Descriptor);
-        let mut layers = reader.list(self.layers, "layers", Form::Descriptor);
-        layers.append(&mut reader.list(self.fs_layers, "fsLayers", Form::BlobSum));
+        let children = reader.list(self.manifests, "manifests", EntryForm::Descriptor);
+        let mut layers = reader.list(self.layers, "layers", EntryForm::Descriptor);
+        layers.append(&mut reader.list(self.fs_layers, "fsLayers", EntryForm::BlobSum));
         if kind == MediaKind::Artifact {
-            layers.append(&mut reader.list(self.blobs, "blobs", Form::Descriptor));
+            layers.append(&mut reader.list(self.blobs, "blobs", EntryForm::Descriptor));
         }
         let config = self.config.filter(|config| !typed::is_null(config));
         // No client looks at one in schema 1.
         let config = config.filter(|_| kind != MediaKind::Schema1);
         let has_config = config.is_some();
-        let mut config = config.and_then(|config| reader.entry(config, "config", Form::Descriptor));
+        let mut config =
+            config.and_then(|config| reader.entry(config, "config", EntryForm::Descriptor));
         let left_out = reader.left_out;
         match kind {
             MediaKind::Manifest if !has_config => problems.push("`config` is missing".into()),
@@ -274,13 +203,13 @@ impl<'a> RawDocument<'a> {
         problems.truncate(MOST_PROBLEMS);
         Document {
             kind,
-            media_type,
             children,
             config,
             layers,
             problems,
             left_out,
             has_history: self.history.is_some_and(|history| !typed::is_null(history)),
+            ..Document::default()
         }
     }
 
@@ -308,9 +237,6 @@ impl<'a> RawDocument<'a> {
             ));
         }
         self.check_types(kind, problems);
-        if matches!(kind, MediaKind::Index | MediaKind::Manifest) {
-            problems.extend_from_slice(&self.earlier_misfits);
-        }
     }
 
     /// What is of another type than clients read it into, lists and the config aside.
@@ -345,13 +271,13 @@ fn mistyped_blob(blob: &Descriptor) -> Option<String> {
         .then(|| format!("the blob {} is said to be a manifest", blob.digest))
 }
 
-struct Reader<'p> {
+struct EntryReader<'p> {
     problems: &'p mut Vec<String>,
     left_out: u64,
 }
 
-impl Reader<'_> {
-    fn list(&mut self, list: Field<'_>, name: &str, form: Form) -> Vec<Descriptor> {
+impl EntryReader<'_> {
+    fn list(&mut self, list: Field<'_>, name: &str, form: EntryForm) -> Vec<Descriptor> {
         let Some(list) = list.filter(|list| !typed::is_null(list)) else {
             return Vec::new();
         };
@@ -368,10 +294,10 @@ impl Reader<'_> {
     }
 
     /// Reads what can be read of an entry, and notes the first thing in it that clients refuse.
-    fn entry(&mut self, entry: &RawValue, name: &str, form: Form) -> Option<Descriptor> {
-        let (descriptor, problem) = match RawDescriptor::of(entry) {
-            None => (None, Some("is not a descriptor".to_owned())),
-            Some(raw) => raw.read(form),
+    fn entry(&mut self, entry: &RawValue, name: &str, form: EntryForm) -> Option<Descriptor> {
+        let (descriptor, problem) = match RawDescriptor::read(entry, form) {
+            Ok((descriptor, misfit)) => (Some(descriptor), misfit.map(str::to_owned)),
+            Err(problem) => (None, Some(problem)),
         };
         let problem = problem.map(|problem| format!("`{name}` {problem}"));
         self.problems.extend(problem);
@@ -470,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_list_is_emptied_by_a_null() {
-        for (position, name) in OF_DOCUMENTS.iter().enumerate() {
+        for (position, name) in RawDocument::KEYS.iter().enumerate() {
             let is_list = ["layers", "manifests", "blobs", "fsLayers", "history"].contains(name);
             assert_eq!(LISTS.contains(&position), is_list, "{name}");
         }

@@ -16,7 +16,17 @@ pub const MANIFEST_ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 
 /// What kind of document something is, or is said to be.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -30,6 +40,7 @@ pub enum MediaKind {
     /// The withdrawn OCI artifact manifest, still found in Harbor, ACR and GHCR.
     Artifact,
     /// Anything else. By the image specification an unknown type is no error.
+    #[default]
     Unknown,
 }
 

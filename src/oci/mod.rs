@@ -1,6 +1,5 @@
 //! The words of the OCI specifications: names, digests, media types and documents. Plain data without I/O.
 
-mod capped;
 mod descriptor;
 mod digest;
 mod document;
@@ -13,7 +12,6 @@ mod schema1;
 mod text;
 mod typed;
 
-pub(crate) use capped::Capped;
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, MalformedDigest};
 pub use document::{Document, DocumentError};
@@ -22,3 +20,4 @@ pub use name::{InvalidName, Reference, Repository, Tag};
 pub use schema1::{manifest_digest, own_digest};
 pub(crate) use text::text_in_json;
 pub use text::{Printable, printable, shorten};
+pub(crate) use typed::Capped;

@@ -9,16 +9,9 @@ use super::text::text_in_json;
 
 /// A name that the grammar of the distribution specification (spec.md, "Pulling manifests") does
 /// not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a name that the distribution specification allows")]
 pub struct InvalidName;
-
-impl fmt::Display for InvalidName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a name that the distribution specification allows")
-    }
-}
-
-impl std::error::Error for InvalidName {}
 
 /// A repository's name, such as `team/app`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,12 +24,6 @@ impl Repository {
     #[cfg(test)]
     pub(crate) const PATTERN: &str =
         "^[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*)*$";
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for Repository {
@@ -76,12 +63,6 @@ impl Tag {
     /// Its grammar, for the schema of the report.
     #[cfg(test)]
     pub(crate) const PATTERN: &str = "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$";
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for Tag {
@@ -102,8 +83,16 @@ impl FromStr for Tag {
     }
 }
 
-macro_rules! shown_as_text {
+macro_rules! texts {
     ($($name:ident),*) => {$(
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -118,7 +107,7 @@ macro_rules! shown_as_text {
     )*};
 }
 
-shown_as_text!(Repository, Tag);
+texts!(Repository, Tag);
 
 /// What a manifest is asked for by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

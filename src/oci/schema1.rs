@@ -6,9 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::capped::{Capped, MOST_ENTRIES};
 use super::digest::Digest;
-use super::typed::{self, Field, fields};
+use super::typed::{self, Capped, Field, MOST_ENTRIES, fields};
 
 /// Why clients refuse a schema 1 manifest of so many layers, each of which it has to describe.
 pub(super) fn problem(history: Field<'_>, layers: usize) -> Option<String> {

@@ -81,6 +81,23 @@ pub(super) fn is_null(field: &RawValue) -> bool {
     field.get() == "null"
 }
 
+/// A struct of fields, and the keys that they have in JSON.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident { $($field:ident = $key:literal,)* }) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> { $($field: Field<'a>,)* }
+
+        impl<'a> $name<'a> {
+            const KEYS: &'static [&'static str; [$($key),*].len()] = &[$($key),*];
+
+            fn holding([$($field),*]: [Field<'a>; [$($key),*].len()]) -> Self {
+                Self { $($field),* }
+            }
+        }
+    };
+}
+pub(super) use object;
+
 struct Names<'n, const N: usize>(&'n [&'n str; N]);
 
 impl<'de, const N: usize> DeserializeSeed<'de> for Names<'_, N> {
@@ -115,6 +132,57 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
     }
 }
 
+/// Descriptors that one list of a document may have. Real ones have some dozens; artifacts that are
+/// split into chunks have a few thousand.
+pub(super) const MOST_ENTRIES: usize = 10_000;
+
+/// The first `MOST` entries of a list, as they are written and not read any further, so that neither
+/// their number nor what is in them takes memory.
+pub(crate) struct Capped<'a, const MOST: usize> {
+    pub(crate) entries: Vec<&'a RawValue>,
+    /// How many more there are.
+    pub(crate) left_out: u64,
+}
+
+impl<const MOST: usize> Default for Capped<'_, MOST> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            left_out: 0,
+        }
+    }
+}
+
+impl<'de: 'a, 'a, const MOST: usize> Deserialize<'de> for Capped<'a, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<const MOST: usize>;
+
+        impl<'de, const MOST: usize> Visitor<'de> for Entries<MOST> {
+            type Value = Capped<'de, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut capped = Capped::default();
+                while capped.entries.len() < MOST {
+                    match list.next_element()? {
+                        Some(entry) => capped.entries.push(entry),
+                        None => return Ok(capped),
+                    }
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    capped.left_out += 1;
+                }
+                Ok(capped)
+            }
+        }
+
+        deserializer.deserialize_seq(Entries::<MOST>)
+    }
+}
+
 /// A key, as bytes.
 struct Key(Vec<u8>);
 
@@ -138,26 +206,16 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// Text, which is read and not kept. As bytes: Go takes half a surrogate pair, which no `str` holds.
+/// Text, which is not read any further: Go takes half a surrogate pair, which no `str` holds.
 pub(super) struct Text;
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl Visitor<'_> for Any {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-
-            fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<Text, E> {
-                Ok(Text)
-            }
-        }
-
-        deserializer.deserialize_bytes(Any)
+        let written = <&RawValue>::deserialize(deserializer)?.get();
+        let is_text = written.starts_with('"');
+        is_text
+            .then_some(Self)
+            .ok_or_else(|| D::Error::custom("not text"))
     }
 }
 
@@ -282,6 +340,24 @@ mod tests {
             (r#"{"a": 1}"#, [false; 4]),
         ] {
             assert_eq!(fits(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_is_counted() {
+        let read = |json| {
+            let capped: Capped<'_, 2> = serde_json::from_str(json).expect("a list");
+            let entries: Vec<_> = capped.entries.iter().map(|entry| entry.get()).collect();
+            (entries.join(" "), capped.left_out)
+        };
+        assert_eq!(read("[]"), (String::new(), 0));
+        assert_eq!(read(r#"[{"a": []}, 2]"#), (r#"{"a": []} 2"#.to_owned(), 0));
+        assert_eq!(read("[1, 2, 3, [4]]"), ("1 2".to_owned(), 2));
+        for json in ["7", "{}", "[1", "[1, 2, 3,"] {
+            assert!(
+                serde_json::from_str::<Capped<'_, 2>>(json).is_err(),
+                "{json}"
+            );
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Who is let in: decides on each request by its credentials, before any handler sees it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
@@ -19,7 +20,7 @@ pub(super) enum Refusal {
 }
 
 /// Who may read the endpoints. Holds hashes only.
-pub(super) struct Readers {
+pub(super) struct Guard {
     users: BTreeMap<String, String>,
     tokens: Vec<[u8; 32]>,
     needs_certificate: bool,
@@ -30,7 +31,7 @@ pub(super) struct Readers {
     bcrypt: Semaphore,
 }
 
-impl Readers {
+impl Guard {
     /// Users with the bcrypt hashes of their passwords, tokens as they are.
     pub(super) fn new(
         users: BTreeMap<String, String>,
@@ -71,9 +72,9 @@ impl Readers {
             return Ok(());
         }
         let header = headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?;
-        let is_known = match Credentials::read(header) {
-            Some(Credentials::Bearer(token)) => self.knows_token(&token),
-            Some(Credentials::Basic { user, password }) => self.knows_user(user, password).await,
+        let is_known = match Shown::read(header) {
+            Some(Shown::Bearer(token)) => self.knows_token(&token),
+            Some(Shown::Basic { user, password }) => self.knows_user(user, password).await,
             None => false,
         };
         is_known.then_some(()).ok_or(Refusal::NoCredentials)
@@ -106,14 +107,14 @@ impl Readers {
             tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false));
         let is_right = known.is_some() && verified.await.unwrap_or(false);
         if is_right {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             seen.insert(user, digest);
         }
         is_right
     }
 
     fn was_seen(&self, user: &str, digest: &[u8; 32]) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock();
         seen.get(user)
             .is_some_and(|known| known.ct_eq(digest).into())
     }
@@ -139,12 +140,12 @@ impl Readers {
 }
 
 /// What an `Authorization` header says (RFC 7617, RFC 6750).
-enum Credentials {
+enum Shown {
     Basic { user: String, password: Vec<u8> },
     Bearer(Vec<u8>),
 }
 
-impl Credentials {
+impl Shown {
     fn read(header: &HeaderValue) -> Option<Self> {
         let (scheme, rest) = header.to_str().ok()?.split_once(' ')?;
         let rest = rest.trim();
@@ -175,21 +176,21 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn readers(needs_certificate: bool) -> Arc<Readers> {
+    fn access(needs_certificate: bool) -> Arc<Guard> {
         let hash = |password: &str| bcrypt::hash(password, 4).expect("a hash");
         let users = [("alice", hash("wonderland")), ("bob", hash("builder"))];
         let users = users.map(|(name, hash)| (name.to_owned(), hash));
         let tokens = [TOKEN.to_owned(), "fedcba9876543210".to_owned()];
-        Arc::new(Readers::new(users.into(), &tokens, needs_certificate))
+        Arc::new(Guard::new(users.into(), &tokens, needs_certificate))
     }
 
-    pub(super) async fn admit(readers: &Arc<Readers>, header: &str) -> bool {
+    pub(super) async fn admit(access: &Arc<Guard>, header: &str) -> bool {
         let mut headers = HeaderMap::new();
         if !header.is_empty() {
             let value = HeaderValue::from_str(header).expect("a header");
             headers.insert(AUTHORIZATION, value);
         }
-        readers.admit(&headers, false).await.is_ok()
+        access.admit(&headers, false).await.is_ok()
     }
 
     fn basic(pair: &str) -> String {
@@ -199,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_are_known_are_let_in_and_nobody_else() {
-        let readers = readers(false);
+        let access = access(false);
         for (header, expected) in [
             (basic("alice:wonderland"), true),
             (basic("bob:builder").replace("Basic", "bAsIc"), true),
@@ -217,44 +218,44 @@ mod tests {
             ("Basic !".to_owned(), false),
             (String::new(), false),
         ] {
-            assert_eq!(admit(&readers, &header).await, expected, "{header}");
+            assert_eq!(admit(&access, &header).await, expected, "{header}");
             // The second time by what was kept of the first.
-            assert_eq!(admit(&readers, &header).await, expected, "{header} again");
+            assert_eq!(admit(&access, &header).await, expected, "{header} again");
         }
-        assert_eq!(readers.seen.lock().expect("a lock").len(), 2);
+        assert_eq!(access.seen.lock().len(), 2);
     }
 
     #[tokio::test]
     async fn a_password_that_was_seen_is_its_users_alone() {
-        let readers = readers(false);
-        assert!(admit(&readers, &basic("alice:wonderland")).await);
-        assert!(!admit(&readers, &basic("bob:wonderland")).await);
-        assert!(!admit(&readers, &basic("alice:builder")).await);
+        let access = access(false);
+        assert!(admit(&access, &basic("alice:wonderland")).await);
+        assert!(!admit(&access, &basic("bob:wonderland")).await);
+        assert!(!admit(&access, &basic("alice:builder")).await);
     }
 
     #[tokio::test]
     async fn a_certificate_is_required_besides() {
-        let readers = readers(true);
+        let access = access(true);
         let mut headers = HeaderMap::new();
         let token = HeaderValue::from_str(&format!("Bearer {TOKEN}")).expect("a header");
         headers.insert(AUTHORIZATION, token);
-        let refused = readers.admit(&headers, false).await;
+        let refused = access.admit(&headers, false).await;
         assert_eq!(refused, Err(Refusal::NoCertificate));
         assert_eq!(
-            readers.refuse(Refusal::NoCertificate).status(),
+            access.refuse(Refusal::NoCertificate).status(),
             StatusCode::FORBIDDEN
         );
-        assert_eq!(readers.admit(&headers, true).await, Ok(()));
+        assert_eq!(access.admit(&headers, true).await, Ok(()));
     }
 
     #[test]
     fn less_than_before_is_looser() {
-        let open = || Readers::new(BTreeMap::new(), &[], false);
-        let by_token = || Readers::new(BTreeMap::new(), &[TOKEN.to_owned()], false);
-        let certified = Readers::new(BTreeMap::new(), &[], true);
+        let open = || Guard::new(BTreeMap::new(), &[], false);
+        let by_token = || Guard::new(BTreeMap::new(), &[TOKEN.to_owned()], false);
+        let certified = Guard::new(BTreeMap::new(), &[], true);
         assert!(open().is_looser_than(&by_token()));
         assert!(by_token().is_looser_than(&certified));
         assert!(!by_token().is_looser_than(&open()));
-        assert!(!readers(false).is_looser_than(&by_token()));
+        assert!(!access(false).is_looser_than(&by_token()));
     }
 }

@@ -236,14 +236,8 @@ impl Connection {
             },
         };
         let Some(acceptor) = tls else {
-            return self
-                .answer(
-                    stream,
-                    Caller {
-                        is_certified: false,
-                    },
-                )
-                .await;
+            let is_certified = false;
+            return self.answer(stream, Caller { is_certified }).await;
         };
         match self.in_time(acceptor.accept(stream)).await {
             Some(Ok(stream)) => {
@@ -269,12 +263,11 @@ impl Connection {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(caller);
             async move {
-                if !names_one_host(&request) {
-                    return Ok(
-                        (StatusCode::BAD_REQUEST, "one Host header is needed\n").into_response()
-                    );
+                if names_one_host(&request) {
+                    return router.call(request).await;
                 }
-                router.call(request).await
+                let refusal = (StatusCode::BAD_REQUEST, "one Host header is needed\n");
+                Ok(refusal.into_response())
             }
         });
         let connection = http1::Builder::new()

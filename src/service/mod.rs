@@ -8,7 +8,6 @@ mod process_metrics;
 mod protection;
 mod publish;
 mod push;
-mod schedule;
 pub mod state;
 mod status;
 mod textfile;

@@ -2,33 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use prometheus::core::Collector as _;
+use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::{Bucket, Histogram};
-use prometheus::{Encoder as _, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-use crate::registry::client::{DURATION_BOUNDS, Durations, Meter};
-use crate::render::metrics::{Family, encode};
+use crate::registry::client::Meter;
 
 /// What a sweep came to, as the label `outcome` of `registry_probe_sweeps_total`.
 const OUTCOMES: [&str; 4] = ["intact", "broken", "unverified", "cancelled"];
 
-/// The process's own counters, which live as long as it does.
+/// The process's own metrics, which live as long as it does.
 pub(crate) struct ProcessMetrics {
-    registries: Mutex<BTreeMap<String, Watched>>,
-    push_failures: AtomicU64,
-    process: ProcessCollector,
+    all: Registry,
+    meters: Mutex<BTreeMap<String, Meter>>,
+    sweeps: IntCounterVec,
+    push_failures: IntCounter,
     rendered: Mutex<Option<Rendered>>,
 }
 
-/// The vitals as they were a moment ago.
+/// The metrics as they were a moment ago.
 #[derive(Clone)]
 pub(super) struct Rendered {
     at: Instant,
@@ -39,47 +36,78 @@ pub(super) struct Rendered {
 /// How long the same answer is given: many who ask at once cost no more than one.
 const FRESH: Duration = Duration::from_millis(100);
 
-#[derive(Default)]
-struct Watched {
-    meter: Arc<Meter>,
-    sweeps: BTreeMap<&'static str, u64>,
-}
+/// Metrics can be made of all names and labels that are written here.
+const VALID: &str = "valid names and labels, each once";
 
 impl ProcessMetrics {
     pub(crate) fn new() -> Self {
+        let build_info = Opts::new(
+            "registry_probe_build_info",
+            "What this program is; always 1.",
+        )
+        .const_label("version", env!("CARGO_PKG_VERSION"))
+        .const_label("revision", env!("PROBE_REVISION"))
+        .const_label("rustc", env!("PROBE_RUSTC"));
+        let build_info = IntGauge::with_opts(build_info).expect(VALID);
+        build_info.set(1);
+        let sweeps = Opts::new(
+            "registry_probe_sweeps_total",
+            "Sweeps by what they came to.",
+        );
+        let sweeps = IntCounterVec::new(sweeps, &["registry", "outcome"]).expect(VALID);
+        let push_failures = IntCounter::new(
+            "registry_probe_push_failures_total",
+            "Results that could not be pushed or written.",
+        );
+        let push_failures = push_failures.expect(VALID);
+        let all = Registry::new();
+        // A system without /proc has no metrics of the process.
+        all.register(Box::new(ProcessCollector::for_self()))
+            .expect(VALID);
+        all.register(Box::new(build_info)).expect(VALID);
+        all.register(Box::new(sweeps.clone())).expect(VALID);
+        all.register(Box::new(push_failures.clone())).expect(VALID);
         Self {
-            registries: Mutex::default(),
-            push_failures: AtomicU64::default(),
-            process: ProcessCollector::for_self(),
+            all,
+            meters: Mutex::default(),
+            sweeps,
+            push_failures,
             rendered: Mutex::default(),
         }
     }
 
     /// The meter of a registry: the same one each time, so that its counters never go back.
-    pub(crate) fn meter(&self, registry: &str) -> Arc<Meter> {
-        let mut registries = self.lock();
-        let watched = registries.entry(registry.to_owned()).or_default();
-        Arc::clone(&watched.meter)
+    pub(crate) fn meter(&self, registry: &str) -> Meter {
+        let mut meters = self.meters.lock();
+        let meter = meters.entry(registry.to_owned()).or_insert_with(|| {
+            for outcome in OUTCOMES {
+                self.sweeps.with_label_values(&[registry, outcome]);
+            }
+            let meter = Meter::new(registry);
+            self.all.register(Box::new(meter.clone())).expect(VALID);
+            meter
+        });
+        meter.clone()
     }
 
     /// Counts a sweep. `outcome` is a verdict's word, or `cancelled`.
     pub(crate) fn sweep(&self, registry: &str, outcome: &'static str) {
-        let mut registries = self.lock();
-        let watched = registries.entry(registry.to_owned()).or_default();
-        *watched.sweeps.entry(outcome).or_default() += 1;
+        self.sweeps.with_label_values(&[registry, outcome]).inc();
     }
 
     pub(crate) fn push_failed(&self) {
-        self.push_failures.fetch_add(1, Ordering::Relaxed);
+        self.push_failures.inc();
     }
 
     /// All of them in the text format, as they are now or were a moment ago.
     pub(super) fn rendered(&self) -> Rendered {
-        let mut held = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.rendered.lock();
         match &*held {
             Some(rendered) if rendered.at.elapsed() < FRESH => rendered.clone(),
             _ => {
-                let text = self.render();
+                let text = TextEncoder::new()
+                    .encode_to_string(&self.all.gather())
+                    .expect("families that were gathered have series");
                 let rendered = Rendered {
                     at: Instant::now(),
                     gzip: gzip(text.as_bytes()).into(),
@@ -88,87 +116,6 @@ impl ProcessMetrics {
                 held.insert(rendered).clone()
             }
         }
-    }
-
-    fn render(&self) -> String {
-        let mut families = vec![build_info()];
-        let mut failures = Family::counter(
-            "registry_probe_push_failures_total",
-            "Results that could not be pushed or written.",
-        );
-        failures.count(&[], self.push_failures.load(Ordering::Relaxed));
-        families.push(failures);
-        families.extend(self.registries());
-        let mut text = encode(families).into_bytes();
-        // A system without /proc has no such metrics.
-        let _ = TextEncoder::new().encode(&self.process.collect(), &mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
-    fn registries(&self) -> Vec<Family> {
-        let mut sweeps = Family::counter(
-            "registry_probe_sweeps_total",
-            "Sweeps by what they came to.",
-        );
-        let mut requests = Family::counter(
-            "registry_probe_http_requests_total",
-            "Requests, every attempt, by what was asked for and what came back.",
-        );
-        let mut durations = Family::histogram(
-            "registry_probe_http_request_duration_seconds",
-            "How long it took until the head of an answer was there.",
-        );
-        let mut in_flight = Family::gauge(
-            "registry_probe_http_requests_in_flight",
-            "Requests under way.",
-        );
-        let mut limit = Family::gauge(
-            "registry_probe_http_concurrency_limit",
-            "The most requests that may be under way.",
-        );
-        let mut retries = Family::counter(
-            "registry_probe_http_retries_total",
-            "Attempts after a first, by what had been in the way.",
-        );
-        let mut throttled = Family::counter(
-            "registry_probe_http_throttled_seconds_total",
-            "Time that the registry asked to be left alone for, or that a limit made requests wait.",
-        );
-        for (registry, watched) in self.lock().iter() {
-            let registry = ("registry", registry.as_str());
-            for outcome in OUTCOMES {
-                let count = watched.sweeps.get(outcome).copied().unwrap_or_default();
-                sweeps.count(&[registry, ("outcome", outcome)], count);
-            }
-            let costs = watched.meter.costs();
-            for ((asked, method, code), count) in &costs.requests {
-                let labels = [
-                    registry,
-                    ("endpoint", asked.word()),
-                    ("method", method),
-                    ("code", code),
-                ];
-                requests.count(&labels, *count);
-            }
-            for (asked, seen) in &costs.durations {
-                durations.observe(&[registry, ("endpoint", asked.word())], histogram(seen));
-            }
-            for (reason, count) in &costs.retries {
-                retries.count(&[registry, ("reason", reason.word())], *count);
-            }
-            in_flight.count(&[registry], costs.in_flight);
-            limit.count(&[registry], costs.concurrency_limit);
-            throttled.add(&[registry], costs.throttled.as_secs_f64());
-        }
-        vec![
-            sweeps, requests, durations, in_flight, limit, retries, throttled,
-        ]
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watched>> {
-        self.registries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,38 +127,4 @@ pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
         .write_all(text)
         .expect("memory takes what is written");
     encoder.finish().expect("memory takes what is written")
-}
-
-fn build_info() -> Family {
-    let mut family = Family::gauge(
-        "registry_probe_build_info",
-        "What this program is; always 1.",
-    );
-    let labels = [
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", env!("PROBE_REVISION")),
-        ("rustc", env!("PROBE_RUSTC")),
-    ];
-    family.count(&labels, 1);
-    family
-}
-
-fn histogram(seen: &Durations) -> Histogram {
-    let mut sum = 0;
-    let buckets = DURATION_BOUNDS
-        .iter()
-        .zip(seen.buckets)
-        .map(|(bound, count)| {
-            sum += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(sum);
-            bucket
-        });
-    let buckets = buckets.collect();
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets);
-    histogram.set_sample_count(seen.count);
-    histogram.set_sample_sum(seen.sum);
-    histogram
 }

@@ -4,8 +4,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 
 use axum::Router;
@@ -13,17 +14,17 @@ use axum::extract::{self, Request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
-use super::guard::Readers;
+use super::guard::Guard;
 use super::tls;
 use super::web_config::{Clients, WebConfig};
 
 /// A web configuration and everything that it names, as of now.
 pub struct WebProtection {
     path: PathBuf,
-    held: Mutex<Held>,
+    state: Mutex<InForce>,
 }
 
-struct Held {
+struct InForce {
     /// The files as they were before they were read.
     stamps: Vec<Stamped>,
     loaded: Arc<Loaded>,
@@ -38,7 +39,7 @@ type Stamped = (PathBuf, Option<Stamp>);
 /// Everything that was read at one moment.
 pub(super) struct Loaded {
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) readers: Arc<Readers>,
+    pub(super) guard: Arc<Guard>,
 }
 
 impl WebProtection {
@@ -51,7 +52,7 @@ impl WebProtection {
         let (loaded, files) = load(path);
         Ok(Self {
             path: path.to_owned(),
-            held: Mutex::new(Held {
+            state: Mutex::new(InForce {
                 stamps: files,
                 loaded: Arc::new(loaded?),
             }),
@@ -72,43 +73,43 @@ impl WebProtection {
     }
 
     fn last(&self) -> Arc<Loaded> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&held.loaded)
+        let state = self.state.lock();
+        Arc::clone(&state.loaded)
     }
 
     /// Reads again if a file has changed. What cannot be used is told once, and leaves what was in
     /// force: an unfinished change must neither stop the service nor open it.
     fn refreshed(&self) -> Arc<Loaded> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.stamps.iter().all(|(path, seen)| stamp(path) == *seen) {
-            return Arc::clone(&held.loaded);
+        let mut state = self.state.lock();
+        if state.stamps.iter().all(|(path, seen)| stamp(path) == *seen) {
+            return Arc::clone(&state.loaded);
         }
         let (loaded, files) = load(&self.path);
-        match loaded.and_then(|new| no_looser(&held.loaded, new)) {
+        match loaded.and_then(|new| no_looser(&state.loaded, new)) {
             Ok(loaded) => {
                 tracing::info!(
                     "{} or a file that it names has changed and is in force",
                     self.path.display()
                 );
-                held.loaded = Arc::new(loaded);
-                held.stamps = files;
+                state.loaded = Arc::new(loaded);
+                state.stamps = files;
             }
             Err(why) => {
                 tracing::warn!(
                     "a changed web configuration is not used, what was in force stays: {why}"
                 );
                 // Those known before stay watched, since a file that cannot be read names none.
-                for (path, seen) in &mut held.stamps {
+                for (path, seen) in &mut state.stamps {
                     *seen = stamp(path);
                 }
                 for file in files {
-                    if !held.stamps.iter().any(|(path, _)| *path == file.0) {
-                        held.stamps.push(file);
+                    if !state.stamps.iter().any(|(path, _)| *path == file.0) {
+                        state.stamps.push(file);
                     }
                 }
             }
         }
-        Arc::clone(&held.loaded)
+        Arc::clone(&state.loaded)
     }
 }
 
@@ -116,7 +117,7 @@ impl WebProtection {
 fn no_looser(old: &Loaded, new: Loaded) -> Result<Loaded, String> {
     if old.tls.is_some() && new.tls.is_none() {
         Err("it has no tls_server_config any more, which takes a restart".to_owned())
-    } else if new.readers.is_looser_than(&old.readers) {
+    } else if new.guard.is_looser_than(&old.guard) {
         Err("it asks for less than before, which takes a restart".to_owned())
     } else {
         Ok(new)
@@ -148,7 +149,7 @@ fn loaded(config: WebConfig) -> Result<Loaded, String> {
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     Ok(Loaded {
         tls: tls.map(TlsAcceptor::from),
-        readers: Arc::new(Readers::new(config.users, &tokens, needs_certificate)),
+        guard: Arc::new(Guard::new(config.users, &tokens, needs_certificate)),
     })
 }
 
@@ -197,13 +198,13 @@ async fn check(
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let readers = Arc::clone(&protection.current().await.readers);
+    let guard = Arc::clone(&protection.current().await.guard);
     let is_certified = request
         .extensions()
         .get::<Caller>()
         .is_some_and(|caller| caller.is_certified);
-    match readers.admit(request.headers(), is_certified).await {
+    match guard.admit(request.headers(), is_certified).await {
         Ok(()) => next.run(request).await,
-        Err(refusal) => readers.refuse(refusal),
+        Err(refusal) => guard.refuse(refusal),
     }
 }

@@ -1,11 +1,10 @@
 //! Hands results on to where they are wanted besides the endpoints: a Pushgateway, a file.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::push::Gateway;
-use super::textfile::Unwritten;
 use super::{state, textfile};
 use crate::report::Record;
 
@@ -59,22 +58,16 @@ fn write(
     state: Option<&Path>,
     all: impl FnOnce() -> Vec<Record>,
 ) -> Vec<String> {
-    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = WRITING.lock();
     let all = all();
-    let message = |option: &str, path: &Path, error: &dyn fmt::Display| {
-        let path = path.display();
-        format!("{option} {path} cannot be written, and stays as it was: {error}")
+    let failure = |option: &str, path: &Path, written: Result<(), String>| {
+        let (path, why) = (path.display(), written.err()?);
+        Some(format!(
+            "{option} {path} cannot be written, and stays as it was: {why}"
+        ))
     };
-    let mut errors = Vec::new();
-    if let Some(path) = textfile
-        && let Err(error) = textfile::write(path, &all)
-    {
-        errors.push(message("--textfile", path, &Unwritten(&error)));
-    }
-    if let Some(path) = state
-        && let Err(error) = state::write(path, &all)
-    {
-        errors.push(message("--state", path, &error));
-    }
-    errors
+    let textfile =
+        textfile.and_then(|path| failure("--textfile", path, textfile::write(path, &all)));
+    let state = state.and_then(|path| failure("--state", path, state::write(path, &all)));
+    textfile.into_iter().chain(state).collect()
 }

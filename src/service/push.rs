@@ -14,6 +14,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use crate::oci::shorten;
+use crate::registry::client::classify;
 use crate::render::metrics;
 use crate::report::{Record, Shard};
 
@@ -35,20 +36,22 @@ pub struct Gateway {
 }
 
 /// Why something could not be pushed, and what to do.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct PushError {
     message: String,
     /// Whether asking again may help.
     is_transient: bool,
 }
 
-impl fmt::Display for PushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+impl PushError {
+    fn permanent(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            is_transient: false,
+        }
     }
 }
-
-impl std::error::Error for PushError {}
 
 impl Gateway {
     /// A gateway at `HOST[:PORT]` or a URL, http where it does not say, to which results are pushed
@@ -58,10 +61,6 @@ impl Gateway {
     ///
     /// If that is no web address.
     pub fn new(address: &str, job: &str, shard: Option<Shard>) -> Result<Self, PushError> {
-        let permanent = |message: String| PushError {
-            message,
-            is_transient: false,
-        };
         let text = if address.contains("://") {
             address.to_owned()
         } else {
@@ -74,7 +73,8 @@ impl Gateway {
         });
         let Some(url) = url else {
             let example = "http://pushgateway.example:9091";
-            return Err(permanent(format!("no web address such as {example}")));
+            let why = format!("no web address such as {example}");
+            return Err(PushError::permanent(why));
         };
         // Another part of the program may have installed it already, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -83,7 +83,9 @@ impl Gateway {
             .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| permanent(format!("no HTTP client can be made: {error}")))?;
+            .map_err(|error| {
+                PushError::permanent(format!("no HTTP client can be made: {error}"))
+            })?;
         Ok(Self {
             url,
             job: job.to_owned(),
@@ -102,16 +104,15 @@ impl Gateway {
             return Ok(());
         };
         if report.complete {
-            return self
-                .send(Method::PUT, record, metrics::render(&[record]))
-                .await;
+            let text = metrics::render(&[record]);
+            return self.send(Method::PUT, record, text).await;
         }
         let mut record = record.clone();
         let held = self.held().await?;
         let registry = record.registry.clone();
         metrics::recall(&mut record, &held, &self.key(&registry));
-        self.send(Method::POST, &record, metrics::render_partial(&record))
-            .await
+        let text = metrics::render_partial(&record);
+        self.send(Method::POST, &record, text).await
     }
 
     fn key<'a>(&'a self, registry: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -131,10 +132,7 @@ impl Gateway {
                 text.extend_from_slice(&chunk);
                 if text.len() > LARGEST_ANSWER {
                     let message = format!("{what} are longer than {LARGEST_ANSWER} bytes");
-                    return Err(PushError {
-                        message,
-                        is_transient: false,
-                    });
+                    return Err(PushError::permanent(message));
                 }
             }
             Ok(String::from_utf8_lossy(&text).into_owned())
@@ -195,10 +193,8 @@ impl Gateway {
         request: reqwest::RequestBuilder,
         what: &str,
     ) -> Result<Response, PushError> {
-        let mut response = request
-            .send()
-            .await
-            .map_err(|error| unreachable(what, &error))?;
+        let sent = request.send().await;
+        let mut response = sent.map_err(|error| unreachable(what, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -251,10 +247,7 @@ fn delays() -> ExponentialBuilder {
 
 /// The innermost cause says most; none of them names a password.
 fn unreachable(what: &str, error: &reqwest::Error) -> PushError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
+    let cause = classify::cause(error);
     PushError {
         message: format!("{what} failed: {cause}; is the gateway up, and --push-gateway right?"),
         is_transient: true,

@@ -1,10 +1,11 @@
 //! What the endpoints show: everything rendered when a sweep ends, and nothing when it is asked for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::process_metrics::{ProcessMetrics, gzip};
@@ -18,27 +19,37 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 /// The state of the service that its endpoints show.
 pub(crate) struct StatusBoard {
     pub(crate) process_metrics: ProcessMetrics,
-    registries: Mutex<BTreeMap<String, Watch>>,
+    registries: Mutex<BTreeMap<String, Watched>>,
     published: RwLock<Arc<Published>>,
 }
 
 /// One registry, as its loop last told.
-struct Watch {
+struct Watched {
     record: Record,
     phase: page::Phase,
-    activity: Activity,
-}
-
-/// When a loop was last seen to go on.
-struct Activity {
+    /// The requests that there were when the loop was last seen to go on, and when that was.
     requests: u64,
     at: Instant,
     /// When it is to go on by itself.
     due: Option<Instant>,
 }
 
+impl Watched {
+    fn new(record: Record) -> Self {
+        Self {
+            record,
+            phase: page::Phase::Sweeping {
+                since: SystemTime::now(),
+            },
+            requests: 0,
+            at: Instant::now(),
+            due: None,
+        }
+    }
+}
+
 /// Answers, ready to be sent.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Published {
     pub(crate) metrics: Bytes,
     pub(crate) metrics_gzip: Bytes,
@@ -61,21 +72,13 @@ impl StatusBoard {
     /// Watches these registries from now on, and no others. What is known of them stays; of one that
     /// was not watched so far, it is what was `known` before.
     pub(crate) fn watch(&self, names: &[String], known: &[Record]) {
-        let mut registries = self.lock();
+        let mut registries = self.registries.lock();
         registries.retain(|name, _| names.contains(name));
         for name in names {
             let known = known.iter().find(|record| record.registry == *name);
-            registries.entry(name.clone()).or_insert_with(|| Watch {
-                record: known.cloned().unwrap_or_else(|| Record::new(name.clone())),
-                phase: page::Phase::Sweeping {
-                    since: SystemTime::now(),
-                },
-                activity: Activity {
-                    requests: 0,
-                    at: Instant::now(),
-                    due: None,
-                },
-            });
+            let watched =
+                || Watched::new(known.cloned().unwrap_or_else(|| Record::new(name.clone())));
+            registries.entry(name.clone()).or_insert_with(watched);
         }
         drop(registries);
         self.publish();
@@ -83,12 +86,14 @@ impl StatusBoard {
 
     /// A sweep begins.
     pub(crate) fn begin(&self, registry: &str) {
-        if let Some(watch) = self.lock().get_mut(registry) {
-            watch.phase = page::Phase::Sweeping {
-                since: SystemTime::now(),
-            };
-            watch.activity.at = Instant::now();
-            watch.activity.due = None;
+        let since = SystemTime::now();
+        self.enter(registry, page::Phase::Sweeping { since }, None);
+    }
+
+    fn enter(&self, registry: &str, phase: page::Phase, due: Option<Instant>) {
+        if let Some(watched) = self.registries.lock().get_mut(registry) {
+            (watched.phase, watched.due) = (phase, due);
+            watched.at = Instant::now();
         }
         self.publish_page();
     }
@@ -97,7 +102,7 @@ impl StatusBoard {
     pub(crate) fn end(&self, registry: &str, sweep: Sweep) -> Option<Record> {
         self.process_metrics.sweep(registry, sweep.verdict().word());
         let record = {
-            let mut registries = self.lock();
+            let mut registries = self.registries.lock();
             let watch = registries.get_mut(registry)?;
             watch.record.absorb(sweep);
             watch.record.clone()
@@ -108,55 +113,45 @@ impl StatusBoard {
 
     /// What is known of one registry.
     pub(crate) fn record(&self, registry: &str) -> Record {
-        let registries = self.lock();
+        let registries = self.registries.lock();
         let watch = registries.get(registry);
         watch.map_or_else(|| Record::new(registry), |watch| watch.record.clone())
     }
 
     /// What is known of all registries.
     pub(crate) fn records(&self) -> Vec<Record> {
-        self.lock()
+        self.registries
+            .lock()
             .values()
             .map(|watch| watch.record.clone())
             .collect()
     }
 
     /// The next sweep is due then.
-    pub(crate) fn wait(&self, registry: &str, until: Instant) {
-        if let Some(watch) = self.lock().get_mut(registry) {
-            let left = until.saturating_duration_since(Instant::now());
-            watch.phase = page::Phase::Waiting {
-                until: SystemTime::now() + left,
-            };
-            watch.activity.at = Instant::now();
-            watch.activity.due = Some(until);
-        }
-        self.publish_page();
+    pub(crate) fn wait(&self, registry: &str, due: Instant) {
+        let left = due.saturating_duration_since(Instant::now());
+        let until = SystemTime::now() + left;
+        self.enter(registry, page::Phase::Waiting { until }, Some(due));
     }
 
     /// What is to be sent right now.
     pub(crate) fn published(&self) -> Arc<Published> {
-        let published = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&published)
+        Arc::clone(&self.published.read())
     }
 
     /// The registries whose loops are stuck: a sweep in which nothing happens, or one that is due
     /// and does not begin.
     pub(crate) fn stuck(&self) -> Vec<String> {
         let now = Instant::now();
-        let mut registries = self.lock();
+        let mut registries = self.registries.lock();
         let mut stuck = Vec::new();
         for (name, watch) in registries.iter_mut() {
-            let costs = self.process_metrics.meter(name).costs();
-            let requests = costs.requests.values().sum();
-            if requests != watch.activity.requests {
-                watch.activity.requests = requests;
-                watch.activity.at = now;
+            let requests = self.process_metrics.meter(name).traffic().requests;
+            if requests != watch.requests {
+                watch.requests = requests;
+                watch.at = now;
             }
-            let since = watch.activity.due.unwrap_or(watch.activity.at);
+            let since = watch.due.unwrap_or(watch.at);
             if now.saturating_duration_since(since) > LONGEST_SILENCE {
                 stuck.push(name.clone());
             }
@@ -166,20 +161,26 @@ impl StatusBoard {
 
     /// Renders everything anew.
     fn publish(&self) {
-        let registries = self.lock();
+        let registries = self.registries.lock();
         let records: Vec<_> = registries.values().map(|watch| &watch.record).collect();
         let metrics = render::metrics::render(&records);
-        let reports = records.iter().filter_map(|record| record.last.as_ref());
-        let one = |(name, watch): (&String, &Watch)| {
-            let report = watch.record.last.as_ref();
-            let report = report.map(|report| render::json::render([report]));
-            (name.clone(), Bytes::from(report.unwrap_or_default()))
+        let sweeps: Vec<_> = records
+            .iter()
+            .filter_map(|record| record.last.clone())
+            .collect();
+        let one = |(name, watch): (&String, &Watched)| {
+            let report = watch
+                .record
+                .last
+                .iter()
+                .map(|sweep| render::json::render(std::slice::from_ref(sweep)));
+            (name.clone(), Bytes::from(report.collect::<String>()))
         };
         let published = Published {
             metrics_gzip: gzip(metrics.as_bytes()).into(),
             metrics: metrics.into(),
             page: render_page(&registries).into(),
-            reports: render::json::render(reports).into(),
+            reports: render::json::render(&sweeps).into(),
             report: registries.iter().map(one).collect(),
         };
         drop(registries);
@@ -188,32 +189,17 @@ impl StatusBoard {
 
     /// Renders the page alone, which tells ages and so grows old by itself.
     pub(crate) fn publish_page(&self) {
-        let page = render_page(&self.lock()).into();
-        let now = self.published();
-        self.replace(Published {
-            page,
-            metrics: now.metrics.clone(),
-            metrics_gzip: now.metrics_gzip.clone(),
-            reports: now.reports.clone(),
-            report: now.report.clone(),
-        });
+        let page = render_page(&self.registries.lock()).into();
+        let now = Published::clone(&self.published());
+        self.replace(Published { page, ..now });
     }
 
     fn replace(&self, published: Published) {
-        *self
-            .published
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watch>> {
-        self.registries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.published.write() = Arc::new(published);
     }
 }
 
-fn render_page(registries: &BTreeMap<String, Watch>) -> String {
+fn render_page(registries: &BTreeMap<String, Watched>) -> String {
     let watches: Vec<_> = registries
         .values()
         .map(|watch| page::Watch {

@@ -16,7 +16,11 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// # Errors
 ///
 /// If it cannot be written; then the old one stays as it was.
-pub(super) fn write(path: &Path, records: &[Record]) -> io::Result<()> {
+pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
+    written(path, records).map_err(|error| Unwritten(&error).to_string())
+}
+
+fn written(path: &Path, records: &[Record]) -> io::Result<()> {
     let mut records = records.to_vec();
     let is_blind = |record: &Record| record.last.as_ref().is_some_and(|report| !report.complete);
     if records.iter().any(is_blind) {

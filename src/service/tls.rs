@@ -1,5 +1,6 @@
 //! The server's side of TLS, from the files that a web configuration names.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
-use super::web_config::{Clients, TlsFiles};
+use super::web_config::TlsFiles;
 
 /// Reads a certificate with its key, and how clients are verified.
 ///
@@ -30,21 +31,19 @@ pub(super) fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, Strin
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(|error| format!("TLS cannot be served: {error}"))?;
-    let builder = match &files.clients {
-        Clients::NotAsked => builder.with_no_client_auth(),
-        Clients::VerifiedIfGiven(path) | Clients::Required(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path, "client_ca_file")? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| format!("client_ca_file {}: {error}", path.display()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| format!("client_ca_file {}: {error}", path.display()))?;
-            builder.with_client_cert_verifier(verifier)
+    let builder = if let Some(path) = files.clients.authorities() {
+        let unusable = |why: &dyn fmt::Display| format!("client_ca_file {}: {why}", path.display());
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path, "client_ca_file")? {
+            roots.add(certificate).map_err(|error| unusable(&error))?;
         }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| unusable(&error))?;
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
     };
     let chain = certificates(&files.certificate, "cert_file")?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
@@ -58,12 +57,11 @@ pub(super) fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, Strin
 }
 
 fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if found.is_empty() => {
-            Err(format!("{key} {}: it holds no certificate", path.display()))
-        }
-        Ok(found) => Ok(found),
-        Err(error) => Err(format!("{key} {}: {error}", path.display())),
+    let unusable = |why: &dyn fmt::Display| format!("{key} {}: {why}", path.display());
+    let found =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match found {
+        Ok(found) if found.is_empty() => Err(unusable(&"it holds no certificate")),
+        found => found.map_err(|error| unusable(&error)),
     }
 }

@@ -41,6 +41,15 @@ pub(super) enum Clients {
     Required(PathBuf),
 }
 
+impl Clients {
+    pub(super) fn authorities(&self) -> Option<&PathBuf> {
+        match self {
+            Self::NotAsked => None,
+            Self::VerifiedIfGiven(path) | Self::Required(path) => Some(path),
+        }
+    }
+}
+
 impl WebConfig {
     /// Reads a file. Paths in it are relative to it.
     ///
@@ -56,18 +65,13 @@ impl WebConfig {
 
     /// All files whose change matters.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let tls = self.tls.iter().flat_map(|tls| {
-            let authorities = match &tls.clients {
-                Clients::NotAsked => None,
-                Clients::VerifiedIfGiven(path) | Clients::Required(path) => Some(path.clone()),
-            };
-            [
-                Some(tls.certificate.clone()),
-                Some(tls.key.clone()),
-                authorities,
-            ]
-        });
-        tls.flatten().chain(self.tokens.iter().cloned()).collect()
+        let mut files = Vec::new();
+        if let Some(tls) = &self.tls {
+            files.extend([tls.certificate.clone(), tls.key.clone()]);
+            files.extend(tls.clients.authorities().cloned());
+        }
+        files.extend_from_slice(&self.tokens);
+        files
     }
 
     fn of(node: &Node, directory: &Path) -> Result<Self, Unusable> {

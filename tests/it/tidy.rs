@@ -55,7 +55,11 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ),
     (
         "prometheus",
-        &["src/render/metrics", "src/service/process_metrics"],
+        &[
+            "src/render/metrics",
+            "src/registry/client/meter",
+            "src/service/process_metrics",
+        ],
     ),
     // What was typed is resolved into settings before any other part sees it.
     ("clap", &["src/cli/"]),

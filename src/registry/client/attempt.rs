@@ -98,16 +98,12 @@ impl Exchange {
 /// Whether a refusal may be of the authorization's age: a 400 or 403 that names no better reason, to
 /// one that is not fresh (ECR, ECR Public). A 401 always may.
 fn may_be_too_old(reply: &Reply, sent: &Authorization, is_fresh: bool) -> bool {
-    let is_refusal = matches!(
-        reply.status,
-        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN
-    );
-    if !is_refusal
-        || !matches!(
-            reply.code().as_deref(),
-            None | Some("DENIED" | "UNAUTHORIZED")
-        )
-    {
+    let is_refusal = matches!(reply.status.as_u16(), 400 | 403);
+    let gives_no_reason = || {
+        let code = reply.code();
+        matches!(code.as_deref(), None | Some("DENIED" | "UNAUTHORIZED"))
+    };
+    if !is_refusal || !gives_no_reason() {
         return false;
     }
     if is_fresh {

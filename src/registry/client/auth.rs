@@ -4,8 +4,11 @@
 //! elsewhere, and never unencrypted when the registry itself is encrypted.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::authorization::{Authorization, AuthorizationKind, Kept};
 use super::challenge::{BearerChallenge, Challenge};
@@ -98,9 +101,9 @@ impl Auth {
             Scheme::Open => Ok(None),
             Scheme::Basic => self.basic(scope, None).await,
             Scheme::Bearer(challenge) => match token_scope(&challenge, scope) {
-                Some(named) => self.bearer(&challenge, &named, scope, None).await.map(Some),
+                Some(named) => self.bearer(&challenge, &named, scope, None).await,
                 // Nothing is asked for, but what is there may be sent.
-                None => Ok(self.at_hand("").await),
+                None => self.kept("", None, async || Ok(None)).await,
             },
         }
     }
@@ -162,11 +165,13 @@ impl Auth {
         let named = token_scope(&challenge, scope).unwrap_or_default();
         let again = self.bearer(&challenge, &named, scope, refused).await?;
         // A token that was given to us as it is cannot be had anew.
-        let is_same = refused.is_some_and(|refused| refused.header == again.header);
-        if is_same {
-            again.note_that_refusals_stand();
-        }
-        Ok((!is_same).then_some(again))
+        Ok(again.filter(|again| {
+            let is_same = refused.is_some_and(|refused| refused.header == again.header);
+            if is_same {
+                again.note_that_refusals_stand();
+            }
+            !is_same
+        }))
     }
 
     /// An anonymous token for another registry, which the registry redirects to. `None` if its
@@ -180,14 +185,12 @@ impl Auth {
         };
         let scope = challenge.scope.as_deref().unwrap_or_default();
         // Kept apart from the registry's own, by the service that issues it.
-        let slot = self.slot(&format!("anonymous {} {scope}", challenge.realm));
-        let mut token = slot.lock().await;
-        if let Some(token) = token.as_ref().filter(|token| token.is_usable(None)) {
-            return Ok(Some(token.authorization.clone()));
-        }
-        let fetched = self.service.fetch(challenge, scope, None).await?;
-        let fetched = Kept::issued(&fetched, AuthorizationKind::AnonymousToken)?;
-        Ok(Some(token.insert(fetched).authorization.clone()))
+        let name = format!("anonymous {} {scope}", challenge.realm);
+        let fetch = async || {
+            let fetched = self.service.fetch(challenge, scope, None).await?;
+            Kept::issued(&fetched).map(Some)
+        };
+        self.kept(&name, None, fetch).await
     }
 
     /// What the registry was last seen to want, for commands.
@@ -245,61 +248,66 @@ impl Auth {
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Unverified> {
         let path = scope.repository().map_or("", Repository::as_str);
-        let slot = self.slot(&format!("basic {path}"));
-        let mut kept = slot.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_usable(refused)) {
-            return Ok(Some(kept.authorization.clone()));
-        }
-        let (header, kind) = match self.login.load(scope.repository()).await? {
-            Some(Credentials::Password { username, password }) => (
-                basic_header(&username, &password)?,
-                AuthorizationKind::Basic,
-            ),
-            Some(Credentials::RegistryToken(token)) => {
-                (bearer_header(&token)?, AuthorizationKind::Token)
-            }
-            Some(Credentials::IdentityToken(_)) | None => return Ok(None),
+        let read = async || {
+            let (header, kind) = match self.login.load(scope.repository()).await? {
+                Some(Credentials::Password { username, password }) => (
+                    basic_header(&username, &password)?,
+                    AuthorizationKind::Basic,
+                ),
+                Some(Credentials::RegistryToken(token)) => {
+                    (bearer_header(&token)?, AuthorizationKind::Token)
+                }
+                Some(Credentials::IdentityToken(_)) | None => return Ok(None),
+            };
+            let is_new = refused.is_none_or(|refused| refused.header != header);
+            let authorization = Authorization::new(header, kind);
+            Ok(is_new.then(|| Kept::of(authorization, login::LIFETIME)))
         };
-        if refused.is_some_and(|refused| refused.header == header) {
-            return Ok(None);
-        }
-        let authorization = Authorization::new(header, kind);
-        *kept = Some(Kept::of(authorization.clone(), login::LIFETIME));
-        Ok(Some(authorization))
+        self.kept(&format!("basic {path}"), refused, read).await
     }
 
-    /// The token for a scope: the one at hand, or a new one where there is none, where it is about
-    /// to expire, or where it is the one that was refused.
+    /// The token for a scope.
     async fn bearer(
         &self,
         challenge: &BearerChallenge,
         token_scope: &str,
         scope: &Scope<'_>,
         refused: Option<&Authorization>,
-    ) -> Result<Authorization, Unverified> {
-        let slot = self.slot(token_scope);
-        let mut token = slot.lock().await;
-        // Another task may have renewed it while this one waited for the slot.
-        if let Some(token) = token.as_ref().filter(|token| token.is_usable(refused)) {
-            return Ok(token.authorization.clone());
-        }
-        let credentials = self.login.load(scope.repository()).await?;
-        if let Some(Credentials::RegistryToken(token)) = &credentials {
-            return Ok(Authorization::new(
-                bearer_header(token)?,
-                AuthorizationKind::Token,
-            ));
-        }
-        let fetched = self
-            .fetch(challenge, token_scope, credentials.as_ref())
-            .await?;
-        let kind = if fetched.is_anonymous {
-            AuthorizationKind::AnonymousToken
-        } else {
-            AuthorizationKind::Token
+    ) -> Result<Option<Authorization>, Unverified> {
+        let fetch = async || {
+            let credentials = self.login.load(scope.repository()).await?;
+            if let Some(Credentials::RegistryToken(token)) = &credentials {
+                let header = bearer_header(token)?;
+                let authorization = Authorization::new(header, AuthorizationKind::Token);
+                // It is read anew for each request, as whoever wrote it may have meant.
+                return Ok(Some(Kept::of(authorization, Duration::ZERO)));
+            }
+            let fetched = self
+                .fetch(challenge, token_scope, credentials.as_ref())
+                .await?;
+            Kept::issued(&fetched).map(Some)
         };
-        let fetched = Kept::issued(&fetched, kind)?;
-        Ok(token.insert(fetched).authorization.clone())
+        self.kept(token_scope, refused, fetch).await
+    }
+
+    /// What is at hand under a name, or something new where nothing is, where it is about to expire, or
+    /// where it is what was refused.
+    async fn kept(
+        &self,
+        name: &str,
+        refused: Option<&Authorization>,
+        new: impl AsyncFnOnce() -> Result<Option<Kept>, Unverified>,
+    ) -> Result<Option<Authorization>, Unverified> {
+        let slot = self.slot(name);
+        let mut kept = slot.lock().await;
+        // Another task may have renewed it while this one waited for the slot.
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_usable(refused)) {
+            return Ok(Some(kept.authorization.clone()));
+        }
+        let Some(new) = new().await? else {
+            return Ok(None);
+        };
+        Ok(Some(kept.insert(new).authorization.clone()))
     }
 
     /// Fetches a token, unless the login is one that was refused before.
@@ -324,16 +332,8 @@ impl Auth {
         fetched
     }
 
-    /// The token that was fetched for a scope, as long as it can be used.
-    async fn at_hand(&self, token_scope: &str) -> Option<Authorization> {
-        let slot = self.slot(token_scope);
-        let kept = slot.lock().await;
-        let kept = kept.as_ref().filter(|kept| kept.is_usable(None))?;
-        Some(kept.authorization.clone())
-    }
-
     fn slot(&self, token_scope: &str) -> TokenSlot {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.tokens.lock();
         if tokens.len() >= MANY_TOKENS {
             tokens.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
@@ -341,14 +341,11 @@ impl Auth {
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
-        self.scheme
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.scheme.lock().clone()
     }
 
     fn set_scheme(&self, scheme: Scheme) {
-        *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = scheme;
+        *self.scheme.lock() = scheme;
     }
 }
 

@@ -64,8 +64,13 @@ impl Kept {
         }
     }
 
-    pub(crate) fn issued(fetched: &Fetched, kind: AuthorizationKind) -> Result<Self, Unverified> {
+    pub(crate) fn issued(fetched: &Fetched) -> Result<Self, Unverified> {
         let header = bearer_header(&fetched.token)?;
+        let kind = if fetched.is_anonymous {
+            AuthorizationKind::AnonymousToken
+        } else {
+            AuthorizationKind::Token
+        };
         // Renewed at three quarters of its life, by our own clock: services' clocks differ.
         let lifetime = fetched.lifetime.mul_f64(0.75);
         Ok(Self::of(Authorization::new(header, kind), lifetime))

@@ -5,14 +5,12 @@ use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
 use super::auth::Scope;
-use super::classify::Failure;
-use super::content_range::ContentRange;
+use super::classify::{Failure, Stop};
 use super::exchange::Ask;
 use super::packed::{Counted, is_gzip};
 use super::reply::{Count, Read, Reply};
 use crate::oci::{Digest, Repository};
-use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd};
-use crate::registry::{Depth, UnverifiedReason};
+use crate::registry::{BlobLook, BlobRead, BodyEnd, Depth};
 
 /// Blobs up to this size are read whole where otherwise the last byte would be: it is the same
 /// number of requests, and it verifies the digest (configs, mostly).
@@ -30,23 +28,14 @@ impl HttpRegistry {
         digest: &Digest,
         size: Option<u64>,
         depth: Depth,
-    ) -> Answer<BlobLook> {
-        let get = Ask {
-            method: Method::GET,
-            url: self.endpoint.blob(repository, digest),
-            accept: "*/*",
-            range: None,
-            scope: Scope::Pull(repository),
-            read: Read::Nothing,
-        };
-        let head = match self.head_of_blob(&get).await {
-            Ok(head) => head,
-            Err(failure) => return failure.answer(),
-        };
+    ) -> Result<BlobLook, Stop> {
+        let url = self.endpoint.blob(repository, digest);
+        let get = Ask::get(url, "*/*", Scope::Pull(repository), Read::Nothing);
+        let head = self.head_of_blob(&get).await?;
         if let Some(head) = &head {
             let is_from_cache = self.detect_cache && is_from_cache(head);
             if is_from_cache || shows_enough(head, size, depth) {
-                return Answer::Found(BlobLook {
+                return Ok(BlobLook {
                     is_from_cache,
                     ..head_look(head)
                 });
@@ -62,13 +51,13 @@ impl HttpRegistry {
             size: size.or(stated.filter(|length| *length > 0)),
             most: u64::MAX,
         };
-        let answer = self.get_blob(blob, head.as_ref(), depth).await;
+        let looked = self.get_blob(blob, head.as_ref(), depth).await;
         if head.is_some() {
             self.habits.heads.works();
-        } else if matches!(answer, Answer::Found(_)) {
+        } else if looked.is_ok() {
             self.habits.heads.fails();
         }
-        answer
+        looked
     }
 
     /// Asks for a blob by GET: for a part of it where that shows enough, and for all of it where a part
@@ -78,16 +67,16 @@ impl HttpRegistry {
         mut blob: BlobAsk<'_>,
         head: Option<&Reply>,
         depth: Depth,
-    ) -> Answer<BlobLook> {
+    ) -> Result<BlobLook, Stop> {
         let ranges = &self.habits.ranges;
         let part = blob.size.filter(|size| *size > 0 && depth != Depth::Digest);
         let gave_up = part.is_some() && ranges.is_given_up();
         let mut doubt = None;
         if let Some(size) = part.filter(|_| !gave_up) {
-            match self.read_part(&blob, size).await {
-                Part::Shown(answer) => return answer,
+            match self.read_part(&blob, size).await? {
+                Part::Shown(look) => return Ok(look),
                 // Whoever may not ask for it by HEAD either may not have it.
-                Part::Denied(failure) if head.is_some_and(is_denial) => return failure.answer(),
+                Part::Denied(failure) if head.is_some_and(is_denial) => return Err(failure.into()),
                 Part::Denied(_) => doubt = Some(None),
                 Part::Refused(status) => doubt = Some(status),
             }
@@ -95,20 +84,20 @@ impl HttpRegistry {
         if depth != Depth::Digest && (gave_up || blob.size.is_none()) {
             blob.most = START;
         }
-        let answer = self.read_whole(&blob).await;
-        if let (Some(status), Answer::Found(look)) = (doubt, &answer)
-            && blob.is_as_promised(look)
+        let look = self.read_whole(&blob).await?;
+        if let Some(status) = doubt
+            && blob.is_as_promised(&look)
         {
             if status == Some(StatusCode::NOT_FOUND) {
                 // One of several replicas may have said so, and then it does again.
                 blob.most = START;
-                if let Answer::Absent(refusal) = self.read_whole(&blob).await {
-                    return Answer::Absent(refusal);
+                if let Err(Stop::Absent(refusal)) = self.read_whole(&blob).await {
+                    return Err(Stop::Absent(refusal));
                 }
             }
             ranges.fails();
         }
-        answer
+        Ok(look)
     }
 
     /// What HEAD says of a blob; `None` where the registry fails on HEAD.
@@ -129,7 +118,7 @@ impl HttpRegistry {
 
     /// Reads the last byte, or everything of a small blob, by a range. It shows nothing unless what came
     /// is what a registry sends that has the blob and knows ranges, or sends whole blobs to whoever asks.
-    async fn read_part(&self, blob: &BlobAsk<'_>, size: u64) -> Part {
+    async fn read_part(&self, blob: &BlobAsk<'_>, size: u64) -> Result<Part, Failure> {
         let is_small = size <= SMALL_BLOB;
         let range = (if is_small { 0 } else { size - 1 }, size - 1);
         let ask = Ask {
@@ -138,15 +127,14 @@ impl HttpRegistry {
             ..blob.ask.clone()
         };
         let reply = match self.ask_again_if_cut(&ask).await {
-            Ok(reply) => reply,
-            Err(failure) if failure.why.is_refusal() => return Part::Denied(failure),
-            Err(failure) if is_answered(&failure) => return Part::Refused(None),
-            Err(failure) => return Part::Shown(failure.answer()),
+            Err(failure) if failure.why.is_refusal() => return Ok(Part::Denied(failure)),
+            Err(failure) if failure.is_of_the_answer() => return Ok(Part::Refused(None)),
+            reply => reply?,
         };
         if is_denial(&reply) {
-            return Part::Denied(reply.failure());
+            return Ok(Part::Denied(reply.failure()));
         }
-        let refused = Part::Refused(Some(reply.status));
+        let refused = Ok(Part::Refused(Some(reply.status)));
         let look = match reply.status {
             StatusCode::PARTIAL_CONTENT if is_that_part(&reply, range, size) => BlobLook {
                 read: if is_small {
@@ -172,27 +160,24 @@ impl HttpRegistry {
         if reply.status == StatusCode::PARTIAL_CONTENT {
             self.habits.ranges.works();
         }
-        Part::Shown(Answer::Found(look))
+        Ok(Part::Shown(look))
     }
 
     /// Asks for a blob as a client does, and reads as much of it as is needed.
-    async fn read_whole(&self, blob: &BlobAsk<'_>) -> Answer<BlobLook> {
+    async fn read_whole(&self, blob: &BlobAsk<'_>) -> Result<BlobLook, Stop> {
         let ask = Ask {
             read: blob.count(0, blob.most),
             ..blob.ask.clone()
         };
-        match self.ask_again_if_cut(&ask).await {
-            Err(failure) => failure.answer(),
-            Ok(reply) if reply.status == StatusCode::NOT_FOUND => Answer::Absent(reply.refusal()),
-            Ok(reply) if reply.status != StatusCode::OK => reply.failure().answer(),
-            Ok(reply) => Answer::Found(blob.look(&reply)),
-        }
+        let reply = self.ask_again_if_cut(&ask).await?;
+        reply.expect_object()?;
+        Ok(blob.look(&reply))
     }
 }
 
 /// What came of asking for a part of a blob.
 enum Part {
-    Shown(Answer<BlobLook>),
+    Shown(BlobLook),
     /// It may not be had.
     Denied(Failure),
     /// Something else came, or a failure of the registry.
@@ -272,12 +257,6 @@ impl BlobAsk<'_> {
     }
 }
 
-/// Whether the registry answered, and failed. What never arrived says nothing of ranges.
-fn is_answered(failure: &Failure) -> bool {
-    use UnverifiedReason::{Protocol, RegistryError};
-    matches!(failure.why.reason, RegistryError | Protocol)
-}
-
 /// Whether this may be about who asks, and not about what is asked for (ECR says 400).
 fn is_denial(reply: &Reply) -> bool {
     matches!(reply.status.as_u16(), 400 | 401 | 403)
@@ -329,5 +308,81 @@ fn head_look(head: &Reply) -> BlobLook {
         read: BlobRead::Nothing,
         is_html: head.is_html(),
         is_from_cache: false,
+    }
+}
+
+/// A part of a whole, as far as it makes sense (RFC 9110, 14.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ContentRange {
+    /// The first byte and the last, the last not before the first and both inside the whole.
+    pub(super) bytes: Option<(u64, u64)>,
+    /// The length of the whole.
+    pub(super) total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Reads `bytes 7-7/8`, `bytes 7-7/*` and `bytes */8`, and of what contradicts itself the total
+    /// alone: distribution writes `bytes 0--1/0` for an empty blob.
+    pub(super) fn parse(text: &str) -> Self {
+        let Some((part, total)) = text.rsplit_once('/') else {
+            return Self::default();
+        };
+        let total = total.trim().parse().ok();
+        let bytes = part
+            .trim()
+            .split_once(' ')
+            .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"))
+            .and_then(|(_, bytes)| bytes.trim().split_once('-'))
+            .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)))
+            .filter(|(first, last)| first <= last && total.is_none_or(|total| *last < total));
+        Self { bytes, total }
+    }
+
+    /// Whether this is the part that was `asked` for, as a first and a last byte, of a whole of this
+    /// length. A total may be left out.
+    pub(super) fn is(self, asked: (u64, u64), length: u64) -> bool {
+        self.bytes == Some(asked) && self.total.is_none_or(|total| total == length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_registries_write() {
+        for (text, bytes, total) in [
+            ("bytes 7-7/8", Some((7, 7)), Some(8)),
+            ("Bytes  0-15/16 ", Some((0, 15)), Some(16)),
+            ("bytes 7-7/*", Some((7, 7)), None),
+            ("bytes */8", None, Some(8)),
+            ("bytes 0--1/0", None, Some(0)),
+            ("bytes 8-8/8", None, Some(8)),
+            ("bytes 5-3/8", None, Some(8)),
+            ("pages 1-2/8", None, Some(8)),
+            ("bytes 7-7", None, None),
+            ("", None, None),
+        ] {
+            assert_eq!(
+                ContentRange::parse(text),
+                ContentRange { bytes, total },
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_very_part_is_it() {
+        let is_it = |text| ContentRange::parse(text).is((7, 7), 8);
+        assert!(is_it("bytes 7-7/8") && is_it("bytes 7-7/*"));
+        for text in [
+            "bytes 0-0/8",
+            "bytes 7-7/9",
+            "bytes */8",
+            "bytes 0--1/0",
+            "",
+        ] {
+            assert!(!is_it(text), "{text}");
+        }
     }
 }

@@ -28,64 +28,54 @@ impl From<BearerChallenge> for Authentication {
     }
 }
 
+impl Challenge {
+    /// `None` for what cannot be answered: another scheme, or a token service without an address.
+    fn read(scheme: &str, parameter: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let parameter = |name| parameter(name).filter(|value| !value.is_empty());
+        match scheme.to_ascii_lowercase().as_str() {
+            "basic" => Some(Self::Basic),
+            "bearer" => Some(Self::Bearer(BearerChallenge {
+                realm: parameter("realm")?,
+                service: parameter("service"),
+                scope: parameter("scope"),
+            })),
+            _ => None,
+        }
+    }
+}
+
 /// The challenges of a response, over all its headers. What cannot be parsed or answered is left
 /// out.
 pub(crate) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
-    headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
+    let texts = headers.get_all(WWW_AUTHENTICATE).iter();
+    texts
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| match http_auth::parse_challenges(text) {
-            Ok(challenges) => challenges.iter().filter_map(read).collect(),
+            Ok(challenges) => challenges.iter().filter_map(quoted).collect(),
             Err(_) => unquoted(text).into_iter().collect::<Vec<_>>(),
         })
         .collect()
+}
+
+fn quoted(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
+    Challenge::read(challenge.scheme, |wanted| {
+        let mut pairs = challenge.params.iter();
+        let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some(value.to_unescaped())
+    })
 }
 
 /// A challenge without the quotes that it needs: zot writes `basic realm=`, and `bearer
 /// realm=https://…`, beside the 200 that it gives to everybody.
 fn unquoted(text: &str) -> Option<Challenge> {
     let (scheme, parameters) = text.trim_start().split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("basic") {
-        return Some(Challenge::Basic);
-    }
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
-    }
-    let parameter = |wanted: &str| {
+    Challenge::read(scheme, |wanted| {
         let mut pairs = parameters
             .split(',')
             .filter_map(|pair| pair.split_once('='));
         let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
-        let value = value.trim().trim_matches('"');
-        Some(value.to_owned()).filter(|value| !value.is_empty())
-    };
-    Some(Challenge::Bearer(BearerChallenge {
-        realm: parameter("realm")?,
-        service: parameter("service"),
-        scope: parameter("scope"),
-    }))
-}
-
-fn read(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
-    if challenge.scheme.eq_ignore_ascii_case("basic") {
-        return Some(Challenge::Basic);
-    }
-    if !challenge.scheme.eq_ignore_ascii_case("bearer") {
-        return None;
-    }
-    let parameter = |name: &str| {
-        let (_, value) = challenge
-            .params
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        Some(value.to_unescaped()).filter(|value| !value.is_empty())
-    };
-    Some(Challenge::Bearer(BearerChallenge {
-        realm: parameter("realm")?,
-        service: parameter("service"),
-        scope: parameter("scope"),
-    }))
+        Some(value.trim().trim_matches('"').to_owned())
+    })
 }
 
 #[cfg(test)]

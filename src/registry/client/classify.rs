@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::rate_limiter::LONGEST_PAUSE;
 use crate::oci::{Printable, shorten};
 use crate::registry::{Answer, Refusal};
 use crate::registry::{Unverified, UnverifiedReason};
@@ -43,10 +44,55 @@ impl Failure {
         self.refusal.is_some() || self.why.reason == UnverifiedReason::Protocol
     }
 
-    pub(crate) fn answer<T>(self) -> Answer<T> {
-        match self.refusal {
-            Some(refusal) => Answer::Failing(refusal),
-            None => Answer::Unverified(self.why),
+    /// Whether the registry answered, and failed. What never arrived says nothing of how it was asked.
+    pub(crate) fn is_of_the_answer(&self) -> bool {
+        use UnverifiedReason as R;
+        match self.why.reason {
+            R::RegistryError | R::Protocol => true,
+            R::Timeout
+            | R::Connect
+            | R::Tls
+            | R::Dns
+            | R::Unauthorized
+            | R::Forbidden
+            | R::RateLimited
+            | R::Deadline
+            | R::Cancelled
+            | R::TooLarge
+            | R::StorageUnavailable
+            | R::NothingListed => false,
+        }
+    }
+
+    /// Whether asking again may help, within as long as a sweep waits.
+    pub(crate) fn may_pass(&self) -> bool {
+        let waits = self.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
+        self.why.is_transient() && !self.is_final && waits
+    }
+}
+
+/// Why there is nothing of what was asked for.
+pub(crate) enum Stop {
+    /// The registry says that it does not have it.
+    Absent(Refusal),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<T> From<Result<T, Stop>> for Answer<T> {
+    fn from(result: Result<T, Stop>) -> Self {
+        match result {
+            Ok(found) => Self::Found(found),
+            Err(Stop::Absent(refusal)) => Self::Absent(refusal),
+            Err(Stop::Failed(failure)) => match failure.refusal {
+                Some(refusal) => Self::Failing(refusal),
+                None => Self::Unverified(failure.why),
+            },
         }
     }
 }

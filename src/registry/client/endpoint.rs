@@ -16,16 +16,9 @@ pub struct Endpoint {
 }
 
 /// An address that is not one of a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
 pub struct InvalidEndpoint(String);
-
-impl fmt::Display for InvalidEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for InvalidEndpoint {}
 
 impl Endpoint {
     /// Reads `HOST[:PORT]` or an http(s) URL, whose path goes before `/v2/`.
@@ -49,15 +42,10 @@ impl Endpoint {
             return Err(invalid("it has a backslash or a control character"));
         }
         let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme), rest),
-            None => (None, text),
-        };
-        let scheme = match scheme {
-            Some("http") => "http",
-            Some("https") => "https",
+            Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
             Some(_) => return Err(invalid("neither http nor https")),
-            None if plain_http => "http",
-            None => "",
+            None if plain_http => ("http", text),
+            None => ("", text),
         };
         let guess = if scheme.is_empty() { "https" } else { scheme };
         let mut base =

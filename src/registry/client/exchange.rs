@@ -16,8 +16,8 @@ use super::authorization::Authorization;
 use super::challenge;
 use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
-use super::notices::Remarks;
-use super::rate_limiter::{LONGEST_PAUSE, Permit, Pool};
+use super::notices::Warnings;
+use super::rate_limiter::{Permit, Pool};
 use super::reply::{Body, Read, Reply};
 use super::ssrf_guard;
 use super::transcript::Transcript;
@@ -32,6 +32,7 @@ const RETRIES: usize = 2;
 const RETRIES_WHEN_LIMITED: usize = 5;
 
 /// What every request to one registry shares.
+#[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) client: reqwest::Client,
     pub(crate) base: Url,
@@ -39,8 +40,8 @@ pub(crate) struct Exchange {
     pub(super) registry_pool: Arc<Pool>,
     /// For the targets of redirects, which are other hosts with limits of their own.
     pub(super) storage_pool: Arc<Pool>,
-    pub(crate) meter: Arc<Meter>,
-    pub(super) remarks: Arc<Remarks>,
+    pub(crate) meter: Meter,
+    pub(super) notices: Arc<Warnings>,
     pub(crate) transcript: Arc<Transcript>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.
@@ -59,22 +60,29 @@ pub(crate) struct Ask<'a> {
     pub(crate) read: Read,
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    /// Asks for the whole of something.
+    pub(crate) fn get(url: Url, accept: &'static str, scope: Scope<'a>, read: Read) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            accept,
+            range: None,
+            scope,
+            read,
+        }
+    }
+
     /// The request as a person would repeat it. The query is a page's, never a secret.
     fn words(&self) -> String {
-        let query = self
-            .url
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
-        let range = match self.range {
-            Some((first, last)) => format!(" (Range: bytes={first}-{last})"),
-            None => String::new(),
-        };
-        shorten(
-            &format!("{} {}{query}{range}", self.method, self.url.path()),
-            400,
-        )
+        let (method, path) = (&self.method, self.url.path());
+        let query = self.url.query();
+        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        let range = self.range;
+        let range = range.map_or_else(String::new, |(first, last)| {
+            format!(" (Range: bytes={first}-{last})")
+        });
+        shorten(&format!("{method} {path}{query}{range}"), 400)
     }
 }
 
@@ -98,15 +106,27 @@ impl Exchange {
                 } else {
                     RETRIES
                 };
-                // A pause longer than a sweep waits is not transient as far as this sweep goes.
-                let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
-                failure.why.is_transient() && !failure.is_final && failures <= most && waits
+                failure.may_pass() && failures <= most
             })
             .notify(|failure, delay| {
                 self.meter.retry(failure.why.reason);
                 tracing::debug!(why = %failure.why, ?delay, "asking again");
             })
             .await
+    }
+
+    /// Asks, and once more, by the other one, where the body ends early.
+    pub(crate) async fn ask_again_if_cut(
+        &self,
+        ask: &Ask<'_>,
+        other: &Self,
+    ) -> Result<Reply, Failure> {
+        let reply = self.ask(ask).await?;
+        if reply.body.was_cut() {
+            other.ask(ask).await
+        } else {
+            Ok(reply)
+        }
     }
 
     /// Turns the statuses that say nothing about what was asked for into failures.
@@ -162,12 +182,8 @@ impl Exchange {
                 }
             }
             let Some(target) = redirect_target(&response, &request)? else {
-                let body = self.read(ask, response, &request).await?;
-                let reply = Reply {
-                    request,
-                    redirected_to: redirected.then(|| url.origin().ascii_serialization()),
-                    ..body
-                };
+                let redirected_to = redirected.then(|| url.origin().ascii_serialization());
+                let reply = self.read(ask, response, request, redirected_to).await?;
                 self.transcript.note(&ask.method, &reply);
                 return Ok(reply);
             };
@@ -222,7 +238,7 @@ impl Exchange {
         let response = sent.map_err(|error| classify::transport(&error, request))?;
         permit.took((asked, ask.method == Method::HEAD), took);
         let is_own = url.origin() == self.base.origin();
-        self.remarks.note(&response, is_own);
+        self.notices.note(&response, is_own);
         // A redirect's query is a signature, so only the host is named.
         tracing::debug!(
             request,
@@ -237,27 +253,17 @@ impl Exchange {
         &self,
         ask: &Ask<'_>,
         mut response: Response,
-        request: &str,
+        request: String,
+        redirected_to: Option<String>,
     ) -> Result<Reply, Failure> {
-        let (version, tls) = (response.version(), response.extensions_mut().remove());
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = Body::read(
-            response,
-            &ask.read,
-            self.timeout,
-            request,
-            (&self.meter, &self.large_bodies),
-        )
-        .await?;
         Ok(Reply {
-            request: String::new(),
-            status,
-            headers,
-            redirected_to: None,
-            version,
-            tls,
-            body,
+            status: response.status(),
+            headers: response.headers().clone(),
+            version: response.version(),
+            tls: response.extensions_mut().remove(),
+            body: Body::read(response, &ask.read, &request, self).await?,
+            request,
+            redirected_to,
         })
     }
 }
@@ -271,23 +277,20 @@ fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Fa
 
 /// Where a redirect leads that `from` answers `request` with.
 pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<Url, Failure> {
-    let target = headers
-        .get(LOCATION)
-        .and_then(|location| location.to_str().ok())
+    let refused = |what: &str| {
+        let detail = format!("{request} is redirected to {what}");
+        Failure::new(UnverifiedReason::Protocol, detail)
+    };
+    let location = headers.get(LOCATION).and_then(|it| it.to_str().ok());
+    let target = location
         .and_then(|location| from.join(location).ok())
-        .filter(|target| matches!(target.scheme(), "http" | "https"));
-    match target {
-        Some(target) if !ssrf_guard::may_send_us_to(from, &target) => Err(Failure::new(
-            UnverifiedReason::Protocol,
-            format!(
-                "{request} is redirected to {}, an address of this machine or network",
-                target.host_str().unwrap_or_default()
-            ),
-        )),
-        Some(target) => Ok(target),
-        None => Err(Failure::new(
-            UnverifiedReason::Protocol,
-            format!("{request} is redirected to no web address"),
-        )),
+        .filter(|target| matches!(target.scheme(), "http" | "https"))
+        .ok_or_else(|| refused("no web address"))?;
+    if ssrf_guard::may_send_us_to(from, &target) {
+        return Ok(target);
     }
+    let host = target.host_str().unwrap_or_default();
+    Err(refused(&format!(
+        "{host}, an address of this machine or network"
+    )))
 }

@@ -4,19 +4,16 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::str::FromStr;
 
-use reqwest::Method;
 use url::Url;
 
 use super::auth::Scope;
-use super::classify::Failure;
+use super::classify::{Failure, Stop};
 use super::exchange::{Ask, Exchange};
 use super::link;
 use super::page::{MOST_ENTRIES, read_page};
 use super::reply::{Read, Reply};
 use crate::oci::{Repository, Tag};
-use crate::registry::NAME_UNKNOWN;
-use crate::registry::UnverifiedReason;
-use crate::registry::{ListEnd, Listing, Refusal};
+use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, UnverifiedReason};
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
 pub(crate) const PAGE: usize = 1000;
@@ -80,7 +77,7 @@ struct Place {
 
 /// How a page was come to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Via {
     Start,
     /// As the registry's link says.
     Link,
@@ -90,23 +87,11 @@ enum Way {
 
 /// What to do after a page.
 enum Next {
-    Ask(String, Way),
+    Ask(String, Via),
     /// It may be the end: look whether the entry that was gone on from is still listed.
     Check,
     Restart,
     End,
-}
-
-/// Why a list has no end.
-enum Stop {
-    Absent(Refusal),
-    Failed(Failure),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 impl<'a, T: FromStr + Ord> Pages<'a, T> {
@@ -144,7 +129,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
 
     async fn walk(&mut self) -> Result<(), Stop> {
         let first = format!("n={PAGE}");
-        let (mut query, mut way) = (first.clone(), Way::Start);
+        let (mut query, mut way) = (first.clone(), Via::Start);
         for _ in 0..MOST_PAGES {
             let reply = self.page(&query).await?;
             let next = if reply.status.is_success() {
@@ -155,13 +140,13 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             };
             match next {
                 Next::End => return self.ended(),
-                Next::Ask(_, Way::Link | Way::Guess) if self.is_first_only => return Ok(()),
+                Next::Ask(_, Via::Link | Via::Guess) if self.is_first_only => return Ok(()),
                 Next::Ask(..) if self.items.len() as u64 + self.invalid >= self.most() => break,
                 Next::Ask(next, by) => (query, way) = (next, by),
                 Next::Check if self.still_has_place().await? => return self.ended(),
                 Next::Check | Next::Restart => {
                     self.restart()?;
-                    (query, way) = (first.clone(), Way::Start);
+                    (query, way) = (first.clone(), Via::Start);
                 }
             }
         }
@@ -198,20 +183,9 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let mut url = self.url.clone();
         url.set_query((!query.is_empty()).then_some(query));
         // Manifest types in this Accept make Artifactory answer 406 (renovate#3124).
-        let ask = Ask {
-            method: Method::GET,
-            url,
-            accept: "application/json",
-            range: None,
-            scope: self.scope.clone(),
-            read: Read::Whole { cap: LARGEST_PAGE },
-        };
-        let reply = self.exchange.ask(&ask).await?;
-        if reply.body.was_cut() {
-            self.exchange.ask(&ask).await
-        } else {
-            Ok(reply)
-        }
+        let read = Read::Whole { cap: LARGEST_PAGE };
+        let ask = Ask::get(url, "application/json", self.scope.clone(), read);
+        self.exchange.ask_again_if_cut(&ask, self.exchange).await
     }
 
     /// Takes in a page, and says where it leads. What is no text cannot be gone on from, nor told from
@@ -221,7 +195,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         reply: &Reply,
         entries: Vec<Option<String>>,
         query: &str,
-        way: Way,
+        way: Via,
     ) -> Result<Next, Failure> {
         let count = entries.len();
         let link = link::next_query(&reply.headers);
@@ -232,7 +206,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let hash = |entry: &String| self.hasher.hash_one(entry);
         let mut texts = entries.iter().flatten();
         let is_new = texts.any(|entry| !self.had.contains(&hash(entry)));
-        if !is_new && way == Way::Guess {
+        if !is_new && way == Via::Guess {
             // It gives everything at once, whatever it is asked for (distribution 2.8).
             return Ok(Next::End);
         }
@@ -245,13 +219,13 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         let is_short = size.is_some_and(|size| count < size);
         let next = match link {
             // The last page of a list whose links have led on until here.
-            Some(next) if next == query && way == Way::Link && is_short => Next::End,
-            Some(next) => Next::Ask(next, Way::Link),
+            Some(next) if next == query && way == Via::Link && is_short => Next::End,
+            Some(next) => Next::Ask(next, Via::Link),
             // A page that is full to the entry and has no link: there may be more behind it. Only here
             // is the next page's start computed by us.
             None if count == PAGE => {
                 let mut query = url::form_urlencoded::Serializer::new(format!("n={PAGE}"));
-                Next::Ask(query.append_pair("last", &last).finish(), Way::Guess)
+                Next::Ask(query.append_pair("last", &last).finish(), Via::Guess)
             }
             None => Next::End,
         };
@@ -289,7 +263,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     ) -> Result<Next, Failure> {
         self.empty_in_a_row += 1;
         match link.filter(|next| next != query) {
-            Some(next) if self.empty_in_a_row <= MOST_EMPTY_PAGES => Ok(Next::Ask(next, Way::Link)),
+            Some(next) if self.empty_in_a_row <= MOST_EMPTY_PAGES => Ok(Next::Ask(next, Via::Link)),
             Some(_) => {
                 let detail = format!("{}: empty pages lead on and on", reply.request);
                 Err(incomplete(&detail))
@@ -327,15 +301,15 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     }
 
     /// What to do about a page that was refused.
-    fn recover(&self, reply: &Reply, has_size: bool, way: Way) -> Result<Next, Stop> {
+    fn recover(&self, reply: &Reply, has_size: bool, way: Via) -> Result<Next, Stop> {
         match (reply.status.as_u16(), way) {
             // ECR and distribution refuse a page size that they do not like by 405 and 400.
-            (400 | 405, Way::Start) if has_size => Ok(Next::Ask(String::new(), Way::Start)),
+            (400 | 405, Via::Start) if has_size => Ok(Next::Ask(String::new(), Via::Start)),
             // ECR does not go on from an entry at all, and others not from one that has gone.
-            (400 | 404 | 405, Way::Guess) => Ok(Next::Check),
+            (400 | 404 | 405, Via::Guess) => Ok(Next::Check),
             // zot and Harbor refuse to go on from an entry that has been deleted meanwhile.
-            (400 | 404, Way::Link) if self.restarts_left > 0 => Ok(Next::Restart),
-            (404, Way::Start) => Err(self.absence(reply)),
+            (400 | 404, Via::Link) if self.restarts_left > 0 => Ok(Next::Restart),
+            (404, Via::Start) => Err(self.absence(reply)),
             _ => Err(reply.failure().into()),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::credentials::{CredentialSource, Credentials};
@@ -68,12 +68,12 @@ impl Login {
         };
         let now = Instant::now();
         let key = repository.cloned();
-        let known = locked(&self.known).get(&key).copied();
+        let known = self.known.lock().get(&key).copied();
         if let Some((is_there, _)) = known.filter(|(_, until)| *until > now) {
             return Ok(is_there);
         }
         let found = self.source.load(&self.registry, repository).await?;
-        let mut known = locked(&self.known);
+        let mut known = self.known.lock();
         if known.len() >= MANY {
             known.clear();
         }
@@ -83,13 +83,13 @@ impl Login {
 
     /// What became of this login at a token service, if that refused it before.
     pub(crate) fn refusal_of(&self, credentials: Option<&Credentials>) -> Option<Unverified> {
-        let refused = locked(&self.refused);
+        let refused = self.refused.lock();
         let (login, why) = refused.as_ref()?;
         (Some(login) == credentials).then(|| why.clone())
     }
 
     pub(crate) fn note_refusal(&self, credentials: &Credentials, why: &Unverified) {
-        *locked(&self.refused) = Some((credentials.clone(), why.clone()));
+        *self.refused.lock() = Some((credentials.clone(), why.clone()));
     }
 
     /// Finds out whether somebody meant this registry to be asked as somebody. Starts no program.
@@ -130,8 +130,4 @@ impl Login {
              --repos-file, or let the registry show a challenge (WWW-Authenticate) with its answer to /v2/"
         ))
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,87 +1,54 @@
 //! What asking a registry has cost so far: requests by what they asked for and what came back, how
 //! long answers took, bytes, retries and pauses.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::registry::Traffic;
-use crate::registry::UnverifiedReason;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Counter, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
+
+use crate::registry::{Traffic, UnverifiedReason};
+use crate::words::words;
 
 /// The upper bounds, in seconds, of the buckets that durations are counted in. Registries answer from
 /// memory within milliseconds, and from object storage within seconds.
-pub const DURATION_BOUNDS: [f64; 12] = [
+const DURATION_BOUNDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// Counters of one registry, which live as long as the process and are shared by all its sweeps.
-#[derive(Debug, Default)]
+/// The metrics of one registry, which live as long as the process. Clones share their values.
+#[derive(Clone, Debug)]
 pub struct Meter {
-    costs: Mutex<Costs>,
-    in_flight: AtomicU64,
-    bytes: AtomicU64,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    retries: IntCounterVec,
+    throttled: Counter,
+    in_flight: IntGauge,
+    concurrency_limit: IntGauge,
+    /// All requests and bytes, which are no metrics.
+    sent: IntCounter,
+    received: IntCounter,
 }
 
-/// What a [`Meter`] has counted.
-#[derive(Clone, Debug, Default)]
-pub struct Costs {
-    /// Every attempt, by what was asked for, the method, and the class of the status: `2xx` to `5xx`,
-    /// or `error` where no answer came.
-    pub requests: BTreeMap<(Asked, &'static str, &'static str), u64>,
-    /// How long it took until the head of the answer was there.
-    pub durations: BTreeMap<Asked, Durations>,
-    /// Attempts after a first, by what had been in the way.
-    pub retries: BTreeMap<UnverifiedReason, u64>,
-    /// How long the registry or its storage asked to be left alone.
-    pub throttled: Duration,
-    /// Requests under way right now.
-    pub in_flight: u64,
-    /// The most requests that may be under way.
-    pub concurrency_limit: u64,
-}
-
-/// What a request asks for, by the endpoints of the distribution-spec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
-    /// `/v2/`
-    Ping,
-    /// `/v2/_catalog`
-    Catalog,
-    /// A list of tags.
-    Tags,
-    /// A manifest, by tag or digest.
-    Manifest,
-    /// A blob.
-    Blob,
-    /// A token, of the service that the registry names.
-    Token,
+words! {
+    /// What a request asks for, by the endpoints of the distribution-spec.
+    Asked {
+        /// `/v2/`
+        Ping = "ping",
+        /// `/v2/_catalog`
+        Catalog = "catalog",
+        /// A list of tags.
+        Tags = "tags",
+        /// A manifest, by tag or digest.
+        Manifest = "manifest",
+        /// A blob.
+        Blob = "blob",
+        /// A token, of the service that the registry names.
+        Token = "token",
+    }
 }
 
 impl Asked {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Ping,
-        Self::Catalog,
-        Self::Tags,
-        Self::Manifest,
-        Self::Blob,
-        Self::Token,
-    ];
-
-    /// Its name as a metric's label.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ping => "ping",
-            Self::Catalog => "catalog",
-            Self::Tags => "tags",
-            Self::Manifest => "manifest",
-            Self::Blob => "blob",
-            Self::Token => "token",
-        }
-    }
-
     /// What a path of the Distribution API asks for. References hold no `/`, so the word before the
     /// last one tells, whatever the repository is called.
     pub(super) fn of_path(path: &str) -> Self {
@@ -96,49 +63,83 @@ impl Asked {
     }
 }
 
-/// Durations, counted in buckets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Durations {
-    /// How many were at most [`DURATION_BOUNDS`] long and longer than the bound before.
-    pub buckets: [u64; DURATION_BOUNDS.len()],
-    /// How many there were, those longer than the last bound included.
-    pub count: u64,
-    /// Their sum in seconds.
-    pub sum: f64,
-}
-
-impl Durations {
-    fn add(&mut self, seconds: f64) {
-        let bucket = DURATION_BOUNDS.iter().position(|bound| seconds <= *bound);
-        if let Some(bucket) = bucket {
-            self.buckets[bucket] += 1;
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-}
-
 /// A request that is under way, until it is dropped.
 pub(super) struct Flight<'a>(&'a Meter);
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.dec();
     }
 }
 
+/// Metrics can be made of all names and labels that are written here.
+const VALID: &str = "valid names and labels";
+
 impl Meter {
-    /// What was counted so far.
+    /// What is to count the requests to the registry of this name.
+    ///
+    /// # Panics
+    ///
+    /// Never: names and labels are valid.
     #[must_use]
-    pub fn costs(&self) -> Costs {
-        Costs {
-            in_flight: self.in_flight.load(Ordering::Relaxed),
-            ..self.lock().clone()
+    pub fn new(registry: &str) -> Self {
+        let opts = |name: &str, help| {
+            let name = format!("registry_probe_http_{name}");
+            Opts::new(name, help).const_label("registry", registry)
+        };
+        let requests = opts(
+            "requests_total",
+            "Requests, every attempt, by what was asked for and what came back.",
+        );
+        let durations = HistogramOpts {
+            common_opts: opts(
+                "request_duration_seconds",
+                "How long it took until the head of an answer was there.",
+            ),
+            buckets: DURATION_BOUNDS.to_vec(),
+        };
+        let retries = opts(
+            "retries_total",
+            "Attempts after a first, by what had been in the way.",
+        );
+        let throttled = opts(
+            "throttled_seconds_total",
+            "Time that the registry asked to be left alone for, or that a limit made requests wait.",
+        );
+        let in_flight = opts("requests_in_flight", "Requests under way.");
+        let limit = opts(
+            "concurrency_limit",
+            "The most requests that may be under way.",
+        );
+        let count = |name| IntCounter::new(name, name).expect(VALID);
+        Self {
+            requests: IntCounterVec::new(requests, &["endpoint", "method", "code"]).expect(VALID),
+            durations: HistogramVec::new(durations, &["endpoint"]).expect(VALID),
+            retries: IntCounterVec::new(retries, &["reason"]).expect(VALID),
+            throttled: Counter::with_opts(throttled).expect(VALID),
+            in_flight: IntGauge::with_opts(in_flight).expect(VALID),
+            concurrency_limit: IntGauge::with_opts(limit).expect(VALID),
+            sent: count("sent"),
+            received: count("received"),
+        }
+    }
+
+    /// The most requests that may be under way.
+    #[must_use]
+    pub fn concurrency_limit(&self) -> i64 {
+        self.concurrency_limit.get()
+    }
+
+    /// What was sent and received so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        Traffic {
+            requests: self.sent.get(),
+            bytes: self.received.get(),
         }
     }
 
     pub(super) fn flight(&self) -> Flight<'_> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.inc();
         Flight(self)
     }
 
@@ -150,11 +151,6 @@ impl Meter {
         status: Option<reqwest::StatusCode>,
         took: Duration,
     ) {
-        let method = match method.as_str() {
-            "HEAD" => "HEAD",
-            "POST" => "POST",
-            _ => "GET",
-        };
         let class = match status.map(|status| status.as_u16() / 100) {
             Some(1 | 2) => "2xx",
             Some(3) => "3xx",
@@ -162,39 +158,53 @@ impl Meter {
             Some(_) => "5xx",
             None => "error",
         };
-        let mut costs = self.lock();
-        *costs.requests.entry((asked, method, class)).or_default() += 1;
+        let labels = [asked.word(), method.as_str(), class];
+        self.requests.with_label_values(&labels).inc();
+        self.sent.inc();
         if status.is_some() {
-            let durations = costs.durations.entry(asked).or_default();
-            durations.add(took.as_secs_f64());
+            let durations = self.durations.with_label_values(&[asked.word()]);
+            durations.observe(took.as_secs_f64());
         }
     }
 
     pub(super) fn bytes(&self, count: usize) {
-        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        self.received.inc_by(count as u64);
     }
 
     pub(super) fn retry(&self, reason: UnverifiedReason) {
-        *self.lock().retries.entry(reason).or_default() += 1;
+        self.retries.with_label_values(&[reason.word()]).inc();
     }
 
     pub(super) fn throttled(&self, pause: Duration) {
-        self.lock().throttled += pause;
+        self.throttled.inc_by(pause.as_secs_f64());
     }
 
     pub(super) fn limited_to(&self, concurrency: usize) {
-        self.lock().concurrency_limit = concurrency as u64;
+        let limit = i64::try_from(concurrency).unwrap_or(i64::MAX);
+        self.concurrency_limit.set(limit);
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
-        Traffic {
-            requests: self.lock().requests.values().sum(),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
+    fn collectors(&self) -> [&dyn Collector; 6] {
+        [
+            &self.requests,
+            &self.durations,
+            &self.retries,
+            &self.throttled,
+            &self.in_flight,
+            &self.concurrency_limit,
+        ]
+    }
+}
+
+impl Collector for Meter {
+    fn desc(&self) -> Vec<&Desc> {
+        let collectors = self.collectors().into_iter();
+        collectors.flat_map(Collector::desc).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Costs> {
-        self.costs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn collect(&self) -> Vec<MetricFamily> {
+        let collectors = self.collectors().into_iter();
+        collectors.flat_map(Collector::collect).collect()
     }
 }
 
@@ -221,22 +231,28 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_by_what_came_of_them() {
-        let meter = Meter::default();
+        let meter = Meter::new("a");
         let took = Duration::from_millis(7);
         meter.request(Asked::Blob, &Method::HEAD, Some(StatusCode::OK), took);
         meter.request(Asked::Blob, &Method::HEAD, None, took);
         {
             let _flight = meter.flight();
-            assert_eq!(meter.costs().in_flight, 1);
+            assert_eq!(meter.in_flight.get(), 1);
         }
-        let costs = meter.costs();
-        assert_eq!(costs.in_flight, 0);
-        assert_eq!(costs.requests[&(Asked::Blob, "HEAD", "2xx")], 1);
-        assert_eq!(costs.requests[&(Asked::Blob, "HEAD", "error")], 1);
-        let durations = costs.durations[&Asked::Blob];
+        assert_eq!(meter.in_flight.get(), 0);
+        for class in ["2xx", "error"] {
+            let requests = meter.requests.with_label_values(&["blob", "HEAD", class]);
+            assert_eq!(requests.get(), 1, "{class}");
+        }
+        let durations = meter.durations.collect();
+        let durations = durations[0].get_metric()[0].get_histogram();
         assert_eq!(
-            (durations.count, durations.buckets[3]),
-            (1, 1),
+            (
+                durations.get_sample_count(),
+                durations.get_bucket()[2].cumulative_count(),
+                durations.get_bucket()[3].cumulative_count()
+            ),
+            (1, 0, 1),
             "no answer has no duration"
         );
         assert_eq!(meter.traffic().requests, 2);

@@ -1,7 +1,7 @@
 //! A registry over HTTP: the OCI Distribution API as real registries speak it.
 //!
 //! [`HttpRegistry`] implements [`Registry`]. `exchange` carries one question through pacing
-//! (`pace`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
+//! (`rate_limiter`), authorization (`attempt`, `auth`, `token`, `login`) and redirects to a plain `reply`;
 //! `listing` and `objects` say which questions to ask; `classify` is the only judge of statuses and
 //! transport errors. `doctor` reads in the `transcript` how they were
 //! answered.
@@ -14,7 +14,6 @@ pub(crate) mod certificate;
 mod challenge;
 pub(crate) mod classify;
 mod concurrency_limit;
-mod content_range;
 pub(crate) mod credentials;
 mod endpoint;
 pub(crate) mod exchange;
@@ -38,19 +37,18 @@ mod ssrf_guard;
 mod token;
 pub(crate) mod transcript;
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, Method};
+use reqwest::{Certificate, Client, ClientBuilder};
 
 use tokio::sync::Semaphore;
 
 pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use meter::{Asked, Costs, DURATION_BOUNDS, Durations, Meter};
+pub use meter::{Asked, Meter};
 pub use secret::Secret;
 
 use crate::oci::{Digest, Reference, Repository, Tag};
@@ -60,12 +58,10 @@ use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
 use habits::Habits;
 use login::Login;
-use notices::Remarks;
 use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
 use resolver::Resolver;
 use token::TokenService;
-use transcript::Transcript;
 
 /// How to speak to a registry.
 #[derive(Clone, Debug)]
@@ -87,7 +83,7 @@ pub struct Config {
     /// The longest wait for a response's head, and for each next piece of its body.
     pub timeout: Duration,
     /// Counts what is asked, for as long as its owner likes.
-    pub meter: Arc<Meter>,
+    pub meter: Meter,
 }
 
 impl Config {
@@ -95,6 +91,7 @@ impl Config {
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
+            meter: Meter::new(endpoint.name()),
             endpoint,
             credentials: CredentialSource::None,
             ca_pem: None,
@@ -103,22 +100,14 @@ impl Config {
             concurrency: NonZeroUsize::MIN,
             max_rps: None,
             timeout: Duration::from_secs(60),
-            meter: Arc::default(),
         }
     }
 }
 
 /// Why there can be no client: the TLS configuration is unusable.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct ClientError(String);
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ClientError {}
 
 /// A registry that is asked over HTTP.
 #[derive(Clone)]
@@ -139,47 +128,42 @@ impl HttpRegistry {
     ///
     /// If the certificate authorities cannot be read, or the system's cannot be found.
     pub fn new(config: Config) -> Result<Self, ClientError> {
-        let meter = &config.meter;
+        let (base, meter) = (config.endpoint.base().clone(), &config.meter);
+        let at_a_time = config.concurrency.get();
         let bounds = Bounds {
-            at_a_time: config.concurrency.get(),
+            at_a_time,
             a_second: config.max_rps,
         };
-        let pool = || Pool::new(bounds, Arc::clone(meter));
-        let client = |keep: usize| build_client(&config, keep);
+        let pool = || Pool::new(bounds, meter.clone());
         let service = TokenService {
-            client: client(1)?,
+            client: build_client(&config, 1)?,
             timeout: config.timeout,
-            registry: config.endpoint.base().clone(),
-            meter: Arc::clone(meter),
+            registry: base.clone(),
+            meter: meter.clone(),
             pool: pool(),
         };
         let name = config.endpoint.name().to_owned();
         let login = Login::new(name, config.credentials.clone());
-        let auth = Arc::new(Auth::new(login, service));
-        let concurrency = config.concurrency.get();
-        let (registry_pool, storage_pool) = (Arc::new(pool().shown()), Arc::new(pool()));
-        let remarks = Arc::new(Remarks::default());
-        let transcript = Arc::new(Transcript::default());
-        let large_bodies = Arc::new(Semaphore::new(1));
-        let exchange = |client| {
-            Arc::new(Exchange {
-                client,
-                base: config.endpoint.base().clone(),
-                auth: Arc::clone(&auth),
-                registry_pool: Arc::clone(&registry_pool),
-                storage_pool: Arc::clone(&storage_pool),
-                meter: Arc::clone(meter),
-                remarks: Arc::clone(&remarks),
-                transcript: Arc::clone(&transcript),
-                timeout: config.timeout,
-                large_bodies: Arc::clone(&large_bodies),
-            })
+        let exchange = Exchange {
+            client: build_client(&config, at_a_time)?,
+            base,
+            auth: Arc::new(Auth::new(login, service)),
+            registry_pool: Arc::new(pool().shown()),
+            storage_pool: Arc::new(pool()),
+            meter: meter.clone(),
+            notices: Arc::default(),
+            transcript: Arc::default(),
+            timeout: config.timeout,
+            large_bodies: Arc::new(Semaphore::new(1)),
         };
-        let (exchange, fresh) = (exchange(client(concurrency)?), exchange(client(0)?));
+        let fresh = Exchange {
+            client: build_client(&config, 0)?,
+            ..exchange.clone()
+        };
         Ok(Self {
             endpoint: Arc::new(config.endpoint),
-            exchange,
-            fresh,
+            exchange: Arc::new(exchange),
+            fresh: Arc::new(fresh),
             habits: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
             detect_cache: config.detect_cache,
@@ -187,14 +171,8 @@ impl HttpRegistry {
     }
 
     pub(crate) fn ping_ask(&self) -> Ask<'static> {
-        Ask {
-            method: Method::GET,
-            url: self.endpoint.base().clone(),
-            accept: "application/json",
-            range: None,
-            scope: Scope::None,
-            read: Read::Whole { cap: 1 << 20 },
-        }
+        let (url, read) = (self.endpoint.base().clone(), Read::Whole { cap: 1 << 20 });
+        Ask::get(url, "application/json", Scope::None, read)
     }
 }
 
@@ -246,10 +224,8 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
     // Another part of the program may have installed it already, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder.build().map_err(|error| {
-        ClientError(format!(
-            "no HTTP client can be made: {}",
-            classify::cause(&error)
-        ))
+        let cause = classify::cause(&error);
+        ClientError(format!("no HTTP client can be made: {cause}"))
     })
 }
 
@@ -272,7 +248,7 @@ impl Registry for HttpRegistry {
     }
 
     async fn resolve(&self, repository: &Repository, tag: &Tag, way: Way) -> Answer<Resolved> {
-        self.resolve_tag(repository, tag, way).await
+        self.resolve_tag(repository, tag, way).await.into()
     }
 
     async fn manifest(
@@ -280,11 +256,11 @@ impl Registry for HttpRegistry {
         repository: &Repository,
         reference: &Reference,
     ) -> Answer<ManifestBody> {
-        self.read_manifest(repository, reference).await
+        self.read_manifest(repository, reference).await.into()
     }
 
     async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
-        self.read_config(repository, digest).await
+        self.read_config(repository, digest).await.into()
     }
 
     async fn blob(
@@ -294,7 +270,9 @@ impl Registry for HttpRegistry {
         size: Option<u64>,
         depth: Depth,
     ) -> Answer<BlobLook> {
-        self.look_at_blob(repository, digest, size, depth).await
+        self.look_at_blob(repository, digest, size, depth)
+            .await
+            .into()
     }
 
     fn reconnected(&self) -> Self {
@@ -306,13 +284,13 @@ impl Registry for HttpRegistry {
 
     fn notices(&self) -> Vec<String> {
         let of_login = self.exchange.auth.login.notice();
-        let said = self.exchange.remarks.notices().into_iter();
+        let said = self.exchange.notices.warnings().into_iter();
         let said = said.map(|notice| format!("the registry says: {notice}"));
         said.chain(of_login).collect()
     }
 
     fn certificate_end(&self) -> Option<SystemTime> {
-        self.exchange.remarks.certificate_end()
+        self.exchange.notices.certificate_end()
     }
 
     fn access(&self) -> Access {

@@ -2,9 +2,10 @@
 //! is good for.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use reqwest::Response;
 use reqwest::header::WARNING;
 use reqwest::tls::TlsInfo;
@@ -17,12 +18,12 @@ const MOST_NOTICES: usize = 8;
 
 /// What one client of a registry was told so far.
 #[derive(Default)]
-pub(super) struct Remarks {
-    notices: Mutex<BTreeSet<String>>,
+pub(super) struct Warnings {
+    warnings: Mutex<BTreeSet<String>>,
     certificate_end: OnceLock<Option<SystemTime>>,
 }
 
-impl Remarks {
+impl Warnings {
     /// Takes note of what an answer says. `is_own` tells the registry's own answers from those of
     /// the storage that it redirects to.
     pub(super) fn note(&self, response: &Response, is_own: bool) {
@@ -43,15 +44,15 @@ impl Remarks {
             .strip_prefix("299 ")
             .and_then(|rest| rest.split_once('"'));
         let Some((_, text)) = text else { return };
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.len() < MOST_NOTICES {
-            notices.insert(shorten(text.trim_end().trim_end_matches('"'), 200));
+        let mut warnings = self.warnings.lock();
+        if warnings.len() < MOST_NOTICES {
+            warnings.insert(shorten(text.trim_end().trim_end_matches('"'), 200));
         }
     }
 
-    pub(super) fn notices(&self) -> Vec<String> {
-        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.iter().cloned().collect()
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let warnings = self.warnings.lock();
+        warnings.iter().cloned().collect()
     }
 
     pub(super) fn certificate_end(&self) -> Option<SystemTime> {
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn warnings_are_kept_once_and_made_printable() {
-        let remarks = Remarks::default();
+        let notices = Warnings::default();
         for header in [
             "299 - \"end of life\"",
             "299 - \"end of life\"",
@@ -73,8 +74,8 @@ mod tests {
             "299",
             "299 - \"a\x1bb\"",
         ] {
-            remarks.warning(header);
+            notices.warning(header);
         }
-        assert_eq!(remarks.notices(), ["a\u{fffd}b", "end of life"]);
+        assert_eq!(notices.warnings(), ["a\u{fffd}b", "end of life"]);
     }
 }

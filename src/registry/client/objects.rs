@@ -1,25 +1,28 @@
 //! Manifests, and other documents that are read whole: which requests bring them, and what their
 //! answers say.
 
+use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
 use super::auth::Scope;
-use super::classify::Failure;
+use super::classify::{Failure, Stop};
 use super::exchange::Ask;
 use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
 use crate::oci::{
     Digest, Document, MANIFEST_ACCEPT, Printable, Reference, Repository, Tag, manifest_digest,
 };
-use crate::registry::UnverifiedReason;
-use crate::registry::{Answer, BodyEnd, ManifestBody, Refusal, Resolved, Way};
+use crate::registry::{BodyEnd, ManifestBody, Resolved, UnverifiedReason, Way};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
 const LARGEST_MANIFEST: u64 = 16 << 20;
 /// The longest that is unpacked. As many as there are requests at a time may be.
 const LARGEST_UNPACKED: u64 = 4 << 20;
+/// How a document is read.
+const DOCUMENT: Read = Read::Whole {
+    cap: LARGEST_MANIFEST,
+};
 
 impl HttpRegistry {
     pub(crate) async fn resolve_tag(
@@ -27,7 +30,7 @@ impl HttpRegistry {
         repository: &Repository,
         tag: &Tag,
         way: Way,
-    ) -> Answer<Resolved> {
+    ) -> Result<Resolved, Stop> {
         if way == Way::Cheap && self.habits.wants_tags_by_get() {
             return self.pull_tag(repository, tag, None).await;
         }
@@ -37,27 +40,24 @@ impl HttpRegistry {
             ..self.manifest_ask(repository, &Reference::Tag(tag.clone()))
         };
         match self.exchange.ask(&ask).await {
-            Ok(reply) if reply.status.is_success() && stated_digest(&reply).is_some() => {
-                let stated = stated_digest(&reply);
-                if way == Way::Both {
+            Ok(reply) => {
+                let stated = stated_digest(&reply).filter(|_| reply.status.is_success());
+                if stated.is_none() || way == Way::Both {
+                    // Without a digest, it may be a refusal that only a GET may utter (Nexus).
                     return self.pull_tag(repository, tag, stated).await;
                 }
-                Answer::Found(Resolved {
+                Ok(Resolved {
                     stated,
                     body: None,
                     by_head: None,
                 })
             }
-            // No digest stated, or a refusal that only a GET may utter (Nexus answers HEAD with 404).
-            Ok(_) => self.pull_tag(repository, tag, None).await,
             Err(failure) if failure.may_be_of_head() => {
-                let answer = self.pull_tag(repository, tag, None).await;
-                if matches!(answer, Answer::Found(_)) {
-                    self.habits.ask_tags_by_get();
-                }
-                answer
+                let pulled = self.pull_tag(repository, tag, None).await?;
+                self.habits.ask_tags_by_get();
+                Ok(pulled)
             }
-            Err(failure) => failure.answer(),
+            Err(failure) => Err(failure.into()),
         }
     }
 
@@ -67,17 +67,11 @@ impl HttpRegistry {
         repository: &Repository,
         tag: &Tag,
         head: Option<Digest>,
-    ) -> Answer<Resolved> {
+    ) -> Result<Resolved, Stop> {
         let ask = self.manifest_ask(repository, &Reference::Tag(tag.clone()));
-        let reply = match self.ask_again_if_cut(&ask).await {
-            Ok(reply) => reply,
-            Err(failure) => return failure.answer(),
-        };
+        let reply = self.ask_again_if_cut(&ask).await?;
         let stated = stated_digest(&reply);
-        let body = match document(reply) {
-            Ok(body) => body,
-            Err(refused) => return refused.answer(),
-        };
+        let body = document(reply)?;
         let stated = match &head {
             Some(head) if is_of(&body, head) => Some(head.clone()),
             head => stated.or(head.clone()),
@@ -86,20 +80,17 @@ impl HttpRegistry {
             let media_type = body.media_type.as_deref();
             body.end != BodyEnd::Cut && Document::parse(&body.bytes, media_type).is_ok()
         };
-        let resolved = match stated {
+        let mut resolved = match stated {
             Some(stated) if !is_of(&body, &stated) && is_manifest(&body) => {
-                self.contradicted(repository, stated, body).await
+                self.contradicted(repository, stated, body).await?
             }
-            stated => found(stated, body),
-        };
-        let Answer::Found(mut resolved) = resolved else {
-            return resolved;
+            stated => pulled(stated, body),
         };
         if head.is_some() && resolved.digest() != head {
             self.habits.ask_tags_by_get();
             resolved.by_head = head;
         }
-        Answer::Found(resolved)
+        Ok(resolved)
     }
 
     /// What a tag leads to whose manifest is another one than its header states. A client that goes by
@@ -109,13 +100,12 @@ impl HttpRegistry {
         repository: &Repository,
         stated: Digest,
         body: ManifestBody,
-    ) -> Answer<Resolved> {
+    ) -> Result<Resolved, Stop> {
         let reference = Reference::Digest(stated.clone());
         match self.read_manifest(repository, &reference).await {
-            Answer::Found(altered) if !is_of(&altered, &stated) => found(Some(stated), altered),
-            Answer::Found(_) | Answer::Absent(_) => found(None, body),
-            Answer::Failing(refusal) => Answer::Failing(refusal),
-            Answer::Unverified(why) => Answer::Unverified(why),
+            Ok(altered) if !is_of(&altered, &stated) => Ok(pulled(Some(stated), altered)),
+            Ok(_) | Err(Stop::Absent(_)) => Ok(pulled(None, body)),
+            Err(failed) => Err(failed),
         }
     }
 
@@ -124,23 +114,15 @@ impl HttpRegistry {
         repository: &'a Repository,
         reference: &Reference,
     ) -> Ask<'a> {
-        Ask {
-            method: Method::GET,
-            url: self.endpoint.manifest(repository, reference),
-            accept: MANIFEST_ACCEPT,
-            range: None,
-            scope: Scope::Pull(repository),
-            read: Read::Whole {
-                cap: LARGEST_MANIFEST,
-            },
-        }
+        let url = self.endpoint.manifest(repository, reference);
+        Ask::get(url, MANIFEST_ACCEPT, Scope::Pull(repository), DOCUMENT)
     }
 
     pub(crate) async fn read_manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
-    ) -> Answer<ManifestBody> {
+    ) -> Result<ManifestBody, Stop> {
         self.read_document(self.manifest_ask(repository, reference))
             .await
     }
@@ -149,57 +131,26 @@ impl HttpRegistry {
         &self,
         repository: &Repository,
         digest: &Digest,
-    ) -> Answer<ManifestBody> {
-        self.read_document(Ask {
-            url: self.endpoint.blob(repository, digest),
-            accept: "*/*",
-            ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
-        })
-        .await
+    ) -> Result<ManifestBody, Stop> {
+        let url = self.endpoint.blob(repository, digest);
+        self.read_document(Ask::get(url, "*/*", Scope::Pull(repository), DOCUMENT))
+            .await
     }
 
-    async fn read_document(&self, ask: Ask<'_>) -> Answer<ManifestBody> {
-        match self.ask_again_if_cut(&ask).await {
-            Err(failure) => failure.answer(),
-            Ok(reply) => match document(reply) {
-                Ok(body) => Answer::Found(body),
-                Err(refused) => refused.answer(),
-            },
-        }
+    async fn read_document(&self, ask: Ask<'_>) -> Result<ManifestBody, Stop> {
+        document(self.ask_again_if_cut(&ask).await?)
     }
 
     /// A body that ends early is asked for once more, on a new connection, before that is believed.
     pub(crate) async fn ask_again_if_cut(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
-        let reply = self.exchange.ask(ask).await?;
-        if reply.body.was_cut() {
-            self.fresh.ask(ask).await
-        } else {
-            Ok(reply)
-        }
+        self.exchange.ask_again_if_cut(ask, &self.fresh).await
     }
 }
 
-/// What came in place of a document.
-enum Refused {
-    Absent(Refusal),
-    Failed(Failure),
-}
-
-impl Refused {
-    fn answer<T>(self) -> Answer<T> {
-        match self {
-            Self::Absent(refusal) => Answer::Absent(refusal),
-            Self::Failed(failure) => failure.answer(),
-        }
-    }
-}
-
-fn document(reply: Reply) -> Result<ManifestBody, Refused> {
-    if reply.status == StatusCode::NOT_FOUND {
-        return Err(Refused::Absent(reply.refusal()));
-    }
-    if reply.status != StatusCode::OK || reply.is_page() {
-        return Err(Refused::Failed(reply.failure()));
+fn document(reply: Reply) -> Result<ManifestBody, Stop> {
+    reply.expect_object()?;
+    if reply.is_page() {
+        return Err(reply.failure().into());
     }
     let is_packed = is_gzip(&reply.headers);
     let announced = reply.content_length().filter(|_| !is_packed);
@@ -208,8 +159,7 @@ fn document(reply: Reply) -> Result<ManifestBody, Refused> {
         let Some(bytes) = unpacked(reply.body.bytes, LARGEST_UNPACKED) else {
             let most = LARGEST_UNPACKED >> 20;
             let detail = format!("{} holds more than {most} MiB, compressed", reply.request);
-            let failure = Failure::new(UnverifiedReason::TooLarge, detail);
-            return Err(Refused::Failed(failure));
+            return Err(Failure::new(UnverifiedReason::TooLarge, detail).into());
         };
         bytes
     } else {
@@ -224,12 +174,12 @@ fn document(reply: Reply) -> Result<ManifestBody, Refused> {
     })
 }
 
-fn found(stated: Option<Digest>, body: ManifestBody) -> Answer<Resolved> {
-    Answer::Found(Resolved {
+fn pulled(stated: Option<Digest>, body: ManifestBody) -> Resolved {
+    Resolved {
         stated,
         body: Some(body),
         by_head: None,
-    })
+    }
 }
 
 /// Whether a manifest has this digest, as far as that can be computed.

@@ -65,14 +65,11 @@ fn parse<'a>(body: &'a [u8], scope: &Scope<'_>) -> Result<Capped<'a, MOST_ENTRIE
         return Err("no JSON object".to_owned());
     }
     let read = match scope {
-        Scope::Catalog => serde_json::from_slice(body).map(
-            |Catalog {
-                 repositories,
-                 errors,
-             }| (repositories, errors),
-        ),
+        Scope::Catalog => {
+            serde_json::from_slice(body).map(|page: Catalog<'a>| (page.repositories, page.errors))
+        }
         Scope::None | Scope::Pull(_) => {
-            serde_json::from_slice(body).map(|Tags { tags, errors }| (tags, errors))
+            serde_json::from_slice(body).map(|page: Tags<'a>| (page.tags, page.errors))
         }
     };
     let (list, errors) = read.map_err(|error| code().unwrap_or_else(|| error.to_string()))?;

@@ -1,9 +1,9 @@
 //! Politeness towards one host: how many requests at a time and in a second, and when to wait.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
@@ -50,13 +50,13 @@ pub(super) struct Bounds {
 /// One host's permits, its rate and its shared pause.
 pub(super) struct Pool {
     permits: Semaphore,
-    state: Mutex<State>,
-    meter: Arc<Meter>,
+    state: Mutex<Pace>,
+    meter: Meter,
     /// Whether the meter is to know its limit: that of the registry itself, and not of its storage.
     is_shown: bool,
 }
 
-struct State {
+struct Pace {
     limit: Limit,
     /// Permits in circulation, and those among them that go out of it when they come back.
     permits: usize,
@@ -86,13 +86,13 @@ pub(super) struct Permit<'a> {
 }
 
 impl Pool {
-    pub(super) fn new(bounds: Bounds, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(bounds: Bounds, meter: Meter) -> Self {
         let limit = Limit::new(bounds.at_a_time);
         let permits = limit.requests();
         let now = Instant::now();
         Self {
             permits: Semaphore::new(permits),
-            state: Mutex::new(State {
+            state: Mutex::new(Pace {
                 limit,
                 permits,
                 surplus: 0,
@@ -116,7 +116,7 @@ impl Pool {
     /// With its limit shown by the meter.
     pub(super) fn shown(mut self) -> Self {
         self.is_shown = true;
-        self.meter.limited_to(self.lock().permits);
+        self.meter.limited_to(self.state.lock().permits);
         self
     }
 
@@ -136,16 +136,16 @@ impl Pool {
             number: 0,
             is_first: false,
         };
-        self.lock().in_use += 1;
+        self.state.lock().in_use += 1;
         // Another request may extend the pause or take the turn while this one sleeps.
         loop {
-            let wait = self.lock().wait()?;
+            let wait = self.state.lock().wait()?;
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => break,
             }
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.given += 1;
         permit.number = state.given;
         permit.is_first = state.in_use == 1;
@@ -159,7 +159,7 @@ impl Pool {
             if let Ok(place) = tokio::time::timeout(ALONE_PATIENCE, place.as_mut()).await {
                 return place;
             }
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.limit.end_alone();
             self.resize(&mut state);
         }
@@ -168,7 +168,7 @@ impl Pool {
     /// Notes that the host refused with 429 or 503 to be asked more, for as long as it says or else for
     /// a while that doubles.
     pub(super) fn throttled(&self, status: StatusCode, retry_after: Option<Duration>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = Instant::now();
         let length = retry_after.unwrap_or(state.unasked);
         let is_over = state.until.is_none_or(|until| until <= now);
@@ -188,7 +188,7 @@ impl Pool {
 
     /// Notes that the host answers again, and what it says of how much it still takes.
     pub(super) fn answered(&self, headers: &HeaderMap) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.unasked = FIRST_UNASKED;
         state.answers += 1;
         let Some((remaining, reset)) = classify::remaining(headers) else {
@@ -207,7 +207,7 @@ impl Pool {
     }
 
     /// Brings the permits in line with the limit.
-    fn resize(&self, state: &mut State) {
+    fn resize(&self, state: &mut Pace) {
         let wanted = state.limit.requests();
         if wanted == state.permits {
             return;
@@ -226,13 +226,9 @@ impl Pool {
             self.meter.limited_to(wanted);
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl State {
+impl Pace {
     /// How long to wait before the next request, if its turn is not now; if it is, it is taken.
     fn wait(&mut self) -> Result<Option<Duration>, Failure> {
         let now = Instant::now();
@@ -302,7 +298,7 @@ impl State {
 impl Permit<'_> {
     /// Notes how long the head of the answer took.
     pub(super) fn took(&self, sort: Sort, took: Duration) {
-        let mut state = self.pool.lock();
+        let mut state = self.pool.state.lock();
         let was_alone = self.is_first && state.given == self.number;
         state.limit.took(sort, took, was_alone);
         self.pool.resize(&mut state);
@@ -310,7 +306,7 @@ impl Permit<'_> {
 
     /// Notes that no answer came in time.
     pub(super) fn timed_out(&self) {
-        let mut state = self.pool.lock();
+        let mut state = self.pool.state.lock();
         let now = Instant::now();
         // All that were under way run out of time together.
         if state.refused_at.is_none_or(|at| now >= at + TOGETHER) {
@@ -323,7 +319,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut state = self.pool.lock();
+        let mut state = self.pool.state.lock();
         state.in_use -= 1;
         if state.surplus > 0
             && let Some(place) = self.place.take()
@@ -346,7 +342,7 @@ mod tests {
             at_a_time,
             a_second: None,
         };
-        Pool::new(bounds, Arc::default())
+        Pool::new(bounds, Meter::new("a"))
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -406,7 +402,7 @@ mod tests {
             at_a_time: 8,
             a_second: Some(50.0),
         };
-        let pool = Pool::new(bounds, Arc::default());
+        let pool = Pool::new(bounds, Meter::new("a"));
         let start = Instant::now();
         for _ in 0..10 {
             let enter = async || drop(pool.enter().await);
@@ -474,7 +470,7 @@ mod tests {
             pool.answered(&HeaderMap::new());
         }
         pool.throttled(StatusCode::SERVICE_UNAVAILABLE, None);
-        let rate = |pool: &Pool| pool.lock().rate(Instant::now());
+        let rate = |pool: &Pool| pool.state.lock().rate(Instant::now());
         let seen = rate(&pool).expect("a rate");
         assert!((440.0..460.0).contains(&seen), "{seen}");
         tokio::time::sleep(second * 32).await;
@@ -490,7 +486,7 @@ mod tests {
     async fn a_body_that_trickles_does_not_hold_up_the_others() {
         let pool = pool(4);
         let held = pool.enter().await.expect("a permit");
-        while pool.lock().limit.requests() > 1 {
+        while pool.state.lock().limit.requests() > 1 {
             held.took(BLOB, Duration::from_millis(10));
         }
         let start = Instant::now();
@@ -519,11 +515,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn permits_follow_the_limit_down_and_up() {
         let pool = pool(8);
-        let meter = Arc::clone(&pool.meter);
+        let meter = pool.meter.clone();
         let pool = pool.shown();
         let held = futures::future::join_all((0..4).map(|_| pool.enter())).await;
         pool.throttled(StatusCode::TOO_MANY_REQUESTS, Some(Duration::ZERO));
-        assert_eq!(meter.costs().concurrency_limit, 2);
+        assert_eq!(meter.concurrency_limit(), 2);
         let mut held: Vec<_> = held
             .into_iter()
             .map(|permit| permit.expect("a permit"))
@@ -536,7 +532,7 @@ mod tests {
         for _ in 0..40 {
             held[0].took(BLOB, Duration::from_millis(1));
         }
-        assert_eq!(meter.costs().concurrency_limit, 3);
+        assert_eq!(meter.concurrency_limit(), 3);
         let more = futures::future::join_all((0..2).map(|_| wait())).await;
         assert!(more.iter().all(Result::is_ok));
     }
@@ -548,6 +544,6 @@ mod tests {
         for permit in held.iter().flatten() {
             permit.timed_out();
         }
-        assert_eq!(pool.meter.costs().concurrency_limit, 2);
+        assert_eq!(pool.meter.concurrency_limit(), 2);
     }
 }

@@ -7,11 +7,10 @@ use flate2::write::MultiGzDecoder;
 use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode, Version};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::classify::{self, Failure};
-use super::meter::Meter;
+use super::classify::{self, Failure, Stop};
+use super::exchange::Exchange;
 use super::packed::{Counted, Counter, is_gzip};
 use crate::oci::{Digest, Printable};
 use crate::registry::UnverifiedReason;
@@ -129,22 +128,27 @@ impl Reply {
         self.status == StatusCode::NOT_FOUND && !self.is_html()
     }
 
+    /// Whether it may be the object that was asked for, which comes with 200 alone.
+    pub(crate) fn expect_object(&self) -> Result<(), Stop> {
+        match self.status {
+            StatusCode::OK => Ok(()),
+            StatusCode::NOT_FOUND => Err(Stop::Absent(self.refusal())),
+            _ => Err(self.failure().into()),
+        }
+    }
+
     pub(crate) fn failure(&self) -> Failure {
-        if self.status.is_success() {
-            let request = &self.request;
-            let detail = if self.is_html() {
+        let request = &self.request;
+        let detail = match self.status.as_u16() {
+            200..=299 if self.is_html() => {
                 format!(
                     "{request} answers with a web page: a proxy or login page stands in the way"
                 )
-            } else {
-                format!(
-                    "{request} answers {}, and clients take 200 only",
-                    self.status.as_u16()
-                )
-            };
-            return Failure::new(UnverifiedReason::Protocol, detail);
-        }
-        classify::refused(&self.refusal())
+            }
+            status @ 200..=299 => format!("{request} answers {status}, and clients take 200 only"),
+            _ => return classify::refused(&self.refusal()),
+        };
+        Failure::new(UnverifiedReason::Protocol, detail)
     }
 }
 
@@ -158,18 +162,15 @@ impl Body {
     pub(crate) async fn read(
         response: Response,
         read: &Read,
-        timeout: Duration,
         request: &str,
-        (meter, large): (&Meter, &Semaphore),
+        exchange: &Exchange,
     ) -> Result<Self, Failure> {
         let status = response.status();
-        let reader = Reader {
+        let reader = BodyReader {
             ends_with_connection: ends_with_connection(&response),
             response,
-            timeout,
             request,
-            meter,
-            large,
+            exchange,
         };
         match read {
             Read::Nothing => Ok(Self::default()),
@@ -204,16 +205,14 @@ fn ends_with_connection(response: &Response) -> bool {
     response.version() <= Version::HTTP_11 && !is_framed
 }
 
-struct Reader<'a> {
+struct BodyReader<'a> {
     response: Response,
     ends_with_connection: bool,
-    timeout: Duration,
     request: &'a str,
-    meter: &'a Meter,
-    large: &'a Semaphore,
+    exchange: &'a Exchange,
 }
 
-impl Reader<'_> {
+impl BodyReader<'_> {
     /// The length of what is compressed says nothing of what that holds.
     fn stated_length(&self) -> Option<u64> {
         let headers = self.response.headers();
@@ -229,7 +228,7 @@ impl Reader<'_> {
         while (bytes.len() as u64) <= cap {
             if turn.is_none() && bytes.len() > LARGE {
                 let waits_since = Instant::now();
-                turn = self.large.acquire().await.ok();
+                turn = self.exchange.large_bodies.acquire().await.ok();
                 ends_at += waits_since.elapsed();
             }
             match self.chunk(ends_at).await? {
@@ -241,23 +240,20 @@ impl Reader<'_> {
             }
         }
         if is_limit && bytes.len() as u64 > cap {
-            let detail = format!(
-                "{}: the answer is longer than {} MiB",
-                self.request,
-                cap >> 20
-            );
+            let (request, most) = (self.request, cap >> 20);
+            let detail = format!("{request}: the answer is longer than {most} MiB");
             return Err(Failure::new(UnverifiedReason::TooLarge, detail));
         }
-        let received = bytes.len() as u64;
+        let raw = Counted {
+            received: bytes.len() as u64,
+            digest: None,
+        };
         Ok(Body {
             bytes,
-            raw: Counted {
-                received,
-                digest: None,
-            },
-            unpacked: None,
+            raw,
             was_read: true,
             end,
+            ..Body::default()
         })
     }
 
@@ -302,16 +298,16 @@ impl Reader<'_> {
         }
         let unpacked = unpacked.and_then(|decoder| decoder.finish().ok());
         Ok(Body {
-            bytes: Vec::new(),
             raw: raw.finish(stop),
             unpacked: unpacked.map(|counter| counter.finish(stop)),
             was_read: true,
             end,
+            ..Body::default()
         })
     }
 
     fn ends_at(&self, expected: u64) -> Instant {
-        Instant::now() + self.timeout + Duration::from_secs(expected / SLOWEST_RATE)
+        Instant::now() + self.exchange.timeout + Duration::from_secs(expected / SLOWEST_RATE)
     }
 
     async fn chunk(&mut self, ends_at: Instant) -> Result<Chunk, Failure> {
@@ -320,11 +316,11 @@ impl Reader<'_> {
             Failure::new(UnverifiedReason::Timeout, detail)
         };
         // Whichever is up first: the wait for the next piece, or that for the whole.
-        let until = ends_at.min(Instant::now() + self.timeout);
+        let until = ends_at.min(Instant::now() + self.exchange.timeout);
         match tokio::time::timeout_at(until, self.response.chunk()).await {
             Err(_) => Err(slow()),
             Ok(Ok(Some(bytes))) => {
-                self.meter.bytes(bytes.len());
+                self.exchange.meter.bytes(bytes.len());
                 Ok(Chunk::Bytes(bytes))
             }
             Ok(Ok(None)) if self.ends_with_connection => Ok(Chunk::End(BodyEnd::Connection)),

@@ -25,7 +25,7 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let name = name.as_str();
             let found = look_up(name).await?;
-            // The registry itself is where its user says it is, and of these names `reach` has judged.
+            // The registry itself is where its user says it is, and of these names `ssrf_guard` has judged.
             let is_known = registry.host_str().is_some_and(|host| host == name)
                 || place_named(name) != Place::Elsewhere;
             let addresses = if is_known || found.iter().all(is_elsewhere) {

@@ -1,7 +1,6 @@
 //! The token service that a `Bearer` challenge names (distribution, spec/auth/token.md and
 //! spec/auth/oauth.md).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -15,7 +14,7 @@ use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
 use super::credentials::Credentials;
 use super::meter::{Asked, Meter};
-use super::rate_limiter::{LONGEST_PAUSE, Pool};
+use super::rate_limiter::Pool;
 use super::secret::{Secret, basic_header};
 use super::ssrf_guard;
 use crate::oci::shorten;
@@ -35,7 +34,7 @@ pub(super) struct TokenService {
     pub(super) timeout: Duration,
     /// The registry. If it is spoken to over https, so must be its token service.
     pub(super) registry: Url,
-    pub(super) meter: Arc<Meter>,
+    pub(super) meter: Meter,
     /// The service's own limits: what it refuses to one repository it is not asked for the next.
     pub(super) pool: Pool,
 }
@@ -71,10 +70,7 @@ impl TokenService {
             .with_max_times(RETRIES);
         fetch
             .retry(retries)
-            .when(|failure: &Failure| {
-                let waits = failure.retry_after.is_none_or(|wait| wait <= LONGEST_PAUSE);
-                failure.why.is_transient() && waits
-            })
+            .when(Failure::may_pass)
             .await
             .map_err(|failure| failure.why)
     }
@@ -88,7 +84,7 @@ impl TokenService {
     ) -> Result<Fetched, Failure> {
         if let Some(Credentials::IdentityToken(token)) = credentials {
             let form = self.form(realm, challenge, scope, token);
-            match self.ask(realm, form, true).await? {
+            match self.ask(realm, Method::POST, form).await? {
                 Ok(fetched) => return Ok(fetched),
                 // Services without OAuth2 answer so (containerd's authorizer falls back likewise).
                 Err(400 | 401 | 404 | 405) => {}
@@ -96,21 +92,18 @@ impl TokenService {
             }
         }
         let mut url = realm.clone();
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = &challenge.service {
-                query.append_pair("service", service);
-            }
-            if !scope.is_empty() {
-                query.append_pair("scope", scope);
-            }
+        if let Some(service) = &challenge.service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        if !scope.is_empty() {
+            url.query_pairs_mut().append_pair("scope", scope);
         }
         let mut request = self.client.get(url);
         let has_credentials = matches!(credentials, Some(Credentials::Password { .. }));
         if let Some(Credentials::Password { username, password }) = credentials {
             request = request.header(AUTHORIZATION, basic_header(username, password)?);
         }
-        match self.ask(realm, request, false).await? {
+        match self.ask(realm, Method::GET, request).await? {
             // An identity token that was refused got us no further than anybody gets.
             Ok(fetched) => Ok(Fetched {
                 is_anonymous: !has_credentials,
@@ -148,20 +141,16 @@ impl TokenService {
     async fn ask(
         &self,
         realm: &Url,
+        method: Method,
         request: RequestBuilder,
-        is_post: bool,
     ) -> Result<Result<Fetched, u16>, Failure> {
         let host = realm.host_str().unwrap_or_default();
-        let what = format!(
-            "{} to the token service at {host}",
-            if is_post { "POST" } else { "GET" }
-        );
+        let what = format!("{method} to the token service at {host}");
         let permit = self.pool.enter().await?;
         tracing::debug!(host, "token request");
         let began = Instant::now();
         let sent = request.timeout(self.timeout).send().await;
         let took = began.elapsed();
-        let method = if is_post { Method::POST } else { Method::GET };
         let status = sent.as_ref().ok().map(Response::status);
         self.meter.request(Asked::Token, &method, status, took);
         let mut response = sent.map_err(|error| classify::transport(&error, &what))?;
@@ -190,17 +179,13 @@ impl TokenService {
             self.meter.bytes(chunk.len());
             body.extend_from_slice(&chunk);
             if body.len() > LARGEST_ANSWER {
-                return Err(Failure::new(
-                    UnverifiedReason::TooLarge,
-                    format!("{what}: the answer is too long"),
-                ));
+                let detail = format!("{what}: the answer is too long");
+                return Err(Failure::new(UnverifiedReason::TooLarge, detail));
             }
         }
         read(&body).map(Ok).ok_or_else(|| {
-            Failure::new(
-                UnverifiedReason::Protocol,
-                format!("{what}: the answer holds no token"),
-            )
+            let detail = format!("{what}: the answer holds no token");
+            Failure::new(UnverifiedReason::Protocol, detail)
         })
     }
 }
@@ -208,13 +193,9 @@ impl TokenService {
 /// Refuses a realm that would carry credentials in the open, or that is no web address.
 pub(super) fn vet(registry: &Url, realm: &str) -> Result<Url, Unverified> {
     let refused = |why: &str| {
-        Unverified::new(
-            UnverifiedReason::Protocol,
-            format!(
-                "the registry names a token service that {why}: {}",
-                shorten(realm.split('?').next().unwrap_or_default(), 100)
-            ),
-        )
+        let realm = shorten(realm.split('?').next().unwrap_or_default(), 100);
+        let detail = format!("the registry names a token service that {why}: {realm}");
+        Unverified::new(UnverifiedReason::Protocol, detail)
     };
     let url = Url::parse(realm).map_err(|_| refused("is not a URL"))?;
     if !ssrf_guard::may_send_us_to(registry, &url) {
@@ -263,10 +244,8 @@ fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
     } else {
         "an anonymous client"
     };
-    Failure::new(
-        reason,
-        format!("the token service at {host} answers {status} to {who}"),
-    )
+    let detail = format!("the token service at {host} answers {status} to {who}");
+    Failure::new(reason, detail)
 }
 
 #[cfg(test)]

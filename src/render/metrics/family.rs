@@ -1,6 +1,6 @@
 //! One metric with its series, and the text format that Prometheus reads.
 
-use prometheus::proto::{Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
 
 /// A metric: its name, its help, its type, and its series so far.
@@ -17,12 +17,6 @@ impl Family {
     #[must_use]
     pub fn counter(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::COUNTER)
-    }
-
-    /// A metric of durations in buckets.
-    #[must_use]
-    pub fn histogram(name: &str, help: &str) -> Self {
-        Self::new(name, help, MetricType::HISTOGRAM)
     }
 
     fn new(name: &str, help: &str, kind: MetricType) -> Self {
@@ -60,11 +54,6 @@ impl Family {
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
-    }
-
-    /// Adds a series of a histogram.
-    pub fn observe(&mut self, labels: &[(&str, &str)], histogram: Histogram) {
-        self.series(labels).set_histogram(histogram);
     }
 
     fn series(&mut self, labels: &[(&str, &str)]) -> &mut Metric {

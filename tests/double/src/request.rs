@@ -83,7 +83,7 @@ impl Request {
     }
 
     /// All values of a field of a form body, decoded, in the order sent.
-    pub(crate) fn fields(&self, name: &str) -> Vec<String> {
+    pub fn fields(&self, name: &str) -> Vec<String> {
         values(&String::from_utf8_lossy(&self.body), name)
     }
 

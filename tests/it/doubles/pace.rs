@@ -296,6 +296,6 @@ async fn a_registry_that_becomes_slow_is_asked_less() {
     let meter = probe.meter();
     let sweep = probe.sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
-    let limit = meter.costs().concurrency_limit;
+    let limit = meter.concurrency_limit();
     assert!(limit <= 24, "{limit} of 32 at a time");
 }

@@ -180,8 +180,8 @@ impl<'a> Probe<'a> {
     }
 
     /// What counts what is asked.
-    pub(super) fn meter(&self) -> std::sync::Arc<Meter> {
-        std::sync::Arc::clone(&self.config.meter)
+    pub(super) fn meter(&self) -> Meter {
+        self.config.meter.clone()
     }
 
     /// How far it is.

@@ -1,19 +1,14 @@
 //! A token service for one registry (distribution, spec/auth/token.md and oauth.md) that keeps a book.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use registry_double::{Background, Double, Reply, Request, in_background, on};
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
-use super::listening::Listening;
-use super::process::PATIENCE;
 use super::registry::Login;
 use super::signing::Signer;
 
@@ -22,8 +17,6 @@ const SERVICE: &str = "registry of the tests";
 const ISSUER: &str = "token service of the tests";
 /// What distribution adds to the end of every token's life, for clocks that differ.
 const LEEWAY: u64 = 60;
-/// The longest body that is read.
-const LONGEST_BODY: usize = 64 * 1024;
 
 /// The refresh token that stands for the user.
 pub(crate) const IDENTITY_TOKEN: &str = "identity-of-the-sweeper";
@@ -75,7 +68,7 @@ pub(crate) struct Asked {
 /// A running service.
 #[derive(Debug)]
 pub(crate) struct TokenServer {
-    listening: Listening,
+    double: Background<Double>,
     desk: Arc<Desk>,
 }
 
@@ -87,17 +80,19 @@ impl TokenServer {
             terms,
             book: Mutex::default(),
         });
+        let double = in_background(Double::start());
         let at_desk = Arc::clone(&desk);
-        let listening = Listening::start(move |stream| at_desk.serve(&stream));
-        Self { listening, desk }
+        let issue = move |_: &_, request: &Request| at_desk.issue(request);
+        double.when(on::any()).answer(issue);
+        Self { double, desk }
     }
 
     /// The part of a registry's configuration that sends its clients here.
     pub(crate) fn configuration(&self) -> String {
         format!(
-            "auth:\n  token:\n    realm: http://{}/token\n    service: {SERVICE}\n    issuer: {ISSUER}\n    \
+            "auth:\n  token:\n    realm: {}/token\n    service: {SERVICE}\n    issuer: {ISSUER}\n    \
              rootcertbundle: {}\n",
-            self.listening.host(),
+            self.double.url(),
             self.desk.signer.bundle().display(),
         )
     }
@@ -121,39 +116,24 @@ struct Desk {
 }
 
 impl Desk {
-    /// Answers the one request of a connection.
-    fn serve(&self, mut stream: &TcpStream) {
-        let patience = Some(PATIENCE);
-        stream.set_read_timeout(patience).expect("a time is set");
-        let Some(request) = Request::read(stream) else {
-            return;
-        };
-        let (who, scopes) = (request.who(), request.scopes());
-        let (status, body) = if !request.is_sound() {
+    fn issue(&self, request: &Request) -> Reply {
+        let (who, scopes) = (who(request), scopes(request));
+        let (status, body) = if !is_sound(request) {
             (400, json!({ "error": "invalid_request" }))
         } else if who == Who::Impostor {
             (401, json!({ "error": "invalid_grant" }))
         } else {
-            (200, self.token(&request, who, &scopes))
+            (200, self.token(request, who, &scopes))
         };
         let asked = Asked {
             at: Instant::now(),
-            method: request.method,
+            method: request.method.clone(),
             who,
             scopes,
             status,
         };
         self.book.lock().expect("nobody panics with it").push(asked);
-        let body = body.to_string();
-        let mut answer = format!("HTTP/1.1 {status} Answer\r\nConnection: close\r\n");
-        write!(
-            answer,
-            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("text takes text");
-        // The client may have gone.
-        let _ = stream.write_all(answer.as_bytes());
+        Reply::json(status, &body)
     }
 
     fn token(&self, request: &Request, who: Who, scopes: &[String]) -> Value {
@@ -200,96 +180,52 @@ impl Desk {
     }
 }
 
-/// A request as it came.
-struct Request {
-    method: String,
-    authorization: Option<String>,
-    /// Of the query or of the form.
-    fields: Vec<(String, String)>,
+/// The values of a parameter of the query or of a field of the form.
+fn values(request: &Request, name: &str) -> Vec<String> {
+    if request.method == "POST" {
+        request.fields(name)
+    } else {
+        request.params(name)
+    }
 }
 
-impl Request {
-    /// Reads one; none if the client went away first.
-    fn read(stream: &TcpStream) -> Option<Self> {
-        let mut lines = BufReader::new(stream);
-        let mut first = String::new();
-        lines.read_line(&mut first).ok()?;
-        let mut words = first.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let (mut authorization, mut length) = (None, 0);
-        // No client of these tests sends more headers.
-        for _ in 0..100 {
-            let mut line = String::new();
-            lines.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                break;
-            };
-            match name.to_ascii_lowercase().as_str() {
-                "authorization" => authorization = Some(value.to_owned()),
-                "content-length" => length = value.parse().unwrap_or(0),
-                _ => {}
-            }
+/// Whether it has what the specification wants.
+fn is_sound(request: &Request) -> bool {
+    let is = |name: &str, value: &str| values(request, name).first().is_some_and(|it| it == value);
+    let is_for_us = is("service", SERVICE);
+    match request.method.as_str() {
+        "GET" => is_for_us,
+        "POST" => {
+            let has_client = !request.fields("client_id").is_empty();
+            is_for_us && is("grant_type", "refresh_token") && has_client
         }
-        let mut body = vec![0; length.min(LONGEST_BODY)];
-        lines.read_exact(&mut body).ok()?;
-        let query = target.split_once('?').map_or("", |(_, query)| query);
-        let form = if method == "POST" {
-            &body
-        } else {
-            query.as_bytes()
-        };
-        let fields = form_urlencoded::parse(form).into_owned().collect();
-        Some(Self {
-            method,
-            authorization,
-            fields,
-        })
+        _ => false,
     }
+}
 
-    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        let fields = self.fields.iter();
-        fields.filter_map(move |(field, value)| (field == name).then_some(value.as_str()))
+fn who(request: &Request) -> Who {
+    let Login { user, password } = Login::of_the_tests();
+    let (shown, right) = if request.method == "POST" {
+        let shown = request.fields("refresh_token").into_iter().next();
+        (shown, IDENTITY_TOKEN.to_owned())
+    } else {
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        let shown = request.header("authorization").map(str::to_owned);
+        (shown, format!("Basic {pair}"))
+    };
+    match shown {
+        None => Who::Nobody,
+        Some(shown) if shown == right => Who::User,
+        Some(_) => Who::Impostor,
     }
+}
 
-    fn value(&self, name: &str) -> Option<&str> {
-        self.values(name).next()
-    }
-
-    /// Whether it has what the specification wants.
-    fn is_sound(&self) -> bool {
-        let is_for_us = self.value("service") == Some(SERVICE);
-        match self.method.as_str() {
-            "GET" => is_for_us,
-            "POST" => {
-                let grant = self.value("grant_type") == Some("refresh_token");
-                is_for_us && grant && self.value("client_id").is_some()
-            }
-            _ => false,
-        }
-    }
-
-    fn who(&self) -> Who {
-        let Login { user, password } = Login::of_the_tests();
-        let (shown, right) = if self.method == "POST" {
-            let shown = self.value("refresh_token").map(str::to_owned);
-            (shown, IDENTITY_TOKEN.to_owned())
-        } else {
-            let pair = STANDARD.encode(format!("{user}:{password}"));
-            (self.authorization.clone(), format!("Basic {pair}"))
-        };
-        match shown {
-            None => Who::Nobody,
-            Some(shown) if shown == right => Who::User,
-            Some(_) => Who::Impostor,
-        }
-    }
-
-    /// Repeated in a query, joined by blanks in a form.
-    fn scopes(&self) -> Vec<String> {
-        let values = self.values("scope").flat_map(|value| value.split(' '));
-        values
-            .filter(|scope| !scope.is_empty())
-            .map(str::to_owned)
-            .collect()
-    }
+/// Repeated in a query, joined by blanks in a form.
+fn scopes(request: &Request) -> Vec<String> {
+    let values = values(request, "scope");
+    let scopes = values.iter().flat_map(|value| value.split(' '));
+    scopes
+        .filter(|scope| !scope.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
