@@ -2,8 +2,8 @@
 
 use super::evidence::{LengthSource, Observed, Start};
 use super::finding::Finding;
+use super::mode::Mode;
 use super::outcome::{Kind, Reason};
-use super::sweep::{Listed, Mode, Sweep};
 use crate::registry::UnverifiedReason;
 use crate::words::words;
 
@@ -34,16 +34,18 @@ words! {
 }
 
 impl Cause {
-    /// The cause of a finding of `sweep`, by its kind, its reason and the symptom in its evidence.
+    /// The cause of a finding in a registry of this mode, by its kind, its reason and its evidence. `is_named`
+    /// says whether the caller named the images.
     #[must_use]
-    pub fn of<F>(finding: &Finding, sweep: &Sweep<F>) -> Self {
+    pub fn of(finding: &Finding, mode: Mode, is_named: bool) -> Self {
         let evidence = &finding.defect.evidence;
         let observed = evidence.observed.as_ref();
         match finding.defect.reason {
             // What the caller named may never have been there; what a list or manifest names was.
-            Reason::NotFound => match (finding.kind, &sweep.listed) {
-                (Kind::Manifest, _) | (Kind::Tag, Listed::Images(_)) => Self::Unknown,
-                _ => Self::GcOrRetention,
+            Reason::NotFound => match finding.kind {
+                Kind::Manifest => Self::Unknown,
+                Kind::Tag if is_named => Self::Unknown,
+                Kind::Tag | Kind::Child | Kind::Config | Kind::Layer => Self::GcOrRetention,
             },
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
@@ -56,7 +58,7 @@ impl Cause {
             },
             Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => {
                 match observed {
-                    Some(observed) => Self::of_other_bytes(observed, finding.size, sweep.mode),
+                    Some(observed) => Self::of_other_bytes(observed, finding.size, mode),
                     None => Self::Unknown,
                 }
             }
@@ -197,22 +199,18 @@ mod tests {
             (K::Layer, R::Unreadable, None, C::Unknown),
             (K::Child, R::MediaTypeMismatch, None, C::Unknown),
         ] {
-            let mut sweep = fixture::sweep();
             let mut finding = fixture::finding(kind, reason);
             finding.size = Some(80_000);
             finding.defect.evidence.observed.clone_from(&observed);
             let what = format!("{kind}/{reason} {observed:?}");
-            assert_eq!(C::of(&finding, &sweep), expected, "{what}");
+            assert_eq!(C::of(&finding, Mode::Private, false), expected, "{what}");
             // Whoever names a tag may have mistyped it.
-            sweep.listed = Listed::Images(Vec::new());
             let is_named = (kind, reason) == (K::Tag, R::NotFound);
             let expected = if is_named { C::Unknown } else { expected };
-            assert_eq!(C::of(&finding, &sweep), expected, "{what}");
+            assert_eq!(C::of(&finding, Mode::Private, true), expected, "{what}");
         }
-        let mut sweep = fixture::sweep();
-        sweep.mode = Mode::PullThrough;
         let mut finding = fixture::finding(K::Child, R::DigestMismatch);
         finding.defect.evidence.observed = Some(bytes(Start::Other));
-        assert_eq!(C::of(&finding, &sweep), C::ProxyPoisoned);
+        assert_eq!(C::of(&finding, Mode::PullThrough, false), C::ProxyPoisoned);
     }
 }

@@ -35,6 +35,7 @@ struct Worded<T> {
     words: String,
 }
 
+#[expect(clippy::ref_option, reason = "so serde calls it")]
 fn worded<T: Serialize + fmt::Display, S: Serializer>(
     data: &Option<T>,
     to: S,

@@ -65,7 +65,7 @@ impl Found {
             *text = printable(text);
         }
         Self {
-            cause: Cause::of(&finding, sweep),
+            cause: sweep.cause(&finding),
             hint: hint(&finding),
             repairs,
             reported_at: sweep.finished_at,

@@ -8,6 +8,8 @@ mod finished;
 pub(crate) mod fixture;
 mod hint;
 mod image;
+mod kept;
+mod mode;
 mod outcome;
 mod record;
 mod repair;
@@ -23,6 +25,7 @@ pub use finding::{Bracket, Finding, Nearby};
 pub use finished::{Found, Object, Report};
 pub(crate) use hint::hint;
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
+pub use mode::Mode;
 pub use outcome::{Defect, Kind, Outcome, Reason, SkipReason};
 pub(crate) use record::is_same;
 pub use record::{Glance, Known, Record};
@@ -31,6 +34,6 @@ pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use shell::Command;
 pub use sweep::{
-    Counts, Coverage, Exposed, Listed, Mode, Presence, RepositoryResult, Sweep, UnverifiedObjects,
+    Counts, Coverage, Exposed, Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects,
     Verdict,
 };

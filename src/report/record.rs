@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::finding::{Bracket, Finding};
 use super::finished::Report;
-use super::state::{findings, repositories};
-use super::sweep::{Listed, Mode, Presence, Sweep, Verdict};
+use super::kept;
+use super::mode::Mode;
+use super::sweep::{Listed, Presence, Sweep, Verdict};
 use super::time;
 use crate::oci::Repository;
 
@@ -48,7 +49,7 @@ pub struct Known {
     /// could be seen was intact.
     pub failures: Option<u64>,
     /// The broken objects themselves. Fewer than `failures` only where another process counted them.
-    #[serde(with = "findings")]
+    #[serde(with = "kept")]
     pub findings: Vec<Finding>,
     /// When everything in it was last verified and intact.
     #[serde(default, with = "time::option")]
@@ -313,6 +314,41 @@ impl Glance {
             broken: sweep.findings.len() as u64,
             unverified: sweep.unverified_objects(),
         }
+    }
+}
+
+/// Repositories as a list, each with its name.
+mod repositories {
+    use super::{BTreeMap, Deserialize, Deserializer, Known, Repository, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Entry<K> {
+        name: Repository,
+        #[serde(flatten)]
+        known: K,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        repositories: &BTreeMap<Repository, Known>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(repositories.iter().map(|(name, known)| Entry {
+            name: name.clone(),
+            known,
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<Repository, Known>, D::Error> {
+        let entries = Vec::<Entry<Known>>::deserialize(from)?.into_iter();
+        let named = entries.map(|Entry { name, mut known }| {
+            for finding in &mut known.findings {
+                finding.repository = name.clone();
+            }
+            (name, known)
+        });
+        Ok(named.collect())
     }
 }
 

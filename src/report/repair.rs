@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::cause::Cause;
 use super::evidence::{LengthSource, Observed};
 use super::finding::Finding;
+use super::mode::Mode;
 use super::outcome::Reason;
 use super::shell::{Command, quote};
-use super::sweep::{Mode, Sweep};
+use super::sweep::Sweep;
 use crate::oci::{Digest, Repository, Tag, printable};
 use crate::registry::{Access, Authentication};
 use crate::words::words;
@@ -63,7 +64,7 @@ impl Repair {
     /// The repairs of a finding of `sweep`, the best first; none where nothing that could be typed
     /// helps. What restores the very bytes comes before what gives a tag other ones.
     pub(super) fn of<F>(finding: &Finding, sweep: &Sweep<F>) -> Vec<Self> {
-        let cause = Cause::of(finding, sweep);
+        let cause = sweep.cause(finding);
         // Replicas have to agree first, and a cache is not pushed to.
         if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
             return Vec::new();

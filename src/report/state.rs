@@ -2,20 +2,13 @@
 //!
 //! A format of its own, for this program alone: reports have a schema, this has a version.
 
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::evidence::Evidence;
-use super::finding::{Bracket, Finding, Nearby};
-use super::outcome::{Defect, Kind, Reason};
-use super::record::{Known, Record};
-use crate::oci::{Digest, Repository, Tag};
-use crate::registry::Depth;
+use super::record::Record;
 
 const FORMAT: &str = "registry-probe state";
 /// Grows with every change that older versions could not read. Those from 1 on are read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 #[derive(Deserialize)]
 struct Head {
@@ -73,100 +66,6 @@ pub fn parse(text: &str) -> Result<Vec<Record>, String> {
     Ok(state.registries)
 }
 
-/// Repositories as a list, each with its name.
-pub(super) mod repositories {
-    use super::{BTreeMap, Deserialize, Deserializer, Known, Repository, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Entry<K> {
-        name: Repository,
-        #[serde(flatten)]
-        known: K,
-    }
-
-    pub(crate) fn serialize<S: Serializer>(
-        repositories: &BTreeMap<Repository, Known>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(repositories.iter().map(|(name, known)| Entry {
-            name: name.clone(),
-            known,
-        }))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<Repository, Known>, D::Error> {
-        let entries = Vec::<Entry<Known>>::deserialize(from)?.into_iter();
-        let named = entries.map(|Entry { name, mut known }| {
-            for finding in &mut known.findings {
-                finding.repository = name.clone();
-            }
-            (name, known)
-        });
-        Ok(named.collect())
-    }
-}
-
-/// Findings without their repository, which has them.
-pub(super) mod findings {
-    use super::{Deserialize, Deserializer, Finding, Kept, Serialize, Serializer};
-
-    #[derive(Serialize)]
-    struct One<'a>(#[serde(with = "Kept")] &'a Finding);
-
-    #[derive(Deserialize)]
-    struct Read(#[serde(with = "Kept")] Finding);
-
-    pub(crate) fn serialize<S: Serializer>(findings: &[Finding], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(findings.iter().map(One))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<Finding>, D::Error> {
-        let findings = Vec::<Read>::deserialize(from)?.into_iter();
-        Ok(findings.map(|Read(finding)| finding).collect())
-    }
-}
-
-/// A finding in one level.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Finding")]
-struct Kept {
-    #[serde(skip, default = "no_repository")]
-    repository: Repository,
-    kind: Kind,
-    digest: Option<Digest>,
-    media_type: Option<String>,
-    size: Option<u64>,
-    tags: Vec<Tag>,
-    platforms: Vec<String>,
-    parent: Option<Digest>,
-    #[serde(flatten, with = "KeptDefect")]
-    defect: Defect,
-    depth: Depth,
-    confirmations: u32,
-    #[serde(flatten)]
-    nearby: Nearby,
-    #[serde(flatten)]
-    bracket: Bracket,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Defect")]
-struct KeptDefect {
-    reason: Reason,
-    // Earlier versions kept sentences.
-    #[serde(default)]
-    evidence: Box<Evidence>,
-}
-
-/// Until the name of its repository is read.
-fn no_repository() -> Repository {
-    "unnamed".parse().expect("this is a name")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +100,7 @@ mod tests {
             ("{}".into(), "no state of this program"),
             ("[1]".into(), "no state of this program"),
             (good.replace(FORMAT, "another"), "no state of this program"),
-            (good.replace("\"version\":2", "\"version\":3"), "version 3"),
+            (good.replace("\"version\":3", "\"version\":4"), "version 4"),
             (good[..good.len() / 2].into(), "no state of this program"),
             (good.replace("team/app", "../../etc"), "not a name"),
             (good.replace("not_found", "lost"), "unknown variant `lost`"),

@@ -8,36 +8,12 @@ use serde::{Serialize, Serializer};
 use super::cause::Cause;
 use super::finding::Finding;
 use super::image::{Image, Unmet};
-use super::outcome::{Kind, Reason, SkipReason};
+use super::mode::Mode;
+use super::outcome::SkipReason;
 use super::time;
 use crate::oci::{Digest, Repository};
 use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
 use crate::words::words;
-
-words! {
-    /// What kind of registry is swept, which decides what an absence means.
-    Mode {
-        /// One that is pushed to: everything that is promised must be there.
-        Private = "private",
-        /// A sparse copy: a missing child of an index is counted, not broken.
-        Mirror = "mirror",
-        /// A cache: as a mirror, and blobs are not asked for, because asking would download them.
-        PullThrough = "pull-through",
-    }
-}
-
-impl Mode {
-    /// Whether that says nothing against an object of such a registry. Sparse copies leave children out on
-    /// purpose; a cache says 404 and 500 also when its upstream refuses it or cannot be reached.
-    #[must_use]
-    pub fn excuses(self, kind: Kind, reason: Reason) -> bool {
-        match (self, reason) {
-            (Self::Mirror, Reason::NotFound) => kind == Kind::Child,
-            (Self::PullThrough, Reason::NotFound | Reason::Unreadable) => true,
-            (Self::Private | Self::Mirror | Self::PullThrough, _) => false,
-        }
-    }
-}
 
 words! {
     /// What a sweep comes to, in one word.
@@ -256,6 +232,13 @@ pub struct Sweep<F = Finding> {
 }
 
 impl<F> Sweep<F> {
+    /// What most likely broke the object of a finding.
+    #[must_use]
+    pub fn cause(&self, finding: &Finding) -> Cause {
+        let is_named = matches!(self.listed, Listed::Images(_));
+        Cause::of(finding, self.mode, is_named)
+    }
+
     /// The same sweep with these findings.
     pub(super) fn with<G>(self, findings: Vec<G>) -> Sweep<G> {
         Sweep {

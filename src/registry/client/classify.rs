@@ -9,10 +9,13 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-use super::rate_limiter::LONGEST_PAUSE;
 use crate::oci::{Printable, shorten};
 use crate::registry::{Answer, Refusal};
 use crate::registry::{Unverified, UnverifiedReason};
+
+/// The longest wait that a sweep sits out. A registry that asks for more is left alone, and what
+/// was to be asked of it is unverified.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// Why an exchange yielded nothing to go by.
 #[derive(Clone, Debug)]

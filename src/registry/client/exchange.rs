@@ -18,7 +18,7 @@ use super::classify::{self, Failure};
 use super::meter::{Asked, Meter};
 use super::notices::Warnings;
 use super::rate_limiter::{Permit, Pool};
-use super::reply::{Body, Read, Reply};
+use super::reply::{Body, Read, ReadLimits, Reply};
 use super::ssrf_guard;
 use super::transcript::Transcript;
 use crate::oci::shorten;
@@ -256,12 +256,17 @@ impl Exchange {
         request: String,
         redirected_to: Option<String>,
     ) -> Result<Reply, Failure> {
+        let limits = ReadLimits {
+            timeout: self.timeout,
+            meter: &self.meter,
+            large_bodies: &self.large_bodies,
+        };
         Ok(Reply {
             status: response.status(),
             headers: response.headers().clone(),
             version: response.version(),
             tls: response.extensions_mut().remove(),
-            body: Body::read(response, &ask.read, &request, self).await?,
+            body: Body::read(response, &ask.read, &request, limits).await?,
             request,
             redirected_to,
         })

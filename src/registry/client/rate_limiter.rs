@@ -9,14 +9,11 @@ use reqwest::header::HeaderMap;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::classify::{self, Failure};
+use super::classify::{self, Failure, LONGEST_PAUSE};
 use super::concurrency_limit::{Limit, Sort};
 use super::meter::Meter;
 use crate::registry::UnverifiedReason;
 
-/// The longest wait that a sweep sits out. A registry that asks for more is left alone, and what
-/// was to be asked of it is unverified.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// The pause after a first refusal that names none, doubled up to [`LONGEST_UNASKED`] while the
 /// refusals go on (containers/image backs off from 2 to 60 seconds).
 const FIRST_UNASKED: Duration = Duration::from_secs(2);

@@ -7,10 +7,11 @@ use flate2::write::MultiGzDecoder;
 use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode, Version};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::classify::{self, Failure, Stop};
-use super::exchange::Exchange;
+use super::meter::Meter;
 use super::packed::{Counted, Counter, is_gzip};
 use crate::oci::{Digest, Printable};
 use crate::registry::UnverifiedReason;
@@ -152,6 +153,15 @@ impl Reply {
     }
 }
 
+/// What reading a body is limited by, and counted with.
+pub(super) struct ReadLimits<'a> {
+    /// For each piece.
+    pub(super) timeout: Duration,
+    pub(super) meter: &'a Meter,
+    /// Whose turn it is to read a body that takes much memory.
+    pub(super) large_bodies: &'a Semaphore,
+}
+
 impl Body {
     /// Whether the connection ended before the body did.
     pub(crate) fn was_cut(&self) -> bool {
@@ -159,18 +169,18 @@ impl Body {
     }
 
     /// Reads as much of a response's body as `read` says, or an error's for its code.
-    pub(crate) async fn read(
+    pub(super) async fn read(
         response: Response,
         read: &Read,
         request: &str,
-        exchange: &Exchange,
+        limits: ReadLimits<'_>,
     ) -> Result<Self, Failure> {
         let status = response.status();
         let reader = BodyReader {
             ends_with_connection: ends_with_connection(&response),
             response,
             request,
-            exchange,
+            limits,
         };
         match read {
             Read::Nothing => Ok(Self::default()),
@@ -209,7 +219,7 @@ struct BodyReader<'a> {
     response: Response,
     ends_with_connection: bool,
     request: &'a str,
-    exchange: &'a Exchange,
+    limits: ReadLimits<'a>,
 }
 
 impl BodyReader<'_> {
@@ -228,7 +238,7 @@ impl BodyReader<'_> {
         while (bytes.len() as u64) <= cap {
             if turn.is_none() && bytes.len() > LARGE {
                 let waits_since = Instant::now();
-                turn = self.exchange.large_bodies.acquire().await.ok();
+                turn = self.limits.large_bodies.acquire().await.ok();
                 ends_at += waits_since.elapsed();
             }
             match self.chunk(ends_at).await? {
@@ -307,7 +317,7 @@ impl BodyReader<'_> {
     }
 
     fn ends_at(&self, expected: u64) -> Instant {
-        Instant::now() + self.exchange.timeout + Duration::from_secs(expected / SLOWEST_RATE)
+        Instant::now() + self.limits.timeout + Duration::from_secs(expected / SLOWEST_RATE)
     }
 
     async fn chunk(&mut self, ends_at: Instant) -> Result<Chunk, Failure> {
@@ -316,11 +326,11 @@ impl BodyReader<'_> {
             Failure::new(UnverifiedReason::Timeout, detail)
         };
         // Whichever is up first: the wait for the next piece, or that for the whole.
-        let until = ends_at.min(Instant::now() + self.exchange.timeout);
+        let until = ends_at.min(Instant::now() + self.limits.timeout);
         match tokio::time::timeout_at(until, self.response.chunk()).await {
             Err(_) => Err(slow()),
             Ok(Ok(Some(bytes))) => {
-                self.exchange.meter.bytes(bytes.len());
+                self.limits.meter.bytes(bytes.len());
                 Ok(Chunk::Bytes(bytes))
             }
             Ok(Ok(None)) if self.ends_with_connection => Ok(Chunk::End(BodyEnd::Connection)),

@@ -133,7 +133,7 @@ async fn cause(damage: impl FnOnce(&Double, &Image)) -> Cause {
     let (double, shared) = shelf().await;
     damage(&double, &shared);
     let sweep = Probe::of(&double).sweep().await;
-    Cause::of(only(&sweep), &sweep)
+    sweep.cause(only(&sweep))
 }
 
 #[tokio::test]
