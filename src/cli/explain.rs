@@ -39,7 +39,7 @@ impl Explanation {
         for image in &mut sweep.images {
             // It is for the reader only: what keeps it from us is no verdict on the image.
             if let Ok(Some(platform)) = sweep::platform(&registry, image).await {
-                image.root.platform = Some(platform);
+                image.root.platform = Some(platform.into());
             }
         }
         let report = Report::from(sweep);

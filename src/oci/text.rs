@@ -64,6 +64,12 @@ impl Deref for Printable {
     }
 }
 
+impl PartialEq<&str> for Printable {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
+    }
+}
+
 impl Serialize for Printable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self)

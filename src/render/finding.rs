@@ -44,7 +44,7 @@ pub(super) fn facts(findings: &[&Found], most: usize) -> Vec<Fact> {
     let mut platforms: Vec<_> = findings.iter().flat_map(|found| &found.platforms).collect();
     platforms.sort_unstable();
     platforms.dedup();
-    let platforms: Vec<_> = platforms.into_iter().map(String::as_str).collect();
+    let platforms: Vec<_> = platforms.into_iter().map(|platform| &**platform).collect();
     let harm = [
         fact("breaks", breaks(findings, most).unwrap_or_default()),
         fact("for", platforms.join(", ")),

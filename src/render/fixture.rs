@@ -409,7 +409,7 @@ pub(crate) fn explained() -> Sweep {
         kind,
         digest: Some(digest(of)),
         document: None,
-        media_type: Some(media_type.to_owned()),
+        media_type: Some(media_type.into()),
         size: Some(size),
         platform: None,
         state: State::Intact,
@@ -468,7 +468,7 @@ pub(crate) fn expected() -> Sweep {
         ..image.clone()
     };
     let unmet = |expected, observed: &str| Unmet {
-        image: other.name(),
+        image: other.name().into(),
         expected,
         observed: observed.into(),
     };

@@ -179,7 +179,7 @@ fn section(text: &mut String, report: &Report, room: usize) {
     table(text, head, rows, room);
     let rows = sweep.unmet.iter().map(|unmet| {
         let expected = unmet.expected.to_string();
-        [&unmet.image, &expected, &unmet.observed].map(|cell| markdown(cell))
+        [&*unmet.image, &expected, &*unmet.observed].map(markdown)
     });
     table(text, ["image", "expected", "seen"], rows, room);
     let rows = sweep.unverified.iter().map(|group| {

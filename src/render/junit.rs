@@ -141,7 +141,7 @@ fn failure(found: &Found, registry: &str) -> Case {
 
 fn expectation(unmet: &Unmet) -> Case {
     Case {
-        class: unmet.image.clone(),
+        class: unmet.image.to_string(),
         name: format!("expected {}", unmet.expected),
         outcome: Some(NotPassed {
             element: "failure",

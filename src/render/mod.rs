@@ -88,7 +88,7 @@ mod tests {
             format!("seen {} times", found.confirmations + 1),
         ];
         facts.extend(found.tags.iter().map(ToString::to_string));
-        facts.extend(found.platforms.iter().cloned());
+        facts.extend(found.platforms.iter().map(ToString::to_string));
         facts.extend(
             found
                 .digest

@@ -229,7 +229,7 @@ mod tests {
         let mut report = Report::from(fixture::explained());
         let sweep = &mut report.sweep;
         let hostile = "application/x'; touch /tmp/owned; echo '$(id)`id`\\";
-        sweep.images[0].root.children[0].media_type = Some(hostile.to_owned());
+        sweep.images[0].root.children[0].media_type = Some(hostile.into());
         sweep.access.login = Authentication::Password;
         for api in [
             "http://[::1]:5000/v2/".to_owned(),

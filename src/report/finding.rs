@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Defect, Kind};
 use super::time;
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Digest, Printable, Repository, Tag};
 use crate::registry::Depth;
 
 /// What was seen intact near a broken object: what a repair can rest on.
@@ -32,13 +32,13 @@ pub struct Finding {
     /// The object; `None` for a tag that leads nowhere.
     pub digest: Option<Digest>,
     /// The media type that was promised for it.
-    pub media_type: Option<String>,
+    pub media_type: Option<Printable>,
     /// The length in bytes that was promised for it.
     pub size: Option<u64>,
     /// Every tag that cannot be pulled, or not for every platform, because of it.
     pub tags: Vec<Tag>,
     /// The platforms that it breaks, as `os/architecture[/variant]`.
-    pub platforms: Vec<String>,
+    pub platforms: Vec<Printable>,
     /// A manifest that promises it.
     pub parent: Option<Digest>,
     /// What is wrong, and what shows it.

@@ -57,13 +57,8 @@ impl Deref for Found {
 }
 
 impl Found {
-    /// What a registry wrote is printable from here on.
-    fn of<F>(mut finding: Finding, sweep: &Sweep<F>) -> Self {
+    fn of<F>(finding: Finding, sweep: &Sweep<F>) -> Self {
         let repairs = Repair::of(&finding, sweep);
-        let texts = finding.platforms.iter_mut();
-        for text in texts.chain(&mut finding.media_type) {
-            *text = printable(text);
-        }
         Self {
             cause: sweep.cause(&finding),
             hint: hint(&finding),
@@ -88,13 +83,6 @@ impl Report {
         sweep.name_failed_listing();
         for text in sweep.warnings.iter_mut().chain([&mut sweep.registry]) {
             *text = printable(text);
-        }
-        for image in &mut sweep.images {
-            image.root.make_printable();
-        }
-        for unmet in &mut sweep.unmet {
-            unmet.image = printable(&unmet.image);
-            unmet.observed = printable(&unmet.observed);
         }
         let findings = std::mem::take(&mut sweep.findings).into_iter();
         let found = |finding| Found::of(finding, &sweep);
@@ -174,7 +162,7 @@ impl<'a> Object<'a> {
             reason: first.defect.reason,
             cause: first.cause,
             repositories: all().map(|found| &found.repository).collect(),
-            platforms: platforms.map(String::as_str).collect(),
+            platforms: platforms.map(|platform| &**platform).collect(),
             references: all().map(|found| found.tags.len().max(1) as u64).sum(),
             findings,
         }

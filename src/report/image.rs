@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Defect, Kind, SkipReason};
-use crate::oci::{Digest, MediaKind, Reference, Repository, printable, text_in_json};
+use crate::oci::{Digest, MediaKind, Printable, Reference, Repository, text_in_json};
 use crate::registry::Unverified;
 
 /// An image that the caller named.
@@ -39,12 +39,12 @@ pub struct Node {
     #[serde(skip)]
     pub document: Option<MediaKind>,
     /// The media type that was promised for it.
-    pub media_type: Option<String>,
+    pub media_type: Option<Printable>,
     /// The length in bytes that was promised for it, or that the root of the tree has.
     pub size: Option<u64>,
     /// `os/architecture[/variant]`, where the promise states one; `os(version)` where that states a
     /// version.
-    pub platform: Option<String>,
+    pub platform: Option<Printable>,
     /// What came of looking at it.
     #[serde(skip)]
     pub state: State,
@@ -54,16 +54,6 @@ pub struct Node {
     /// What it promises, in the order of the document.
     #[serde(skip)]
     pub children: Vec<Node>,
-}
-
-impl Node {
-    /// Replaces what must not reach a terminal or report.
-    pub(super) fn make_printable(&mut self) {
-        for text in self.media_type.iter_mut().chain(&mut self.platform) {
-            *text = printable(text);
-        }
-        self.children.iter_mut().for_each(Self::make_printable);
-    }
 }
 
 /// What came of looking at an object of an image.
@@ -103,12 +93,12 @@ impl State {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unmet {
     /// The image, as `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
-    pub image: String,
+    pub image: Printable,
     /// What was expected.
     #[serde(flatten)]
     pub expected: Expected,
     /// What there was instead, in words.
-    pub observed: String,
+    pub observed: Printable,
 }
 
 /// What the caller may expect of an image.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::evidence::Evidence;
 use super::finding::{Bracket, Finding, Nearby};
 use super::outcome::{Defect, Kind, Reason};
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Digest, Printable, Repository, Tag};
 use crate::registry::Depth;
 
 #[derive(Serialize)]
@@ -31,10 +31,10 @@ struct Kept {
     repository: Repository,
     kind: Kind,
     digest: Option<Digest>,
-    media_type: Option<String>,
+    media_type: Option<Printable>,
     size: Option<u64>,
     tags: Vec<Tag>,
-    platforms: Vec<String>,
+    platforms: Vec<Printable>,
     parent: Option<Digest>,
     #[serde(flatten, with = "KeptDefect")]
     defect: Defect,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Policy;
 use super::progress::WaitReason;
-use crate::oci::{Digest, MediaKind, printable};
+use crate::oci::{Digest, MediaKind};
 use crate::registry::{Answer, Registry};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{
@@ -174,18 +174,18 @@ async fn compare<R: Registry>(
 ) -> (Vec<Unmet>, Vec<UnverifiedObjects>) {
     let (mut unmet, mut unverified) = (Vec::new(), Vec::new());
     for image in &sweep.images {
-        let mut miss = |expected, observed| {
+        let mut miss = |expected, observed: &str| {
             unmet.push(Unmet {
-                image: image.name(),
+                image: image.name().into(),
                 expected,
-                observed,
+                observed: observed.into(),
             });
         };
         if let (Some(expected), Some(digest)) = (&expectations.digest, &image.root.digest)
             && expected != digest
         {
             let observed = format!("it leads to {digest}");
-            miss(Expected::Digest(expected.clone()), observed);
+            miss(Expected::Digest(expected.clone()), &observed);
         }
         match missing(registry, image, &expectations.platforms).await {
             Ok(Missing { platforms, there }) => {
@@ -194,7 +194,7 @@ async fn compare<R: Registry>(
                     there => format!("it is for {}", there.join(", ")),
                 };
                 for expected in platforms {
-                    miss(Expected::Platform(expected.clone()), observed.clone());
+                    miss(Expected::Platform(expected.clone()), &observed);
                 }
             }
             Err(why) => unverified.push(UnverifiedObjects {
@@ -261,7 +261,7 @@ fn is_for(stated: &str, expected: &Platform) -> bool {
 /// stated.
 fn stated<'a>(children: &'a [Node], there: &mut Vec<String>, untold: &mut Vec<&'a Node>) {
     for child in children.iter().filter(|child| child.kind == Kind::Child) {
-        let platform = child.platform.as_deref().map(printable);
+        let platform = child.platform.as_ref().map(ToString::to_string);
         let is_there = child.state != State::Absent;
         if platform.is_none() && is_there && child.document != Some(MediaKind::Index) {
             untold.push(child);

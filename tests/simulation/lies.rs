@@ -218,9 +218,9 @@ fn images_that_are_named() {
         .retain(|asked| asked.question != Question::Object(0, layer));
     assert_eq!(scene.verify(&wish), only(Class::VerifyUnread));
     let unmet = |digest| Unmet {
-        image: "app:v0".to_owned(),
+        image: "app:v0".into(),
         expected: Expected::Digest(digest),
-        observed: String::new(),
+        observed: "".into(),
     };
     scene.sweep.unmet = vec![unmet(Digest::sha256(b"another"))];
     assert_eq!(scene.verify(&wish), BTreeSet::new());

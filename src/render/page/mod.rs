@@ -394,7 +394,7 @@ mod tests {
         let tag = |index: usize| format!("{index:0>128}").parse().expect("a tag");
         for finding in &mut sweep.findings {
             finding.tags = (0..1_000).map(tag).collect();
-            finding.platforms = vec!["x".repeat(1_000); 50];
+            finding.platforms = vec!["x".repeat(1_000).into(); 50];
             finding.defect.evidence = evidence_of(&"x".repeat(10_000));
         }
         sweep.warnings = vec!["x".repeat(10_000); 100];

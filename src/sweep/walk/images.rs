@@ -6,7 +6,7 @@ use super::Walk;
 use super::expand::{child_endpoint, skip_reason};
 use super::graph::{Edge, Endpoint, NodeId, Parent};
 use super::settle::InMode;
-use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, shorten};
+use crate::oci::{Descriptor, Digest, Document, MediaKind, Printable, Reference};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Finding, Image, Kind, Node, Outcome, SkipReason, State};
 
@@ -96,14 +96,14 @@ impl Tree<'_> {
 
     fn node(&mut self, kind: Kind, endpoint: Endpoint, entry: &Descriptor) -> Node {
         let skip_reason = skip_reason(endpoint, kind, self.walk.mode, entry);
-        let media_type = shorten(&entry.media_type, 128);
+        let media_type = Printable::cut(&entry.media_type, 128);
         let mut node = Node {
             kind,
             digest: Some(entry.digest.clone()),
             document: None,
             media_type: (!media_type.is_empty()).then_some(media_type),
             size: entry.size,
-            platform: entry.platform.as_deref().map(str::to_owned),
+            platform: entry.platform.as_deref().map(Printable::from),
             state: State::Intact,
             is_repeated: false,
             children: Vec::new(),

@@ -6,7 +6,7 @@ use super::graph::{Edge, NodeId, Parent, TagId};
 use super::history::Object;
 use super::look::{Look, Suspicion};
 use super::{TagState, Walk};
-use crate::oci::Tag;
+use crate::oci::{Printable, Tag};
 use crate::registry::Depth;
 use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
 use crate::sweep::memory_limits::NamesLimit;
@@ -113,7 +113,7 @@ impl Walk {
             Parent::Node(parent) => Some(self.nodes[parent as usize].digest.clone()),
             _ => None,
         });
-        let media_type = edge.map(|edge| crate::oci::shorten(&edge.media_type, 128));
+        let media_type = edge.map(|edge| Printable::cut(&edge.media_type, 128));
         Suspicion {
             is_page_for_unlisted: false,
             agrees: self.was_broken_last(&object),
@@ -125,7 +125,7 @@ impl Walk {
                 media_type: media_type.filter(|media_type| !media_type.is_empty()),
                 size: edge.and_then(|edge| edge.size),
                 tags: states.map(|state| state.tag.clone()).collect(),
-                platforms: trail.platforms.into_iter().map(String::from).collect(),
+                platforms: trail.platforms.into_iter().map(Printable::from).collect(),
                 parent,
                 defect: defect.clone(),
                 depth: node.depth.unwrap_or(depth),

@@ -137,8 +137,8 @@ async fn a_finding_tells_the_whole_trail() {
     assert_eq!(finding.size, Some(5));
     assert_eq!(finding.defect.evidence.status, Some(404));
     assert_eq!(
-        finding.defect.evidence.request,
-        format!("GET /v2/app/blobs/{layer}").into()
+        finding.defect.evidence.request.to_string(),
+        format!("GET /v2/app/blobs/{layer}")
     );
     assert!(finding.defect.evidence.answer().contains("BLOB_UNKNOWN"));
 }

@@ -140,7 +140,7 @@ async fn observed(double: &Double) -> String {
     let sweep = probe.verify(&arm64()).await;
     assert_eq!(sweep.findings, []);
     let unmet = sweep.unmet.first().expect("something is unmet");
-    unmet.observed.clone()
+    unmet.observed.to_string()
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ fn unmet(view: &View<'_>, sweep: &Sweep, wish: &Wish) -> Vec<Lie> {
                 continue;
             };
             let in_repo = &view.world.repos[*repo];
-            let is_it = unmet.image == format!("{}:{}", in_repo.name, in_repo.tags[tag].0);
+            let is_it = *unmet.image == *format!("{}:{}", in_repo.name, in_repo.tags[tag].0);
             if !is_it || !view.always_pulled(*repo, tag, Depth::Digest) {
                 continue;
             }
