@@ -1,7 +1,7 @@
 //! The registry integrity probe as a library: can everything that a container registry advertises
 //! really be pulled?
 //!
-//! The modules are floors, and each imports from the floors below it only; `ARCHITECTURE.md` draws
+//! The modules are layers, and each imports from the layers below it only; `ARCHITECTURE.md` draws
 //! the picture and a test holds it.
 //!
 //! - [`oci`]: the specifications' words: names, digests, media types, documents.

@@ -1,5 +1,5 @@
 //! The command line: what was typed becomes settings, settings become a run, a run becomes an exit
-//! code. Nothing below this floor reads the environment or arguments, or prints.
+//! code. Nothing below this layer reads the environment or arguments, or prints.
 
 mod args;
 #[cfg(test)]

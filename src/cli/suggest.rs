@@ -26,19 +26,25 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("version", "--version"),
 ];
 
-/// Looks at what was typed for registries, where the first might be a command.
+/// Looks at what was typed for registries, where the first might be a command. `is_known` says whether the
+/// configuration file has an entry of that name.
 ///
 /// # Errors
 ///
 /// If one was hardly meant for a registry: what it may have been meant for.
-pub(super) fn registries(typed: &[String], may_be_command: bool) -> Result<(), Error> {
+pub(super) fn registries(
+    typed: &[String],
+    may_be_command: bool,
+    is_known: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
     for (at, text) in typed.iter().enumerate() {
         if is_image(text) {
             return Err(Error::Usage(format!(
                 "`{text}` is an image, and this takes registries; did you mean `probe verify {text}`?"
             )));
         }
-        if text.contains(['.', ':']) || text.split('/').next() == Some("localhost") {
+        let is_local = text.split('/').next() == Some("localhost");
+        if text.contains(['.', ':']) || is_local || is_known(text) {
             continue;
         }
         let command = (may_be_command && at == 0)
@@ -127,7 +133,13 @@ mod tests {
 
     fn said(typed: &[&str]) -> Result<(), String> {
         let typed: Vec<_> = typed.iter().map(|text| (*text).to_owned()).collect();
-        registries(&typed, true).map_err(|error| error.to_string())
+        registries(&typed, true, |name| name == "entry").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_that_the_file_has_is_a_registry() {
+        assert_eq!(said(&["entry"]), Ok(()));
+        assert!(said(&["enrty"]).is_err());
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl Doctor<'_> {
             (true, true) => "encrypted",
             (true, false) => "encrypted, and with whom is not verified",
         };
-        let http = format!("{:?}", reply.version);
+        // As it is written, and not as the protocol's first line has it.
+        let http = format!("{:?}", reply.version).replace("/2.0", "/2");
         let origin = reply.redirected_to.as_deref();
         let data = json!({
             "status": reply.status.as_u16(), "http": http, "is_encrypted": is_encrypted,

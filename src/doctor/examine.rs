@@ -205,7 +205,12 @@ fn requests(catalog: &Result<Page<Repository>, Unverified>, sample: &Sample) -> 
     let repositories = catalog.as_ref().ok()?.entries;
     let tags = sample.tags.as_ref().ok()?.entries;
     let (manifests, blobs) = *sample.image.as_ref()?.extent.as_ref().ok()?;
-    Some(2 + repositories * (1 + tags * (1 + manifests + 2 * blobs)))
+    // A registry may say that it has any number.
+    let of_image = manifests
+        .saturating_add(blobs.saturating_mul(2))
+        .saturating_add(1);
+    let of_repository = tags.saturating_mul(of_image).saturating_add(1);
+    Some(repositories.saturating_mul(of_repository).saturating_add(2))
 }
 
 fn limits(limits: &BTreeMap<String, String>) -> Check {

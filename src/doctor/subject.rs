@@ -7,7 +7,7 @@ use crate::oci::{Repository, shorten};
 use crate::registry::client::HttpRegistry;
 use crate::registry::client::transcript::Head;
 
-/// Headers of one registry that speak of limits, before somebody is joking.
+/// Headers of one registry that speak of limits. More would fill the page.
 const MOST_LIMITS: usize = 8;
 
 pub(super) struct Doctor<'a> {

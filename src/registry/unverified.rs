@@ -45,10 +45,13 @@ words! {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unverified {
-    /// What kind of unverified reason.
+    /// The reason, as one word.
     pub reason: UnverifiedReason,
     /// What happened, for a reader; free of secrets.
     pub detail: Printable,
+    /// Whether the object seemed broken in the only look that was taken at it.
+    #[serde(skip)]
+    pub seemed_broken: bool,
 }
 
 impl Unverified {
@@ -58,12 +61,16 @@ impl Unverified {
         Self {
             reason,
             detail: detail.into(),
+            seemed_broken: false,
         }
     }
 
     /// Adds `words` to the detail.
     pub fn extend(&mut self, words: &str) {
-        self.detail = format!("{}{words}", self.detail).into();
+        // Rather the beginning is cut than what is added.
+        let room = Printable::LONGEST.saturating_sub(words.len() + 1);
+        let detail = Printable::cut(&self.detail, room);
+        self.detail = format!("{detail}{words}").into();
     }
 
     /// Whether asking again might help.

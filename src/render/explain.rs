@@ -141,7 +141,7 @@ fn what_came_of(node: &Node) -> String {
         }
         State::Skipped(skip_reason) => format!(": {skip_reason}, not looked at"),
         State::Absent => ": absent, which the mode allows".into(),
-        State::Changed => ": it seemed broken, and a second look did not agree".into(),
+        State::Changed => ": it seemed broken, and a recheck did not agree".into(),
     }
 }
 

@@ -598,7 +598,10 @@ fn group(
     detail: &str,
     count: u64,
 ) -> UnverifiedObjects {
-    let why = Unverified::new(reason, detail);
+    let why = Unverified {
+        seemed_broken: detail.contains(" seems broken "),
+        ..Unverified::new(reason, detail)
+    };
     UnverifiedObjects {
         repository: repository.map(name),
         why,

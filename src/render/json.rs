@@ -203,7 +203,20 @@ mod tests {
     const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.schema.json");
 
     /// What a later version may add to without a new `schema_version`.
-    const OPEN: [&str; 5] = ["Action", "Cause", "Kind", "Reason", "UnverifiedReason"];
+    const OPEN: [&str; 12] = [
+        "Action",
+        "Cause",
+        "Depth",
+        "Kind",
+        "LengthSource",
+        "MediaKind",
+        "Mode",
+        "Reason",
+        "Start",
+        "UnverifiedReason",
+        "Worded",
+        "Worded2",
+    ];
 
     /// What `probe --output json` prints: one report for one registry, or an object with `reports` for
     /// several. Readers accept properties that are not listed here, and kinds, reasons, causes and actions

@@ -44,6 +44,8 @@ mod tests {
             ("&quot;", "\""),
             ("&apos;", "'"),
             ("&amp;", "&"),
+            // What is a tag, or would be one, is left out on both sides.
+            ("<", ""),
             ("\\\n", ""),
             ("`", ""),
         ];

@@ -8,15 +8,12 @@ use super::words::{self, many, number};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Coverage, Found, Listed, SkipReason, Sweep, UnverifiedObjects};
 
-/// As many details of one unverified reason as a reader gains from; they differ in little but the path.
+/// As many details of one reason as a reader gains from; they differ in little but the path.
 const DETAILS: usize = 3;
 /// As many where they name what seems broken.
 const SUSPECTS: usize = 10;
 
-/// How a detail ends that names something which seemed broken when the sweep was cut short.
-const SUSPECTED: &str = "and was not looked at again";
-
-/// Everything that one kind of unverified reason kept from a verdict.
+/// Everything that one reason kept from a verdict.
 pub(super) struct Group<'a> {
     pub(super) reason: UnverifiedReason,
     pub(super) count: u64,
@@ -41,17 +38,16 @@ impl Group<'_> {
 
     /// What happened, as far as a reader gains from it, and how much of it is left out.
     pub(super) fn details(&self) -> (Vec<&str>, usize) {
-        let details = self.members.iter();
-        let details = details.map(|member| &*member.why.detail);
-        let mut details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
+        let members = self.members.iter().map(|member| &member.why);
+        let mut members: Vec<_> = members.filter(|why| !why.detail.is_empty()).collect();
         // What seems broken comes first.
-        details.sort_unstable_by_key(|detail| (!detail.ends_with(SUSPECTED), *detail));
-        details.dedup();
-        let suspects = details.iter().filter(|detail| detail.ends_with(SUSPECTED));
+        members.sort_unstable_by_key(|why| (!why.seemed_broken, &why.detail));
+        members.dedup_by_key(|why| &why.detail);
+        let suspects = members.iter().filter(|why| why.seemed_broken);
         let most = suspects.count().clamp(DETAILS, SUSPECTS);
-        let left_out = details.len().saturating_sub(most);
-        details.truncate(most);
-        (details, left_out)
+        let left_out = members.len().saturating_sub(most);
+        let details = members.into_iter().take(most).map(|why| &*why.detail);
+        (details.collect(), left_out)
     }
 }
 
@@ -89,7 +85,7 @@ pub(super) fn in_brief(sweep: &Sweep<Found>) -> String {
 /// How many objects seemed broken when the sweep was cut short. There is no verdict on one look.
 fn suspected(sweep: &Sweep<Found>) -> u64 {
     let groups = sweep.unverified.iter();
-    let suspected = groups.filter(|group| group.why.detail.ends_with(SUSPECTED));
+    let suspected = groups.filter(|group| group.why.seemed_broken);
     suspected.map(|group| group.count).sum()
 }
 

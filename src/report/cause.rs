@@ -1,6 +1,6 @@
-//! Why something is broken: a closed set of causes, decided by what was seen and from nothing else.
+//! Why something is broken: a closed set of causes, decided by what was seen and by nothing else.
 
-use super::evidence::{LengthSource, Observed, Start};
+use super::evidence::{LengthSource, Observed, Promised, Start};
 use super::finding::Finding;
 use super::mode::Mode;
 use super::outcome::{Kind, Reason};
@@ -52,13 +52,18 @@ impl Cause {
             Reason::Unreadable | Reason::MediaTypeMismatch => Self::Unknown,
             Reason::ShortRead => match observed {
                 Some(Observed::Cut { received: 1.., .. }) => Self::Truncated,
+                // An earlier version saw it.
+                None => Self::Unknown,
                 // Distribution stats the file unless it remembers the blob: only memory promises
                 // bytes that are not there.
-                _ => Self::StaleDescriptorCache,
+                Some(_) => Self::StaleDescriptorCache,
             },
             Reason::SizeMismatch | Reason::DigestMismatch | Reason::InvalidManifest => {
                 match observed {
-                    Some(observed) => Self::of_other_bytes(observed, finding.size, mode),
+                    Some(observed) => {
+                        let promised = evidence.promised.as_ref().and_then(Promised::size);
+                        Self::of_other_bytes(observed, promised.or(finding.size), mode)
+                    }
                     None => Self::Unknown,
                 }
             }

@@ -190,6 +190,18 @@ impl Start {
     }
 }
 
+impl Promised {
+    /// The length in bytes that was promised.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::Blob { size, .. } => *size,
+            Self::Size { size } => Some(*size),
+            Self::Manifest { .. } | Self::Readable { .. } | Self::MediaType { .. } => None,
+        }
+    }
+}
+
 impl Evidence {
     /// Whether a web page came instead of the object, or of a plain refusal.
     #[must_use]
@@ -208,7 +220,7 @@ impl Evidence {
 }
 
 impl Observed {
-    /// Whether it is a refusal, which tells its own status.
+    /// Whether it is a refusal, whose words include the status.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -383,5 +395,111 @@ fn words(kind: MediaKind) -> &'static str {
         MediaKind::Schema1 => "a schema 1 manifest",
         MediaKind::Artifact => "an artifact manifest",
         MediaKind::Unknown => "a document",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_say_what_was_promised() {
+        let digest = Digest::sha256(b"x");
+        let blob = |size| Promised::Blob {
+            digest: digest.clone(),
+            size,
+        };
+        let typed = |media_type: &str| Promised::MediaType {
+            media_type: media_type.into(),
+        };
+        let index = "application/vnd.oci.image.index.v1+json";
+        for (promised, words) in [
+            (Promised::Manifest { digest: None }, "a manifest"),
+            (
+                Promised::Manifest {
+                    digest: Some(digest.clone()),
+                },
+                "a manifest with this digest",
+            ),
+            (blob(None), "a blob with this digest"),
+            (blob(Some(7)), "7 bytes with this digest"),
+            (Promised::Size { size: 7 }, "7 bytes"),
+            (
+                typed(index),
+                "a manifest of type application/vnd.oci.image.index.v1+json",
+            ),
+            (
+                typed("x/y"),
+                "content of type x/y, which clients ask for as a blob",
+            ),
+            (
+                typed(""),
+                "content of no type, which clients ask for as a blob",
+            ),
+        ] {
+            assert_eq!(format!("{promised:#}"), words);
+        }
+        assert_eq!(
+            blob(Some(7)).to_string(),
+            format!("7 bytes with digest {digest}")
+        );
+    }
+
+    #[test]
+    fn sentences_say_what_was_observed() {
+        let refused = |code: Option<&str>, from_storage| Observed::Refused {
+            status: 404,
+            code: code.map(Into::into),
+            from_storage,
+            is_page: false,
+        };
+        let length = |source| Observed::OtherLength { length: 7, source };
+        let kind = |served_as: Option<&str>| Observed::OtherKind {
+            kind: MediaKind::Index,
+            own_type: "x/y".into(),
+            served_as: served_as.map(Into::into),
+        };
+        let cut = |announced| Observed::Cut {
+            received: 3,
+            announced,
+        };
+        for (observed, words) in [
+            (refused(Some("BLOB_UNKNOWN"), false), "404 BLOB_UNKNOWN"),
+            (
+                refused(None, true),
+                "404 from the storage behind the registry",
+            ),
+            (
+                cut(Some(7)),
+                "3 of 7 announced bytes, then the connection ended",
+            ),
+            (
+                cut(None),
+                "3 bytes, and the connection ended before the body did",
+            ),
+            (
+                length(LengthSource::Stated),
+                "the registry has 7 bytes of it",
+            ),
+            (length(LengthSource::Received), "7 bytes, which are fewer"),
+            (Observed::MoreBytes, "more bytes than that"),
+            (kind(None), "an index with the `mediaType` x/y"),
+            (
+                kind(Some("")),
+                "an index with the `mediaType` x/y, served without a type",
+            ),
+            (
+                kind(Some("a/b")),
+                "an index with the `mediaType` x/y, served as a/b",
+            ),
+            (
+                Observed::Changing {
+                    observed: Box::new(refused(None, false)),
+                },
+                "404 in some looks, and what was promised in others",
+            ),
+        ] {
+            assert_eq!(observed.to_string(), words);
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::registry::Depth;
 pub struct Nearby {
     /// The manifests that the finding's tags point to, each once.
     pub pointed_to: Vec<Digest>,
-    /// The intact tag of the same repository whose name is nearest, and where it points to.
+    /// The intact tag of the same repository that is the newest of the older versions, and where it points to.
     pub sibling: Option<(Tag, Digest)>,
     /// Another repository in which the same digest was asked for, and was intact.
     pub copy: Option<Repository>,

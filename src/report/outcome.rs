@@ -76,7 +76,8 @@ words! {
 pub struct Defect {
     /// What is wrong.
     pub reason: Reason,
-    /// Both sources of truth; apart, for there is one outcome for each object.
+    /// What shows it.
+    // Boxed: there is one outcome for each object.
     pub evidence: Box<Evidence>,
 }
 

@@ -61,8 +61,9 @@ impl Repair {
         lines.join("\n")
     }
 
-    /// The repairs of a finding of `sweep`, the best first; none where nothing that could be typed
-    /// helps. What restores the very bytes comes before what gives a tag other ones.
+    /// The repairs of a finding of `sweep`, in the order of the harm that they can do; none where nothing
+    /// that could be typed helps. What restores the very bytes comes before what gives a tag other ones,
+    /// and what deletes comes last.
     pub(super) fn of<F>(finding: &Finding, sweep: &Sweep<F>) -> Vec<Self> {
         let cause = sweep.cause(finding);
         // Replicas have to agree first, and a cache is not pushed to.
@@ -71,29 +72,27 @@ impl Repair {
         }
         let access = &sweep.access;
         let writer = Writer { finding, access };
-        let restored = writer.restored(cause);
-        let is_push = |repair: &Self| matches!(repair.action, Action::Push | Action::Rebuild);
         // What was never there is not to be removed.
         let was_there = (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown);
         let given_up = if was_there { writer.given_up() } else { None };
-        let mut repairs = [writer.elsewhere(), restored, writer.repoint(), given_up];
-        // A missing link or object is cheapest to go around; a damaged file is in everybody's way.
-        if repairs[1].as_ref().is_some_and(is_push) {
-            repairs.swap(1, 2);
-        }
+        let repairs = [
+            writer.elsewhere(),
+            writer.restored(cause),
+            writer.roll_back(),
+            given_up,
+        ];
         repairs.into_iter().flatten().collect()
     }
 }
 
-/// To move more names than this onto one image hides more than it mends; and to delete more on the
-/// word of a report is no repair.
+/// To move or delete more names than this on the word of a report is no repair.
 const FEW_TAGS: usize = 8;
 
 /// Where distribution keeps its store (registry/storage/paths.go), on the host that it runs on.
 const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
 
-/// Where the image still is.
-const SOURCE: &str = "\"${SOURCE:?where the image is: docker-daemon:IMAGE or docker://IMAGE}\"";
+/// Where the image still is. A docker daemon has no indexes, and would push another image.
+const SOURCE: &str = "\"${SOURCE:?where the image is: docker://IMAGE or oci:FOLDER:TAG}\"";
 
 fn repair(action: Action, what: &str, commands: Vec<Command>) -> Repair {
     Repair {
@@ -128,8 +127,9 @@ impl Writer<'_> {
     fn restored(&self, cause: Cause) -> Option<Repair> {
         // Without a tag there is no name to push under. Any of them restores what all of them miss.
         let tag = self.finding.tags.last()?;
+        let observed = &self.finding.defect.evidence.observed;
         let is_promise_wrong = matches!(
-            self.finding.defect.evidence.observed,
+            observed,
             Some(Observed::OtherLength {
                 source: LengthSource::Verified,
                 ..
@@ -146,12 +146,15 @@ impl Writer<'_> {
                 self.rebuild(tag)
             }
             _ if is_promise_wrong => self.rebuild(tag),
+            // An earlier version saw it, and what it saw is not known: nothing is deleted on that.
+            _ if observed.is_none() => self.refresh(tag, false),
             _ => self.refresh(tag, true),
         })
     }
 
-    fn repoint(&self) -> Option<Repair> {
-        let (tag, digest) = self.finding.nearby.sibling.as_ref()?;
+    /// An older version in place of the broken one, for as long as nobody can push that again.
+    fn roll_back(&self) -> Option<Repair> {
+        let (older, digest) = self.finding.nearby.sibling.as_ref()?;
         let from = self.by_digest(&self.finding.repository, digest);
         let (few, tags) = self.few_tags()?;
         let command = for_each_tag(few, |command, tag| {
@@ -160,7 +163,7 @@ impl Writer<'_> {
                 .arg(&from)
                 .raw(&format!("{}{tag}", quote(&to)))
         });
-        let what = format!("point {tags} at the manifest of {tag}, the nearest intact tag here");
+        let what = format!("roll back: {tags} will contain {older}");
         Some(repair(Action::Repoint, &what, vec![command]))
     }
 
@@ -230,7 +233,7 @@ impl Writer<'_> {
     }
 
     fn push(&self, tag: &Tag, after_a_restart: bool) -> Command {
-        let mut command = Command::new("skopeo copy --all");
+        let mut command = Command::new("skopeo copy --all --preserve-digests");
         if after_a_restart {
             // It takes a moment until the registry listens again.
             command = command.raw("--retry-times 5");
@@ -254,18 +257,18 @@ impl Writer<'_> {
             .arg(&self.by_digest(&self.finding.repository, digest))
     }
 
-    /// Distribution never overwrites a file of its store, so that a damaged one has to be deleted first.
+    /// Distribution never overwrites a file of its store, so that a damaged one has to be deleted first. The
+    /// commands are one list: without a source, none of them runs.
     fn refresh(&self, tag: &Tag, delete: bool) -> Repair {
-        let mut commands = Vec::new();
+        let mut commands = vec![Command::new(":").verbatim(SOURCE).end_with(" &&")];
         let file = if delete {
-            let rm = Command::new("rm -f");
-            commands.push(self.files().iter().fold(rm, |rm, file| rm.raw(file)));
-            "delete its file on the registry's host, restart the registry"
+            commands.extend(self.removals());
+            "delete its file on the registry's host if that holds other bytes, restart the registry"
         } else {
             "restart the registry, which forgets what it knew"
         };
         commands.push(Command::new(
-            "docker restart \"${REGISTRY_CONTAINER:-registry}\"",
+            "docker restart \"${REGISTRY_CONTAINER:-registry}\" &&",
         ));
         commands.push(self.push(tag, true));
         let enough = self.is_enough();
@@ -275,13 +278,18 @@ impl Writer<'_> {
         repair(Action::Refresh, &what, commands)
     }
 
-    /// The files that may be damaged. A 5xx may come from an empty link as well as from the data.
-    fn files(&self) -> Vec<String> {
+    /// Removes the files that may be damaged, if they are. A 5xx may come from an empty link as well as from
+    /// the data, and from permissions: what cannot be read stays.
+    fn removals(&self) -> Vec<Command> {
         let finding = self.finding;
         let Some(digest) = &finding.digest else {
-            let tag =
+            let link =
                 |tag: &Tag| self.in_repository(&format!("_manifests/tags/{tag}/current/link"));
-            return finding.tags.iter().map(tag).collect();
+            return finding
+                .tags
+                .iter()
+                .map(|tag| unless_full(&link(tag)))
+                .collect();
         };
         let digest = digest.to_string();
         let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
@@ -293,10 +301,11 @@ impl Writer<'_> {
             "_manifests/revisions"
         };
         let link = self.in_repository(&format!("{links}/{algorithm}/{hex}/link"));
-        match finding.defect.reason {
-            Reason::Unreadable => vec![data, link],
-            _ => vec![data],
+        let mut removals = vec![unless_named(&data, algorithm, hex)];
+        if finding.defect.reason == Reason::Unreadable {
+            removals.push(unless_full(&link));
         }
+        removals
     }
 
     fn in_repository(&self, path: &str) -> String {
@@ -347,6 +356,29 @@ pub(crate) fn token(
     command.arg(realm).raw("| sed").verbatim(field)
 }
 
+/// Removes a file if it was read and does not hash to its name. POSIX shells and busybox read it the same way.
+fn unless_named(file: &str, algorithm: &str, hex: &str) -> Command {
+    let length = hex.len();
+    Command::default()
+        .verbatim(&format!("{{ file={file};"))
+        .verbatim(&format!(
+            "have=$({algorithm}sum < \"$file\" | cut -c1-{length});"
+        ))
+        .verbatim(&format!("[ ${{#have}} -ne {length} ] ||"))
+        .verbatim("[ \"$have\" =")
+        .verbatim(hex)
+        .verbatim("] ||")
+        .verbatim("rm -f \"$file\"; } &&")
+}
+
+/// Removes a file if it is there and empty.
+fn unless_full(file: &str) -> Command {
+    Command::default()
+        .verbatim(&format!("{{ file={file};"))
+        .verbatim("[ ! -f \"$file\" ] || [ -s \"$file\" ] ||")
+        .verbatim("rm -f \"$file\"; } &&")
+}
+
 fn in_store(path: &str) -> String {
     format!("{STORE}{}", quote(path))
 }
@@ -381,9 +413,10 @@ mod tests {
     /// A finding that has everything near it.
     fn finding(kind: Kind, reason: Reason) -> Finding {
         let mut finding = fixture::finding(kind, reason);
+        finding.tags = vec!["v1.1".parse().expect("a tag")];
         finding.nearby = Nearby {
             pointed_to: vec![Digest::sha256(b"index")],
-            sibling: Some(("v3".parse().expect("a tag"), Digest::sha256(b"v3"))),
+            sibling: Some(("v1.0".parse().expect("a tag"), Digest::sha256(b"v1.0"))),
             copy: None,
         };
         finding
@@ -394,8 +427,8 @@ mod tests {
         use Kind as K;
         use Reason as R;
         for (kind, reason, observed, expected) in [
-            (K::Child, R::NotFound, None, "repoint push delete"),
-            (K::Layer, R::NotFound, None, "repoint push delete"),
+            (K::Child, R::NotFound, None, "push repoint delete"),
+            (K::Layer, R::NotFound, None, "push repoint delete"),
             (
                 K::Layer,
                 R::ShortRead,
@@ -415,7 +448,7 @@ mod tests {
                     length: 7,
                     source: LengthSource::Verified,
                 }),
-                "repoint rebuild delete",
+                "rebuild repoint delete",
             ),
             (
                 K::Layer,
@@ -424,12 +457,12 @@ mod tests {
                 "refresh repoint delete",
             ),
             (K::Child, R::Unreadable, None, "refresh repoint delete"),
-            (K::Child, R::InvalidManifest, None, "repoint rebuild delete"),
+            (K::Child, R::InvalidManifest, None, "rebuild repoint delete"),
             (
                 K::Child,
                 R::MediaTypeMismatch,
                 None,
-                "repoint rebuild delete",
+                "rebuild repoint delete",
             ),
             (K::Layer, R::StorageMissing, None, "refresh repoint delete"),
             (K::Layer, R::Inconsistent, None, ""),
@@ -464,7 +497,7 @@ mod tests {
         assert_eq!(actions(&own, &sweep).last(), Some(&"remove"));
         let mut dangling = finding(Kind::Tag, Reason::NotFound);
         (dangling.digest, dangling.nearby.pointed_to) = (None, Vec::new());
-        assert_eq!(actions(&dangling, &sweep), ["repoint", "push", "remove"]);
+        assert_eq!(actions(&dangling, &sweep), ["push", "repoint", "remove"]);
     }
 
     #[test]
@@ -515,13 +548,49 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_one_that_a_shell_can_read() {
-        for command in commands(&crate::render::fixture::rich()) {
+    fn every_script_is_one_that_a_shell_can_read() {
+        let sweep = crate::render::fixture::rich();
+        let of_one = |finding| Repair::of(finding, &sweep);
+        for repair in sweep.findings.iter().flat_map(of_one) {
+            let script = repair.script();
             let read = std::process::Command::new("sh")
-                .args(["-n", "-c", &command])
+                .args(["-n", "-c", &script])
                 .status();
-            assert!(read.expect("there is a shell").success(), "{command}");
+            assert!(read.expect("there is a shell").success(), "{script}");
         }
+    }
+
+    #[test]
+    fn no_shell_deletes_bytes_that_hash_to_their_name() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("data");
+        let name = Digest::sha256(b"intact").to_string();
+        let hex = name.strip_prefix("sha256:").expect("its algorithm");
+        let remove = unless_named(&quote(&file.display().to_string()), "sha256", hex);
+        let script = format!("{remove} echo done");
+        let run = |path: &str| {
+            let mut shell = std::process::Command::new("/bin/sh");
+            let output = shell.args(["-c", &script]).env("PATH", path).output();
+            output.expect("there is a shell").stdout
+        };
+        let path = std::env::var("PATH").unwrap_or_default();
+        // There is nothing to delete, and the next command runs.
+        assert_eq!(run(&path), b"done\n");
+        for (bytes, stays) in [(&b"intact"[..], true), (b"others", false), (b"", false)] {
+            std::fs::write(&file, bytes).expect("written");
+            assert_eq!(run(&path), b"done\n");
+            assert_eq!(file.exists(), stays, "{bytes:?}");
+        }
+        // Without the program that hashes, or the right to read, it cannot tell.
+        std::fs::write(&file, b"others").expect("written");
+        run(&folder.path().display().to_string());
+        assert!(file.exists());
+        let hidden = std::fs::Permissions::from_mode(0o0);
+        std::fs::set_permissions(&file, hidden).expect("hidden");
+        let is_root = std::fs::read(&file).is_ok();
+        run(&path);
+        assert_eq!(file.exists(), !is_root);
     }
 
     #[test]

@@ -93,6 +93,28 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_version_kept_is_read_without_its_evidence() {
+        let text = r#"{"format":"registry-probe state","version":2,"registries":[{"registry":"r.example",
+            "last_complete":null,"repositories":[{"name":"app","failures":1,"last_success":null,
+            "last_verified":null,"tags":2,"findings":[{"kind":"layer","reason":"size_mismatch","digest":null,
+            "media_type":null,"size":7,"tags":["1.1"],"platforms":[],"parent":null,"promised":"7 bytes",
+            "observed":"the registry has 9 bytes of it","request":"GET /v2/","status":200,
+            "sign":"other_promise","depth":"tail","confirmations":1,"pointed_to":[],"sibling":null,
+            "copy":null,"last_intact":null,"first_broken":null}]}],"glances":[]}]}"#;
+        let records = parse(text).expect("a state");
+        let app = "app".parse().expect("a name");
+        let finding = &records[0].repositories[&app].findings[0];
+        assert_eq!(finding.size, Some(7));
+        assert_eq!(*finding.defect.evidence, crate::report::Evidence::default());
+        // What it was is not known, and so no file is deleted for it.
+        let sweep = crate::report::fixture::sweep();
+        let repairs = crate::report::Repair::of(finding, &sweep);
+        let scripts: Vec<_> = repairs.iter().map(crate::report::Repair::script).collect();
+        assert!(!scripts.is_empty());
+        assert!(!scripts.concat().contains("rm -f"), "{scripts:?}");
+    }
+
+    #[test]
     fn what_is_not_a_state_is_refused_and_says_why() {
         let good = render(&[record()]);
         for (text, why) in [

@@ -164,23 +164,17 @@ impl StatusBoard {
         let registries = self.registries.lock();
         let records: Vec<_> = registries.values().map(|watch| &watch.record).collect();
         let metrics = render::metrics::render(&records);
-        let sweeps: Vec<_> = records
-            .iter()
-            .filter_map(|record| record.last.clone())
-            .collect();
+        let reports = records.iter().filter_map(|record| record.last.as_ref());
         let one = |(name, watch): (&String, &Watched)| {
-            let report = watch
-                .record
-                .last
-                .iter()
-                .map(|sweep| render::json::render(std::slice::from_ref(sweep)));
-            (name.clone(), Bytes::from(report.collect::<String>()))
+            let report = watch.record.last.as_ref();
+            let report = report.map(|report| render::json::render([report]));
+            (name.clone(), Bytes::from(report.unwrap_or_default()))
         };
         let published = Published {
             metrics_gzip: gzip(metrics.as_bytes()).into(),
             metrics: metrics.into(),
             page: render_page(&registries).into(),
-            reports: render::json::render(&sweeps).into(),
+            reports: render::json::render(reports).into(),
             report: registries.iter().map(one).collect(),
         };
         drop(registries);

@@ -41,7 +41,7 @@ impl Tally {
     }
 }
 
-/// How many objects each reason keeps from a verdict, each with the unverified reason first met, by reason. There
+/// How many objects each reason keeps from a verdict, each with the first detail. There
 /// are few of them, and in an outage there is one of these lists for each repository.
 #[derive(Default)]
 pub(super) struct UnverifiedCounts(Vec<(Unverified, u64)>);

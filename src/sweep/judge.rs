@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_failure_and_unverified_are_told_apart() {
+    fn absent_failing_and_unverified_differ() {
         let judge = |answer| blob(&Digest::sha256(DATA), Some(5), answer).outcome;
         assert_eq!(
             reason(&judge(Answer::Absent(refusal(404, false)))),

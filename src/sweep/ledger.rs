@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::walk::Endpoint;
 use super::walk::Past;
 use super::walk::{Suspicion, Walked, settle_image};
-use crate::oci::Repository;
+use crate::oci::{Repository, shorten};
 use crate::registry::Traffic;
 use crate::registry::{Access, Unverified, UnverifiedReason};
 use crate::report::{
@@ -182,9 +182,14 @@ impl Ledger {
         for suspicion in std::mem::take(&mut walked.suspicions) {
             let detail = format!(
                 "{}; {} seems broken ({}) and was not looked at again",
-                why.detail, suspicion.object, suspicion.finding.defect.reason
+                shorten(&why.detail, 200),
+                suspicion.object,
+                suspicion.finding.defect.reason
             );
-            walked.unverified.push(&Unverified::new(why.reason, detail));
+            walked.unverified.push(&Unverified {
+                seemed_broken: true,
+                ..Unverified::new(why.reason, detail)
+            });
         }
         if walked.unverified.is_empty() && !walked.doubtful.is_empty() {
             walked.unverified.push(why);
@@ -228,7 +233,7 @@ impl Ledger {
         &mut self.findings
     }
 
-    /// Takes back the findings for which there is an unverified reason instead.
+    /// Takes back the findings for which `why` gives a reason.
     pub(super) fn take_back(&mut self, why: impl Fn(&Finding) -> Option<Unverified>) {
         for finding in std::mem::take(&mut self.findings) {
             match why(&finding) {

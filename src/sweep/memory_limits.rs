@@ -48,7 +48,7 @@ impl NamesLimit {
     pub(super) fn why(&self) -> Option<Unverified> {
         let detail = || {
             format!(
-                "{} broken objects are shared by more tags than there is room for: each is told with \
+                "{} broken objects are shared by more tags than there is room for: each is reported with \
                  {FEWEST_NAMED} or more of them",
                 self.short
             )
@@ -57,7 +57,7 @@ impl NamesLimit {
     }
 }
 
-/// PromiseLimit that are followed, besides those for each tag. Real images make some dozens.
+/// Promises that are followed, besides those for each tag. Real images make some dozens.
 const MOST: usize = 20_000;
 const MOST_PER_TAG: usize = 100;
 /// And those that are followed whatever the tags: each takes some hundred bytes of memory.

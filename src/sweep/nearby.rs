@@ -46,55 +46,58 @@ fn key(endpoint: Endpoint, digest: &Digest) -> u64 {
     hasher.finish()
 }
 
-/// Of some intact tags the one whose name is nearest to that of the latest of the `broken` ones: its
-/// neighbour in the order of versions, on the side that has more of the name in common.
-pub(super) fn nearest<'a>(
-    broken: &[Tag],
-    intact: &'a [(Tag, Digest)],
-) -> Option<&'a (Tag, Digest)> {
-    let broken = broken
-        .iter()
-        .map(Tag::as_str)
-        .max_by_key(|tag| version(tag))?;
-    let name = |entry: &&'a (Tag, Digest)| version(entry.0.as_str());
-    let (before, after): (Vec<_>, Vec<_>) = intact
-        .iter()
-        .partition(|(tag, _)| version(tag.as_str()) < version(broken));
-    let (before, after) = (
-        before.into_iter().max_by_key(name),
-        after.into_iter().min_by_key(name),
-    );
-    let in_common = |entry: &(Tag, Digest)| {
-        let pairs = entry.0.as_str().bytes().zip(broken.bytes());
-        pairs.take_while(|(a, b)| a == b).count()
-    };
-    match (before, after) {
-        (Some(before), Some(after)) if in_common(after) > in_common(before) => Some(after),
-        (before, after) => before.or(after),
-    }
+/// Of some intact tags the newest one that is an older version of each of the `broken` ones: what these could
+/// be rolled back to.
+pub(super) fn older<'a>(broken: &[Tag], intact: &'a [(Tag, Digest)]) -> Option<&'a (Tag, Digest)> {
+    let is_older = |(tag, _): &&(Tag, Digest)| broken.iter().all(|broken| is_older(tag, broken));
+    let numbers = |(tag, _): &&(Tag, Digest)| Version::of(tag).map(|version| version.numbers);
+    let older = intact.iter().filter(|_| !broken.is_empty());
+    older.filter(is_older).max_by_key(numbers)
 }
 
-/// A tag in an order in which 1.10 comes after 1.9: its runs of digits by their value, and what is
-/// between them as text.
-fn version(tag: &str) -> Vec<(bool, usize, &str)> {
-    let is_digit = |c: char| c.is_ascii_digit();
-    let mut parts = Vec::new();
-    let mut rest = tag;
-    while let Some(first) = rest.chars().next() {
-        let is_number = is_digit(first);
-        let end = rest
-            .find(|c| is_digit(c) != is_number)
-            .unwrap_or(rest.len());
-        let (part, behind) = rest.split_at(end);
-        let value = part.trim_start_matches('0');
-        parts.push(if is_number {
-            (false, value.len(), value)
-        } else {
-            (true, 0, part)
-        });
-        rest = behind;
+/// Whether a version or a date is an older one than another, of the same kind: a lower version of the same
+/// major, with the same prefix and suffix, or an earlier date. Numbers of builds and of pull requests say
+/// nothing.
+fn is_older(older: &Tag, newer: &Tag) -> bool {
+    let (Some(older), Some(newer)) = (Version::of(older), Version::of(newer)) else {
+        return false;
+    };
+    let is_of_same_line = older.numbers[0] == newer.numbers[0] || older.is_date();
+    older.affixes == newer.affixes
+        && older.numbers.len() == newer.numbers.len()
+        && older.is_date() == newer.is_date()
+        && is_of_same_line
+        && older.numbers < newer.numbers
+}
+
+/// Numbers with dots or dashes between them, and what stands before and after.
+struct Version<'a> {
+    affixes: (&'a str, &'a str),
+    numbers: Vec<u64>,
+}
+
+impl<'a> Version<'a> {
+    fn of(tag: &'a Tag) -> Option<Self> {
+        let text = tag.as_str();
+        let prefix = usize::from(text.starts_with('v'));
+        let rest = &text[prefix..];
+        let is_part = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        // A suffix begins after a dash: `1.4.0-alpine`.
+        let numbers = rest[..end].trim_end_matches(['-', '.']);
+        let numbers_end = prefix + numbers.len();
+        let numbers: Result<Vec<u64>, _> = numbers.split(['.', '-']).map(str::parse).collect();
+        let numbers = numbers.ok().filter(|numbers| numbers.len() >= 2)?;
+        Some(Self {
+            affixes: (&text[..prefix], &text[numbers_end..]),
+            numbers,
+        })
     }
-    parts
+
+    /// Such as `2024.05.01`: no version has so high a major.
+    fn is_date(&self) -> bool {
+        self.numbers[0] >= 1990
+    }
 }
 
 /// Looks at what is near some findings: whether a sibling still is what it was, and whether another
@@ -201,22 +204,58 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_tag() {
+    fn the_newest_of_the_older_versions() {
         for (broken, intact, expected) in [
-            (&["v1", "v2"][..], &["v3"][..], Some("v3")),
-            (&["1.10"], &["1.2", "1.9", "2.0"], Some("1.9")),
-            (&["1.4.0"], &["1.3.9", "1.4.1"], Some("1.4.1")),
-            (&["1.4.0"], &["1.3.9", "1.5.0"], Some("1.3.9")),
-            (&["latest"], &["1.0", "1.1"], Some("1.1")),
-            (&["1.9", "1.10"], &["1.8", "1.11"], Some("1.11")),
-            (&["007"], &["6", "8"], Some("6")),
-            (&["v1"], &[], None),
-            (&[], &["v1"], None),
+            (&["1.10"][..], &["1.2", "1.9", "2.0"][..], Some("1.9")),
+            (&["1.4.0"], &["1.3.9", "1.4.1"], Some("1.3.9")),
+            (&["1.9", "1.10"], &["1.8", "1.11"], Some("1.8")),
+            (&["1.9", "latest"], &["1.8"], None),
+            (&["latest"], &["1.0", "1.1"], None),
+            (&["v1.1"], &[], None),
+            (&[], &["v1.1"], None),
         ] {
             let names: Vec<Tag> = tags(broken).into_iter().map(|(tag, _)| tag).collect();
             let intact = tags(intact);
-            let found = nearest(&names, &intact).map(|(tag, _)| tag.as_str());
+            let found = older(&names, &intact).map(|(tag, _)| tag.as_str());
             assert_eq!(found, expected, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_older_version_of_the_same_line_is_rolled_back_to() {
+        let is_older = |older: &str, newer: &str| {
+            let tag = |text: &str| text.parse().expect("a tag");
+            is_older(&tag(older), &tag(newer))
+        };
+        for (older, newer) in [
+            ("1.4.0", "1.4.1"),
+            ("1.9.9", "1.10.0"),
+            ("v2.0.3", "v2.1.0"),
+            ("1.4.0-alpine", "1.4.1-alpine"),
+            ("2024.05.01", "2025.01.02"),
+            ("2024-05-01", "2024-05-02"),
+        ] {
+            assert!(is_older(older, newer), "{older} {newer}");
+            assert!(!is_older(newer, older), "{newer} {older}");
+        }
+        for (other, tag) in [
+            ("1.4.1", "1.4.1"),
+            ("1.9", "2.0"),
+            ("1.4", "1.4.1"),
+            ("1.4.0-alpine", "1.4.1"),
+            ("v2.0-amd64", "v2.1-arm64"),
+            ("v1.0.0", "1.0.1"),
+            ("v6", "v7"),
+            ("6", "7"),
+            ("pr-6", "pr-7"),
+            ("build-41", "build-42"),
+            ("frontend-1.0", "backend-1.1"),
+            ("buildcache", "latest"),
+            ("dev-1.0", "prod"),
+            ("sha256-0a.sig", "1.0"),
+            ("1.2", "2024.5"),
+        ] {
+            assert!(!is_older(other, tag), "{other} {tag}");
         }
     }
 

@@ -26,7 +26,7 @@ use crate::registry::Registry;
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Mode, Outcome, Presence, Record, Sweep};
 
-/// UnverifiedCounts and 5xx in a row after which the registry is asked whether it is there at all.
+/// Unverified answers and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
 
 /// Blobs at a time, and blobs in all, until a registry counts as none that downloads what it is asked
@@ -110,7 +110,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         }
     }
 
-    /// Runs to the end. An unverified reason is an outage that ended it early.
+    /// Runs to the end. Gives why, if an outage ended it early.
     pub(super) async fn run(&mut self, deadline: Option<Instant>) -> Option<Unverified> {
         if let Err(why) = self.seed().await {
             self.ledger.listing_failed(why);

@@ -136,7 +136,7 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    /// Whether this may be the sign of an outage: an unverified reason that may pass, or a 5xx.
+    /// Whether this may be the sign of an outage: a failure that may pass, or a 5xx.
     pub(super) fn is_trouble(&self) -> bool {
         let outcome = match self {
             Self::Tags(listing) => {

@@ -38,7 +38,7 @@ fn incident() -> (Registry, [Content; 3]) {
     let first = Content::index_of("first", children.clone());
     let second = Content::index_of("second", children);
     let third = Content::index("third");
-    for (tag, content) in [("v1", &first), ("v2", &second), ("v3", &third)] {
+    for (tag, content) in [("1.1", &first), ("1.2", &second), ("1.0", &third)] {
         skopeo::push(&registry, content, &format!("team/app:{tag}"));
     }
     for child in first.images() {
@@ -51,14 +51,15 @@ fn incident() -> (Registry, [Content; 3]) {
 
 #[test]
 fn the_incident_fits_one_screen_and_its_repair_ends_it() {
-    let (mut registry, [first, _, third]) = incident();
+    let (mut registry, [first, second, third]) = incident();
     let children: Vec<_> = first
         .images()
         .iter()
         .map(|child| child.manifest.digest.clone())
         .collect();
-    let expected =
-        |digest: &String| Finding::new("team/app", "child/not_found", Some(digest), &["v1", "v2"]);
+    let expected = |digest: &String| {
+        Finding::new("team/app", "child/not_found", Some(digest), &["1.1", "1.2"])
+    };
     let expected: Vec<_> = children.iter().map(expected).collect();
     let outcome = sweep(&registry);
     let report = assert_broken(&outcome, &expected);
@@ -67,10 +68,10 @@ fn the_incident_fits_one_screen_and_its_repair_ends_it() {
     for child in &children {
         let finding = finding(&outcome, child);
         assert_eq!(finding["cause"], "gc_or_retention", "{outcome}");
-        assert_eq!(finding["nearby"]["sibling"][0], "v3", "{outcome}");
+        assert_eq!(finding["nearby"]["sibling"][0], "1.0", "{outcome}");
         assert_eq!(
             actions(&finding),
-            ["repoint", "push", "delete"],
+            ["push", "repoint", "delete"],
             "{outcome}"
         );
     }
@@ -80,9 +81,9 @@ fn the_incident_fits_one_screen_and_its_repair_ends_it() {
     let intact = &third.manifest().digest;
     let needed = children.iter().map(String::as_str).chain([
         "4 broken references to 2 objects",
-        "breaks 2 tags: v1, v2",
+        "breaks 2 tags: 1.1, 1.2",
         "[gc_or_retention]",
-        "v3, the nearest intact tag",
+        "roll back: 1.1, 1.2 will contain 1.0",
         intact,
     ]);
     for words in needed {
@@ -90,12 +91,16 @@ fn the_incident_fits_one_screen_and_its_repair_ends_it() {
     }
     assert!(told.lines().count() < 50, "in one screen: {outcome}");
 
-    Shell::new().paste(&mut registry, &first_repair(&outcome));
+    // One of the tags is enough: the push names the last.
+    let shell = Shell::new().with_source(&second);
+    shell.paste(&mut registry, &first_repair(&outcome));
     assert_intact(&sweep(&registry));
-    for tag in ["v1", "v2"] {
+    // Exactly what it was.
+    for (tag, content) in [("1.1", &first), ("1.2", &second)] {
         let path = format!("/v2/team/app/manifests/{tag}");
         let head = registry.client().head(&path);
-        assert_eq!(head.header("docker-content-digest"), intact, "{tag}");
+        let digest = &content.manifest().digest;
+        assert_eq!(head.header("docker-content-digest"), digest, "{tag}");
     }
 }
 
@@ -106,7 +111,7 @@ fn pushing_one_tag_again_restores_what_all_of_them_miss() {
     let finding = finding(&outcome, &first.images()[0].manifest.digest);
     let shell = Shell::new().with_source(&second);
     shell.paste(&mut registry, &commands(&finding, "push"));
-    let head = registry.client().head("/v2/team/app/manifests/v1");
+    let head = registry.client().head("/v2/team/app/manifests/1.1");
     assert_eq!(
         head.header("docker-content-digest"),
         first.manifest().digest
@@ -286,8 +291,8 @@ fn tags_that_lead_nowhere_are_pointed_elsewhere_or_removed() {
         let outcome = sweep(&registry);
         let report = outcome.report();
         let finding = &report.raw_findings()[0];
-        assert_eq!(finding["nearby"]["sibling"][0], "1.11", "{outcome}");
-        assert_eq!(actions(finding), ["repoint", "push", "remove"], "{outcome}");
+        assert_eq!(finding["nearby"]["sibling"][0], "1.9", "{outcome}");
+        assert_eq!(actions(finding), ["push", "repoint", "remove"], "{outcome}");
         Shell::new().paste(&mut registry, &commands(finding, action));
         let report = assert_intact(&sweep(&registry));
         let tags = if action == "repoint" { 3 } else { 2 };

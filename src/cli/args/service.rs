@@ -58,7 +58,8 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
         Some(port) => format!("0.0.0.0:{port}"),
         None => text.to_owned(),
     };
-    every
-        .parse()
-        .map_err(|_| "expected IP:PORT, or :PORT for every address of this machine".to_owned())
+    every.parse().map_err(|_| {
+        "expected IP:PORT, or :PORT for every IPv4 address of this machine ([::]:PORT for IPv6)"
+            .to_owned()
+    })
 }

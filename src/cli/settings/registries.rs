@@ -187,7 +187,11 @@ pub(in crate::cli) fn registries(
     command: &str,
 ) -> Result<(Vec<String>, Origin), Error> {
     if !typed.is_empty() {
-        suggest::registries(typed, sources.command().is_none())?;
+        let is_known = |name: &str| {
+            let file = sources.file.as_ref();
+            file.is_some_and(|file| file.entry(name).is_some())
+        };
+        suggest::registries(typed, sources.command().is_none(), is_known)?;
         return Ok((typed.to_vec(), Origin::flag()));
     }
     let around = sources.around;

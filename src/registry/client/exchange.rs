@@ -26,7 +26,7 @@ use crate::registry::UnverifiedReason;
 
 /// Redirects followed before it is called a circle.
 const MOST_REDIRECTS: usize = 5;
-/// Attempts after the first on a transient unverified reason.
+/// Attempts after the first on a transient failure.
 const RETRIES: usize = 2;
 /// Attempts after the first where the registry asks for patience, which it then rewards.
 const RETRIES_WHEN_LIMITED: usize = 5;

@@ -106,7 +106,7 @@ impl Login {
         self.was_sent.load(Ordering::Relaxed)
     }
 
-    /// The unverified reason where there is none and one is wanted.
+    /// Why nothing can be asked where a login is wanted and there is none.
     pub(crate) fn is_missing(&self) -> Unverified {
         let detail = format!("{} wants a login, and there is none for it", self.registry);
         Unverified::new(UnverifiedReason::Unauthorized, detail)

@@ -32,7 +32,7 @@ const LARGE: usize = 1 << 20;
 pub(crate) enum Read {
     /// None of it.
     Nothing,
-    /// All of it, into memory. A longer one is an unverified reason.
+    /// All of it, into memory. A longer one is unverified: `too_large`.
     Whole { cap: u64 },
     /// Count and hash it, up to one byte more than expected.
     Count(Count),

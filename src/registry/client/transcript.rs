@@ -1,10 +1,9 @@
 //! The heads of a registry's answers, for whoever wants to know how it answers beside what.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use reqwest::Method;
 
-use super::reply::Reply;
+use super::reply::{Body, Reply};
 
 /// Answers that are kept until somebody takes them.
 const MOST_HEADS: usize = 64;
@@ -21,20 +20,39 @@ pub(crate) struct Transcript(Mutex<Option<Vec<Head>>>);
 
 impl Transcript {
     pub(super) fn note(&self, method: &Method, reply: &Reply) {
-        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = self.0.lock();
         let Some(heads) = heads.as_mut().filter(|heads| heads.len() < MOST_HEADS) else {
             return;
         };
-        let (method, mut reply) = (method.clone(), reply.clone());
-        if reply.status.is_success() {
-            reply.body.bytes = Vec::new();
-        }
-        heads.push(Head { method, reply });
+        let is_refusal = !reply.status.is_success();
+        let body = Body {
+            bytes: if is_refusal {
+                reply.body.bytes.clone()
+            } else {
+                Vec::new()
+            },
+            raw: reply.body.raw.clone(),
+            unpacked: reply.body.unpacked.clone(),
+            was_read: reply.body.was_read,
+            end: reply.body.end,
+        };
+        heads.push(Head {
+            method: method.clone(),
+            reply: Reply {
+                request: reply.request.clone(),
+                status: reply.status,
+                headers: reply.headers.clone(),
+                redirected_to: reply.redirected_to.clone(),
+                version: reply.version,
+                tls: reply.tls.clone(),
+                body,
+            },
+        });
     }
 
     /// What came since the last time. The first time, that is nothing, and from then on it is kept.
     pub(crate) fn take(&self) -> Vec<Head> {
-        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = self.0.lock();
         heads.replace(Vec::new()).unwrap_or_default()
     }
 }

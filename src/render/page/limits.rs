@@ -9,7 +9,7 @@ use crate::render::unknown::{self, Group};
 use crate::render::words::{self, length, many, number};
 use crate::report::{Found, Sweep};
 
-/// Places of one kind of unverified reason that are named, and warnings that are shown; the others are
+/// Places of one reason that are named, and warnings that are shown; the others are
 /// counted.
 const MOST: usize = 30;
 

@@ -157,8 +157,8 @@ impl Tree<'_> {
     }
 }
 
-/// Takes up what the looks came to: only what they agree on is broken. `unverified reason` is one that the
-/// repository has, if any.
+/// Takes up what the looks came to: only what they agree on is broken. `why` is a reason of the
+/// repository, if it has one.
 pub(in crate::sweep) fn settle_image(
     image: &mut Image,
     findings: &[Finding],

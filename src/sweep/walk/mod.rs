@@ -97,7 +97,6 @@ impl Walk {
         }
     }
 
-    /// Adds the tags to walk from.
     pub(super) fn repository(&self) -> &Repository {
         &self.repository
     }
@@ -121,6 +120,7 @@ impl Walk {
         self.nodes[id as usize].form = Some(form);
     }
 
+    /// Adds the tags to walk from.
     fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
         self.tags.extend(tags.into_iter().map(|tag| TagState {
             tag,

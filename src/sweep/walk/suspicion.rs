@@ -50,7 +50,7 @@ impl Walk {
         };
         let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
         for Suspicion { finding, .. } in &mut look.suspicions {
-            finding.nearby.sibling = nearby::nearest(&finding.tags, &intact).cloned();
+            finding.nearby.sibling = nearby::older(&finding.tags, &intact).cloned();
         }
     }
 

@@ -49,7 +49,7 @@ async fn a_404_web_page_is_that_of_something_in_between() {
         .when(on::blob().reference(&image.layers[0]))
         .reply(Reply::html(404, "Not Found"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn other_refusals_mean_that_we_cannot_see() {
         (451, "forbidden"),
     ]
     .map(|(status, reason)| async move {
-        let why = format!("why app {reason}");
+        let why = format!("unverified app {reason}");
         let (double, image) = with_neighbour().await;
         double
             .when(on::blob().reference(&image.layers[0]))
@@ -87,7 +87,7 @@ async fn a_limit_that_does_not_end_means_that_we_cannot_see() {
         .when(on::blob().reference(&image.layers[0]))
         .reply(Reply::html(429, "Too Many Requests").with_header("Retry-After", "0"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app rate_limited"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app rate_limited"]);
     let asked = on::blob().reference(&image.layers[0]);
     // In each of two looks.
     assert!(double.count(&asked) <= 2 * 6, "{}", double.count(&asked));
@@ -100,14 +100,14 @@ async fn no_answer_means_that_we_cannot_tell() {
         .when(on::blob().reference(&image.layers[0]))
         .hang_up();
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app connect"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app connect"]);
 
     let (double, image) = with_neighbour().await;
     double
         .when(on::blob().reference(&image.layers[0]))
         .delay(PATIENCE);
     let sweep = Probe::of(&double).timeout(IMPATIENT).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app timeout"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app timeout"]);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_body_that_stops_coming_means_that_we_cannot_tell() {
         .when(on::blob().get().reference(&image.layers[0]))
         .stall_after(2);
     let sweep = Probe::of(&double).timeout(IMPATIENT).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app timeout"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app timeout"]);
 }
 
 #[tokio::test]
@@ -128,26 +128,26 @@ async fn a_page_in_place_of_an_object_is_unverified() {
         .when(on::blob().reference(&image.layers[0]))
         .reply(page.clone());
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
 
     let (double, _) = with_neighbour().await;
     double
         .when(on::manifest().repository("app"))
         .reply(page.clone());
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
 
     let (double, _) = with_neighbour().await;
     double
         .when(on::tags().repository("app"))
         .reply(page.clone());
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
 
     let (double, _) = with_neighbour().await;
     double.when(on::catalog()).reply(page);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - protocol"]);
     assert!(details(&sweep).contains("web page"), "{}", details(&sweep));
 }
 

@@ -148,7 +148,7 @@ async fn what_ignores_ranges_shows_at_least_that_bytes_come() {
     let json = Reply::json(200, &json!({"message": "no healthy upstream"}));
     assert_eq!(double_of(json.clone()).await, SIZE);
     assert_eq!(double_of(chunked(json)).await, SIZE);
-    let in_the_way = ["unverified", "why app protocol"];
+    let in_the_way = ["unverified", "unverified app protocol"];
     assert_eq!(double_of(Reply::html(200, "Sign in")).await, in_the_way);
     assert_eq!(
         double_of(chunked(Reply::html(200, "Sign in"))).await,
@@ -483,7 +483,7 @@ async fn clients_take_200_for_an_answer() {
                 reply
             });
             let sweep = Probe::of(&double).depth(Depth::Digest).sweep().await;
-            let odd = ["unverified", "why app protocol"];
+            let odd = ["unverified", "unverified app protocol"];
             assert_eq!(told(&sweep), odd, "{status}");
         }
     }

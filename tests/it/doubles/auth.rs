@@ -131,7 +131,11 @@ async fn a_realm_that_is_no_web_address_is_refused() {
         let double = filled().await;
         double.require(Bearer::user_only("user", "secret").realm(realm));
         let sweep = Probe::of(&double).login("user", "secret").sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why - protocol"], "{realm}");
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "unverified - protocol"],
+            "{realm}"
+        );
         assert!(
             details(&sweep).contains("token service"),
             "{}",
@@ -157,7 +161,7 @@ async fn a_repository_that_is_denied_is_unverified() {
     let double = filled().await;
     double.require(Bearer::user_only("user", "secret").deny("two"));
     let sweep = Probe::of(&double).login("user", "secret").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why two forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified two forbidden"]);
     assert_eq!(
         sweep
             .repositories
@@ -177,7 +181,7 @@ async fn a_repository_closed_to_anonymous_clients_wants_a_login() {
     let double = filled().await;
     double.require(Bearer::anonymous().user("user", "secret").private("two"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why two unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified two unauthorized"]);
     let sweep = Probe::of(&double).login("user", "secret").sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
 }
@@ -202,7 +206,7 @@ async fn a_token_that_fails_for_one_repository_hides_it_alone() {
             .when(on::token().param_with("scope", "repository:two:"))
             .reply(refusal);
         let sweep = Probe::of(&double).sweep().await;
-        let why = format!("why two {reason}");
+        let why = format!("unverified two {reason}");
         assert_eq!(told(&sweep), ["unverified", &why], "{status}");
         assert!(details(&sweep).contains("token service"));
         // For the catalog, for the other one, and three tries for this one in each of two looks.
@@ -223,7 +227,7 @@ async fn a_token_service_that_answers_nonsense_is_unverified() {
         double.require(Bearer::anonymous());
         double.when(on::token()).reply(reply);
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why - protocol"]);
+        assert_eq!(told(&sweep), ["unverified", "unverified - protocol"]);
         assert!(double.count(&on::token()) <= 2);
     }
 }
@@ -233,7 +237,7 @@ async fn a_wrong_password_is_told_and_not_tried_for_ever() {
     let double = filled().await;
     double.require(Basic::new("user", "secret"));
     let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
     assert!(double.requests().len() <= 3, "accounts get locked");
     let said = format!("{sweep:?}");
     assert!(!said.contains("wrong"), "{said}");
@@ -241,7 +245,7 @@ async fn a_wrong_password_is_told_and_not_tried_for_ever() {
     let double = filled().await;
     double.require(Bearer::user_only("user", "secret"));
     let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
     assert!(double.count(&on::token()) <= 2, "accounts get locked");
 }
 
@@ -254,7 +258,7 @@ async fn no_login_where_one_is_wanted() {
         let double = filled().await;
         double.require(auth);
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+        assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
         assert!(double.requests().len() <= 4);
     }
 }

@@ -30,7 +30,7 @@ async fn a_network_that_cuts_everything_from_the_second_look_on() {
         registry.when(on::any().get()).cut_after(0);
     });
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app connect"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app connect"]);
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_network_that_alters_even_what_was_intact_a_moment_ago() {
         .when(negative.nth(1))
         .then(|registry, _| alter_manifests(registry));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app connect"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app connect"]);
     assert!(details(&sweep).contains("cut or altered"));
 }
 
@@ -66,7 +66,7 @@ async fn a_registry_that_cuts_its_greeting_as_it_cuts_all_else() {
     double.when(on::manifest().get()).cut_after(10);
     double.when(on::ping().after(1)).cut_after(0);
     let sweep = Probe::of(&double).images(&[("app", "v1")]).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app connect"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app connect"]);
 }
 
 #[tokio::test]
@@ -75,6 +75,6 @@ async fn a_list_that_was_under_way_at_the_deadline() {
     double.when(on::tags()).delay(PATIENCE * 10);
     double.when(on::tags()).then(skip_waits);
     let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app deadline"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app deadline"]);
     assert_eq!(sweep.repositories[0].unverified, 1);
 }

@@ -74,7 +74,10 @@ async fn a_500_by_digest_may_be_a_404_upstream() {
         .images(&[("app", "multi")])
         .sweep()
         .await;
-    assert_eq!(told(&sweep)[..2], ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep)[..2],
+        ["unverified", "unverified app registry_error"]
+    );
     assert!(sweep.findings.is_empty());
 }
 
@@ -87,7 +90,10 @@ async fn a_tag_that_is_404_may_be_a_429_upstream() {
         .images(&[("app", "multi"), ("app", "v1")])
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified app registry_error"]
+    );
     assert!(
         double
             .seen(&on::manifest())

@@ -33,7 +33,7 @@ fn assert_partial(sweep: &Sweep, reason: &str) {
         "{told:?}"
     );
     assert!(
-        told.contains(&format!("why a-first {reason}")),
+        told.contains(&format!("unverified a-first {reason}")),
         "the suspicion that was left: {told:?}"
     );
     assert_eq!(sweep.counts.repositories.listed, 21);
@@ -78,7 +78,7 @@ async fn an_order_to_stop_before_the_second_look() {
         .cancelled_by(&cancel)
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "why app cancelled"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app cancelled"]);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn an_order_to_stop_before_anything_was_seen() {
     let cancel = CancellationToken::new();
     cancel.cancel();
     let sweep = Probe::of(&double).cancelled_by(&cancel).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - cancelled"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - cancelled"]);
     assert!(matches!(sweep.listed, Listed::Failed(_)));
     assert_eq!(double.requests().len(), 0);
 }
@@ -99,7 +99,7 @@ async fn a_deadline_in_the_catalog() {
     double.when(on::catalog()).delay(PATIENCE * 10);
     double.when(on::catalog()).then(skip_waits);
     let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - deadline"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - deadline"]);
     assert!(matches!(sweep.listed, Listed::Failed(_)));
 }
 
@@ -134,7 +134,7 @@ async fn a_deadline_during_the_second_look() {
     double.when(second.clone().after(1)).delay(PATIENCE * 10);
     double.when(second.nth(2)).then(skip_waits);
     let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app deadline"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app deadline"]);
 }
 
 #[tokio::test]
@@ -153,7 +153,11 @@ async fn a_catalog_that_breaks_off_is_swept_as_far_as_it_goes() {
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(
         told(&sweep),
-        ["broken", "finding a layer not_found: v2", "why - forbidden"]
+        [
+            "broken",
+            "finding a layer not_found: v2",
+            "unverified - forbidden"
+        ]
     );
     assert_eq!(sweep.counts.repositories.checked, 2);
     assert!(!sweep.is_complete());

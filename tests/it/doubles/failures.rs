@@ -81,7 +81,10 @@ async fn a_500_that_passes_is_nothing() {
 async fn an_only_object_that_fails_may_be_the_registrys_fault() {
     let (double, _) = presets::empty_link().await;
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified app registry_error"]
+    );
 }
 
 #[tokio::test]
@@ -92,7 +95,7 @@ async fn a_registry_that_fails_on_everything_has_no_broken_object() {
         let sweep = Probe::of(&double).sweep().await;
         assert_eq!(
             told(&sweep),
-            ["unverified", "why app registry_error"],
+            ["unverified", "unverified app registry_error"],
             "{status}"
         );
     });
@@ -100,7 +103,7 @@ async fn a_registry_that_fails_on_everything_has_no_broken_object() {
     let (double, _) = with_neighbour().await;
     double.when(on::any()).error(500, "UNKNOWN");
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - registry_error"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - registry_error"]);
     assert!(matches!(sweep.listed, Listed::Failed(_)));
 }
 
@@ -113,7 +116,10 @@ async fn failing_on_every_blob_is_trouble_with_the_storage() {
     }
     double.when(on::blob()).error(500, "UNKNOWN");
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified app registry_error"]
+    );
 }
 
 #[tokio::test]
@@ -124,7 +130,10 @@ async fn a_503_speaks_of_the_service_and_not_of_the_object() {
         .when(on::blob().reference(&image.layers[0]))
         .error(503, "UNAVAILABLE");
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified app registry_error"]
+    );
 }
 
 #[tokio::test]
@@ -162,7 +171,7 @@ async fn an_outage_before_the_second_look_takes_the_first_back() {
     });
     let sweep = Probe::of(&double).sweep().await;
     assert!(sweep.findings.is_empty(), "{:?}", told(&sweep));
-    assert!(told(&sweep).contains(&"why app registry_error".to_owned()));
+    assert!(told(&sweep).contains(&"unverified app registry_error".to_owned()));
 }
 
 #[tokio::test]
@@ -189,7 +198,7 @@ async fn a_large_registry_that_goes_down_is_left_alone_soon() {
 async fn a_front_proxy_that_lost_its_registry_is_no_registry() {
     let (double, _) = presets::front_proxy_down().await;
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - registry_error"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - registry_error"]);
     assert!(details(&sweep).contains("502"), "{}", details(&sweep));
 }
 
@@ -200,14 +209,17 @@ async fn a_front_proxy_that_loses_its_registry_midway_is_an_outage() {
     double.when(on::any().after(4).before_auth()).reply(page);
     let sweep = Probe::of(&double).sweep().await;
     assert!(sweep.findings.is_empty(), "{:?}", told(&sweep));
-    assert_eq!(told(&sweep)[..2], ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep)[..2],
+        ["unverified", "unverified app registry_error"]
+    );
 }
 
 #[tokio::test]
 async fn a_login_page_is_no_registry() {
     let (double, _) = presets::login_page().await;
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - protocol"]);
     assert!(details(&sweep).contains("web page"), "{}", details(&sweep));
     assert_eq!(double.requests().len(), 1);
 }

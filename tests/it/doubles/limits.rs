@@ -30,7 +30,7 @@ fn padded(double: &Double, tag: &str, bytes: usize) {
 /// More than is read of any manifest.
 const LARGE: usize = 17 << 20;
 
-const TOO_LARGE: [&str; 2] = ["unverified", "why app too_large"];
+const TOO_LARGE: [&str; 2] = ["unverified", "unverified app too_large"];
 
 #[tokio::test]
 async fn what_is_too_large_stays_unverified_in_every_look() {
@@ -89,7 +89,7 @@ async fn a_filter_that_takes_nothing_takes_nothing_in_any_shard() {
         let probe = || Probe::of(&double).shard(shard);
         for probe in [probe().matching("tema/*"), probe().tags("no-such*")] {
             let said = told(&probe.sweep().await);
-            assert_eq!(said[..2], ["unverified", "why - nothing_listed"]);
+            assert_eq!(said[..2], ["unverified", "unverified - nothing_listed"]);
         }
         assert_eq!(told(&probe().sweep().await), ["intact"]);
     }
@@ -185,7 +185,7 @@ async fn a_platform_that_cannot_be_read_is_neither_there_nor_missing() {
     double.when(config).error(403, "DENIED");
     let probe = Probe::of(&double).images(&[("app", "v1")]);
     let sweep = probe.verify(&arm64()).await;
-    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
     assert_eq!(sweep.unmet, []);
 }
 
@@ -209,7 +209,7 @@ async fn to_read_platforms_ends_when_it_is_told_to() {
     let probe = Probe::of(&double).images(&images).cancelled_by(&cancel);
     let sweep = probe.verify(&arm64()).await;
     assert!(cancel.is_cancelled());
-    assert_eq!(told(&sweep), ["unverified", "why - cancelled"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - cancelled"]);
     assert!(double.count(&on::blob().get()) < 60);
 }
 
@@ -303,7 +303,10 @@ async fn a_named_image_that_has_no_child_is_not_intact_in_any_mode() {
     let named = || Probe::of(&double).images(&[("app", "v1")]);
     let cache = named().mode(Mode::PullThrough);
     let sweep = cache.verify(&Expectations::default()).await;
-    assert_eq!(told(&sweep), ["unverified", "why app registry_error"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified app registry_error"]
+    );
     let mirror = named().mode(Mode::Mirror);
     let sweep = mirror.verify(&Expectations::default()).await;
     assert_eq!(told(&sweep)[0], "broken");

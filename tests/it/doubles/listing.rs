@@ -125,7 +125,11 @@ async fn a_link_to_where_we_were_is_not_the_end() {
         assert_failed(&end, "leads back");
         assert_eq!((count, asked), (3, 2), "{target}");
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why app protocol"], "{target}");
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "unverified app protocol"],
+            "{target}"
+        );
         assert_eq!(sweep.counts.tags.checked, 3, "{target}");
     }
 }
@@ -345,7 +349,7 @@ async fn a_list_whose_place_is_deleted_for_ever_has_an_end() {
     let goes_on = on::tags().matching(|request| request.param("last").is_some());
     double.when(goes_on).reply(Reply::status(404));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
     let (end, _, asked) = tags_of_app(&double).await;
     assert_failed(&end, "404");
     assert_eq!(asked, 8, "begun four times");
@@ -475,14 +479,14 @@ async fn a_repository_that_was_named_and_is_unknown_is_unverified() {
         .repositories(&["app", "typo"])
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "why typo forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified typo forbidden"]);
 }
 
 #[tokio::test]
 async fn an_empty_catalog_is_never_a_success_in_silence() {
     for double in [presets::gar().await, Double::start().await] {
         let sweep = Probe::of(&double).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why - nothing_listed"]);
+        assert_eq!(told(&sweep), ["unverified", "unverified - nothing_listed"]);
         assert!(details(&sweep).contains("nothing to check"));
         assert_eq!(sweep.counts.repositories, Coverage::default());
         assert!(sweep.findings.is_empty());

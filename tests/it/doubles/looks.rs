@@ -403,7 +403,7 @@ async fn what_a_catalog_leaves_out_and_hides_is_forgotten_in_time() {
         .error(403, "DENIED");
     for left in [Some(1), Some(1), None] {
         let sweep = Probe::of(&double).knowing(&record).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
+        assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
         record.absorb(sweep);
         assert_eq!(failures(&record, "app"), left);
     }
@@ -422,7 +422,7 @@ async fn what_the_filters_leave_out_is_forgotten_at_once() {
 #[tokio::test]
 async fn a_filter_that_takes_nothing_is_no_verdict() {
     let (double, _) = lacking_a_child().await;
-    let unverified = ["unverified", "why - nothing_listed"];
+    let unverified = ["unverified", "unverified - nothing_listed"];
     let sweep = Probe::of(&double).matching("tema/*").sweep().await;
     assert_eq!(told(&sweep)[..2], unverified);
     let sweep = Probe::of(&double).tags("v9*").sweep().await;
@@ -453,7 +453,7 @@ async fn an_empty_registry_is_fine_where_it_always_was() {
         .when(on::any().repository("app"))
         .error(404, "NAME_UNKNOWN");
     let sweep = service().knowing(&record).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - nothing_listed"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - nothing_listed"]);
     assert!(details(&sweep).contains("--allow-empty"));
 }
 
@@ -488,7 +488,7 @@ async fn what_a_stop_cuts_short_is_told() {
     });
     let probe = Probe::of(&double).confirm_after(Duration::from_secs(60));
     let sweep = probe.cancelled_by(&cancel).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app cancelled"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app cancelled"]);
     let details = details(&sweep);
     assert!(details.contains("seems broken (not_found)"), "{details}");
 }
@@ -523,7 +523,10 @@ async fn a_cut_index_of_zot_is_not_a_repository_without_tags() {
     double.when(manifests().get()).error(404, "NAME_UNKNOWN");
     for known in [&Record::new("nothing"), &record] {
         let sweep = Probe::of(&double).knowing(known).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why app registry_error"]);
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "unverified app registry_error"]
+        );
         assert!(
             details(&sweep).contains("NAME_UNKNOWN"),
             "{}",
@@ -555,7 +558,7 @@ async fn a_repository_without_tags_costs_two_requests_more() {
     let record = known(&whole).await;
     whole.remove_manifests_directory("r0");
     let sweep = Probe::of(&whole).knowing(&record).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why r0 registry_error"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified r0 registry_error"]);
 }
 
 /// Three repositories of three images each.
@@ -581,7 +584,10 @@ async fn a_storage_that_is_away_is_said_once() {
         let mut record = known(&double).await;
         double.when(objects).error(404, code);
         let sweep = Probe::of(&double).knowing(&record).sweep().await;
-        assert_eq!(told(&sweep), ["unverified", "why - storage_unavailable"]);
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "unverified - storage_unavailable"]
+        );
         assert!(sweep.is_storage_unavailable());
         record.absorb(sweep);
         assert!(
@@ -600,7 +606,10 @@ async fn a_storage_that_is_away_is_said_once() {
         .when(on::any().matching(|request| request.repository.is_some()))
         .error(404, "NAME_UNKNOWN");
     let sweep = Probe::of(&double).knowing(&record).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - storage_unavailable"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified - storage_unavailable"]
+    );
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn the_status_of_the_get_is_the_one_that_counts() {
     double.when(on::manifest().head()).reply(Reply::status(404));
     double.when(on::manifest().get()).error(403, "DENIED");
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
 }
 
 #[tokio::test]
@@ -182,7 +182,11 @@ async fn a_manifest_of_ten_mebibytes_is_read_and_much_more_not() {
     let sweep = Probe::of(&double).tags("huge").sweep().await;
     assert_eq!(
         told(&sweep),
-        ["unverified", "why app too_large", "skipped tag_filter 1"]
+        [
+            "unverified",
+            "unverified app too_large",
+            "skipped tag_filter 1"
+        ]
     );
 }
 

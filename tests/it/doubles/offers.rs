@@ -63,7 +63,7 @@ async fn a_login_is_sent_where_a_challenge_stands_beside_the_ping() {
         let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
         assert_eq!(
             told(&sweep),
-            ["unverified", "why - unauthorized"],
+            ["unverified", "unverified - unauthorized"],
             "{challenge}"
         );
         assert!(double.requests().len() <= 3, "accounts get locked");
@@ -90,7 +90,7 @@ async fn a_login_is_sent_where_only_the_catalog_shows_a_challenge() {
     assert_all(&sweep);
     assert_eq!(anonymous(&double), 2, "the ping, and the first page");
     let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
 
     // The catalog insists, the ping does not.
     let double = basic().await;
@@ -127,7 +127,7 @@ async fn a_token_is_fetched_where_one_is_offered() {
         let sweep = Probe::of(&double).login("user", "wrong").sweep().await;
         assert_eq!(
             told(&sweep),
-            ["unverified", "why - unauthorized"],
+            ["unverified", "unverified - unauthorized"],
             "{scope:?}"
         );
         assert!(double.count(&on::token()) <= 2, "accounts get locked");
@@ -175,7 +175,7 @@ async fn a_catalog_that_is_empty_to_nobody_is_asked_for_by_token() {
     // Without a login, nothing is asked for that is not wanted.
     double.forget_requests();
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - nothing_listed"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - nothing_listed"]);
     assert_eq!(double.count(&on::token()), 0);
 }
 

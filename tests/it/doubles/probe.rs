@@ -257,7 +257,7 @@ pub(super) fn skip_waits(_: &Registry, _: &Request) {
 
 /// All that a sweep says, one fact a line and nothing left out, so that a test that compares it
 /// asserts exactly what is expected: the verdict, `finding REPOSITORY KIND REASON: TAGS`, `unverified reason
-/// REPOSITORY REASON`, `absent N`, `skipped EXEMPTION N`, and `warning` with its first words.
+/// REPOSITORY REASON`, `absent N`, `skipped REASON N`, and `warning` with its first words.
 pub(super) fn told(sweep: &Sweep) -> Vec<String> {
     let mut lines = vec![sweep.verdict().to_string()];
     let finding = |finding: &Finding| {
@@ -282,7 +282,7 @@ pub(super) fn told(sweep: &Sweep) -> Vec<String> {
             .repository
             .as_ref()
             .map_or("-".to_owned(), ToString::to_string);
-        lines.push(format!("why {place} {}", group.why.reason));
+        lines.push(format!("unverified {place} {}", group.why.reason));
     }
     if sweep.counts.absent > 0 {
         lines.push(format!("absent {}", sweep.counts.absent));

@@ -73,7 +73,7 @@ async fn harbor_lists_for_its_admin_only_and_by_password() {
 
     double.forget_requests();
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
     assert!(details(&sweep).contains("--repo"));
     assert!(double.count(&on::catalog()) <= 2);
     let sweep = Probe::of(&double).repositories(&NAMED).sweep().await;
@@ -89,7 +89,10 @@ async fn harbor_policies_are_no_absence() {
         .login("admin", "Harbor12345")
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "why policy/blocked forbidden"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified policy/blocked forbidden"]
+    );
     assert_eq!(sweep.counts.repositories.checked, 2);
 }
 
@@ -170,7 +173,7 @@ async fn ghcr_has_no_catalog_and_no_head_in_its_storage() {
     let double = presets::ghcr().await;
     let image = fill(&double);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - protocol"]);
     assert!(details(&sweep).contains("--repo"));
 
     for n in 0..150 {
@@ -188,7 +191,7 @@ async fn docker_hub_refuses_its_catalog_for_ever() {
     let double = presets::docker_hub().await;
     fill(&double);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
     assert!(details(&sweep).contains("--repo"));
     assert!(double.count(&on::catalog()) <= 2);
     assert!(double.count(&on::token()) <= 2);
@@ -217,7 +220,7 @@ async fn azure() {
     assert_all(&sweep, &[]);
     assert_eq!(double.count(&on::token().method("POST")), 0);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - unauthorized"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - unauthorized"]);
 }
 
 #[tokio::test]
@@ -225,7 +228,7 @@ async fn gitlab_refuses_its_catalog_at_the_token_service() {
     let double = presets::gitlab().await;
     fill(&double);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why - forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified - forbidden"]);
     assert!(details(&sweep).contains("--repo"));
     let sweep = Probe::of(&double).repositories(&NAMED).sweep().await;
     assert_all(&sweep, &[]);

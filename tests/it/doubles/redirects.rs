@@ -149,7 +149,7 @@ async fn storage_that_refuses_a_get_is_unverified() {
         .when(on::storage())
         .reply(Reply::xml_error(403, "AccessDenied"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
     assert!(details(&sweep).contains("storage"), "{}", details(&sweep));
     assert!(!details(&sweep).contains("X-Signature"));
 }
@@ -160,7 +160,7 @@ async fn storage_that_does_not_answer_gives_away_no_signature() {
     double.image("app", Some("v1"), &[b"a layer"]);
     double.companion().when(on::storage()).hang_up();
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app connect"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app connect"]);
     assert!(!details(&sweep).contains("X-Signature"));
 }
 
@@ -185,7 +185,7 @@ async fn redirects_in_a_circle_have_an_end() {
         .when(on::blob().reference(&image.layers[0]))
         .redirect_to(307, &itself);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app protocol"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
     // By HEAD, by a range and in full, five redirects each, in two looks.
     let count = double.count(&on::blob().reference(&image.layers[0]));
     assert!(count <= 36, "{count}");

@@ -151,7 +151,7 @@ async fn a_refusal_that_has_another_reason_renews_nothing() {
         .when(on::blob().head().reference(&image.layers[0]))
         .error(404, "BLOB_UNKNOWN");
     let sweep = Probe::of(&double).repositories(&["app"]).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
     assert_eq!(double.count(&on::token()), 1);
 }
 
@@ -234,7 +234,7 @@ async fn an_expired_password_is_unverified_and_no_loop() {
     });
     let probe = Probe::of(&double).repositories(&["app"]).concurrency(1);
     let sweep = probe.authfiles(&[path]).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app forbidden"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
     let asked = double.requests().len();
     assert!(asked <= 20, "{asked}");
 }

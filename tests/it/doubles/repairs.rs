@@ -9,15 +9,15 @@ use super::probe::{Probe, told};
 
 static LONG: [u8; 50_000] = [b'x'; 50_000];
 
-/// `app`: the indexes `v1` and `v2` share a child, and `v3` has one of its own.
+/// `app`: the indexes `1.1` and `1.2` share a child, and `1.0` has one of its own.
 async fn shelf() -> (Double, Image) {
     let double = Double::start().await;
     let shared = double.image("app", None, &[b"shared", &LONG]);
     let other = double.image("app", None, &[b"other"]);
-    for (tag, platform) in [("v1", "linux/amd64"), ("v2", "linux/amd64/v2")] {
+    for (tag, platform) in [("1.1", "linux/amd64"), ("1.2", "linux/amd64/v2")] {
         double.index("app", Some(tag), &[(platform, &shared)]);
     }
-    double.index("app", Some("v3"), &[("linux/amd64", &other)]);
+    double.index("app", Some("1.0"), &[("linux/amd64", &other)]);
     (double, shared)
 }
 
@@ -47,12 +47,12 @@ async fn an_intact_sibling_costs_one_head_and_only_where_needed() {
 
     double.remove_manifest_link("app", &shared.digest);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(sibling(only(&sweep)), Some("v3"));
+    assert_eq!(sibling(only(&sweep)), Some("1.0"));
     // Each tag in the first look, and one of them by GET, too; the two broken ones in two more, again with
     // that GET if it was one of them; and then the sibling.
     let twice = 3 + 1 + 2 * 2 + 1;
     assert!([twice, twice + 2].contains(&tags(&double)));
-    assert_eq!(double.count(&on::manifest().head().reference("v3")), 2);
+    assert_eq!(double.count(&on::manifest().head().reference("1.0")), 2);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_sibling_that_has_moved_is_none() {
     double.remove_manifest_link("app", &shared.digest);
     let second_look = on::manifest().get().reference(&shared.digest).nth(2);
     double.when(second_look).then(|registry, _| {
-        let moved = on::manifest().reference("v3");
+        let moved = on::manifest().reference("1.0");
         registry.when(moved).error(404, "MANIFEST_UNKNOWN");
     });
     let sweep = Probe::of(&double).sweep().await;
@@ -72,7 +72,7 @@ async fn a_sibling_that_has_moved_is_none() {
 async fn a_sibling_that_is_broken_or_unknown_itself_is_none() {
     let (double, shared) = shelf().await;
     double.remove_manifest_link("app", &shared.digest);
-    double.when(on::manifest().reference("v3")).hang_up();
+    double.when(on::manifest().reference("1.0")).hang_up();
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(sibling(&sweep.findings[0]), None);
 }
@@ -81,7 +81,7 @@ async fn a_sibling_that_is_broken_or_unknown_itself_is_none() {
 async fn what_another_repository_holds_is_asked_for_there() {
     let (double, shared) = shelf().await;
     for repository in ["a-first", "z-last"] {
-        double.image(repository, Some("v1"), &[b"shared", &LONG]);
+        double.image(repository, Some("1.1"), &[b"shared", &LONG]);
     }
     let layer = &shared.layers[1];
     double.remove_layer_link("app", layer);
@@ -107,7 +107,7 @@ async fn what_another_repository_holds_is_asked_for_there() {
 #[tokio::test]
 async fn one_object_lost_in_two_repositories_is_one_object() {
     let (double, shared) = shelf().await;
-    double.image("base", Some("v1"), &[b"shared"]);
+    double.image("base", Some("1.1"), &[b"shared"]);
     double.remove_bytes(&shared.layers[0]);
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(sweep.findings.len(), 2);
@@ -121,7 +121,7 @@ async fn one_object_lost_in_two_repositories_is_one_object() {
         .tags()
         .map(|(name, tag)| format!("{name}:{tag}"))
         .collect();
-    assert_eq!(images, ["app:v1", "app:v2", "base:v1"]);
+    assert_eq!(images, ["app:1.1", "app:1.2", "base:1.1"]);
     let platforms: Vec<_> = object.platforms.iter().copied().collect();
     assert_eq!(platforms, ["linux/amd64", "linux/amd64/v2"]);
     assert_eq!((object.references, object.cause), (3, Cause::GcOrRetention));
@@ -177,7 +177,7 @@ fn exposed(sweep: &Sweep) -> Vec<(&str, u64)> {
 #[tokio::test]
 async fn children_that_no_tag_names_are_exposed() {
     let (double, shared) = shelf().await;
-    double.image("plain", Some("v1"), &[b"plain"]);
+    double.image("plain", Some("1.1"), &[b"plain"]);
     assert_eq!(exposed(&Probe::of(&double).sweep().await), [("app", 2)]);
     // By its own name it is safe.
     let again = double.image("app", Some("child"), &[b"shared", &LONG]);
@@ -192,15 +192,15 @@ async fn children_that_no_tag_names_are_exposed() {
 #[tokio::test]
 async fn where_not_all_tags_were_seen_exposure_is_not_known() {
     let (double, _) = shelf().await;
-    let some = Probe::of(&double).tags("v*").sweep().await;
+    let some = Probe::of(&double).tags("1.*").sweep().await;
     assert_eq!(exposed(&some), [("app", 2)], "all tags match");
     for probe in [
-        Probe::of(&double).tags("v3"),
+        Probe::of(&double).tags("1.0"),
         Probe::of(&double).tags_per_repository(2),
-        Probe::of(&double).images(&[("app", "v1")]),
+        Probe::of(&double).images(&[("app", "1.1")]),
     ] {
         assert!(exposed(&probe.sweep().await).is_empty());
     }
-    double.when(on::manifest().reference("v1")).hang_up();
+    double.when(on::manifest().reference("1.1")).hang_up();
     assert!(exposed(&Probe::of(&double).sweep().await).is_empty());
 }

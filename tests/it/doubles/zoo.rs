@@ -276,7 +276,7 @@ async fn nesting_has_an_end() {
     let outermost = inner["digest"].as_str().expect("a digest").to_owned();
     double.tag("app", "v1", &outermost);
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "why app too_large"]);
+    assert_eq!(told(&sweep), ["unverified", "unverified app too_large"]);
     assert!(double.count(&on::manifest().get()) < 12);
 }
 

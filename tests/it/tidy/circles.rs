@@ -16,6 +16,9 @@ pub(crate) fn circles(sources: &[Source]) -> Vec<String> {
         .collect();
     for (module, tokens) in &tokens {
         let words: Vec<_> = tokens.iter().map(|token| token.text.as_str()).collect();
+        let inline = inline_paths(&words);
+        let inline = inline.iter();
+        uses.extend(inline.filter_map(|path| Some((module, absolute(module, path, &files)?))));
         for at in (0..words.len()).filter(|at| words[*at] == "use") {
             let mut paths = Vec::new();
             expand(&mut words[at + 1..].iter().copied(), &[], &mut paths);
@@ -62,6 +65,29 @@ pub(crate) fn circles(sources: &[Source]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// The paths that begin with `crate` or `super` and stand in no `use`.
+fn inline_paths<'a>(words: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let begins = |at: &usize| {
+        let before = at.checked_sub(1).map_or("", |before| words[before]);
+        matches!(words[*at], "crate" | "super")
+            && !matches!(before, "::" | "in" | "use" | "{" | ",")
+    };
+    let path = |at: usize| {
+        let links = words[at..].chunks(2);
+        let links = links.map_while(|link| match link {
+            [word, "::"] => Some((*word, true)),
+            [word, ..] => Some((*word, false)),
+            [] => None,
+        });
+        let mut is_open = true;
+        let links = links.take_while(|(_, goes_on)| std::mem::replace(&mut is_open, *goes_on));
+        links.map(|(word, _)| word).collect()
+    };
+    let paths = (0..words.len()).filter(begins).map(path);
+    // `pub(super)` names nothing.
+    paths.filter(|path: &Vec<_>| path.len() > 1).collect()
 }
 
 /// The paths in a tree of them: `a::b` and `a::c` of `a::{b, c}`.
