@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::software::Identified;
+
 /// How a registry is reached, as far as that belongs into a command. Holds no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -15,6 +17,8 @@ pub struct Access {
     pub is_encrypted: bool,
     /// What it wants from a client.
     pub login: Authentication,
+    /// Which software it runs; `None` where nothing shows it.
+    pub software: Option<Identified>,
 }
 
 /// What a registry wants from a client that asks.

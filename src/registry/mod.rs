@@ -6,6 +6,7 @@
 
 mod access;
 pub mod client;
+mod software;
 mod unverified;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use crate::oci::{Digest, Printable, Reference, Repository, Tag, own_digest};
 use crate::words::words;
 
 pub use access::{Access, Authentication, Certificate};
+pub use software::{Identified, Software};
 pub use unverified::{Unverified, UnverifiedReason};
 
 /// A registry, or anything that answers as one.

@@ -531,6 +531,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
             is_verified: true,
             is_encrypted: true,
             login: Authentication::Password,
+            software: None,
         },
         started_at,
         finished_at: started_at + Duration::from_millis(millis),

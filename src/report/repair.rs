@@ -19,24 +19,29 @@ use crate::registry::{Access, Authentication};
 use crate::words::words;
 
 words! {
-    /// What is done to mend a finding.
+    /// What a repair does, in the order of the harm that it can do. Texts show it in capitals, before what
+    /// exactly is done. What restores or pushes gives the very bytes that were promised.
     Action {
-        /// Mount the blob from another repository.
-        Mount = "mount",
-        /// Copy the manifest from another repository.
-        Copy = "copy",
-        /// Point the tags at an intact manifest of the same repository.
-        Repoint = "repoint",
-        /// Push the image again.
+        /// Brings the very object from where it was seen intact: mounts a blob, copies a manifest.
+        Restore = "restore",
+        /// Pushes the image again, with the same digests.
         Push = "push",
-        /// Delete what is left in storage, restart the registry, and push the image again.
-        Refresh = "refresh",
-        /// Build the image again and push it.
+        /// Restarts what holds a stale cache, and pushes the image again; damaged files are removed before.
+        Restart = "restart",
+        /// Builds the image again and pushes it: the digests are others.
         Rebuild = "rebuild",
-        /// Delete the tags by the digest of what they point to.
+        /// Gives the tags an older version of the same image.
+        RollBack = "rollback",
+        /// Deletes the tags, or what is left of them in storage.
         Delete = "delete",
-        /// Remove what is left of a tag in storage.
-        Remove = "remove",
+    }
+}
+
+impl Action {
+    /// The word that stands before a repair in texts: `RESTORE`.
+    #[must_use]
+    pub fn label(self) -> String {
+        self.word().to_uppercase()
     }
 }
 
@@ -115,12 +120,12 @@ impl Writer<'_> {
         );
         if self.finding.kind.is_blob() {
             let what = format!("mount it from {from}, where it is intact (201 is success)");
-            return Some(repair(Action::Mount, &what, self.mount(from, digest)));
+            return Some(repair(Action::Restore, &what, self.mount(from, digest)));
         }
         let what = format!("copy it from {from}, where it is intact");
         let ends = [from, &self.finding.repository].map(|at| self.by_digest(at, digest));
         let copy = self.copy(Command::default()).args(ends);
-        Some(repair(Action::Copy, &what, vec![copy]))
+        Some(repair(Action::Restore, &what, vec![copy]))
     }
 
     /// What brings the promised bytes back from where they were made.
@@ -164,7 +169,7 @@ impl Writer<'_> {
                 .raw(&format!("{}{tag}", quote(&to)))
         });
         let what = format!("roll back: {tags} will contain {older}");
-        Some(repair(Action::Repoint, &what, vec![command]))
+        Some(repair(Action::RollBack, &what, vec![command]))
     }
 
     /// What ends the false promise when nobody needs it.
@@ -184,7 +189,7 @@ impl Writer<'_> {
             let tags = self.in_repository("_manifests/tags/");
             command.raw(&format!("rm -r {tags}{tag}"))
         });
-        Some(repair(Action::Remove, &what, vec![remove]))
+        Some(repair(Action::Delete, &what, vec![remove]))
     }
 
     /// The tags, and the same in words, if there are few.
@@ -275,7 +280,7 @@ impl Writer<'_> {
         let what = format!(
             "{file}, push {tag} again{enough}; a push alone is skipped: \"already exists\""
         );
-        repair(Action::Refresh, &what, commands)
+        repair(Action::Restart, &what, commands)
     }
 
     /// Removes the files that may be damaged, if they are. A 5xx may come from an empty link as well as from
@@ -427,19 +432,19 @@ mod tests {
         use Kind as K;
         use Reason as R;
         for (kind, reason, observed, expected) in [
-            (K::Child, R::NotFound, None, "push repoint delete"),
-            (K::Layer, R::NotFound, None, "push repoint delete"),
+            (K::Child, R::NotFound, None, "push rollback delete"),
+            (K::Layer, R::NotFound, None, "push rollback delete"),
             (
                 K::Layer,
                 R::ShortRead,
                 Some(fixture::observed(R::ShortRead, 206)),
-                "refresh repoint delete",
+                "restart rollback delete",
             ),
             (
                 K::Layer,
                 R::SizeMismatch,
                 Some(fixture::observed(R::SizeMismatch, 200)),
-                "refresh repoint delete",
+                "restart rollback delete",
             ),
             (
                 K::Layer,
@@ -448,23 +453,28 @@ mod tests {
                     length: 7,
                     source: LengthSource::Verified,
                 }),
-                "rebuild repoint delete",
+                "rebuild rollback delete",
             ),
             (
                 K::Layer,
                 R::DigestMismatch,
                 Some(fixture::observed(R::DigestMismatch, 200)),
-                "refresh repoint delete",
+                "restart rollback delete",
             ),
-            (K::Child, R::Unreadable, None, "refresh repoint delete"),
-            (K::Child, R::InvalidManifest, None, "rebuild repoint delete"),
+            (K::Child, R::Unreadable, None, "restart rollback delete"),
+            (
+                K::Child,
+                R::InvalidManifest,
+                None,
+                "rebuild rollback delete",
+            ),
             (
                 K::Child,
                 R::MediaTypeMismatch,
                 None,
-                "rebuild repoint delete",
+                "rebuild rollback delete",
             ),
-            (K::Layer, R::StorageMissing, None, "refresh repoint delete"),
+            (K::Layer, R::StorageMissing, None, "restart rollback delete"),
             (K::Layer, R::Inconsistent, None, ""),
         ] {
             let mut finding = finding(kind, reason);
@@ -479,9 +489,9 @@ mod tests {
     fn what_another_repository_holds_is_taken_from_there() {
         let sweep = fixture::sweep();
         for (kind, first) in [
-            (Kind::Layer, "mount"),
-            (Kind::Config, "mount"),
-            (Kind::Child, "copy"),
+            (Kind::Layer, "restore"),
+            (Kind::Config, "restore"),
+            (Kind::Child, "restore"),
         ] {
             let mut finding = finding(kind, Reason::NotFound);
             finding.nearby.copy = Some("base".parse().expect("a name"));
@@ -494,10 +504,10 @@ mod tests {
         let sweep = fixture::sweep();
         let mut own = finding(Kind::Tag, Reason::DigestMismatch);
         own.nearby.pointed_to = own.digest.clone().into_iter().collect();
-        assert_eq!(actions(&own, &sweep).last(), Some(&"remove"));
+        assert_eq!(actions(&own, &sweep).last(), Some(&"delete"));
         let mut dangling = finding(Kind::Tag, Reason::NotFound);
         (dangling.digest, dangling.nearby.pointed_to) = (None, Vec::new());
-        assert_eq!(actions(&dangling, &sweep), ["push", "repoint", "remove"]);
+        assert_eq!(actions(&dangling, &sweep), ["push", "rollback", "delete"]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn the_incident_fits_one_screen_and_its_repair_ends_it() {
         assert_eq!(finding["nearby"]["sibling"][0], "1.0", "{outcome}");
         assert_eq!(
             actions(&finding),
-            ["push", "repoint", "delete"],
+            ["push", "rollback", "delete"],
             "{outcome}"
         );
     }
@@ -152,15 +152,15 @@ fn a_stale_cache_is_refreshed_where_a_push_does_nothing() {
     for (finding, cause) in findings.iter().zip([gone, gone, halved]) {
         assert_eq!(finding["cause"], cause, "{outcome}");
         assert_eq!(finding["evidence"]["observed"]["is"], "cut", "{outcome}");
-        assert_eq!(actions(finding), ["refresh", "delete"], "{outcome}");
+        assert_eq!(actions(finding), ["restart", "delete"], "{outcome}");
     }
-    let refresh = commands(&findings[0], "refresh");
+    let refresh = commands(&findings[0], "restart");
     let push = refresh.lines().last().expect("commands");
     shell.paste(&mut registry, push);
     let still = Probe::once().arg(registry.host()).run();
     assert_eq!(still.report().findings().len(), 3, "a push alone: {still}");
     for finding in &findings {
-        shell.paste(&mut registry, &commands(finding, "refresh"));
+        shell.paste(&mut registry, &commands(finding, "restart"));
     }
     assert_intact(&sweep(&registry));
 }
@@ -186,8 +186,12 @@ fn a_layer_that_another_repository_holds_is_mounted() {
     let finding = finding(&outcome, &digest);
     assert_eq!(finding["cause"], "gc_or_retention", "{outcome}");
     assert_eq!(finding["nearby"]["copy"], "team/base", "{outcome}");
-    assert_eq!(actions(&finding), ["mount", "push", "delete"], "{outcome}");
-    let said = Shell::new().paste(&mut registry, &commands(&finding, "mount"));
+    assert_eq!(
+        actions(&finding),
+        ["restore", "push", "delete"],
+        "{outcome}"
+    );
+    let said = Shell::new().paste(&mut registry, &commands(&finding, "restore"));
     assert_eq!(said, "201\n");
     assert_intact(&sweep(&registry));
 }
@@ -204,7 +208,7 @@ fn a_mount_logs_in_as_curl_does_and_no_report_holds_a_password() {
             .run()
     };
     let outcome = sweep(&registry);
-    let mount = commands(&finding(&outcome, &digest), "mount");
+    let mount = commands(&finding(&outcome, &digest), "restore");
     assert!(mount.contains("--netrc"), "{mount}");
     assert!(!outcome.stdout.contains(&login.password), "{outcome}");
     let said = Shell::new().with_netrc(&login).paste(&mut registry, &mount);
@@ -234,7 +238,7 @@ fn behind_a_token_service_a_mount_asks_for_a_token_first() {
             .run()
     };
     let outcome = sweep();
-    let mount = commands(&finding(&outcome, &digest), "mount");
+    let mount = commands(&finding(&outcome, &digest), "restore");
     let said = Shell::new().with_netrc(&login).paste_elsewhere(&mount);
     assert_eq!(said, "201\n", "{mount}");
     assert_intact(&sweep());
@@ -252,8 +256,8 @@ fn a_child_that_another_repository_holds_is_copied() {
     registry.restart();
     let outcome = sweep(&registry);
     let finding = finding(&outcome, child);
-    assert_eq!(actions(&finding)[0], "copy", "{outcome}");
-    Shell::new().paste(&mut registry, &commands(&finding, "copy"));
+    assert_eq!(actions(&finding)[0], "restore", "{outcome}");
+    Shell::new().paste(&mut registry, &commands(&finding, "restore"));
     assert_intact(&sweep(&registry));
 }
 
@@ -281,7 +285,7 @@ fn a_dead_tag_is_deleted_by_its_digest() {
 
 #[test]
 fn tags_that_lead_nowhere_are_pointed_elsewhere_or_removed() {
-    for action in ["repoint", "remove"] {
+    for action in ["rollback", "delete"] {
         let mut registry = Registry::start();
         for tag in ["1.9", "1.10", "1.11"] {
             let content = Content::index(tag);
@@ -292,10 +296,14 @@ fn tags_that_lead_nowhere_are_pointed_elsewhere_or_removed() {
         let report = outcome.report();
         let finding = &report.raw_findings()[0];
         assert_eq!(finding["nearby"]["sibling"][0], "1.9", "{outcome}");
-        assert_eq!(actions(finding), ["push", "repoint", "remove"], "{outcome}");
+        assert_eq!(
+            actions(finding),
+            ["push", "rollback", "delete"],
+            "{outcome}"
+        );
         Shell::new().paste(&mut registry, &commands(finding, action));
         let report = assert_intact(&sweep(&registry));
-        let tags = if action == "repoint" { 3 } else { 2 };
+        let tags = if action == "rollback" { 3 } else { 2 };
         assert_eq!(report.count("tags/checked"), tags, "{action}");
     }
 }
@@ -327,7 +335,7 @@ fn each_damage_has_its_cause_and_pushing_afresh_mends_it() {
         let name = finding["repository"].as_str().expect("text");
         let name = name.strip_prefix("team/").expect("of the team").to_owned();
         causes.insert(name.clone(), finding["cause"].as_str().expect("text"));
-        let action = if name == "gone" { "push" } else { "refresh" };
+        let action = if name == "gone" { "push" } else { "restart" };
         assert_eq!(actions(finding)[0], action, "{name}: {outcome}");
         let shell = Shell::new().with_source(&contents[name.as_str()]);
         shell.paste(&mut registry, &commands(finding, action));

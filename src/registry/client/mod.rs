@@ -301,6 +301,7 @@ impl Registry for HttpRegistry {
             is_verified: is_encrypted && !self.takes_any_certificate,
             is_encrypted,
             login: self.exchange.auth.wanted(),
+            software: None,
         }
     }
 
