@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::{Record, Report};
-use crate::service::{Limits, Listener, Plan, WebProtection};
+use crate::service::{Limits, Listener, Plan, WebProtection, look_elsewhere};
 use crate::{service, sweep};
 
 /// How long results may take to be handed on once the process was told to end.
@@ -56,18 +56,21 @@ async fn once(
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
         target.policy.scrub = scrub.map(|scrub| scrub.turn(SystemTime::now(), None));
-        registries.push((client(target.http)?, target.policy));
+        registries.push((client(target.http)?, target.policy, target.repair_from));
     }
     let expectations = settings.expectations.as_ref();
     let known = &settings.known;
-    let sweeps = registries.iter().map(|(registry, policy)| async move {
-        let known = known_of(&policy.registry, known);
-        let swept = match expectations {
-            Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
-            None => sweep::sweep(registry, policy, &known, cancel).await,
-        };
-        (known, swept)
-    });
+    let sweeps = registries
+        .iter()
+        .map(|(registry, policy, repair_from)| async move {
+            let known = known_of(&policy.registry, known);
+            let mut swept = match expectations {
+                Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
+                None => sweep::sweep(registry, policy, &known, cancel).await,
+            };
+            look_elsewhere(&mut swept, repair_from, cancel).await;
+            (known, swept)
+        });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
     let absorbed = sweeps.into_iter().map(|(mut known, sweep)| {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::oci::{Digest, MediaKind, Reference, Tag};
-use crate::registry::{Access, Authentication, Depth, Unverified, UnverifiedReason};
+use crate::registry::{Access, Authentication, Depth, Software, Unverified, UnverifiedReason};
 use crate::report::fixture::observed;
 use crate::report::{
     Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
@@ -129,6 +129,7 @@ fn rich_findings() -> Vec<Finding> {
                 pointed_to: vec![digest("index of team/app")],
                 sibling: Some(("1.3.8".parse().expect("a tag"), digest("1.3.8"))),
                 copy: None,
+                elsewhere: None,
             },
             ..finding(
                 "team/app",
@@ -185,6 +186,7 @@ fn elsewhere() -> Finding {
         nearby: Nearby {
             pointed_to: vec![digest("index of team/app")],
             copy: Some(name("team/archive")),
+            elsewhere: None,
             ..Nearby::default()
         },
         ..finding(
@@ -531,7 +533,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
             is_verified: true,
             is_encrypted: true,
             login: Authentication::Password,
-            software: None,
+            software: Some(crate::report::fixture::software(Software::Distribution2)),
         },
         started_at,
         finished_at: started_at + Duration::from_millis(millis),

@@ -19,6 +19,8 @@ pub struct Nearby {
     pub sibling: Option<(Tag, Digest)>,
     /// Another repository in which the same digest was asked for, and was intact.
     pub copy: Option<Repository>,
+    /// The image that brings it back, in one of the registries to repair from, as `HOST/REPOSITORY@DIGEST`.
+    pub elsewhere: Option<String>,
 }
 
 /// One broken object of one repository, with everything that it breaks.

@@ -61,7 +61,7 @@ impl Found {
         let repairs = Repair::of(&finding, sweep);
         Self {
             cause: sweep.cause(&finding),
-            hint: hint(&finding),
+            hint: hint(&finding, &sweep.access),
             repairs,
             reported_at: sweep.finished_at,
             finding,

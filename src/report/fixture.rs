@@ -8,13 +8,16 @@ use super::{
     Promised, Reason, Start, Sweep,
 };
 use crate::oci::{Digest, MediaKind};
-use crate::registry::{Access, Depth};
+use crate::registry::{Access, Depth, Identified, Software};
 
 /// An empty sweep of a whole registry.
 pub(crate) fn sweep() -> Sweep {
     Sweep {
         registry: "r.example".into(),
-        access: Access::default(),
+        access: Access {
+            software: Some(software(Software::Distribution2)),
+            ..Access::default()
+        },
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: SystemTime::UNIX_EPOCH,
         depth: Depth::Tail,
@@ -33,6 +36,14 @@ pub(crate) fn sweep() -> Sweep {
         warnings: Vec::new(),
         scrub_period: None,
         certificate_expires_at: None,
+    }
+}
+
+/// Software that the caller named.
+pub(crate) fn software(name: Software) -> Identified {
+    Identified {
+        name,
+        signs: Vec::new(),
     }
 }
 

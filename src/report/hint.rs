@@ -1,19 +1,65 @@
 //! What to do about a broken object, by what it is and what is wrong with it.
 
+use super::store::Store;
 use super::{Finding, Kind, Reason};
+use crate::registry::Access;
 
 /// What a person can do about `finding`: a sentence of one or two lines, without a period.
 ///
-/// The advice rests on how the distribution registry behaves. It never overwrites a file of its
-/// store, whatever is in it, so that a push alone does not heal a damaged one; and its cache of
+/// The advice is for the software of the registry, if that is sure. Distribution never overwrites a file of
+/// its store, whatever is in it, so that a push alone does not heal a damaged one; and its cache of
 /// descriptors, on in the default configuration, outlives the file that it describes.
-pub(crate) fn hint(finding: &Finding) -> &'static str {
+pub(crate) fn hint(finding: &Finding, access: &Access) -> &'static str {
+    let store = Store::of(access);
+    if store != Store::Distribution
+        && let Some(hint) = hint_for_others(finding, store)
+    {
+        return hint;
+    }
     match finding.kind {
         Kind::Tag | Kind::Child | Kind::Manifest => {
             manifest_hint(finding.kind, finding.defect.reason)
         }
         Kind::Config | Kind::Layer => blob_hint(finding.defect.reason),
     }
+}
+
+/// What to do where distribution's cache and paths are no matter; `None` where the advice is the same.
+fn hint_for_others(finding: &Finding, store: Store) -> Option<&'static str> {
+    Some(match finding.defect.reason {
+        Reason::NotFound => match finding.kind {
+            Kind::Tag => "push the tag again; if nobody needs it, delete it",
+            Kind::Child => {
+                "copy the whole image here again (`skopeo copy --all`), or delete the dead tags"
+            }
+            Kind::Manifest => {
+                "push the image again from where it was built, or stop using this digest"
+            }
+            Kind::Config | Kind::Layer => return None,
+        },
+        Reason::ShortRead | Reason::SizeMismatch | Reason::DigestMismatch => match store {
+            Store::Zot => {
+                "delete its file in every repository that links to it, then push again; a push \
+                 alone is skipped, and zot needs no restart"
+            }
+            Store::Gitea => {
+                "delete its file among the packages in storage, then push again; a push alone is \
+                 skipped, and no restart is needed"
+            }
+            _ => {
+                "restore its file in storage, or delete it there and push again; a push alone is \
+                 mostly skipped; with --software NAME, repairs say how"
+            }
+        },
+        Reason::Unreadable => {
+            "see the registry's log; mostly its file cannot be read: restore it, or delete it and \
+             push the image again"
+        }
+        Reason::InvalidManifest
+        | Reason::MediaTypeMismatch
+        | Reason::StorageMissing
+        | Reason::Inconsistent => return None,
+    })
 }
 
 fn manifest_hint(kind: Kind, reason: Reason) -> &'static str {
@@ -108,17 +154,23 @@ fn either_hint(reason: Reason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Software;
     use crate::render::{fixture, lines};
 
     #[test]
     fn every_defect_says_what_to_do_in_two_lines() {
-        let mut finding = fixture::rich().findings.swap_remove(0);
-        for &kind in Kind::ALL {
-            for &reason in Reason::ALL {
-                (finding.kind, finding.defect.reason) = (kind, reason);
-                let rows = lines::wrap([hint(&finding)], lines::ROOM);
-                assert!(matches!(rows.len(), 1..=2), "{kind}/{reason}: {rows:#?}");
-                assert!(!rows[0].is_empty(), "{kind}/{reason}");
+        let mut sweep = fixture::rich();
+        let mut finding = sweep.findings.swap_remove(0);
+        for &name in Software::ALL {
+            sweep.access.software = Some(crate::report::fixture::software(name));
+            for &kind in Kind::ALL {
+                for &reason in Reason::ALL {
+                    (finding.kind, finding.defect.reason) = (kind, reason);
+                    let said = hint(&finding, &sweep.access);
+                    let rows = lines::wrap([said], lines::ROOM);
+                    assert!(matches!(rows.len(), 1..=2), "{kind}/{reason}: {rows:#?}");
+                    assert!(!rows[0].is_empty(), "{kind}/{reason}");
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ mod repair;
 mod shard;
 pub(crate) mod shell;
 pub mod state;
+mod store;
 mod sweep;
 mod time;
 
@@ -29,10 +30,10 @@ pub use mode::Mode;
 pub use outcome::{Defect, Kind, Outcome, Reason, SkipReason};
 pub(crate) use record::is_same;
 pub use record::{Glance, Known, Record};
-pub(crate) use repair::token;
 pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use shell::Command;
+pub(crate) use shell::token;
 pub use sweep::{
     Counts, Coverage, Exposed, Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects,
     Verdict,

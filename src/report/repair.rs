@@ -12,7 +12,8 @@ use super::evidence::{LengthSource, Observed};
 use super::finding::Finding;
 use super::mode::Mode;
 use super::outcome::Reason;
-use super::shell::{Command, quote};
+use super::shell::{Command, quote, token};
+use super::store::{Store, in_repository};
 use super::sweep::Sweep;
 use crate::oci::{Digest, Repository, Tag, printable};
 use crate::registry::{Access, Authentication};
@@ -75,13 +76,16 @@ impl Repair {
         if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
             return Vec::new();
         }
-        let access = &sweep.access;
-        let writer = Writer { finding, access };
+        let writer = Writer {
+            finding,
+            access: &sweep.access,
+            store: Store::of(&sweep.access),
+        };
         // What was never there is not to be removed.
         let was_there = (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown);
         let given_up = if was_there { writer.given_up() } else { None };
         let repairs = [
-            writer.elsewhere(),
+            writer.nearby(),
             writer.restored(cause),
             writer.roll_back(),
             given_up,
@@ -92,9 +96,6 @@ impl Repair {
 
 /// To move or delete more names than this on the word of a report is no repair.
 const FEW_TAGS: usize = 8;
-
-/// Where distribution keeps its store (registry/storage/paths.go), on the host that it runs on.
-const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
 
 /// Where the image still is. A docker daemon has no indexes, and would push another image.
 const SOURCE: &str = "\"${SOURCE:?where the image is: docker://IMAGE or oci:FOLDER:TAG}\"";
@@ -110,17 +111,21 @@ fn repair(action: Action, what: &str, commands: Vec<Command>) -> Repair {
 struct Writer<'a> {
     finding: &'a Finding,
     access: &'a Access,
+    store: Store,
 }
 
 impl Writer<'_> {
-    fn elsewhere(&self) -> Option<Repair> {
+    /// From another repository of the same registry.
+    fn nearby(&self) -> Option<Repair> {
         let (from, digest) = (
             self.finding.nearby.copy.as_ref()?,
             self.finding.digest.as_ref()?,
         );
         if self.finding.kind.is_blob() {
+            // zot answers 202, mounts nothing and keeps the upload.
+            let mounts = self.store != Store::Zot;
             let what = format!("mount it from {from}, where it is intact (201 is success)");
-            return Some(repair(Action::Restore, &what, self.mount(from, digest)));
+            return mounts.then(|| repair(Action::Restore, &what, self.mount(from, digest)));
         }
         let what = format!("copy it from {from}, where it is intact");
         let ends = [from, &self.finding.repository].map(|at| self.by_digest(at, digest));
@@ -128,10 +133,8 @@ impl Writer<'_> {
         Some(repair(Action::Restore, &what, vec![copy]))
     }
 
-    /// What brings the promised bytes back from where they were made.
+    /// What brings the promised bytes back: from another registry that has the image, or from where it was made.
     fn restored(&self, cause: Cause) -> Option<Repair> {
-        // Without a tag there is no name to push under. Any of them restores what all of them miss.
-        let tag = self.finding.tags.last()?;
         let observed = &self.finding.defect.evidence.observed;
         let is_promise_wrong = matches!(
             observed,
@@ -140,25 +143,38 @@ impl Writer<'_> {
                 ..
             })
         );
-        Some(match (self.finding.defect.reason, cause) {
+        match (self.finding.defect.reason, cause) {
             (Reason::NotFound, _) => {
-                let enough = self.is_enough();
-                let what = format!("push {tag} again, with the same digests{enough}");
-                repair(Action::Push, &what, vec![self.push(tag, false)])
+                let (action, what) = match &self.finding.nearby.elsewhere {
+                    Some(image) => (Action::Restore, format!("copy it from {image}")),
+                    None => (
+                        Action::Push,
+                        format!(
+                            "{}, with the same digests{}",
+                            self.again()?,
+                            self.is_enough()
+                        ),
+                    ),
+                };
+                Some(repair(action, &what, vec![self.push(false)?]))
             }
-            (Reason::StorageMissing, _) => self.refresh(tag, false),
             (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
-                self.rebuild(tag)
+                self.rebuild()
             }
-            _ if is_promise_wrong => self.rebuild(tag),
-            // An earlier version saw it, and what it saw is not known: nothing is deleted on that.
-            _ if observed.is_none() => self.refresh(tag, false),
-            _ => self.refresh(tag, true),
-        })
+            _ if is_promise_wrong => self.rebuild(),
+            // A file that is not there is not to be deleted, and neither is one that only an earlier version
+            // saw, which did not keep what it saw.
+            (Reason::StorageMissing, _) => self.replaced(false),
+            _ => self.replaced(observed.is_some()),
+        }
     }
 
     /// An older version in place of the broken one, for as long as nobody can push that again.
     fn roll_back(&self) -> Option<Repair> {
+        // zot and Gitea answer 400 to a push under a tag whose own manifest is lost.
+        if matches!(self.store, Store::Zot | Store::Gitea) && self.is_root_lost() {
+            return None;
+        }
         let (older, digest) = self.finding.nearby.sibling.as_ref()?;
         let from = self.by_digest(&self.finding.repository, digest);
         let (few, tags) = self.few_tags()?;
@@ -175,21 +191,30 @@ impl Writer<'_> {
     /// What ends the false promise when nobody needs it.
     fn given_up(&self) -> Option<Repair> {
         let (few, tags) = self.few_tags()?;
-        let pointed_to = &self.finding.nearby.pointed_to;
-        // A manifest that cannot be read cannot be deleted by its digest either.
-        let is_readable = |digest: &Digest| Some(digest) != self.finding.digest.as_ref();
-        if !pointed_to.is_empty() && pointed_to.iter().all(is_readable) {
+        if !self.is_root_lost() {
             let what =
                 format!("if nobody needs {tags}: delete by digest, where deleting is enabled");
-            let commands = pointed_to.iter().map(|digest| self.untag(digest)).collect();
+            let pointed_to = self.finding.nearby.pointed_to.iter();
+            let commands = pointed_to.map(|digest| self.untag(digest)).collect();
             return Some(repair(Action::Delete, &what, commands));
+        }
+        if self.store != Store::Distribution {
+            return None;
         }
         let what = format!("if nobody needs {tags}: remove what is left, on the registry's host");
         let remove = for_each_tag(few, |command, tag| {
-            let tags = self.in_repository("_manifests/tags/");
+            let tags = in_repository(self.finding, "_manifests/tags/");
             command.raw(&format!("rm -r {tags}{tag}"))
         });
         Some(repair(Action::Delete, &what, vec![remove]))
+    }
+
+    /// Whether what a tag points to is itself what is broken: it cannot be read, and so not be deleted by its
+    /// digest either.
+    fn is_root_lost(&self) -> bool {
+        let pointed_to = &self.finding.nearby.pointed_to;
+        let is_broken = |digest: &Digest| Some(digest) == self.finding.digest.as_ref();
+        pointed_to.is_empty() || pointed_to.iter().any(is_broken)
     }
 
     /// The tags, and the same in words, if there are few.
@@ -237,24 +262,43 @@ impl Writer<'_> {
         self.unless_verified(command, "--src-tls-verify=false --dest-tls-verify=false")
     }
 
-    fn push(&self, tag: &Tag, after_a_restart: bool) -> Command {
+    /// What is pushed again, in words. Without a tag there is no name to push under; any of them restores what
+    /// all of them miss.
+    fn again(&self) -> Option<String> {
+        match &self.finding.nearby.elsewhere {
+            Some(image) => Some(format!("copy it again from {image}")),
+            None => Some(format!("push {} again", self.finding.tags.last()?)),
+        }
+    }
+
+    fn push(&self, after_a_restart: bool) -> Option<Command> {
         let mut command = Command::new("skopeo copy --all --preserve-digests");
         if after_a_restart {
             // It takes a moment until the registry listens again.
             command = command.raw("--retry-times 5");
         }
-        let to = self.image(&self.finding.repository, &format!(":{tag}"));
-        self.unless_verified(command, "--dest-tls-verify=false")
-            .verbatim(SOURCE)
-            .arg(&to)
+        let command = self.unless_verified(command, "--dest-tls-verify=false");
+        let repository = &self.finding.repository;
+        Some(match &self.finding.nearby.elsewhere {
+            Some(image) => {
+                let (_, digest) = image.split_once('@')?;
+                let to = self.image(repository, &format!("@{digest}"));
+                command.arg(&format!("docker://{image}")).arg(&to)
+            }
+            None => {
+                let to = self.image(repository, &format!(":{}", self.finding.tags.last()?));
+                command.verbatim(SOURCE).arg(&to)
+            }
+        })
     }
 
-    fn rebuild(&self, tag: &Tag) -> Repair {
+    fn rebuild(&self) -> Option<Repair> {
+        let tag = self.finding.tags.last()?;
         let image = format!("{}/{}:{tag}", self.access.host, self.finding.repository);
         let build = Command::new("docker build --tag").arg(&image).raw(".");
         let push = Command::new("docker push").arg(&image);
         let what = format!("build {tag} again, and push it");
-        repair(Action::Rebuild, &what, vec![build, push])
+        Some(repair(Action::Rebuild, &what, vec![build, push]))
     }
 
     fn untag(&self, digest: &Digest) -> Command {
@@ -262,59 +306,44 @@ impl Writer<'_> {
             .arg(&self.by_digest(&self.finding.repository, digest))
     }
 
-    /// Distribution never overwrites a file of its store, so that a damaged one has to be deleted first. The
-    /// commands are one list: without a source, none of them runs.
-    fn refresh(&self, tag: &Tag, delete: bool) -> Repair {
-        let mut commands = vec![Command::new(":").verbatim(SOURCE).end_with(" &&")];
-        let file = if delete {
-            commands.extend(self.removals());
-            "delete its file on the registry's host if that holds other bytes, restart the registry"
-        } else {
-            "restart the registry, which forgets what it knew"
-        };
-        commands.push(Command::new(
-            "docker restart \"${REGISTRY_CONTAINER:-registry}\" &&",
-        ));
-        commands.push(self.push(tag, true));
-        let enough = self.is_enough();
-        let what = format!(
-            "{file}, push {tag} again{enough}; a push alone is skipped: \"already exists\""
-        );
-        repair(Action::Restart, &what, commands)
-    }
-
-    /// Removes the files that may be damaged, if they are. A 5xx may come from an empty link as well as from
-    /// the data, and from permissions: what cannot be read stays.
-    fn removals(&self) -> Vec<Command> {
-        let finding = self.finding;
-        let Some(digest) = &finding.digest else {
-            let link =
-                |tag: &Tag| self.in_repository(&format!("_manifests/tags/{tag}/current/link"));
-            return finding
-                .tags
-                .iter()
-                .map(|tag| unless_full(&link(tag)))
-                .collect();
-        };
-        let digest = digest.to_string();
-        let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
-        let start = hex.get(..2).unwrap_or(hex);
-        let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
-        let links = if finding.kind.is_blob() {
-            "_layers"
-        } else {
-            "_manifests/revisions"
-        };
-        let link = self.in_repository(&format!("{links}/{algorithm}/{hex}/link"));
-        let mut removals = vec![unless_named(&data, algorithm, hex)];
-        if finding.defect.reason == Reason::Unreadable {
-            removals.push(unless_full(&link));
+    /// Pushes again what the registry has, in its own eyes: the damaged file goes first, and what is remembered
+    /// of it. The commands are one list: without a source, none of them runs.
+    fn replaced(&self, delete: bool) -> Option<Repair> {
+        let mut commands = Vec::new();
+        if self.finding.nearby.elsewhere.is_none() {
+            commands.push(Command::new(":").verbatim(SOURCE).end_with(" &&"));
         }
-        removals
-    }
-
-    fn in_repository(&self, path: &str) -> String {
-        in_store(&format!("repositories/{}/{path}", self.finding.repository))
+        if delete {
+            commands.extend(self.store.removals(self.finding));
+        }
+        let is_distribution = self.store == Store::Distribution;
+        if is_distribution {
+            commands.push(Command::new(
+                "docker restart \"${REGISTRY_CONTAINER:-registry}\" &&",
+            ));
+        }
+        commands.push(self.push(is_distribution)?);
+        let (again, enough) = (self.again()?, self.is_enough());
+        let file = "delete its file on the registry's host if that holds other bytes";
+        let (action, before) = match (self.store, delete) {
+            (Store::Distribution, true) => (Action::Restart, format!("{file}, restart the registry,")),
+            (Store::Distribution, false) => (
+                Action::Restart,
+                "restart the registry, which forgets what it knew,".to_owned(),
+            ),
+            (Store::Zot | Store::Gitea, true) => (Action::Push, format!("{file},")),
+            (Store::Zot | Store::Gitea, false) => (Action::Push, String::new()),
+            // Whether the push alone does it is not known, so it is not called that.
+            (Store::Unknown, true) => (
+                Action::Restart,
+                "delete the damaged file where the registry keeps it (--software NAME shows how), restart \
+                 what remembers it,"
+                    .to_owned(),
+            ),
+            (Store::Unknown, false) => (Action::Restart, "restart what remembers it,".to_owned()),
+        };
+        let what = format!("{before} {again}{enough}; a push alone is skipped: \"already exists\"");
+        Some(repair(action, what.trim_start(), commands))
     }
 
     /// Cross-repository mounting (distribution-spec, "Mounting a blob from another repository").
@@ -346,48 +375,6 @@ impl Writer<'_> {
     }
 }
 
-/// Asks a token service (distribution, spec/auth/token.md) for a token with some scopes.
-pub(crate) fn token(
-    realm: &str,
-    service: Option<&str>,
-    scopes: impl IntoIterator<Item = String>,
-) -> Command {
-    let mut command = Command::new("TOKEN=$(curl -fsSG --netrc");
-    let service = service.map(|service| format!("service={service}"));
-    for parameter in service.into_iter().chain(scopes) {
-        command = command.raw("--data-urlencode").arg(&parameter);
-    }
-    let field = r#"'s/.*"\(access_token\|token\)" *: *"\([^"]*\)".*/\2/')"#;
-    command.arg(realm).raw("| sed").verbatim(field)
-}
-
-/// Removes a file if it was read and does not hash to its name. POSIX shells and busybox read it the same way.
-fn unless_named(file: &str, algorithm: &str, hex: &str) -> Command {
-    let length = hex.len();
-    Command::default()
-        .verbatim(&format!("{{ file={file};"))
-        .verbatim(&format!(
-            "have=$({algorithm}sum < \"$file\" | cut -c1-{length});"
-        ))
-        .verbatim(&format!("[ ${{#have}} -ne {length} ] ||"))
-        .verbatim("[ \"$have\" =")
-        .verbatim(hex)
-        .verbatim("] ||")
-        .verbatim("rm -f \"$file\"; } &&")
-}
-
-/// Removes a file if it is there and empty.
-fn unless_full(file: &str) -> Command {
-    Command::default()
-        .verbatim(&format!("{{ file={file};"))
-        .verbatim("[ ! -f \"$file\" ] || [ -s \"$file\" ] ||")
-        .verbatim("rm -f \"$file\"; } &&")
-}
-
-fn in_store(path: &str) -> String {
-    format!("{STORE}{}", quote(path))
-}
-
 /// A command for one tag, or the same for several in a loop.
 fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Command {
     match tags {
@@ -406,6 +393,7 @@ fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Com
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Software;
     use crate::report::Nearby;
     use crate::report::fixture;
     use crate::report::{Kind, Listed};
@@ -422,7 +410,7 @@ mod tests {
         finding.nearby = Nearby {
             pointed_to: vec![Digest::sha256(b"index")],
             sibling: Some(("v1.0".parse().expect("a tag"), Digest::sha256(b"v1.0"))),
-            copy: None,
+            ..Nearby::default()
         };
         finding
     }
@@ -482,6 +470,88 @@ mod tests {
             let sweep = fixture::sweep();
             let actions = actions(&finding, &sweep).join(" ");
             assert_eq!(actions, expected, "{kind}/{reason}");
+        }
+    }
+
+    #[test]
+    fn repairs_are_those_of_the_software() {
+        let mut sweep = fixture::sweep();
+        let mut damaged = finding(Kind::Layer, Reason::DigestMismatch);
+        damaged.defect.evidence.observed = Some(fixture::observed(Reason::DigestMismatch, 200));
+        let lost = finding(Kind::Tag, Reason::NotFound);
+        let script = |sweep: &Sweep| Repair::of(&damaged, sweep)[0].script();
+        for (name, of_damaged, of_lost, path) in [
+            (
+                Software::Zot,
+                "push rollback delete",
+                "push",
+                "find \"${ZOT_ROOT:-/var/lib/registry}\"",
+            ),
+            (
+                Software::Gitea,
+                "push rollback delete",
+                "push",
+                "\"${PACKAGES:-/data/gitea/packages}\"/",
+            ),
+            (
+                Software::Harbor,
+                "restart rollback delete",
+                "push rollback",
+                "",
+            ),
+        ] {
+            sweep.access.software = Some(fixture::software(name));
+            let mut lost = lost.clone();
+            lost.nearby.pointed_to = lost.digest.clone().into_iter().collect();
+            assert_eq!(actions(&damaged, &sweep).join(" "), of_damaged, "{name}");
+            assert_eq!(actions(&lost, &sweep).join(" "), of_lost, "{name}");
+            let script = script(&sweep);
+            assert!(script.contains(path), "{script}");
+            assert!(!script.contains("docker restart"), "{script}");
+            assert_eq!(script.contains("rm "), !path.is_empty(), "{script}");
+        }
+        // What one sign shows is not sure enough to name a path.
+        let mut unsure = fixture::software(Software::Distribution2);
+        unsure.signs = vec!["a header".into()];
+        for software in [None, Some(unsure)] {
+            sweep.access.software = software;
+            assert_eq!(actions(&damaged, &sweep)[0], "restart");
+            assert!(!script(&sweep).contains("rm "));
+        }
+    }
+
+    #[test]
+    fn nothing_is_mounted_on_zot() {
+        let mut sweep = fixture::sweep();
+        sweep.access.software = Some(fixture::software(Software::Zot));
+        let mut finding = finding(Kind::Layer, Reason::NotFound);
+        finding.nearby.copy = Some("base".parse().expect("a name"));
+        assert_eq!(actions(&finding, &sweep)[0], "push");
+    }
+
+    #[test]
+    fn what_another_registry_has_is_copied_without_a_source() {
+        let sweep = fixture::sweep();
+        let index = Digest::sha256(b"index");
+        let image = format!("backup.example/mirror/app@{index}");
+        for (reason, first) in [
+            (Reason::NotFound, "restore"),
+            (Reason::ShortRead, "restart"),
+        ] {
+            let mut finding = finding(Kind::Layer, reason);
+            finding.defect.evidence.observed = Some(fixture::observed(reason, 200));
+            finding.nearby.elsewhere = Some(image.clone());
+            // Whatever its tags are.
+            finding.tags.clear();
+            let repairs = Repair::of(&finding, &sweep);
+            assert_eq!(repairs[0].action.word(), first);
+            let script = repairs[0].script();
+            assert!(!script.contains("SOURCE"), "{script}");
+            assert!(
+                script.contains(&format!("docker://{image} docker:///")),
+                "{script}"
+            );
+            assert!(script.ends_with(&format!("@{index}")), "{script}");
         }
     }
 
@@ -568,39 +638,6 @@ mod tests {
                 .status();
             assert!(read.expect("there is a shell").success(), "{script}");
         }
-    }
-
-    #[test]
-    fn no_shell_deletes_bytes_that_hash_to_their_name() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("data");
-        let name = Digest::sha256(b"intact").to_string();
-        let hex = name.strip_prefix("sha256:").expect("its algorithm");
-        let remove = unless_named(&quote(&file.display().to_string()), "sha256", hex);
-        let script = format!("{remove} echo done");
-        let run = |path: &str| {
-            let mut shell = std::process::Command::new("/bin/sh");
-            let output = shell.args(["-c", &script]).env("PATH", path).output();
-            output.expect("there is a shell").stdout
-        };
-        let path = std::env::var("PATH").unwrap_or_default();
-        // There is nothing to delete, and the next command runs.
-        assert_eq!(run(&path), b"done\n");
-        for (bytes, stays) in [(&b"intact"[..], true), (b"others", false), (b"", false)] {
-            std::fs::write(&file, bytes).expect("written");
-            assert_eq!(run(&path), b"done\n");
-            assert_eq!(file.exists(), stays, "{bytes:?}");
-        }
-        // Without the program that hashes, or the right to read, it cannot tell.
-        std::fs::write(&file, b"others").expect("written");
-        run(&folder.path().display().to_string());
-        assert!(file.exists());
-        let hidden = std::fs::Permissions::from_mode(0o0);
-        std::fs::set_permissions(&file, hidden).expect("hidden");
-        let is_root = std::fs::read(&file).is_ok();
-        run(&path);
-        assert_eq!(file.exists(), !is_root);
     }
 
     #[test]

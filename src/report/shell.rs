@@ -73,6 +73,21 @@ impl Serialize for Command {
     }
 }
 
+/// Asks a token service (distribution, spec/auth/token.md) for a token with some scopes.
+pub(crate) fn token(
+    realm: &str,
+    service: Option<&str>,
+    scopes: impl IntoIterator<Item = String>,
+) -> Command {
+    let mut command = Command::new("TOKEN=$(curl -fsSG --netrc");
+    let service = service.map(|service| format!("service={service}"));
+    for parameter in service.into_iter().chain(scopes) {
+        command = command.raw("--data-urlencode").arg(&parameter);
+    }
+    let field = r#"'s/.*"\(access_token\|token\)" *: *"\([^"]*\)".*/\2/')"#;
+    command.arg(realm).raw("| sed").verbatim(field)
+}
+
 /// `text` as one word of a POSIX shell, which reads nothing into it.
 pub(crate) fn quote(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);

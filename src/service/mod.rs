@@ -8,6 +8,7 @@ mod process_metrics;
 mod protection;
 mod publish;
 mod push;
+mod repair_source;
 pub mod state;
 mod status;
 mod textfile;
@@ -27,6 +28,7 @@ pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;
 pub use push::{Gateway, PushError};
+pub use repair_source::{RepairSource, look_elsewhere};
 pub use textfile::Unwritten;
 pub use textfile::replace;
 
@@ -47,6 +49,8 @@ pub struct Target {
     pub policy: Policy,
     /// How full reads of its blobs are spread over time, if they are.
     pub scrub: Option<Scrub>,
+    /// Registries that may hold what is broken in it.
+    pub repair_from: Vec<RepairSource>,
 }
 
 /// What the service does; replaced as a whole when the configuration is read again.

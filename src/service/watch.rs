@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Target;
 use super::publish::Publish;
+use super::repair_source::look_elsewhere;
 use super::status::StatusBoard;
 use crate::registry::client::HttpRegistry;
 use crate::report::{Record, Sweep, Verdict};
@@ -92,7 +93,9 @@ async fn sweep(
     cancel: &CancellationToken,
 ) -> Result<Sweep, crate::registry::client::ClientError> {
     let registry = HttpRegistry::new(target.http)?;
-    Ok(sweep::sweep(&registry, &target.policy, known, cancel).await)
+    let mut sweep = sweep::sweep(&registry, &target.policy, known, cancel).await;
+    look_elsewhere(&mut sweep, &target.repair_from, cancel).await;
+    Ok(sweep)
 }
 
 fn log(sweep: &Sweep) {

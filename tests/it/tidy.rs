@@ -46,6 +46,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
         "Serialize",
         &[
             "src/oci/",
+            "src/registry/software.rs",
             "src/registry/unverified.rs",
             "src/report/",
             "src/render/json.rs",

@@ -9,6 +9,7 @@ use clap::Args;
 use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
+use super::repair::RepairArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE, positive_duration, size};
@@ -69,6 +70,8 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = CHECKS)]
     pub(in crate::cli) scrub_max_bytes: Option<u64>,
 
+    #[command(flatten)]
+    pub(in crate::cli) repair: RepairArgs,
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,
     #[command(flatten)]

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::expect::ExpectArgs;
 use super::look::LookArgs;
+use super::repair::RepairArgs;
 use super::report::ReportArgs;
 
 #[derive(Clone, Debug, Args)]
@@ -16,6 +17,8 @@ pub(in crate::cli) struct VerifyArgs {
     pub(in crate::cli) expect: ExpectArgs,
     #[command(flatten)]
     pub(in crate::cli) look: LookArgs,
+    #[command(flatten)]
+    pub(in crate::cli) repair: RepairArgs,
     #[command(flatten)]
     pub(in crate::cli) report: ReportArgs,
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::sources::{PASSWORDS, Sources};
-use crate::cli::args::ConnectionArgs;
+use crate::cli::args::{ConnectionArgs, RepairArgs};
 use crate::cli::error::{Error, read};
 use crate::cli::surroundings::Surroundings;
 use crate::registry::client::{Config, CredentialSource, Secret};
+use crate::service::RepairSource;
 
 /// To the registry at this address, where a cache is to be recognised unless somebody said what it is.
 pub(in crate::cli) fn connection(
@@ -24,6 +25,40 @@ pub(in crate::cli) fn connection(
         timeout: args.timeout,
         ..Config::new(sources.endpoint(address, args.plain_http)?)
     })
+}
+
+/// The registries that may hold what is broken in the one of `http`: reached as that is, by the logins that are
+/// stored for them. What was typed as this registry's login or trust is not theirs.
+pub(in crate::cli) fn repair_sources(
+    sources: &Sources,
+    http: &Config,
+    args: &RepairArgs,
+) -> Result<Vec<RepairSource>, Error> {
+    let source = |text: &String| {
+        let invalid = |why: String| Error::option("repair-from", format!("`{text}`: {why}"));
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (format!("{scheme}://"), rest),
+            None => (String::new(), &**text),
+        };
+        let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let endpoint = sources.endpoint(&format!("{scheme}{host}"), false);
+        let prefix = Some(prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.map(str::parse).transpose();
+        let credentials = match &http.credentials {
+            CredentialSource::Files(files) => CredentialSource::Files(files.clone()),
+            _ => CredentialSource::Files(stored(sources.around)),
+        };
+        Ok(RepairSource {
+            http: Config {
+                credentials,
+                ca_pem: http.ca_pem.clone(),
+                timeout: http.timeout,
+                ..Config::new(endpoint.map_err(|error| invalid(error.to_string()))?)
+            },
+            prefix: prefix.map_err(|_| invalid("expected HOST or HOST/PREFIX".to_owned()))?,
+        })
+    };
+    args.repair_from.iter().map(source).collect()
 }
 
 fn credentials(args: &ConnectionArgs, around: &Surroundings) -> Result<CredentialSource, Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::connect::connection;
+use super::connect::{connection, repair_sources};
 use super::registries::{Settings, aim};
 use super::sources::{Resolved, Sources};
 use crate::cli::args::{ExplainArgs, LookArgs, VerifyArgs};
@@ -27,7 +27,10 @@ pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
     }
     let targets = by_registry.iter().map(|(name, images)| {
         let own = sources.resolve::<VerifyArgs>(Some(name))?;
-        target(sources, name, images, &own, &own.args.look)
+        let mut target = target(sources, name, images, &own, &own.args.look)?;
+        let repair_from = repair_sources(sources, &target.http, &own.args.repair);
+        target.repair_from = repair_from.map_err(|error| own.locate(error))?;
+        Ok::<_, Error>(target)
     });
     Ok(Settings {
         targets: targets.collect::<Result<_, _>>()?,

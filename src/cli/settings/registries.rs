@@ -82,7 +82,9 @@ fn target(
 ) -> Result<Target, Error> {
     let http = connect::connection(sources, address, &args.connection)?;
     let scope = scope::resolve(args, sources.around)?;
+    let repair_from = connect::repair_sources(sources, &http, &args.repair)?;
     let mut target = aim(http, &args.check, scope);
+    target.repair_from = repair_from;
     target.policy.empty = empty(args, is_once);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
@@ -114,6 +116,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
         http,
         policy,
         scrub: None,
+        repair_from: Vec::new(),
     }
 }
 

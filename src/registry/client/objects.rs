@@ -1,8 +1,8 @@
 //! Manifests, and other documents that are read whole: which requests bring them, and what their
 //! answers say.
 
-use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
 use super::auth::Scope;
@@ -13,7 +13,7 @@ use super::reply::{Read, Reply};
 use crate::oci::{
     Digest, Document, MANIFEST_ACCEPT, Printable, Reference, Repository, Tag, manifest_digest,
 };
-use crate::registry::{BodyEnd, ManifestBody, Resolved, UnverifiedReason, Way};
+use crate::registry::{BodyEnd, ManifestBody, Resolved, Unverified, UnverifiedReason, Way};
 
 /// The longest manifest that is read. The specification asks for 4 MB, Gitea takes 10 MiB.
 const LARGEST_MANIFEST: u64 = 16 << 20;
@@ -25,6 +25,30 @@ const DOCUMENT: Read = Read::Whole {
 };
 
 impl HttpRegistry {
+    /// Whether a registry has a manifest, by one HEAD.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from answering.
+    pub async fn has_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, Unverified> {
+        let ask = Ask {
+            method: Method::HEAD,
+            read: Read::Nothing,
+            ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
+        };
+        let reply = self
+            .exchange
+            .ask(&ask)
+            .await
+            .map_err(|failure| failure.why)?;
+        let is_other = stated_digest(&reply).is_some_and(|stated| stated != *digest);
+        Ok(reply.status == StatusCode::OK && !is_other)
+    }
+
     pub(crate) async fn resolve_tag(
         &self,
         repository: &Repository,

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::{advice, text};
 use crate::oci::{Tag, shorten};
+use crate::registry::Access;
 use crate::render::finding::{self, Fact};
 use crate::render::words::{length, many, number};
 use crate::report::{Finding, Found, hint};
@@ -56,7 +57,9 @@ pub(super) fn render(finding: &Finding, view: View<'_>) -> Markup {
                 }
                 @if view.found.is_none_or(|found| found.repairs.is_empty()) {
                     dt { "Remedy" }
-                    dd.remedy { (advice(hint(finding))) "." }
+                    // What earlier sweeps found comes without what is known of the registry.
+                    @let own = view.found.map(|found| found.hint);
+                    dd.remedy { (advice(own.unwrap_or_else(|| hint(finding, &Access::default())))) "." }
                 }
             }
             details open[view.is_open] {

@@ -1,16 +1,22 @@
 //! Suspicions: from a broken object up the graph to every tag that it breaks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::graph::{Edge, NodeId, Parent, TagId};
 use super::history::Object;
 use super::look::{Look, Suspicion};
 use super::{TagState, Walk};
-use crate::oci::{Printable, Tag};
+use crate::oci::{Digest, Printable, Tag};
 use crate::registry::Depth;
 use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
 use crate::sweep::memory_limits::NamesLimit;
 use crate::sweep::nearby;
+
+/// The configs of container images: clients take the one for the other.
+const IMAGE_CONFIGS: [&str; 2] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+];
 
 /// What leads to an object: found by going up the graph.
 #[derive(Default)]
@@ -49,9 +55,55 @@ impl Walk {
             is_intact.then(|| (state.tag.clone(), digest.clone()))
         };
         let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
+        let makeups = self.makeups();
         for Suspicion { finding, .. } in &mut look.suspicions {
-            finding.nearby.sibling = nearby::older(&finding.tags, &intact).cloned();
+            // What a lost manifest held is not known, and its name has to do.
+            let own: Vec<_> = finding
+                .tags
+                .iter()
+                .filter_map(|tag| makeups.get(tag))
+                .collect();
+            let is_alike = |(tag, _): &&(Tag, Digest)| {
+                let theirs = makeups.get(tag);
+                own.iter().all(|own| Some(*own) == theirs)
+            };
+            let alike: Vec<_> = intact.iter().filter(is_alike).cloned().collect();
+            finding.nearby.sibling = nearby::older(&finding.tags, &alike).cloned();
         }
+    }
+
+    /// What each tag leads to, as far as that tells one kind of artifact from another: the platforms of an
+    /// index, the media type of an image's config.
+    fn makeups(&self) -> HashMap<&Tag, BTreeSet<&str>> {
+        let edges = |id: usize| self.nodes[id].edges.iter();
+        let mut tags_of = HashMap::<NodeId, Vec<&Tag>>::new();
+        for (id, root) in (0..self.nodes.len()).zip(0..) {
+            for edge in edges(id) {
+                if let Parent::Tag(tag) = edge.parent {
+                    tags_of
+                        .entry(root)
+                        .or_default()
+                        .push(&self.tags[tag as usize].tag);
+                }
+            }
+        }
+        let mut makeups = HashMap::<&Tag, BTreeSet<&str>>::new();
+        for edge in (0..self.nodes.len()).flat_map(edges) {
+            let Parent::Node(root) = edge.parent else {
+                continue;
+            };
+            let part = match (edge.kind, edge.platform.as_deref()) {
+                (Kind::Config, _) if IMAGE_CONFIGS.contains(&&*edge.media_type) => "image",
+                (Kind::Config, _) => &edge.media_type,
+                // Attestations are of no platform, and come and go.
+                (Kind::Child, Some(platform)) if !platform.starts_with("unknown") => platform,
+                _ => continue,
+            };
+            for tag in tags_of.get(&root).into_iter().flatten() {
+                makeups.entry(tag).or_default().insert(part);
+            }
+        }
+        makeups
     }
 
     pub(super) fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Finding {

@@ -3,7 +3,11 @@
 
 use registry_double::{Double, Image, Reply, on};
 use registry_probe::oci::{Digest, Repository};
+use registry_probe::registry::client::{Config, Endpoint};
 use registry_probe::report::{Cause, Finding, Report, Sweep};
+
+use registry_probe::service::{RepairSource, look_elsewhere};
+use tokio_util::sync::CancellationToken;
 
 use super::probe::{Probe, told};
 
@@ -14,8 +18,8 @@ async fn shelf() -> (Double, Image) {
     let double = Double::start().await;
     let shared = double.image("app", None, &[b"shared", &LONG]);
     let other = double.image("app", None, &[b"other"]);
-    for (tag, platform) in [("1.1", "linux/amd64"), ("1.2", "linux/amd64/v2")] {
-        double.index("app", Some(tag), &[(platform, &shared)]);
+    for tag in ["1.1", "1.2"] {
+        double.index("app", Some(tag), &[("linux/amd64", &shared)]);
     }
     double.index("app", Some("1.0"), &[("linux/amd64", &other)]);
     (double, shared)
@@ -53,6 +57,66 @@ async fn an_intact_sibling_costs_one_head_and_only_where_needed() {
     let twice = 3 + 1 + 2 * 2 + 1;
     assert!([twice, twice + 2].contains(&tags(&double)));
     assert_eq!(double.count(&on::manifest().head().reference("1.0")), 2);
+}
+
+#[tokio::test]
+async fn an_older_image_of_another_kind_is_no_sibling() {
+    let double = Double::start().await;
+    let broken = double.image("app", None, &[b"broken"]);
+    let other = double.image("app", None, &[b"other"]);
+    double.index("app", Some("1.9"), &[("linux/amd64", &broken)]);
+    // Another platform, one image alone, and one platform more.
+    double.index("app", Some("1.8"), &[("linux/arm64", &other)]);
+    double.image("app", Some("1.7"), &[b"alone"]);
+    let both = [("linux/amd64", &other), ("linux/arm64", &other)];
+    double.index("app", Some("1.6"), &both);
+    double.remove_manifest_link("app", &broken.digest);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sibling(only(&sweep)), None);
+    // What is of no platform, as an attestation, is no part of it.
+    let both = [("linux/amd64", &other), ("unknown/unknown", &other)];
+    double.index("app", Some("1.5"), &both);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(sibling(only(&sweep)), Some("1.5"));
+}
+
+fn source(double: &Double, prefix: Option<&str>) -> RepairSource {
+    let endpoint = Endpoint::parse(double.address(), true).expect("an address");
+    RepairSource {
+        http: Config::new(endpoint),
+        prefix: prefix.map(|prefix| prefix.parse().expect("a name")),
+    }
+}
+
+#[tokio::test]
+async fn another_registry_is_asked_once_for_what_is_broken() {
+    let (double, shared) = shelf().await;
+    let backup = Double::start().await;
+    let child = backup.image("mirror/app", None, &[b"shared", &LONG]);
+    backup.index("mirror/app", Some("1.1"), &[("linux/amd64", &child)]);
+    let empty = Double::start().await;
+    let sources = [source(&empty, None), source(&backup, Some("mirror"))];
+    let cancel = CancellationToken::new();
+
+    let mut sweep = Probe::of(&double).sweep().await;
+    look_elsewhere(&mut sweep, &sources, &cancel).await;
+    assert_eq!(backup.requests().len() + empty.requests().len(), 0);
+
+    double.remove_manifest_link("app", &shared.digest);
+    double.remove_layer_link("app", &shared.layers[1]);
+    let mut sweep = Probe::of(&double).sweep().await;
+    look_elsewhere(&mut sweep, &sources, &cancel).await;
+    let found = only(&sweep).nearby.elsewhere.clone();
+    let pointed_to = &only(&sweep).nearby.pointed_to[0];
+    let expected = format!(
+        "{}/mirror/app@{pointed_to}",
+        backup.address().trim_start_matches("http://")
+    );
+    assert_eq!(found, Some(expected));
+    for double in [&backup, &empty] {
+        assert_eq!(double.requests().len(), 1);
+        assert_eq!(double.count(&on::manifest().head()), 1);
+    }
 }
 
 #[tokio::test]
@@ -107,6 +171,7 @@ async fn what_another_repository_holds_is_asked_for_there() {
 #[tokio::test]
 async fn one_object_lost_in_two_repositories_is_one_object() {
     let (double, shared) = shelf().await;
+    double.index("app", Some("1.2"), &[("linux/amd64/v2", &shared)]);
     double.image("base", Some("1.1"), &[b"shared"]);
     double.remove_bytes(&shared.layers[0]);
     let sweep = Probe::of(&double).sweep().await;

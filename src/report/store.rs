@@ -1,0 +1,195 @@
+//! Where software keeps its files, and the commands that remove a damaged one on the registry's host: only
+//! what was read there and does not hash to its name. For software on which they were tried.
+
+use super::finding::Finding;
+use super::outcome::Reason;
+use super::shell::{Command, quote};
+use crate::oci::{Digest, Tag};
+use crate::registry::{Access, Identified, Software};
+
+/// Where distribution keeps its store (registry/storage/paths.go), on the host that it runs on.
+const STORE: &str = "\"${REGISTRY_DATA:-/var/lib/registry}\"/docker/registry/v2/";
+/// Where zot does (`rootDirectory`), a folder for each repository with links to the same files in it.
+const ZOT_STORE: &str = "\"${ZOT_ROOT:-/var/lib/registry}\"";
+/// Where Gitea and Forgejo do, in their images (`[storage.packages]`, modules/packages/content_store.go).
+const GITEA_STORE: &str = "\"${PACKAGES:-/data/gitea/packages}\"";
+
+/// How the software keeps its files, of the software on which repairs were tried. None of it writes over a
+/// file that it has, whatever that holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Store {
+    /// It remembers what it saw, and has to be restarted.
+    Distribution,
+    Zot,
+    Gitea,
+    /// Not sure enough to remove anything.
+    Unknown,
+}
+
+impl Store {
+    pub(super) fn of(access: &Access) -> Self {
+        let software = access.software.as_ref();
+        match software.filter(|software| software.is_sure()) {
+            Some(Identified { name, .. }) => match name {
+                Software::Distribution2 | Software::Distribution3 => Self::Distribution,
+                Software::Zot => Self::Zot,
+                Software::Gitea => Self::Gitea,
+                _ => Self::Unknown,
+            },
+            None => Self::Unknown,
+        }
+    }
+
+    /// Removes the files that may be damaged, if they are. A 5xx may come from an empty link as well as from
+    /// the data, and from permissions: what cannot be read stays.
+    pub(super) fn removals(self, finding: &Finding) -> Vec<Command> {
+        if self != Self::Distribution {
+            let digest = finding.digest.as_ref();
+            return digest
+                .and_then(|digest| self.removal(digest))
+                .into_iter()
+                .collect();
+        }
+        let Some(digest) = &finding.digest else {
+            let link =
+                |tag: &Tag| in_repository(finding, &format!("_manifests/tags/{tag}/current/link"));
+            return finding
+                .tags
+                .iter()
+                .map(|tag| unless_full(&link(tag)))
+                .collect();
+        };
+        let digest = digest.to_string();
+        let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
+        let start = hex.get(..2).unwrap_or(hex);
+        let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
+        let links = if finding.kind.is_blob() {
+            "_layers"
+        } else {
+            "_manifests/revisions"
+        };
+        let link = in_repository(finding, &format!("{links}/{algorithm}/{hex}/link"));
+        let mut removals = vec![unless_named(&data, algorithm, hex)];
+        if finding.defect.reason == Reason::Unreadable {
+            removals.push(unless_full(&link));
+        }
+        removals
+    }
+
+    /// The same for software that keeps a file under the digest alone.
+    fn removal(self, digest: &Digest) -> Option<Command> {
+        let digest = digest.to_string();
+        let (algorithm, hex) = digest.split_once(':')?;
+        let (first, rest) = hex.split_at_checked(2)?;
+        let second = rest.get(..2)?;
+        match self {
+            Store::Gitea => {
+                let file = format!("{GITEA_STORE}/{first}/{second}/{hex}");
+                Some(unless_named(&file, algorithm, hex))
+            }
+            Store::Zot => Some(unless_named_anywhere(ZOT_STORE, algorithm, hex)),
+            Store::Distribution | Store::Unknown => None,
+        }
+    }
+}
+
+/// A path of distribution's below the repository of a finding.
+pub(super) fn in_repository(finding: &Finding, path: &str) -> String {
+    in_store(&format!("repositories/{}/{path}", finding.repository))
+}
+
+/// Removes a file if it was read and does not hash to its name. POSIX shells and busybox read it the same way.
+fn unless_named(file: &str, algorithm: &str, hex: &str) -> Command {
+    let length = hex.len();
+    Command::default()
+        .verbatim(&format!("{{ file={file};"))
+        .verbatim(&format!(
+            "have=$({algorithm}sum < \"$file\" | cut -c1-{length});"
+        ))
+        .verbatim(&format!("[ ${{#have}} -ne {length} ] ||"))
+        .verbatim("[ \"$have\" =")
+        .verbatim(hex)
+        .verbatim("] ||")
+        .verbatim("rm -f \"$file\"; } &&")
+}
+
+/// The same for every file of this name below a folder.
+fn unless_named_anywhere(folder: &str, algorithm: &str, hex: &str) -> Command {
+    let length = hex.len();
+    let find = format!("find {folder} -type f -path '*/blobs/{algorithm}/{hex}' -exec sh -c");
+    let remove = format!(
+        "'have=$({algorithm}sum < \"$1\" | cut -c1-{length}); \
+         [ ${{#have}} -ne {length} ] || [ \"$have\" = {hex} ] || rm -f \"$1\"'"
+    );
+    Command::default()
+        .raw(&find)
+        .verbatim(&remove)
+        .raw("sh '{}' ';' &&")
+}
+
+/// Removes a file if it is there and empty.
+fn unless_full(file: &str) -> Command {
+    Command::default()
+        .verbatim(&format!("{{ file={file};"))
+        .verbatim("[ ! -f \"$file\" ] || [ -s \"$file\" ] ||")
+        .verbatim("rm -f \"$file\"; } &&")
+}
+
+fn in_store(path: &str) -> String {
+    format!("{STORE}{}", quote(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/usr/bin:/bin";
+
+    /// What a script says that goes on after a removal.
+    fn run(removal: &Command, path: &str) -> Vec<u8> {
+        let script = format!("{removal} echo done");
+        let mut shell = std::process::Command::new("/bin/sh");
+        let output = shell.args(["-c", &script]).env("PATH", path).output();
+        output.expect("there is a shell").stdout
+    }
+
+    #[test]
+    fn no_shell_deletes_bytes_that_hash_to_their_name() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = Digest::sha256(b"intact").to_string();
+        let hex = name.strip_prefix("sha256:").expect("its algorithm");
+        let blobs = folder.path().join("team/app/blobs/sha256");
+        std::fs::create_dir_all(&blobs).expect("made");
+        let file = blobs.join(hex);
+        let quoted = |path: &std::path::Path| quote(&path.display().to_string());
+        for removal in [
+            unless_named(&quoted(&file), "sha256", hex),
+            unless_named_anywhere(&quoted(folder.path()), "sha256", hex),
+        ] {
+            // There is nothing to delete, and the next command runs.
+            assert_eq!(run(&removal, PATH), b"done\n");
+            for (bytes, stays) in [(&b"intact"[..], true), (b"others", false), (b"", false)] {
+                std::fs::write(&file, bytes).expect("written");
+                assert_eq!(run(&removal, PATH), b"done\n");
+                assert_eq!(file.exists(), stays, "{bytes:?}");
+            }
+            // Without the program that hashes, or the right to read, it cannot tell.
+            std::fs::write(&file, b"others").expect("written");
+            run(&removal, &folder.path().display().to_string());
+            assert!(file.exists());
+            let hidden = std::fs::Permissions::from_mode(0o0);
+            std::fs::set_permissions(&file, hidden).expect("hidden");
+            let is_root = std::fs::read(&file).is_ok();
+            run(&removal, PATH);
+            assert_eq!(file.exists(), !is_root);
+            _ = std::fs::remove_file(&file);
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_ends_the_list() {
+        let removal = unless_named_anywhere("/nonexistent/zot", "sha256", "00");
+        assert_eq!(run(&removal, PATH), b"");
+    }
+}

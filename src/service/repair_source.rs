@@ -1,0 +1,100 @@
+//! Other registries that may hold what is broken here: asked for it, and for nothing else.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::oci::{Digest, Repository};
+use crate::registry::client::{Config, HttpRegistry};
+use crate::report::{Finding, Sweep};
+
+/// Findings of one sweep that are asked for: whoever has more has other worries than where to copy from.
+const LOOKS: usize = 64;
+/// Requests at a time.
+const CONCURRENCY: usize = 4;
+
+/// A registry that may hold the images of another, under the same names or below a prefix.
+#[derive(Clone, Debug)]
+pub struct RepairSource {
+    /// How to speak to it.
+    pub http: Config,
+    /// What its names begin with.
+    pub prefix: Option<Repository>,
+}
+
+impl RepairSource {
+    /// A repository as it is called there; `None` if that is no name.
+    fn named(&self, repository: &Repository) -> Option<Repository> {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}/{repository}").parse().ok(),
+            None => Some(repository.clone()),
+        }
+    }
+}
+
+/// Notes with each finding of `sweep` where its image is intact, by the first of the `sources` that has it:
+/// one HEAD for each image and source, and none where nothing is broken. A source that does not answer has
+/// nothing, and is logged. Who cancels does not wait for it.
+pub async fn look_elsewhere(
+    sweep: &mut Sweep,
+    sources: &[RepairSource],
+    cancel: &CancellationToken,
+) {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {}
+        () = look(sweep, sources) => {}
+    }
+}
+
+async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
+    let mut wanted: BTreeMap<(Repository, Digest), Option<String>> = sweep
+        .findings
+        .iter()
+        .filter_map(image_of)
+        .map(|image| (image, None))
+        .take(LOOKS)
+        .collect();
+    for source in sources {
+        if wanted.values().all(Option::is_some) {
+            break;
+        }
+        let host = source.http.endpoint.in_images();
+        let registry = match HttpRegistry::new(source.http.clone()) {
+            Ok(registry) => registry,
+            Err(error) => {
+                tracing::warn!("--repair-from {host}: {error}");
+                continue;
+            }
+        };
+        let missing = wanted.iter_mut().filter(|(_, found)| found.is_none());
+        let looks = missing.map(|((repository, digest), found)| {
+            let (registry, host) = (&registry, &host);
+            async move {
+                let Some(there) = source.named(repository) else {
+                    return;
+                };
+                match registry.has_manifest(&there, digest).await {
+                    Ok(true) => *found = Some(format!("{host}/{there}@{digest}")),
+                    Ok(false) => {}
+                    Err(why) => tracing::warn!("--repair-from {host}: {}", why.detail),
+                }
+            }
+        });
+        let looks = futures::stream::iter(looks).buffer_unordered(CONCURRENCY);
+        looks.collect::<()>().await;
+    }
+    for finding in &mut sweep.findings {
+        if let Some(image) = image_of(finding) {
+            finding.nearby.elsewhere = wanted.get(&image).cloned().flatten();
+        }
+    }
+}
+
+/// The whole image that brings back what is broken: what its tags point to, or else the manifest itself.
+fn image_of(finding: &Finding) -> Option<(Repository, Digest)> {
+    let own = || finding.digest.as_ref().filter(|_| !finding.kind.is_blob());
+    let digest = finding.nearby.pointed_to.first().or_else(own)?;
+    Some((finding.repository.clone(), digest.clone()))
+}
