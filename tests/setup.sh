@@ -8,6 +8,7 @@ needs='
 apache2-utils htpasswd
 bsdutils script
 buildah buildah
+busybox busybox
 chromium chromium
 chromium-driver chromedriver
 curl curl

@@ -23,6 +23,7 @@ mod image;
 mod one_of_each;
 mod outages;
 mod page;
+mod pasted;
 mod proxy;
 mod pushing;
 mod repair;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,15 @@ impl Shell {
         self
     }
 
+    /// With these programs of busybox, as on a host that runs little else.
+    pub(crate) fn with_applets(self, applets: &[&str]) -> Self {
+        for applet in applets {
+            let link = self.desk.path().join(applet);
+            std::os::unix::fs::symlink("/bin/busybox", link).expect("a link is made");
+        }
+        self
+    }
+
     /// Logins where curl looks for them.
     pub(crate) fn with_netrc(self, login: &Login) -> Self {
         let line = format!(
@@ -69,17 +78,35 @@ impl Shell {
     /// Pastes some text on the host of a registry: it has to succeed, and gives what it prints.
     pub(crate) fn paste(&self, registry: &mut Registry, text: &str) -> String {
         let data = registry.data();
-        self.run(text, &data, || registry.restart())
+        self.run_well(text, &data, || registry.restart())
+    }
+
+    /// Pastes some text that has to fail, and gives what it says of that.
+    pub(crate) fn refuse(&self, registry: &Registry, text: &str) -> String {
+        let restart = || panic!("nothing is restarted: {text}");
+        let output = self.run(text, &registry.data(), restart);
+        assert!(!output.status.success(), "{text}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// Pastes some text where there is no registry.
     pub(crate) fn paste_elsewhere(&self, text: &str) -> String {
-        self.run(text, self.desk.path(), || panic!("no registry is here"))
+        self.run_well(text, self.desk.path(), || panic!("no registry is here"))
     }
 
-    fn run(&self, text: &str, data: &Path, mut restart: impl FnMut()) -> String {
+    fn run_well(&self, text: &str, data: &Path, restart: impl FnMut()) -> String {
+        let output = self.run(text, data, restart);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{said}{error}");
+        said
+    }
+
+    fn run(&self, text: &str, data: &Path, mut restart: impl FnMut()) -> Output {
         let (wanted, done) = (self.on_desk("wanted"), self.on_desk("done"));
-        let mut command = Command::new("sh");
+        let own = self.on_desk("sh");
+        let program = if own.exists() { own } else { "sh".into() };
+        let mut command = Command::new(program);
         command
             .args(["-e", "-u", "-c", text])
             .env_clear()
@@ -106,11 +133,7 @@ impl Shell {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let output = child.wait_with_output().expect("a child ends");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}\n{said}{error}");
-        said
+        child.wait_with_output().expect("a child ends")
     }
 
     fn path(&self) -> String {
