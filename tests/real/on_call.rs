@@ -242,7 +242,9 @@ fn there_is_one_page_for_each_repository() {
         .map(|one| page_of(&one["groupLabels"]))
         .collect();
     assert_eq!(found, expected);
-    let names = pages.iter().flat_map(|one| one["groupLabels"].as_object());
+    let names = pages
+        .iter()
+        .filter_map(|one| one["groupLabels"].as_object());
     assert!(
         names
             .flat_map(|labels| labels.keys())
