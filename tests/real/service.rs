@@ -227,6 +227,8 @@ fn the_documented_metrics_are_those_that_are_there() {
     let service = Service::start([
         "--scrub-every".into(),
         "7d".into(),
+        "--external-url".into(),
+        "https://probe.example".into(),
         "--ca-file".into(),
         authority.into_os_string(),
         nginx.url().into(),
