@@ -536,6 +536,39 @@ fn the_service_is_configured_at_the_top_names_by_registry() {
 }
 
 #[test]
+fn a_pages_address_takes_paths_and_holds_no_login() {
+    let configured = Configured::by("registries: [a]\n");
+    for (given, expected) in [
+        ("https://probe.example", "https://probe.example/"),
+        (
+            "http://ops.example:8080/probe",
+            "http://ops.example:8080/probe/",
+        ),
+        ("http://ops.example/probe//", "http://ops.example/probe/"),
+    ] {
+        let Ok(Job::Sweep(settings)) = configured.job(&["--external-url", given], &[]) else {
+            panic!("a service")
+        };
+        let service = settings.service.expect("a service");
+        assert_eq!(service.external_url.as_deref(), Some(expected));
+    }
+    for unusable in [
+        "probe.example",
+        "ftp://probe.example",
+        "https://u:hunter2@probe.example",
+        "https://probe.example/?token=hunter2",
+        "https://probe.example/#hunter2",
+    ] {
+        let environment = [("PROBE_EXTERNAL_URL", unusable)];
+        let error = configured.error(&[], &environment);
+        assert!(
+            error.starts_with("PROBE_EXTERNAL_URL: no web address") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn paths_are_relative_to_the_file_that_they_stand_in() {
     let configured = Configured::by("once: true\nauthfile: logins/auth.json\nregistries: [r]\n");
     std::fs::create_dir(configured.path("logins")).expect("a directory");

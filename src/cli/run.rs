@@ -171,6 +171,7 @@ fn plan(settings: &Settings) -> Option<(Plan, ServiceArgs)> {
     let plan = Plan {
         targets: settings.targets.clone(),
         interval: service.interval,
+        external_url: service.external_url.clone(),
         publish: settings.publish.clone(),
         known: settings.known.clone(),
     };

@@ -60,6 +60,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// From the beginning of one sweep to that of the next.
     pub interval: Duration,
+    /// Where others find the status page, if that is known.
+    pub external_url: Option<String>,
     /// Where results go besides the endpoints.
     pub publish: Publish,
     /// What is known of registries from before.
@@ -84,6 +86,7 @@ pub async fn serve(
     let mut server = tokio::spawn(listener.serve(endpoints, cancel.clone()));
     loop {
         let round = cancel.child_token();
+        board.process_metrics.page_at(plan.external_url.as_deref());
         board.watch(&plan.names(), &plan.known);
         let mut loops = begin(&plan, &board, &round);
         let mut page = tokio::time::interval(PAGE_EVERY);

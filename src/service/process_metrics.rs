@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::registry::client::Meter;
 
@@ -22,6 +22,7 @@ pub(crate) struct ProcessMetrics {
     meters: Mutex<BTreeMap<String, Meter>>,
     sweeps: IntCounterVec,
     push_failures: IntCounter,
+    page: IntGaugeVec,
     rendered: Mutex<Option<Rendered>>,
 }
 
@@ -60,6 +61,11 @@ impl ProcessMetrics {
             "Results that could not be pushed or written.",
         );
         let push_failures = push_failures.expect(VALID);
+        let page = Opts::new(
+            "registry_probe_status_page_info",
+            "Where the status page is; always 1.",
+        );
+        let page = IntGaugeVec::new(page, &["url"]).expect(VALID);
         let all = Registry::new();
         // A system without /proc has no metrics of the process.
         all.register(Box::new(ProcessCollector::for_self()))
@@ -67,11 +73,13 @@ impl ProcessMetrics {
         all.register(Box::new(build_info)).expect(VALID);
         all.register(Box::new(sweeps.clone())).expect(VALID);
         all.register(Box::new(push_failures.clone())).expect(VALID);
+        all.register(Box::new(page.clone())).expect(VALID);
         Self {
             all,
             meters: Mutex::default(),
             sweeps,
             push_failures,
+            page,
             rendered: Mutex::default(),
         }
     }
@@ -93,6 +101,14 @@ impl ProcessMetrics {
     /// Counts a sweep. `outcome` is a verdict's word, or `cancelled`.
     pub(crate) fn sweep(&self, registry: &str, outcome: &'static str) {
         self.sweeps.with_label_values(&[registry, outcome]).inc();
+    }
+
+    /// Where the status page is from now on, if that is known.
+    pub(crate) fn page_at(&self, url: Option<&str>) {
+        self.page.reset();
+        if let Some(url) = url {
+            self.page.with_label_values(&[url]).set(1);
+        }
     }
 
     pub(crate) fn push_failed(&self) {

@@ -5,24 +5,26 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::assertions::assert_intact;
 use crate::support::files::{at, names, text};
+use crate::support::hand::Hand;
 use crate::support::images::{Content, Image, Layer, sha256};
 use crate::support::nginx::Nginx;
+use crate::support::paste::{Shell, commands};
 use crate::support::probe::Probe;
 use crate::support::process::{at_home, run, tool};
 use crate::support::prometheus::Pushgateway;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
-const FAILURE: &str = "docs/runbooks/RegistryManifestIntegrityFailure.md";
+pub(crate) const FAILURE: &str = "docs/runbooks/RegistryManifestIntegrityFailure.md";
 const STORAGE: &str = "docs/runbooks/RegistryStorageUnavailable.md";
 
 /// The shell commands below this mark in a document.
-fn block(document: &str, name: &str) -> String {
+pub(crate) fn block(document: &str, name: &str) -> String {
     let text = text(document);
     let mark = format!("<!-- test: {name} -->\n```sh\n");
     let (_, after) = text
@@ -135,8 +137,9 @@ fn a_lost_child_is_confirmed_and_pushed_again() {
     assert_eq!(terminal.follows(FAILURE, "confirm-manifest"), "200\n");
 }
 
+/// Why the runbook leads to the commands of the report: a push by hand does not mend damaged bytes.
 #[test]
-fn damaged_bytes_are_removed_before_the_push_or_it_is_skipped() {
+fn a_push_by_hand_is_skipped_where_bytes_are_damaged() {
     let layer = Layer::plain("damaged");
     let digest = layer.blob.digest.clone();
     let content = Content::from(Image::of("damaged", "amd64", &[layer]));
@@ -154,48 +157,25 @@ fn damaged_bytes_are_removed_before_the_push_or_it_is_skipped() {
         !terminal.verifies(),
         "the push was not skipped: the runbook can be shorter"
     );
-
-    terminal.follows(FAILURE, "remove-what-is-left");
-    registry.restart();
-    terminal.follows(FAILURE, "push-again");
+    let outcome = Probe::once().arg(registry.host()).run();
+    let restart = commands(&outcome.report().raw_findings()[0], "restart");
+    let shell = Shell::new().with_source(&content);
+    shell.paste(&mut registry, &restart);
     assert!(terminal.verifies());
     assert_eq!(terminal.follows(FAILURE, "confirm-blob"), hash(&digest));
 }
 
 #[test]
-fn a_tag_is_moved_or_deleted_and_garbage_is_collected() {
-    let content = Content::index("newer");
-    let (mut registry, source) = two_registries(&content);
-    skopeo::push(&registry, &Content::index("older"), "team/app:1.3");
-    let child = &content.images()[0].manifest.digest;
-    registry.store().remove_revision_link("team/app", child);
-    let mut terminal = Terminal::new(&registry, &source, child);
-    assert!(!terminal.verifies());
-    terminal.follows(FAILURE, "re-tag");
-    assert!(terminal.verifies());
-
-    // Another tag, whose own manifest is gone, cannot be deleted by its manifest.
-    let dangling = Content::from(Image::new("dangling", "amd64"));
-    skopeo::push(&registry, &dangling, "team/app:1.5");
-    registry
-        .store()
-        .remove_revision_link("team/app", &dangling.manifest().digest);
-    let tag = terminal
-        .variables
-        .iter_mut()
-        .find(|(name, _)| *name == "tag");
-    tag.expect("there is a tag").1 = "1.5".into();
-    assert!(!terminal.types(&block(FAILURE, "delete")).status.success());
-    terminal.follows(FAILURE, "delete-dangling-tag");
-    assert_intact(&Probe::once().arg(registry.host()).run());
-
-    // And a third one can.
+fn garbage_is_collected_as_the_runbook_says() {
     let layer = Layer::plain("deleted");
     let bytes = layer.blob.digest.clone();
     let deleted = Content::from(Image::of("deleted", "amd64", &[layer]));
+    let (mut registry, source) = two_registries(&Content::index("kept"));
     skopeo::push(&registry, &deleted, "team/app:1.5");
-    terminal.follows(FAILURE, "delete");
+    let digest = &deleted.manifest().digest;
+    Hand::new(&registry.host()).delete("team/app", digest);
     registry.restart();
+    let terminal = Terminal::new(&registry, &source, digest);
     let collect = block(FAILURE, "collect");
     let configuration = registry.configuration().display().to_string();
     let here = collect.replace("/etc/docker/registry/config.yml", &configuration);
@@ -210,6 +190,79 @@ fn a_tag_is_moved_or_deleted_and_garbage_is_collected() {
         .head(&format!("/v2/team/app/blobs/{bytes}"));
     assert_eq!(gone.status, 404);
     assert_intact(&Probe::once().arg(registry.host()).run());
+}
+
+/// What the runbook removes in the stores of Gitea and zot: damaged files, wherever they are, and no others.
+#[test]
+fn files_of_other_stores_are_removed_only_if_damaged() {
+    let name = sha256(b"intact");
+    let hex = name.trim_start_matches("sha256:");
+    let gitea = format!("{}/{}/{hex}", &hex[..2], &hex[2..4]);
+    let zot = ["team/app", "web"].map(|repository| format!("{repository}/blobs/sha256/{hex}"));
+    for (test, files) in [("gitea-file", &[gitea][..]), ("zot-files", &zot)] {
+        for shell in ["dash", "bash --posix"] {
+            for (bytes, stays) in [(&b"intact"[..], true), (b"others", false), (b"", false)] {
+                let store = tempfile::tempdir().expect("a temporary directory");
+                let at = |file: &String| store.path().join(file);
+                let run = || {
+                    let script = block(FAILURE, test);
+                    let mut words = shell.split(' ');
+                    let mut command = tool(words.next().expect("a shell"));
+                    command.args(words).args(["-c", &script]);
+                    for variable in ["packages", "root"] {
+                        command.env(variable, store.path());
+                    }
+                    command.env("digest", &name).output().expect("it starts")
+                };
+                // Without a file there is nothing to do.
+                run();
+                for file in files {
+                    fs::create_dir_all(at(file).parent().expect("a folder")).expect("it is made");
+                    fs::write(at(file), bytes).expect("it is written");
+                }
+                let another = store.path().join("another");
+                fs::write(&another, "others").expect("it is written");
+                run();
+                assert!(another.exists());
+                for file in files {
+                    assert_eq!(at(file).exists(), stays, "{test} in {shell}: {bytes:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Whoever is paged has to know where a command is meant to run; what is asked of a cluster goes by kubectl.
+#[test]
+fn every_command_of_a_runbook_says_where_it_runs() {
+    let mut blocks = 0;
+    for name in names("docs/runbooks", ".md") {
+        let page = text(&format!("docs/runbooks/{name}"));
+        for block in page.split("```sh\n").skip(1) {
+            let block = block.split("```").next().expect("it ends").trim_start();
+            let place = block.lines().next().expect("it is not empty");
+            assert!(
+                ["# on ", "# in "]
+                    .iter()
+                    .any(|word| place.starts_with(word)),
+                "{name}: {place}"
+            );
+            let is_far = place.starts_with("# in the cluster, from your laptop");
+            for line in block.lines().filter(|_| is_far).map(str::trim_start) {
+                assert!(
+                    !line.starts_with("probe ") && !line.starts_with("curl "),
+                    "{name}: {line}"
+                );
+            }
+            // A name of the cluster's DNS means nothing elsewhere.
+            assert!(
+                is_far || !block.contains("curl --silent http://pushgateway."),
+                "{name}"
+            );
+            blocks += 1;
+        }
+    }
+    assert!(blocks > 40, "{blocks}");
 }
 
 #[test]
@@ -326,6 +379,14 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
     fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).expect("it is made a program");
     let said = terminal.follows("docs/runbooks/RegistryBrokenImageInUse.md", "which-pods");
     assert_eq!(said, "n/by-tag on node\nn/by-both on node\n");
+    let job = r#"{"spec": {"template": {"spec": {"containers": [{"name": "probe", "args": ["--once"]}]}}}}"#;
+    let script = format!("#!/bin/sh\ncase $* in *--dry-run*) echo '{job}' ;; *) cat ;; esac\n");
+    fs::write(&kubectl, script).expect("it is written");
+    let said = terminal.follows("docs/runbooks/RegistryCatalogInaccessible.md", "doctor-job");
+    let asks: Value = serde_json::from_str(&said).expect("it is a Job");
+    let container = &asks["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["doctor"]));
+    assert_eq!(container["name"], "probe");
 
     run(tool("cp")
         .arg("-r")
@@ -357,6 +418,7 @@ fn kubectl_understands_what_is_created_and_applied() {
                 if line.starts_with("kubectl ")
                     && line.contains(" create ")
                     && !line.contains("--from=cronjob")
+                    && !line.contains("create --filename")
                 {
                     kubectl_creates(line);
                     created += 1;

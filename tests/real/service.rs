@@ -98,7 +98,8 @@ fn prometheus_sees_a_failure_come_and_go() {
 #[test]
 fn the_metrics_have_no_lint() {
     let (registry, _) = broken();
-    let service = Service::start([registry.host()]);
+    let host = registry.host();
+    let service = Service::start([&host, "--external-url", "https://probe.example/\"x\""]);
     let mut check = tool("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -116,6 +117,25 @@ fn the_metrics_have_no_lint() {
         "{}",
         String::from_utf8_lossy(&said)
     );
+}
+
+#[test]
+fn where_the_page_is_is_told_if_it_is_known() {
+    let registry = Registry::start();
+    let host = registry.host();
+    let told = |args: &[&str]| {
+        let service = Service::start(args);
+        let pages = service.metrics().all("registry_probe_status_page_info");
+        let urls = pages.into_iter().map(|(labels, value)| {
+            assert!((value - 1.0).abs() < 1e-9, "it is always 1");
+            labels["url"].clone()
+        });
+        urls.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[&host]), [""; 0]);
+    let page = "https://probe.example/registries";
+    let expected = format!("{page}/");
+    assert_eq!(told(&[&host, "--external-url", page]), [expected]);
 }
 
 #[test]
@@ -207,6 +227,8 @@ fn the_documented_metrics_are_those_that_are_there() {
     let service = Service::start([
         "--scrub-every".into(),
         "7d".into(),
+        "--external-url".into(),
+        "https://probe.example".into(),
         "--ca-file".into(),
         authority.into_os_string(),
         nginx.url().into(),

@@ -21,6 +21,10 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", value_parser = listen)]
     pub(in crate::cli) listen: SocketAddr,
 
+    /// Where others find the status page, such as https://probe.example: alerts give its address, too
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) external_url: Option<String>,
+
     /// Ask for certificates, passwords or tokens there, by a file in the form of Prometheus' web
     /// configuration
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 use super::sources::{Resolved, Sources};
 use super::{connect, print, scope};
 use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
@@ -51,6 +53,8 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     let shard = targets.first().and_then(|target| target.policy.scope.shard);
     let publish = publish(&args.service, shard).map_err(locate)?;
     let known = known(args.service.state.as_deref()).map_err(locate)?;
+    let mut service = args.service.clone();
+    service.external_url = external_url(&service).map_err(locate)?;
     if args.print_config {
         return Ok(Err(print::render(sources, &process, &resolved, &origin)));
     }
@@ -70,7 +74,7 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
             .map(Into::into),
         publish,
         known,
-        service: (!is_once).then(|| args.service.clone()),
+        service: (!is_once).then_some(service),
     }))
 }
 
@@ -168,6 +172,24 @@ fn publish(args: &ServiceArgs, shard: Option<Shard>) -> Result<Publish, Error> {
         textfile: args.textfile.clone(),
         state: args.state.clone(),
     })
+}
+
+/// The address of the status page, whose paths can be written behind it. It becomes a label of a metric, so
+/// it may hold no login.
+fn external_url(args: &ServiceArgs) -> Result<Option<String>, Error> {
+    let Some(address) = &args.external_url else {
+        return Ok(None);
+    };
+    let url = Url::parse(address).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    let why = "no web address such as https://probe.example, without a login";
+    let url = url.ok_or_else(|| Error::option("external-url", why))?;
+    Ok(Some(format!("{}/", url.as_str().trim_end_matches('/'))))
 }
 
 /// A file that cannot be gone on from is an error: to begin anew would overwrite what it knows.

@@ -33,3 +33,4 @@ pub(crate) mod slow_front;
 pub(crate) mod store;
 pub(crate) mod tarball;
 pub(crate) mod token_server;
+pub(crate) mod webhook;

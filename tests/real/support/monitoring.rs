@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::http::Client;
 use super::process::{Server, free_port, run, tool, wait_until};
+use super::webhook::Webhook;
 
 /// How much faster than in production time passes: a run every nine seconds and not every 15 minutes.
 pub(crate) const HASTE: u64 = 100;
@@ -79,12 +80,29 @@ pub(crate) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts it with this configuration.
+    /// Starts it with this configuration, and tells nobody.
     pub(crate) fn start(configuration: &Path) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        // Whoever may listen at the address of the example gets nothing.
         let text = fs::read_to_string(configuration).expect("it can be read");
-        let text = text.replace("127.0.0.1:5001", &format!("127.0.0.1:{}", free_port()));
+        // Whoever may listen at the address of the example gets nothing.
+        Self::launch(&text.replace("127.0.0.1:5001", &format!("127.0.0.1:{}", free_port())))
+    }
+
+    /// Starts it with the example, in haste, whose receivers are this one.
+    pub(crate) fn telling(webhook: &Webhook) -> Self {
+        let mut text = super::files::text("alerts/alertmanager.example.yaml");
+        for (from, to) in [
+            ("http://127.0.0.1:5001", webhook.url().as_str()),
+            ("group_wait: 30s", "group_wait: 300ms"),
+            ("group_interval: 5m", "group_interval: 3s"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        Self::launch(&text)
+    }
+
+    fn launch(text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("alertmanager.yml");
         fs::write(&file, text).expect("it is written");
         let host = format!("127.0.0.1:{}", free_port());
@@ -122,8 +140,14 @@ impl Alertmanager {
 
     /// Tells it of alerts, as Prometheus does: the name of each, and its registry.
     pub(crate) fn told(&self, alerts: &[(&str, &str)]) {
-        let alert = |(name, registry): &(&str, &str)| json!({ "labels": { "alertname": name, "registry": registry } });
-        let alerts: Vec<_> = alerts.iter().map(alert).collect();
+        let alert =
+            |(name, registry): &(&str, &str)| json!({ "alertname": name, "registry": registry });
+        self.told_labels(alerts.iter().map(alert));
+    }
+
+    /// The same, by all labels of each.
+    pub(crate) fn told_labels(&self, alerts: impl Iterator<Item = Value>) {
+        let alerts: Vec<_> = alerts.map(|labels| json!({ "labels": labels })).collect();
         let url = format!("http://{}/api/v2/alerts", self.host);
         run(tool("curl")
             .args([

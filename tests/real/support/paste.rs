@@ -41,11 +41,7 @@ impl Shell {
     /// A shell of somebody who has no image and no login at hand.
     pub(crate) fn new() -> Self {
         let desk = tempfile::tempdir().expect("a temporary directory");
-        let docker = desk.path().join("docker");
-        fs::write(&docker, DOCKER).expect("a program is written");
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&docker, mode).expect("a program can be run");
-        Self { desk, source: None }
+        Self { desk, source: None }.with_program("docker", DOCKER)
     }
 
     /// The image is still there, outside the registry.
@@ -72,6 +68,15 @@ impl Shell {
             login.user, login.password
         );
         fs::write(self.desk.path().join(".netrc"), line).expect("a login is written");
+        self
+    }
+
+    /// One more program of this name, which plays another.
+    pub(crate) fn with_program(self, name: &str, script: &str) -> Self {
+        let program = self.desk.path().join(name);
+        fs::write(&program, script).expect("a program is written");
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&program, mode).expect("a program can be run");
         self
     }
 
