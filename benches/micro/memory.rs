@@ -153,6 +153,7 @@ impl Registry for Memory {
             status: 200,
             length: Some(BLOB),
             read: BlobRead::Nothing,
+            storage: None,
             is_html: false,
             is_from_cache: false,
         })
