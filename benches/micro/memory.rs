@@ -87,7 +87,7 @@ fn absent() -> Refusal {
         request: "GET nothing".into(),
         status: 404,
         code: None,
-        redirected: false,
+        storage: None,
         is_page: false,
     }
 }

@@ -162,7 +162,7 @@ async fn storage_that_refuses_a_get_is_unverified() {
 /// A registry whose storage has lost a layer that the registry believes to have, and the layer.
 async fn with_a_lost_layer() -> (Double, String) {
     let double = presets::object_storage().await;
-    double.image("other", Some("v1"), &[b"another", &[b'y'; 90_000]]);
+    double.image("other", Some("v1"), &[b"another", &vec![b'y'; 90_000]]);
     let image = double.image("app", Some("v1"), &[b"a layer", &long()]);
     double.quirks(|quirks| quirks.descriptor_cache = registry_double::DescriptorCache::Warm);
     double.remove_bytes(&image.layers[1]);
