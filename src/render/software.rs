@@ -149,6 +149,8 @@ pub(crate) fn clean_up(software: Option<Software>) -> CleanUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::{fixture, json, text};
+    use crate::report::Report;
 
     #[test]
     fn nothing_is_blamed_that_is_not_there() {
@@ -166,6 +168,31 @@ mod tests {
             let is_own = what != UNTAGGED;
             assert_eq!(is_own, software.is_some(), "{software:?}");
         }
+    }
+
+    /// In what people read and in what programs read.
+    #[test]
+    fn every_report_names_it() {
+        let mut report = fixture::rich().into();
+        let Report { sweep, .. } = &mut report;
+        sweep.access.software = Some(Identified {
+            name: Software::Ghcr,
+            signs: vec!["its host name".into(), "the header X".into()],
+        });
+        let found: serde_json::Value =
+            serde_json::from_str(&json::render([&report])).expect("JSON");
+        assert_eq!(found["software"]["name"], "ghcr");
+        assert_eq!(found["software"]["signs"][1], "the header X");
+        let lines = text::render(&[report], false);
+        let words: Vec<_> = lines.split_whitespace().collect();
+        let words = words.join(" ");
+        for part in [
+            "software GitHub's container registry: its host name and the header X",
+            "no tag does: clean-up actions that delete untagged versions take them",
+        ] {
+            assert!(words.contains(part), "{part}: {lines}");
+        }
+        assert!(!words.contains("registry:2"), "{lines}");
     }
 
     #[test]

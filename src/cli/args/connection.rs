@@ -54,7 +54,7 @@ pub(in crate::cli) struct ConnectionArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub(in crate::cli) timeout: Duration,
 
-    /// Which software the registry runs, for advice and repairs [default: what its answers show]
+    /// Which software the registry runs, such as zot, for advice and repairs [default: what its answers show]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     pub(in crate::cli) software: Option<Software>,
 }
