@@ -1,6 +1,6 @@
 //! The table of signs: what in an answer shows which software, each row with its source.
 
-use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, SERVER};
+use reqwest::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, ETAG, SERVER};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -310,6 +310,19 @@ pub(super) const SIGNS: &[Sign] = &[
                 && reply.header(CACHE_CONTROL) == Some("max-age=31536000")
                 && reply.header("docker-content-digest").is_some()
                 && reply.header(ETAG).is_some_and(is_quoted_digest)
+        }),
+    ),
+    // distribution: registry/proxy/proxyblobstore.go, in both versions, for what a cache has just downloaded;
+    // measured.
+    sign(
+        &[S::Distribution2, S::Distribution3],
+        "blobs with a bare digest for an Etag, as from its cache",
+        Form(|asked, reply| {
+            let etag = reply.header(ETAG).unwrap_or_default();
+            asked == Asked::Blob
+                && reply.status.is_success()
+                && etag.parse::<Digest>().is_ok()
+                && !reply.headers.contains_key(ACCEPT_RANGES)
         }),
     ),
     // distribution: registry/handlers/blob.go, in both versions; measured with 2.

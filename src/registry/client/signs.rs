@@ -178,6 +178,7 @@ mod tests {
         r#"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown to registry","detail":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}"#,
     );
 
+    const FROM_CACHE: Heard = (Asked::Blob, 200, &[VERSION, ("etag", OF)], "");
     const TWO: Heard = (Ping, 200, &[VERSION, CHARSET], "{}");
     const THREE: Heard = (Ping, 200, &[VERSION, JSON], "{}");
     const LIST: Heard = (Catalog, 200, &[VERSION, CHARSET], "{\"repositories\":[]}\n");
@@ -237,6 +238,7 @@ mod tests {
             (AT, &[TWO, LIST], None),
             (AT, &[BLOB, NO_BLOB], None),
             (AT, &[TWO, BLOB], Some((S::Distribution2, 2))),
+            (AT, &[TWO, FROM_CACHE], Some((S::Distribution2, 2))),
             (AT, &[LIST, TAG_2], Some((S::Distribution2, 2))),
             (
                 AT,
