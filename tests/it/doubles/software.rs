@@ -137,15 +137,7 @@ async fn a_cut_file_of_gitea_is_cut() {
         let double = presets::gitea().await;
         let image = double.image("team/app", Some("v1"), &[LAYER]);
         double.image("team/other", Some("v1"), &[b"whole"]);
-        double
-            .when(on::blob().reference(&image.layers[0]).get())
-            .edit(move |_, reply| {
-                if reply.status == 200 {
-                    reply.promising(80_000).cut_after(left)
-                } else {
-                    reply
-                }
-            });
+        double.truncate_bytes(&image.layers[0], left);
         let sweep = Probe::of(&double).sweep().await;
         assert_eq!(
             told(&sweep)[1],
@@ -157,6 +149,18 @@ async fn a_cut_file_of_gitea_is_cut() {
         assert_eq!(sweep.cause(found), cause, "{found:#?}");
         assert_eq!(name(&sweep), Some(Software::Gitea));
     }
+}
+
+/// The file is looked at for every answer, so that one that is gone is gone for HEAD, too.
+#[tokio::test]
+async fn a_lost_file_of_gitea_is_not_found() {
+    let double = presets::gitea().await;
+    let image = double.image("team/app", Some("v1"), &[LAYER]);
+    double.remove_bytes(&image.layers[0]);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep)[1], "finding team/app layer not_found: v1");
+    let asked = double.seen(&on::blob().reference(&image.layers[0]));
+    assert!(asked.iter().all(|seen| seen.status == 404));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::auth::{Basic, Bearer, CatalogAccess, ScopeShown, TokenField};
 use crate::on;
-use crate::quirks::{Accept, LinkWhen, Listing, Next, OverMax, Quirks, Ranges};
+use crate::quirks::{Accept, DescriptorCache, LinkWhen, Listing, Next, OverMax, Quirks, Ranges};
 use crate::reply::Reply;
 use crate::serve::listing::TOKEN_MARK;
 use crate::{Double, Registry, sha256};
@@ -141,7 +141,20 @@ pub async fn gitea() -> Double {
             ..Listing::default()
         },
     );
-    double.quirks(|quirks| quirks.ranges = Ranges::Ignored);
+    double.quirks(|quirks| {
+        quirks.ranges = Ranges::Ignored;
+        quirks.descriptor_cache = DescriptorCache::Warm;
+    });
+    let registry = (*double).clone();
+    double.when(on::blob()).edit(move |request, reply| {
+        let digest = request.reference.as_deref().unwrap_or_default();
+        let is_lost = reply.status == 200 && registry.bytes(digest).is_none();
+        if is_lost {
+            Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        } else {
+            reply
+        }
+    });
     without_charset(&double);
     double.when(on::any()).edit(|_, reply| {
         reply.without_header("Cache-Control").telling(|error| {
