@@ -87,7 +87,7 @@ fn absent() -> Refusal {
         request: "GET nothing".into(),
         status: 404,
         code: None,
-        redirected: false,
+        storage: None,
         is_page: false,
     }
 }
@@ -153,6 +153,7 @@ impl Registry for Memory {
             status: 200,
             length: Some(BLOB),
             read: BlobRead::Nothing,
+            storage: None,
             is_html: false,
             is_from_cache: false,
         })

@@ -215,7 +215,7 @@ pub(crate) fn envelope(input: &[u8]) {
             request: "GET /v2/app/manifests/v1".into(),
             status,
             code: code.clone(),
-            redirected: false,
+            storage: None,
             is_page: false,
         };
         let failure = classify::refused(&refusal);

@@ -376,6 +376,11 @@ fn unusable_values_are_told_with_place_and_what_is_allowed() {
             "probe.yaml:1: `depth`: `deep` is not one of head, tail, digest",
         ),
         (
+            "registries:\n  - registry: r\n    software: docker\n",
+            "probe.yaml:3: `software`: `docker` is not one of distribution-2, distribution-3, zot, gitea, harbor, \
+             gitlab, quay, nexus, artifactory, docker-hub, ghcr, ecr, gar, acr",
+        ),
+        (
             "registries:\n  - registry: r\n    depth: [head]\n",
             "probe.yaml:3: `depth` takes one value, not a list",
         ),

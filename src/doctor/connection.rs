@@ -11,7 +11,8 @@ use crate::oci::shorten;
 use crate::registry::client::certificate;
 use crate::registry::client::reply::Reply;
 use crate::registry::client::vet_ping;
-use crate::registry::{Certificate, Registry as _, Unverified, UnverifiedReason};
+use crate::registry::{Certificate, Identified, Registry as _, Unverified, UnverifiedReason};
+use crate::render::software::told;
 use crate::render::words::{self, many, since_epoch};
 
 /// Fewer days than this are worth a thought: who renews certificates by a timer, does so earlier.
@@ -127,6 +128,18 @@ impl Doctor<'_> {
             self.note(certificate(read, days));
         }
     }
+}
+
+/// Says of the software what all answers together show, beside what the first one says of itself.
+pub(super) fn identify(checks: &mut [Check], found: Option<&Identified>) {
+    let Some(check) = checks.iter_mut().find(|check| check.id == "software") else {
+        return;
+    };
+    check.data["name"] = json!(found.map(|found| found.name));
+    check.data["signs"] = json!(found.map(|found| &found.signs));
+    let words = found.map(told);
+    let words = words.unwrap_or_else(|| "not known; if you know it, say --software".to_owned());
+    check.words = format!("{words} ({})", check.words);
 }
 
 fn software(reply: &Reply) -> Check {

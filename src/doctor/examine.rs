@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::Outcome::{Fine, Info, Warn};
+use super::connection;
 use super::image::{CacheSign, Image};
 use super::lists::{self, Page};
 use super::login::Login;
@@ -35,6 +36,8 @@ pub async fn examine(registry: &HttpRegistry, named: &[Repository]) -> Examinati
     let mut doctor = Doctor::new(registry, named, found);
     doctor.heads();
     doctor.look().await;
+    let software = registry.access().software;
+    connection::identify(&mut doctor.found.checks, software.as_ref());
     let Traffic { requests, bytes } = registry.traffic();
     Examination {
         requests,

@@ -108,8 +108,8 @@ pub struct Refusal {
     pub status: u16,
     /// The error code in the body, such as `BLOB_UNKNOWN`, if there was one.
     pub code: Option<Printable>,
-    /// Whether it was the target of a redirect that said so, and not the registry.
-    pub redirected: bool,
+    /// Who said so, as `SCHEME://HOST[:PORT]`, if it was the target of a redirect and not the registry.
+    pub storage: Option<Printable>,
     /// Whether the body is a web page, as of something in between or of a storage that serves websites.
     pub is_page: bool,
 }
@@ -187,6 +187,8 @@ pub struct BlobLook {
     pub length: Option<u64>,
     /// What was read of it.
     pub read: BlobRead,
+    /// Who gave it, as `SCHEME://HOST[:PORT]`, if it was the target of a redirect and not the registry.
+    pub storage: Option<Printable>,
     /// Whether the answer is a web page, which no blob is: something stands in the way.
     pub is_html: bool,
     /// Whether it was answered as a pull-through cache answers for what it has just downloaded.

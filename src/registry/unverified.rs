@@ -22,6 +22,8 @@ words! {
         Unauthorized = "unauthorized",
         /// The credentials do not allow this.
         Forbidden = "forbidden",
+        /// The storage that the registry redirects to refuses it (403), which S3 does with what is not there, too.
+        StorageRefused = "storage_refused",
         /// The registry asks for fewer requests.
         RateLimited = "rate_limited",
         /// The registry itself is in trouble (5xx, and not on one object alone).
@@ -84,6 +86,7 @@ impl Unverified {
             R::Tls
             | R::Unauthorized
             | R::Forbidden
+            | R::StorageRefused
             | R::Protocol
             | R::Deadline
             | R::Cancelled
@@ -103,8 +106,8 @@ impl Unverified {
     /// Whether the registry answered, and refuses this to us.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        use UnverifiedReason::{Forbidden, Unauthorized};
-        matches!(self.reason, Unauthorized | Forbidden)
+        use UnverifiedReason::{Forbidden, StorageRefused, Unauthorized};
+        matches!(self.reason, Unauthorized | Forbidden | StorageRefused)
     }
 
     /// What a person can do about it.
@@ -123,6 +126,10 @@ impl Unverified {
             R::Forbidden => {
                 "check the repository's name, and that these credentials may pull from it; or leave \
                  it out"
+            }
+            R::StorageRefused => {
+                "look for the object in the storage: without s3:ListBucket, S3 says 403 also for what is not there; \
+                 give the registry's role that permission, and an absence is told as one"
             }
             R::RateLimited => "lower --concurrency, or sweep less often",
             R::RegistryError => "look at the registry's own log and at its storage",

@@ -1,6 +1,7 @@
 //! What is intact and would not survive a clean-up, before it happens.
 
 use super::lines::{Lines, UNSURE};
+use super::software::{CleanUp, clean_up};
 use super::words::{length, many, number};
 use crate::report::{Found, Sweep};
 
@@ -37,9 +38,9 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
         format!("{name}{comma}")
     });
     lines.entry("where", places);
-    let what = "indexes name them and no tag does: registry:2 takes them for untagged";
-    lines.entry("detail", what.split_whitespace());
-    let remedy = "never run `registry garbage-collect` with --delete-untagged here, or give each of \
-                  them a tag before";
+    let software = sweep.access.software.as_ref().map(|found| found.name);
+    let CleanUp { what, remedy } = clean_up(software);
+    let detail = format!("indexes name them and no tag does: {what}");
+    lines.entry("detail", detail.split_whitespace());
     lines.entry("remedy", remedy.split_whitespace());
 }

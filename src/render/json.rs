@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::requests::Requests;
 use crate::oci::printable;
-use crate::registry::Depth;
+use crate::registry::{Depth, Identified};
 use crate::report::{Counts, Defect, Image, Mode, Node, Object, Report, State, Verdict};
 
 /// Grows with a change that breaks readers; what is only added leaves it as it is.
@@ -67,6 +67,8 @@ struct Document<'a> {
     schema_version: u32,
     #[serde(flatten)]
     report: &'a Report,
+    /// Which software the registry runs, as far as that is known.
+    software: Option<&'a Identified>,
     /// What the sweep went through, and how many of each outcome it came to.
     counts: Totals,
     /// The broken objects, wherever they are missed: one entry for each digest and reason, where
@@ -100,6 +102,7 @@ impl<'a> Document<'a> {
         Self {
             schema_version: SCHEMA_VERSION,
             report,
+            software: sweep.access.software.as_ref(),
             counts: Totals {
                 counts: sweep.counts,
                 broken: sweep.findings.len(),

@@ -21,6 +21,7 @@ pub(crate) mod fuzzing;
 pub(crate) mod lines;
 mod requests;
 mod scope;
+pub(crate) mod software;
 mod unknown;
 pub(crate) mod words;
 

@@ -1,6 +1,7 @@
 //! What a sweep was for and went through: what it looked at, and what it left out on purpose.
 
 use super::lines::{Lines, STRONG};
+use super::software;
 use super::words::{self, many, number};
 use crate::report::{Coverage, Found, Listed, Mode, Sweep};
 
@@ -82,6 +83,9 @@ pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
         "mode",
         format!("{}: {}", sweep.mode, words::mode(sweep.mode)),
     ));
+    if let Some(found) = &sweep.access.software {
+        rows.push(("software", software::told(found)));
+    }
     let (requests, bytes) = (number(counts.requests), words::bytes(counts.bytes));
     rows.push(("requests", format!("{requests}, {bytes} received")));
     let took = words::duration(words::between(sweep.started_at, sweep.finished_at));

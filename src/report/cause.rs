@@ -4,7 +4,7 @@ use super::evidence::{LengthSource, Observed, Promised, Start};
 use super::finding::Finding;
 use super::mode::Mode;
 use super::outcome::{Kind, Reason};
-use crate::registry::UnverifiedReason;
+use crate::registry::{Software, UnverifiedReason};
 use crate::words::words;
 
 words! {
@@ -95,6 +95,15 @@ impl Cause {
             | Observed::InvalidManifest { .. }
             | Observed::OtherKind { .. }
             | Observed::Changing { .. } => Self::Unknown,
+        }
+    }
+
+    /// The same in this software. zot and Gitea look at the file for every answer: what they promise and
+    /// do not send is in a file that is there, and empty.
+    pub(super) fn in_software(self, software: Option<Software>) -> Self {
+        match (self, software) {
+            (Self::StaleDescriptorCache, Some(Software::Zot | Software::Gitea)) => Self::EmptyFile,
+            (cause, _) => cause,
         }
     }
 

@@ -96,8 +96,8 @@ pub struct Counts {
     pub scrubbed_bytes: u64,
 }
 
-/// What garbage collection would break in a repository that is intact today: manifests that an index
-/// names and no tag does. registry:2 counts them as untagged (`garbage-collect --delete-untagged`).
+/// What a clean-up may break in a repository that is intact today: manifests that an index names and no
+/// tag does. registry:2, for one, counts them as untagged (`garbage-collect --delete-untagged`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exposed {
@@ -236,7 +236,8 @@ impl<F> Sweep<F> {
     #[must_use]
     pub fn cause(&self, finding: &Finding) -> Cause {
         let is_named = matches!(self.listed, Listed::Images(_));
-        Cause::of(finding, self.mode, is_named)
+        let software = self.access.software.as_ref().map(|found| found.name);
+        Cause::of(finding, self.mode, is_named).in_software(software)
     }
 
     /// The same sweep with these findings.

@@ -277,7 +277,7 @@ pub(super) fn size(size: Option<u64>, length: Option<u64>) -> Option<Defect> {
 }
 
 pub(super) fn absent(refusal: Refusal, promised: Promised) -> Outcome {
-    let reason = if refusal.redirected {
+    let reason = if refusal.storage.is_some() {
         Reason::StorageMissing
     } else {
         Reason::NotFound
@@ -295,7 +295,7 @@ fn refused(reason: Reason, refusal: Refusal, promised: Promised) -> Outcome {
     let observed = Observed::Refused {
         status: refusal.status,
         code: refusal.code,
-        from_storage: refusal.redirected,
+        from_storage: refusal.storage.is_some(),
         is_page: refusal.is_page,
     };
     broken(reason, promised, observed, &refusal.request, refusal.status)
@@ -329,7 +329,7 @@ mod tests {
             request: "GET /v2/app/blobs/x".into(),
             status,
             code: None,
-            redirected,
+            storage: redirected.then(|| "https://storage.example".into()),
             is_page: false,
         }
     }
@@ -349,6 +349,7 @@ mod tests {
             status: 200,
             length,
             read,
+            storage: None,
             is_html: false,
             is_from_cache: false,
         }

@@ -18,7 +18,7 @@ use super::visit::nothing;
 use super::walk::Endpoint;
 use super::walk::Walked;
 use super::walk::page;
-use crate::oci::{Reference, Repository};
+use crate::oci::{Printable, Reference, Repository};
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Finding, Outcome, Presence, Reason};
@@ -206,16 +206,16 @@ async fn vet_pages<R: Registry>(registry: &R, controls: &Controls, ledger: &mut 
     let unlisted = std::mem::take(&mut ledger.deleted_by_page);
     let findings = ledger.findings().iter().chain(&unlisted);
     for finding in findings.filter(|finding| is_page(finding)) {
-        let place = (finding.repository.clone(), endpoint(finding));
+        let place = place(finding);
         if foreign_in_a_row < MOST_FOREIGN && !vetted.contains_key(&place) {
-            let is_own = is_own_page(registry, controls, finding, place.1).await;
+            let is_own = is_page_of_storage(registry, controls, finding).await
+                || is_own_page(registry, controls, finding, place.1).await;
             foreign_in_a_row = if is_own { 0 } else { foreign_in_a_row + 1 };
             vetted.insert(place, is_own);
         }
     }
     let foreign = |finding: &Finding| {
-        let place = (finding.repository.clone(), endpoint(finding));
-        let is_own = vetted.get(&place).copied().unwrap_or_default();
+        let is_own = vetted.get(&place(finding)).copied().unwrap_or_default();
         (is_page(finding) && !is_own).then(|| page(&finding.defect))
     };
     ledger.take_back(foreign);
@@ -234,6 +234,36 @@ fn is_page(finding: &Finding) -> bool {
     is_absence && finding.defect.evidence.is_page()
 }
 
+/// Where a page says that a finding is absent: in which repository and of which kind, and whether from the
+/// storage behind the registry.
+fn place(finding: &Finding) -> (Repository, Endpoint, bool) {
+    let is_of_storage = finding.defect.reason == Reason::StorageMissing;
+    (finding.repository.clone(), endpoint(finding), is_of_storage)
+}
+
+/// Whether a page is how the storage that the registry redirects to says "absent": it says so still, and that
+/// same storage delivers what is intact before and after. The registry itself knows of what nobody has, and
+/// does not redirect for it, so that cannot be compared.
+async fn is_page_of_storage<R: Registry>(
+    registry: &R,
+    controls: &Controls,
+    finding: &Finding,
+) -> bool {
+    let Some(digest) = finding.digest.as_ref().filter(|_| finding.kind.is_blob()) else {
+        return false;
+    };
+    let asked_again = async || {
+        let answer = registry.blob(&finding.repository, digest, finding.size, Depth::Tail);
+        let refusal = refusal(answer.await).filter(|refusal| refusal.is_page);
+        refusal.and_then(|refusal| refusal.storage)
+    };
+    let Some(storage) = asked_again().await else {
+        return false;
+    };
+    let delivers = async || controls.delivers_from(registry, &storage).await;
+    delivers().await && asked_again().await.as_ref() == Some(&storage) && delivers().await
+}
+
 async fn is_own_page<R: Registry>(
     registry: &R,
     controls: &Controls,
@@ -250,7 +280,7 @@ async fn is_own_page<R: Registry>(
         }
         Endpoint::Blobs => refusal(registry.blob(repository, &digest, None, Depth::Head).await),
     };
-    let is_same = |refusal: Refusal| refusal.is_page && refusal.redirected == is_redirected;
+    let is_same = |refusal: Refusal| refusal.is_page && refusal.storage.is_some() == is_redirected;
     let delivers = async || {
         if controls.is_empty() {
             is_unlisted(registry, finding).await
@@ -287,15 +317,29 @@ impl Controls {
                 let answer = registry.manifest(repository, &reference).await;
                 judge::manifest(Some(digest), answer).0.outcome == Outcome::Intact
             }
-            Endpoint::Blobs => {
-                for (repository, digest, size) in self.blobs() {
-                    let answer = registry.blob(repository, digest, *size, Depth::Tail).await;
-                    if judge::blob(digest, *size, answer).outcome == Outcome::Intact {
-                        return true;
-                    }
-                }
-                false
+            Endpoint::Blobs => self.delivered(registry).await.is_some(),
+        }
+    }
+
+    /// Whether a blob that was intact a moment ago is delivered by this storage.
+    async fn delivers_from<R: Registry>(&self, registry: &R, storage: &Printable) -> bool {
+        let delivered = self.delivered(registry).await;
+        delivered.is_some_and(|from| from.as_ref() == Some(storage))
+    }
+
+    /// Who delivers a blob that was intact a moment ago, if any of them is delivered: the registry itself, or
+    /// the storage behind it.
+    async fn delivered<R: Registry>(&self, registry: &R) -> Option<Option<Printable>> {
+        for (repository, digest, size) in self.blobs() {
+            let answer = registry.blob(repository, digest, *size, Depth::Tail).await;
+            let from = match &answer {
+                Answer::Found(look) => look.storage.clone(),
+                _ => None,
+            };
+            if judge::blob(digest, *size, answer).outcome == Outcome::Intact {
+                return Some(from);
             }
         }
+        None
     }
 }

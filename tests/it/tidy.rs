@@ -48,6 +48,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
             "src/oci/",
             "src/registry/software.rs",
             "src/registry/unverified.rs",
+            "src/registry/software.rs",
             "src/report/",
             "src/render/json.rs",
             "src/doctor/",

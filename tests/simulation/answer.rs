@@ -30,7 +30,7 @@ pub(crate) fn refusal(status: u16, code: Code, request: String, place: Place) ->
         request: request.into(),
         status,
         code: (code == Code::Coded).then(|| name.into()),
-        redirected: false,
+        storage: None,
         is_page: code == Code::Page,
     }
 }
@@ -108,6 +108,7 @@ pub(crate) fn blob(
         status: 200,
         length: Some(length),
         read,
+        storage: None,
         is_html: false,
         is_from_cache: false,
     })

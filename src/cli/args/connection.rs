@@ -4,9 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
 
 use super::{CONNECTION, positive_duration, rate};
+use crate::registry::Software;
+use crate::render::software;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = CONNECTION)]
@@ -50,4 +53,18 @@ pub(in crate::cli) struct ConnectionArgs {
     /// The longest wait for an answer, and for each next piece of it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub(in crate::cli) timeout: Duration,
+
+    /// Which software the registry runs, such as zot, for advice and repairs [default: what its answers show]
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    pub(in crate::cli) software: Option<Software>,
+}
+
+impl ValueEnum for Software {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()).help(software::title(*self)))
+    }
 }

@@ -23,6 +23,7 @@ pub(in crate::cli) fn connection(
         concurrency: args.concurrency,
         max_rps: args.max_rps,
         timeout: args.timeout,
+        software: args.software,
         ..Config::new(sources.endpoint(address, args.plain_http)?)
     })
 }

@@ -306,6 +306,7 @@ fn head_look(head: &Reply) -> BlobLook {
         status: head.status.as_u16(),
         length: head.content_length(),
         read: BlobRead::Nothing,
+        storage: head.storage(),
         is_html: head.is_html(),
         is_from_cache: false,
     }

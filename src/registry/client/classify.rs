@@ -58,6 +58,7 @@ impl Failure {
             | R::Dns
             | R::Unauthorized
             | R::Forbidden
+            | R::StorageRefused
             | R::RateLimited
             | R::Deadline
             | R::Cancelled
@@ -244,15 +245,15 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
     let reason = match refusal.status {
         401 => UnverifiedReason::Unauthorized,
         // 412 is Harbor's policy, 451 the law's: the object is there and we may not see it.
+        403 if refusal.storage.is_some() => UnverifiedReason::StorageRefused,
         403 | 407 | 412 | 451 => UnverifiedReason::Forbidden,
         429 => UnverifiedReason::RateLimited,
         500..=599 => UnverifiedReason::RegistryError,
         _ => UnverifiedReason::Protocol,
     };
-    let who = if refusal.redirected {
-        "the storage behind the registry answers"
-    } else {
-        "answers"
+    let who = match &refusal.storage {
+        Some(_) => "the storage behind the registry answers",
+        None => "answers",
     };
     let detail = format!("{} {who} {}", refusal.request, status_words(refusal));
     // 503 speaks of the service (distribution's health check), never of one object.
@@ -348,7 +349,7 @@ mod tests {
             request: "GET /v2/app/manifests/v1".into(),
             status,
             code: None,
-            redirected: false,
+            storage: None,
             is_page: false,
         };
         for (status, reason, by_object) in [

@@ -19,6 +19,7 @@ use super::meter::{Asked, Meter};
 use super::notices::Warnings;
 use super::rate_limiter::{Permit, Pool};
 use super::reply::{Body, Read, ReadLimits, Reply};
+use super::signs::Signs;
 use super::ssrf_guard;
 use super::transcript::Transcript;
 use crate::oci::shorten;
@@ -42,6 +43,7 @@ pub(crate) struct Exchange {
     pub(super) storage_pool: Arc<Pool>,
     pub(crate) meter: Meter,
     pub(super) notices: Arc<Warnings>,
+    pub(super) signs: Arc<Signs>,
     pub(crate) transcript: Arc<Transcript>,
     pub(crate) timeout: Duration,
     /// Whose turn it is to read a body that takes much memory.
@@ -185,6 +187,9 @@ impl Exchange {
                 let redirected_to = redirected.then(|| url.origin().ascii_serialization());
                 let reply = self.read(ask, response, request, redirected_to).await?;
                 self.transcript.note(&ask.method, &reply);
+                if !redirected {
+                    self.signs.note(Asked::of_path(ask.url.path()), &reply);
+                }
                 return Ok(reply);
             };
             // Leaving is for good: who was elsewhere may have chosen the way back.

@@ -33,6 +33,8 @@ mod rate_limiter;
 pub(crate) mod reply;
 mod resolver;
 mod secret;
+mod sign_table;
+mod signs;
 mod ssrf_guard;
 mod token;
 pub(crate) mod transcript;
@@ -52,7 +54,7 @@ pub use meter::{Asked, Meter};
 pub use secret::Secret;
 
 use crate::oci::{Digest, Reference, Repository, Tag};
-use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
+use crate::registry::{Access, Depth, Identified, Software, Unverified, UnverifiedReason};
 use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
@@ -76,6 +78,8 @@ pub struct Config {
     pub skip_tls_verify: bool,
     /// Whether to recognise a pull-through cache by its answers, which is then not asked for more.
     pub detect_cache: bool,
+    /// Which software it runs, where the caller says so.
+    pub software: Option<Software>,
     /// Requests at a time at most; how many there really are, the registry's answers decide.
     pub concurrency: NonZeroUsize,
     /// Requests a second to each host, of the registry and of its storage.
@@ -97,6 +101,7 @@ impl Config {
             ca_pem: None,
             skip_tls_verify: false,
             detect_cache: true,
+            software: None,
             concurrency: NonZeroUsize::MIN,
             max_rps: None,
             timeout: Duration::from_secs(60),
@@ -119,6 +124,7 @@ pub struct HttpRegistry {
     habits: Arc<Habits>,
     pub(crate) takes_any_certificate: bool,
     detect_cache: bool,
+    software: Option<Software>,
 }
 
 impl HttpRegistry {
@@ -152,6 +158,7 @@ impl HttpRegistry {
             storage_pool: Arc::new(pool()),
             meter: meter.clone(),
             notices: Arc::default(),
+            signs: Arc::default(),
             transcript: Arc::default(),
             timeout: config.timeout,
             large_bodies: Arc::new(Semaphore::new(1)),
@@ -167,7 +174,17 @@ impl HttpRegistry {
             habits: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
             detect_cache: config.detect_cache,
+            software: config.software,
         })
+    }
+
+    /// Which software it runs: what the caller says, and else what its answers show so far.
+    fn software(&self) -> Option<Identified> {
+        let named = self.software.map(|name| Identified {
+            name,
+            signs: Vec::new(),
+        });
+        named.or_else(|| self.exchange.signs.identify(self.endpoint.name()))
     }
 
     pub(crate) fn ping_ask(&self) -> Ask<'static> {
@@ -301,7 +318,7 @@ impl Registry for HttpRegistry {
             is_verified: is_encrypted && !self.takes_any_certificate,
             is_encrypted,
             login: self.exchange.auth.wanted(),
-            software: None,
+            software: self.software(),
         }
     }
 

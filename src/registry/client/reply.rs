@@ -88,6 +88,11 @@ impl Reply {
         self.redirected_to.is_some()
     }
 
+    /// Who gave it, if another than the registry.
+    pub(crate) fn storage(&self) -> Option<Printable> {
+        self.redirected_to.as_deref().map(Printable::from)
+    }
+
     pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -119,7 +124,7 @@ impl Reply {
             request: (&self.request).into(),
             status: self.status.as_u16(),
             code: self.code(),
-            redirected: self.redirected(),
+            storage: self.storage(),
             is_page: self.is_html(),
         }
     }

@@ -221,8 +221,8 @@ fn repositories(swept: &[Swept<'_>], dropped: &mut Family) -> [Family; 2] {
 fn exposed(swept: &[Swept<'_>]) -> Family {
     let mut family = gauge(
         "gc_exposed_manifests",
-        "Index children that no tag names: what garbage-collect --delete-untagged of registry:2 \
-         takes next.",
+        "Index children that no tag names: what a clean-up of untagged manifests takes next, unless it \
+         keeps what an index names.",
     );
     for (record, sweep) in swept {
         for exposed in sweep.exposed.iter().take(MOST_REPOSITORIES) {

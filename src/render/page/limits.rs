@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::{advice, text};
 use crate::registry::Unverified;
+use crate::render::software::{CleanUp, clean_up};
 use crate::render::unknown::{self, Group};
 use crate::render::words::{self, length, many, number};
 use crate::report::{Found, Sweep};
@@ -38,13 +39,13 @@ pub(super) fn exposed(sweep: &Sweep<Found>) -> Option<Markup> {
     let mut most: Vec<_> = sweep.exposed.iter().collect();
     most.sort_by_key(|exposed| std::cmp::Reverse(exposed.manifests));
     let unnamed = most.len().saturating_sub(MOST);
+    let software = sweep.access.software.as_ref().map(|found| found.name);
+    let CleanUp { what, remedy } = clean_up(software);
     Some(html! {
         section.part {
             h3 { "Exposed to garbage collection " span.count { (number(count)) } }
             p {
-                "Indexes name these manifests and no tag does, so that registry:2 takes them for untagged. \
-                 Never run " code { "registry garbage-collect" } " with " code { "--delete-untagged" }
-                " here, or give each of them a tag before."
+                "Indexes name these manifests and no tag does: " (marked(what)) ". What to do: " (marked(remedy)) "."
             }
             ul.names {
                 @for exposed in most.iter().take(MOST) {
@@ -56,6 +57,15 @@ pub(super) fn exposed(sweep: &Sweep<Found>) -> Option<Markup> {
             }
         }
     })
+}
+
+/// A sentence with its marks of code as such.
+fn marked(text: &str) -> Markup {
+    html! {
+        @for (number, piece) in text.split('`').enumerate() {
+            @if number % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
+    }
 }
 
 fn why(group: &Group<'_>) -> Markup {

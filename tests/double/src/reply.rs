@@ -172,6 +172,18 @@ impl Reply {
         self
     }
 
+    /// Changes the errors of the registry's envelope, one by one; any other body stays as it is.
+    pub fn telling(self, change: impl Fn(&mut Value)) -> Self {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&self.body) else {
+            return self;
+        };
+        let Some(errors) = body["errors"].as_array_mut() else {
+            return self;
+        };
+        errors.iter_mut().for_each(change);
+        self.with_body(format!("{body}\n"))
+    }
+
     /// The answer comes only after this time.
     pub fn delayed(mut self, pause: Duration) -> Self {
         self.delivery.before_head = pause;

@@ -34,6 +34,7 @@ mod requests;
 mod rules;
 mod scrub;
 mod shards;
+mod software;
 mod tags;
 mod unclean;
 mod zoo;

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use registry_double::{Registry, Request};
 use registry_probe::oci::{Digest, Reference, Repository};
-use registry_probe::registry::Depth;
 use registry_probe::registry::Registry as Seam;
 use registry_probe::registry::client::{
     Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret,
 };
+use registry_probe::registry::{Depth, Software};
 use registry_probe::report::{Finding, Mode, Record, Shard, SkipReason, Sweep};
 use registry_probe::sweep::{
     self, Empty, Expectations, Filter, Policy, Progress, Scope, Source, Turn,
@@ -96,6 +96,12 @@ impl<'a> Probe<'a> {
     /// Of a registry that somebody said the kind of.
     pub(super) fn of_a_known_kind(mut self) -> Self {
         self.config.detect_cache = false;
+        self
+    }
+
+    /// Of this software, as the caller says.
+    pub(super) fn software(mut self, name: Software) -> Self {
+        self.config.software = Some(name);
         self
     }
 

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use registry_double::{Basic, Bearer, Double, Reply, on, presets};
+use registry_probe::registry::Depth;
+use registry_probe::report::Cause;
 
 use super::manners;
 use super::probe::{Probe, details, told};
@@ -149,9 +151,109 @@ async fn storage_that_refuses_a_get_is_unverified() {
         .when(on::storage())
         .reply(Reply::xml_error(403, "AccessDenied"));
     let sweep = Probe::of(&double).sweep().await;
-    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified app storage_refused"]
+    );
     assert!(details(&sweep).contains("storage"), "{}", details(&sweep));
     assert!(!details(&sweep).contains("X-Signature"));
+}
+
+/// A registry whose storage has lost a layer that the registry believes to have, and the layer.
+async fn with_a_lost_layer() -> (Double, String) {
+    let double = presets::object_storage().await;
+    double.image("other", Some("v1"), &[b"another", &vec![b'y'; 90_000]]);
+    let image = double.image("app", Some("v1"), &[b"a layer", &long()]);
+    double.quirks(|quirks| quirks.descriptor_cache = registry_double::DescriptorCache::Warm);
+    double.remove_bytes(&image.layers[1]);
+    (double, image.layers[1].clone())
+}
+
+/// S3 without s3:ListBucket.
+#[tokio::test]
+async fn storage_that_refuses_what_it_lacks_has_words_of_its_own() {
+    for depth in [Depth::Head, Depth::Tail, Depth::Digest] {
+        let (double, lost) = with_a_lost_layer().await;
+        double
+            .companion()
+            .when(on::storage().reference(&lost))
+            .reply(Reply::xml_error(403, "AccessDenied"));
+        let sweep = Probe::of(&double).depth(depth).sweep().await;
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "unverified app storage_refused"],
+            "{depth}: {}",
+            details(&sweep)
+        );
+        let why = &sweep.unverified[0].why;
+        assert!(why.hint().contains("s3:ListBucket"), "{}", why.hint());
+        assert!(!why.hint().contains("name"), "{}", why.hint());
+        assert_eq!(sweep.counts.repositories.checked, 1);
+    }
+}
+
+/// Swift, and S3 as a website: what is not there is a 404 web page.
+#[tokio::test]
+async fn a_page_of_storage_that_delivers_the_rest_is_an_absence() {
+    let page = Reply::html(404, "Not Found");
+    let (double, lost) = with_a_lost_layer().await;
+    let is_lost = on::storage().reference(&lost);
+    double.companion().when(is_lost).reply(page.clone());
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(
+        told(&sweep),
+        ["broken", "finding app layer storage_missing: v1"],
+        "{}",
+        details(&sweep)
+    );
+    assert_eq!(sweep.cause(&sweep.findings[0]), Cause::RedirectTarget);
+
+    // From something in front of the registry it is one thing, and from the storage another.
+    let image = double.image("app", Some("v2"), &[b"a third layer"]);
+    let of_front = on::blob().reference(&image.layers[0]);
+    double.when(of_front).reply(page);
+    let sweep = Probe::of(&double).sweep().await;
+    let expected = [
+        "finding app layer storage_missing: v1",
+        "unverified app protocol",
+    ];
+    assert_eq!(told(&sweep)[1..], expected, "{}", details(&sweep));
+}
+
+#[tokio::test]
+async fn a_page_for_everything_is_an_outage() {
+    // From the start, and from a moment on.
+    for served in [0, 4, 6, 8, 10, 12] {
+        let (double, lost) = with_a_lost_layer().await;
+        let page = Reply::html(404, "Not Found");
+        let storage = double.companion();
+        storage
+            .when(on::storage().after(served))
+            .reply(page.clone());
+        storage.when(on::storage().reference(&lost)).reply(page);
+        let sweep = Probe::of(&double).sweep().await;
+        assert_eq!(
+            told(&sweep)[0],
+            "unverified",
+            "{served}: {}",
+            details(&sweep)
+        );
+        assert!(sweep.findings.is_empty(), "{served}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_storage_than_delivers_is_no_absence() {
+    let (double, lost) = with_a_lost_layer().await;
+    let stranger = Double::start().await;
+    stranger
+        .when(on::any())
+        .reply(Reply::html(404, "Not Found"));
+    double
+        .when(on::blob().reference(&lost))
+        .redirect_to(307, &stranger);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "unverified app protocol"]);
 }
 
 #[tokio::test]

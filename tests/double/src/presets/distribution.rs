@@ -26,7 +26,7 @@ pub async fn debian_distribution() -> Double {
 
 /// Distribution 3.0, healthy (row 1): sorted tags in pages if asked for, a catalog by manifests, an
 /// unreadable `n` is a 400, no schema 1, indexes served whatever is accepted, no charset in
-/// `Content-Type`.
+/// `Content-Type`, and what is unknown is told in words.
 pub async fn distribution3() -> Double {
     let double = Double::start().await;
     as_version_3(&double);
@@ -90,6 +90,27 @@ fn as_version_3(registry: &Registry) {
         quirks.tags.bad_n = Some(bad_n);
         quirks.tags.honours_n = true;
     });
+    without_charset(registry);
+    registry
+        .when(on::manifest())
+        .edit(|request, reply| match reply.status {
+            404 => reply.telling(|error| {
+                let detail = &error["detail"];
+                let (tag, digest) = (detail["Tag"].as_str(), detail["Revision"].as_str());
+                let name = request.repository();
+                let words = match (tag, digest) {
+                    (Some(tag), _) => format!("unknown tag={tag}"),
+                    (_, Some(digest)) => format!("unknown manifest name={name} revision={digest}"),
+                    (None, None) => return,
+                };
+                error["detail"] = words.into();
+            }),
+            _ => reply,
+        });
+}
+
+/// JSON is `application/json` and nothing more.
+pub(super) fn without_charset(registry: &Registry) {
     let is_json =
         |reply: &Reply| reply.header("content-type") == Some("application/json; charset=utf-8");
     registry

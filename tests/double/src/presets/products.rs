@@ -6,10 +6,12 @@ use serde_json::json;
 
 use crate::auth::{Basic, Bearer, CatalogAccess, ScopeShown, TokenField};
 use crate::on;
-use crate::quirks::{Accept, LinkWhen, Listing, Next, OverMax, Quirks, Ranges};
+use crate::quirks::{Accept, DescriptorCache, LinkWhen, Listing, Next, OverMax, Quirks, Ranges};
 use crate::reply::Reply;
 use crate::serve::listing::TOKEN_MARK;
-use crate::{Double, Registry};
+use crate::{Double, Registry, sha256};
+
+use super::distribution::without_charset;
 
 /// Lists in pages of 100 at most, an empty one being `[]`.
 fn hundreds(link: fn(&Next) -> String) -> Listing {
@@ -32,6 +34,13 @@ fn lists(registry: &Registry, listing: Listing) {
             ..Quirks::default()
         };
     });
+}
+
+/// Signs every answer of the registry with a header.
+fn signed(registry: &Registry, name: &'static str, value: &'static str) {
+    registry
+        .when(on::any().before_auth())
+        .edit(move |_, reply| reply.with_header(name, value));
 }
 
 /// Puts an object store behind the registry, as its companion.
@@ -106,6 +115,7 @@ pub async fn quay() -> Double {
         reply
             .with_body("true")
             .with_header("Content-Type", "text/html")
+            .with_header("X-Sparse-Manifest-Support", "false")
     });
     double
         .when(on::blob())
@@ -118,7 +128,9 @@ pub async fn quay() -> Double {
 
 /// Gitea and Forgejo (row 14). The challenge is for the scope `*`, twice, as Bearer and as Basic;
 /// the token answer has neither `expires_in` nor `access_token`; every page of tags that is not
-/// empty has a `Link`; a HEAD of a blob has neither length nor type, and ranges are ignored.
+/// empty has a `Link`; a HEAD of a blob has neither length nor type, and ranges are ignored. Errors have no
+/// detail. A file that is cut or empty is served with the length of the database, and one that is gone is a
+/// 404 to HEAD and GET (measured with 1.26).
 pub async fn gitea() -> Double {
     let double = Double::start().await;
     lists(
@@ -129,7 +141,26 @@ pub async fn gitea() -> Double {
             ..Listing::default()
         },
     );
-    double.quirks(|quirks| quirks.ranges = Ranges::Ignored);
+    double.quirks(|quirks| {
+        quirks.ranges = Ranges::Ignored;
+        quirks.descriptor_cache = DescriptorCache::Warm;
+    });
+    let registry = (*double).clone();
+    double.when(on::blob()).edit(move |request, reply| {
+        let digest = request.reference.as_deref().unwrap_or_default();
+        let is_lost = reply.status == 200 && registry.bytes(digest).is_none();
+        if is_lost {
+            Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        } else {
+            reply
+        }
+    });
+    without_charset(&double);
+    double.when(on::any()).edit(|_, reply| {
+        reply.without_header("Cache-Control").telling(|error| {
+            error.as_object_mut().map(|error| error.remove("detail"));
+        })
+    });
     let bearer = Bearer::anonymous()
         .path("/v2/token")
         .service("container_registry")
@@ -228,6 +259,7 @@ pub async fn nexus() -> Double {
             ..Listing::default()
         },
     );
+    signed(&double, "Server", "Nexus/3.87.1-01 (PRO)");
     double
         .when(on::manifest().head())
         .error(404, "MANIFEST_UNKNOWN");
@@ -259,6 +291,7 @@ pub async fn artifactory() -> Double {
             .post_refused(401)
             .also_basic("Artifactory Realm"),
     );
+    signed(&double, "X-Artifactory-Id", "6d70dcfd451c8e98:-237a9c5d");
     double
         .when(on::tags().header_with("accept", "manifest"))
         .reply(Reply::status(406));
@@ -291,6 +324,7 @@ pub async fn ghcr() -> Double {
     double
         .when(on::catalog().before_auth())
         .reply(Reply::text(404, "404 page not found\n"));
+    signed(&double, "X-GitHub-Request-Id", "EFB8:1F72:0:0:0");
     double
         .companion()
         .when(on::storage().head())
@@ -331,6 +365,7 @@ pub async fn gar() -> Double {
     double
         .when(on::catalog().get())
         .reply(Reply::json(200, &json!({"repositories": []})));
+    signed(&double, "Server", "Docker Registry");
     double
 }
 
@@ -363,11 +398,18 @@ pub async fn gitlab() -> Double {
     double
         .when(on::token().param_with("scope", "registry:catalog:"))
         .error(403, "DENIED");
+    double.when(on::ping().get()).edit(|_, reply| {
+        reply
+            .with_header("Gitlab-Container-Registry-Version", "4.9.0-gitlab")
+            .with_header("Gitlab-Container-Registry-Features", "tag_delete")
+    });
     double
 }
 
-/// zot (row 24). `Accept` makes no difference, lists are whole unless `n` is given, and a `last`
-/// that has gone is a bare 404 of a tag list, and an empty page of the catalog.
+/// zot (row 24, and measured with 2.1.20). `Accept` makes no difference, lists are whole unless `n` is given, and a
+/// `last` that has gone is a bare 404 of a tag list, and an empty page of the catalog. HEAD of a blob and ranges
+/// of it compare the file's length with the manifest's, and say 404 where it is cut or empty, while a plain GET
+/// serves what is left of it. A `HEAD /v2/` is a 405, and errors have a description of their own.
 pub async fn zot() -> Double {
     let double = Double::start().await;
     lists(
@@ -387,5 +429,38 @@ pub async fn zot() -> Double {
     );
     let empty = Reply::json(200, &json!({"repositories": []}));
     double.quirks(|quirks| quirks.catalog.unknown_last = Some(empty));
+    without_charset(&double);
+    let registry = (*double).clone();
+    double.when(on::blob()).edit(move |request, reply| {
+        let digest = request.reference.as_deref().unwrap_or_default();
+        let is_whole = registry
+            .bytes(digest)
+            .is_some_and(|bytes| sha256(&bytes) == digest);
+        let is_plain = request.method == "GET" && request.header("range").is_none();
+        if is_plain || is_whole || matches!(reply.status, 401 | 404) {
+            return reply.without_header("Cache-Control");
+        }
+        Reply::error_with(
+            404,
+            "BLOB_UNKNOWN",
+            "blob unknown to registry",
+            &json!({"digest": digest}),
+        )
+    });
+    double.when(on::any()).edit(|_, reply| {
+        reply.telling(|error| {
+            error["detail"] = json!({"description": "what the code means"});
+        })
+    });
+    double
+        .when(on::ping().get())
+        .edit(|_, reply| reply.with_body(""));
+    double.when(on::ping().head()).reply(Reply::status(405));
+    for matcher in [on::ping(), on::catalog(), on::tags(), on::manifest().head()] {
+        double.when(matcher).set_header(
+            "Access-Control-Allow-Headers",
+            "Authorization,content-type,X-ZOT-API-CLIENT",
+        );
+    }
     double
 }
