@@ -8,12 +8,28 @@ use super::challenge::{self, Challenge};
 use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
 use super::reply::Reply;
-use crate::registry::UnverifiedReason;
+use crate::registry::{Unverified, UnverifiedReason};
 
 impl Exchange {
+    /// One attempt. Where it is refused and the login could not be had, that is what to mend.
+    pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        self.attempted(ask).await.map_err(|mut failure| {
+            let reason = failure.why.reason;
+            let is_refusal = matches!(
+                reason,
+                UnverifiedReason::Unauthorized | UnverifiedReason::Forbidden
+            );
+            if is_refusal && let Some(trouble) = self.auth.login.trouble() {
+                let detail = format!("{}; {}", trouble.detail, failure.why.detail);
+                failure.why = Unverified::new(UnverifiedReason::Unauthorized, detail);
+            }
+            failure
+        })
+    }
+
     /// One attempt, for which an authorization is made or renewed at most once (and once more
     /// where the registry then asks for another kind).
-    pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+    async fn attempted(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         // A token service is asked again by those who ask it.
         let current = self.auth.current(&ask.scope).await;
         let mut sent = current.map_err(Failure::last_word)?;
@@ -37,7 +53,7 @@ impl Exchange {
             let may_get_more = match &sent {
                 _ if is_refused => true,
                 Some(sent) => may_be_too_old(&reply, sent, is_fresh),
-                None => self.is_offered_more(ask, &reply, &challenges).await?,
+                None => self.is_offered_more(ask, &reply, &challenges).await,
             };
             if !may_get_more {
                 return self.settle(reply);
@@ -77,21 +93,20 @@ impl Exchange {
         ask: &Ask<'_>,
         reply: &Reply,
         challenges: &[Challenge],
-    ) -> Result<bool, Failure> {
+    ) -> bool {
         self.auth.learn(challenges, false);
         let status = reply.status;
         let is_list = matches!(ask.scope, Scope::Catalog) && status.is_success();
         // Who asks for patience is not asked again at once.
         let is_trouble = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         if is_trouble || (challenges.is_empty() && !is_list) {
-            return Ok(false);
+            return false;
         }
         let is_offered = self.auth.offers_login(&ask.scope).await;
-        let is_offered = is_offered.map_err(Failure::last_word)?;
         if is_list && !is_offered {
             self.auth.login.note_open_catalog();
         }
-        Ok(is_offered)
+        is_offered
     }
 }
 

@@ -94,7 +94,7 @@ impl Auth {
         let scheme = self.scheme();
         // What everybody may have is asked for as somebody only where there is a login for it.
         let is_offer = scheme != Scheme::Open && !self.insists();
-        if is_offer && !self.login.is_there(scope.repository()).await? {
+        if is_offer && !self.login.is_there(scope.repository()).await {
             return Ok(None);
         }
         match scheme {
@@ -109,8 +109,8 @@ impl Auth {
     }
 
     /// Whether the registry has shown a challenge, and there is a login for it.
-    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> Result<bool, Unverified> {
-        Ok(self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await?)
+    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> bool {
+        self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await
     }
 
     /// Takes note where the registry refuses those who do not say who they are.
@@ -210,7 +210,7 @@ impl Auth {
         &self,
         repository: Option<&Repository>,
     ) -> Result<Option<()>, Unverified> {
-        let credentials = self.login.load(repository).await?;
+        let credentials = self.login.load(repository).await;
         let (Scheme::Bearer(challenge), Some(credentials)) = (self.scheme(), credentials) else {
             return Ok(None);
         };
@@ -249,7 +249,7 @@ impl Auth {
     ) -> Result<Option<Authorization>, Unverified> {
         let path = scope.repository().map_or("", Repository::as_str);
         let read = async || {
-            let (header, kind) = match self.login.load(scope.repository()).await? {
+            let (header, kind) = match self.login.load(scope.repository()).await {
                 Some(Credentials::Password { username, password }) => (
                     basic_header(&username, &password)?,
                     AuthorizationKind::Basic,
@@ -275,7 +275,7 @@ impl Auth {
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Unverified> {
         let fetch = async || {
-            let credentials = self.login.load(scope.repository()).await?;
+            let credentials = self.login.load(scope.repository()).await;
             if let Some(Credentials::RegistryToken(token)) = &credentials {
                 let header = bearer_header(token)?;
                 let authorization = Authorization::new(header, AuthorizationKind::Token);

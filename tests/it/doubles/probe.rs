@@ -11,7 +11,7 @@ use registry_probe::oci::{Digest, Reference, Repository};
 use registry_probe::registry::Depth;
 use registry_probe::registry::Registry as Seam;
 use registry_probe::registry::client::{
-    Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret,
+    Config, CredentialSource, Endpoint, HttpRegistry, LoginStore, Meter, Secret,
 };
 use registry_probe::report::{Finding, Mode, Record, Shard, SkipReason, Sweep};
 use registry_probe::sweep::{
@@ -163,7 +163,8 @@ impl<'a> Probe<'a> {
 
     /// Logins from these docker configs.
     pub(super) fn authfiles(mut self, paths: &[PathBuf]) -> Self {
-        self.config.credentials = CredentialSource::Files(paths.to_vec());
+        self.config.credentials =
+            CredentialSource::Stored(paths.iter().map(LoginStore::at).collect());
         self
     }
 
