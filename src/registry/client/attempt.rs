@@ -7,19 +7,16 @@ use super::authorization::{Authorization, AuthorizationKind};
 use super::challenge::{self, Challenge};
 use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
-use super::reply::Reply;
+use super::reply::{Read, Reply};
 use crate::registry::{Unverified, UnverifiedReason};
 
 impl Exchange {
     /// One attempt. Where it is refused and the login could not be had, that is what to mend.
     pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         self.attempted(ask).await.map_err(|mut failure| {
-            let reason = failure.why.reason;
-            let is_refusal = matches!(
-                reason,
-                UnverifiedReason::Unauthorized | UnverifiedReason::Forbidden
-            );
-            if is_refusal && let Some(trouble) = self.auth.login.trouble() {
+            if failure.why.is_refusal()
+                && let Some(trouble) = self.auth.login.trouble()
+            {
                 let detail = format!("{}; {}", trouble.detail, failure.why.detail);
                 failure.why = Unverified::new(UnverifiedReason::Unauthorized, detail);
             }
@@ -31,8 +28,13 @@ impl Exchange {
     /// where the registry then asks for another kind).
     async fn attempted(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         // A token service is asked again by those who ask it.
-        let current = self.auth.current(&ask.scope).await;
-        let mut sent = current.map_err(Failure::last_word)?;
+        let is_ping = matches!(ask.scope, Scope::None);
+        let mut sent = if is_ping {
+            None
+        } else {
+            let current = self.auth.current(&ask.scope).await;
+            current.map_err(Failure::last_word)?
+        };
         let (mut is_fresh, mut held_token) = (false, false);
         loop {
             let reply = self.redirected(ask, sent.as_ref()).await?;
@@ -44,9 +46,8 @@ impl Exchange {
             let wants_token = challenges.iter().any(|c| matches!(c, Challenge::Bearer(_)));
             let is_refused = reply.status == StatusCode::UNAUTHORIZED;
             self.auth.note_refusal(is_refused);
-            let is_ping = matches!(ask.scope, Scope::None);
-            if is_ping && wants_token && (is_refused || reply.status.is_success()) {
-                // A ping is there to learn this; the token is for what comes next.
+            if is_ping {
+                // It is there to learn what is wanted, which is for what comes next.
                 self.auth.learn(&challenges, is_refused);
                 return self.settle(reply);
             }
@@ -79,9 +80,30 @@ impl Exchange {
                 (None, None) if wants_password => {
                     return Err(Failure::last_word(self.auth.login.is_missing()));
                 }
-                (None, _) => return Err(denied(&reply, held_token)),
+                (None, sent) => {
+                    let failure = denied(&reply, held_token);
+                    if let Some(password) = sent.filter(|_| kind == Some(AuthorizationKind::Basic))
+                    {
+                        self.note_if_wrong(ask, password, &failure).await;
+                    }
+                    return Err(failure);
+                }
             }
             is_fresh = true;
+        }
+    }
+
+    /// Finds out whether a refused password is wrong, or has no right to what was asked for: a ping is for
+    /// everybody whom the registry knows.
+    async fn note_if_wrong(&self, ask: &Ask<'_>, password: Authorization, failure: &Failure) {
+        let read = Read::Whole { cap: 1 << 20 };
+        let ping = Ask::get(self.base.clone(), "application/json", Scope::None, read);
+        let is_wrong = ask.url == ping.url || {
+            let answer = self.redirected(&ping, Some(&password)).await;
+            answer.is_ok_and(|reply| reply.status == StatusCode::UNAUTHORIZED)
+        };
+        if is_wrong {
+            self.auth.note_wrong(password, failure.why.clone());
         }
     }
 

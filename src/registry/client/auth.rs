@@ -68,6 +68,8 @@ pub(crate) struct Auth {
     scheme: Mutex<Scheme>,
     /// Whether it refused anybody who did not say who they are. If not, its challenges are an offer.
     insists: AtomicBool,
+    /// A password that it does not know, and how it said so: to show it with every request may lock an account.
+    wrong: Mutex<Option<(Authorization, Unverified)>>,
     tokens: Mutex<HashMap<String, TokenSlot>>,
 }
 
@@ -82,6 +84,7 @@ impl Auth {
             service,
             scheme: Mutex::new(Scheme::Open),
             insists: AtomicBool::default(),
+            wrong: Mutex::default(),
             tokens: Mutex::default(),
         }
     }
@@ -248,6 +251,9 @@ impl Auth {
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Unverified> {
         let path = scope.repository().map_or("", Repository::as_str);
+        let wrong = self.wrong.lock().clone();
+        let refused = refused.or(wrong.as_ref().map(|(wrong, _)| wrong));
+        let is_wrong = AtomicBool::default();
         let read = async || {
             let (header, kind) = match self.login.load(scope.repository()).await {
                 Some(Credentials::Password { username, password }) => (
@@ -260,10 +266,23 @@ impl Auth {
                 Some(Credentials::IdentityToken(_)) | None => return Ok(None),
             };
             let is_new = refused.is_none_or(|refused| refused.header != header);
+            let known = wrong
+                .as_ref()
+                .is_some_and(|(wrong, _)| wrong.header == header);
+            is_wrong.store(known, Ordering::Relaxed);
             let authorization = Authorization::new(header, kind);
             Ok(is_new.then(|| Kept::of(authorization, login::LIFETIME)))
         };
-        self.kept(&format!("basic {path}"), refused, read).await
+        let kept = self.kept(&format!("basic {path}"), refused, read).await?;
+        match wrong {
+            Some((_, why)) if is_wrong.into_inner() => Err(why),
+            _ => Ok(kept),
+        }
+    }
+
+    /// Takes note of a password that the registry does not know.
+    pub(crate) fn note_wrong(&self, password: Authorization, why: Unverified) {
+        *self.wrong.lock() = Some((password, why));
     }
 
     /// The token for a scope.

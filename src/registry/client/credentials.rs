@@ -199,6 +199,10 @@ impl LoginStore {
                 }
                 Err(why) => trouble(why, file.names(registry)),
             }
+            // A helper for this registry has the last word of its file; a store is for all of them.
+            if found.is_none() && file.has_helper_of(registry) {
+                return;
+            }
         }
         if found.is_none()
             && let Some(entry) = file.entry(registry, repository)

@@ -88,6 +88,11 @@ impl LoginFile {
         has_store.then_some((&self.creds_store, registry))
     }
 
+    /// Whether a helper is for this registry.
+    pub(crate) fn has_helper_of(&self, registry: &str) -> bool {
+        best(&self.cred_helpers, registry).is_some()
+    }
+
     /// The entry for a repository, or for the registry as a whole: that of the longest path, then that of the
     /// registry as it is written, then the others that lead to it.
     pub(crate) fn entry(&self, registry: &str, repository: Option<&Repository>) -> Option<&Entry> {

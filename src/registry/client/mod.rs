@@ -195,8 +195,10 @@ pub(crate) fn vet_ping(reply: &Reply) -> Result<(), Unverified> {
     }
     match reply.status.as_u16() {
         200..=299 if !reply.is_page() => Ok(()),
-        // A token is wanted: learned, and fetched with the first request that needs it.
+        // A login is wanted, here at least: learned, and shown with the first request that needs it. What is
+        // asked for may be public, or have a login of its own.
         401 => Ok(()),
+        400..=499 if !challenge::challenges(&reply.headers).is_empty() => Ok(()),
         _ => Err(reply.failure().why),
     }
 }

@@ -431,6 +431,37 @@ async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
 }
 
 #[tokio::test]
+async fn a_wrong_password_is_shown_twice_at_most() {
+    let double = Double::start().await;
+    for n in 0..6 {
+        double.image(&format!("team/app-{n}"), Some("v1"), &[b"a layer"]);
+    }
+    double.require(Basic::new("user", "right"));
+    let home = Home::new();
+    let auths = json!({double.address(): {"auth": encoded("user:wrong")}});
+    home.write(".docker/config.json", &json!({"auths": auths}));
+    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
+    let arguments = ["--repo", &names.join(","), "--concurrency", "1"];
+    let sweep = home.sweep(&double, &[], &arguments).await;
+    assert!(
+        sweep.told().contains(&"unauthorized".to_owned()),
+        "{:?}",
+        sweep.told()
+    );
+    // With what was asked for, and to find out whether it is about that.
+    assert_eq!(double.count(&on::any().header("authorization")), 2);
+}
+
+#[tokio::test]
+async fn a_ping_that_wants_a_login_keeps_nobody_from_what_is_public() {
+    let double = locked().await;
+    double.open_to_everybody(&["team/app"]);
+    let home = Home::new();
+    let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+}
+
+#[tokio::test]
 async fn another_registrys_login_is_not_ours_to_use() {
     let double = locked().await;
     let home = Home::new();
