@@ -13,7 +13,9 @@ use url::{Host, Url};
 use super::auth::Scope;
 use super::blobs::ContentRange;
 use super::challenge::{Challenge, challenges};
-use super::credentials::{self, Credentials};
+use super::credentials::Credentials;
+use super::login_file::{LoginFile, Rules};
+use super::login_helper;
 use super::meter::Meter;
 use super::packed::Counted;
 use super::rate_limiter::{Bounds, Pool};
@@ -136,8 +138,8 @@ pub(crate) fn link(input: &[u8]) {
 /// A file of docker's or podman's: nothing of it is in an error, a helper is a program of that name and
 /// nothing else, and credentials that are read are read again when they are written.
 pub(crate) fn docker_config(input: &[u8]) {
-    let config = match credentials::parse(input) {
-        Ok(config) => config,
+    let file = match LoginFile::parse(input) {
+        Ok(file) => file,
         Err(why) => {
             let place = why.strip_prefix("not a docker config, line ");
             let place = place.and_then(|place| place.split_once(" column "));
@@ -148,18 +150,17 @@ pub(crate) fn docker_config(input: &[u8]) {
     };
     let repository: Repository = "team/app".parse().expect("a name");
     for registry in ["docker.io", "registry.example:5000", "r"] {
-        for key in credentials::keys(registry, Some(&repository)) {
-            if let Some((_, helper)) = config.helper(&key, registry)
-                && let Some(program) = credentials::program(helper)
-            {
-                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-                assert!(program.starts_with("docker-credential-") && program.chars().all(is_plain));
-            }
-            if let Some(entry) = config.entry(&key)
-                && let Ok(Some(found)) = entry.credentials()
-            {
-                check_credentials(&found);
-            }
+        if let Some((helper, _)) = file.helper(registry, Rules::Docker)
+            && let Some(program) = login_helper::program(helper)
+        {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            assert!(program.starts_with("docker-credential-") && program.chars().all(is_plain));
+        }
+        if let Some(entry) = file.entry(registry, Some(&repository))
+            && let Ok(Some(found)) = entry.credentials()
+        {
+            assert!(file.names(registry));
+            check_credentials(&found);
         }
     }
 }
@@ -172,15 +173,16 @@ fn check_credentials(found: &Credentials) {
     // Base64 of anything can be sent.
     assert!(basic_header(username, password).is_ok());
     let pair = format!("{username}:{}", password.reveal());
-    // A colon in a name, and NUL bytes behind a password, cannot be written so.
-    if username.contains(':') || pair.ends_with('\0') {
+    // A colon in a name, an empty one, and NUL bytes around a password cannot be written so.
+    let is_padded = password.reveal().trim_matches('\0') != password.reveal();
+    if username.contains(':') || username.is_empty() || is_padded {
         return;
     }
     let auth = base64::engine::general_purpose::STANDARD.encode(&pair);
     let written = json!({"auths": {"https://r/v2/": {"auth": auth}}}).to_string();
-    let config = credentials::parse(written.as_bytes());
-    let config = config.unwrap_or_else(|why| panic!("{why}"));
-    let entry = config.entry("r").expect("what was written by us");
+    let file = LoginFile::parse(written.as_bytes());
+    let file = file.unwrap_or_else(|why| panic!("{why}"));
+    let entry = file.entry("r", None).expect("what was written by us");
     assert_eq!(entry.credentials(), Ok(Some(found.clone())));
 }
 

@@ -9,7 +9,7 @@ use super::job::{Job, load};
 use super::settings::Typed;
 use super::surroundings::Surroundings;
 use crate::registry::Depth;
-use crate::registry::client::CredentialSource;
+use crate::registry::client::{CredentialSource, LoginStore};
 use crate::report::Mode;
 use crate::service::Target;
 
@@ -213,10 +213,12 @@ fn of_two_logins_the_one_from_the_greater_source_is_taken() {
             .credentials
         {
             CredentialSource::Given { username, .. } => username,
-            CredentialSource::Files(files) => {
-                let name =
-                    |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
-                files.iter().filter_map(name).collect()
+            CredentialSource::Stored(stores) => {
+                let name = |store: &LoginStore| {
+                    let place = store.place.to_string();
+                    place.rsplit('/').next().map(str::to_owned)
+                };
+                stores.iter().filter_map(name).collect()
             }
             CredentialSource::None => String::new(),
         }
@@ -580,9 +582,11 @@ fn paths_are_relative_to_the_file_that_they_stand_in() {
     configured.write("logins/auth.json", "{}");
     let target = configured.targets(&[], &[]).remove(0);
     let expected = configured.path("logins/auth.json");
+    let expected = expected.display().to_string();
     assert!(Path::new(&expected).is_absolute());
     assert!(
-        matches!(target.http.credentials, CredentialSource::Files(files) if files == [expected])
+        matches!(target.http.credentials, CredentialSource::Stored(stores)
+            if stores.len() == 1 && stores[0].place.to_string() == expected)
     );
 }
 

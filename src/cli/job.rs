@@ -156,6 +156,7 @@ mod tests {
     fn files_with_logins_in_their_order() {
         let environment = [
             ("REGISTRY_AUTH_FILE", "/a"),
+            ("DOCKER_AUTH_CONFIG", "{}"),
             ("HOME", "/h"),
             ("XDG_RUNTIME_DIR", "/x"),
         ];
@@ -163,9 +164,9 @@ mod tests {
             .http
             .credentials
         {
-            CredentialSource::Files(paths) => paths
+            CredentialSource::Stored(stores) => stores
                 .iter()
-                .map(|p| p.display().to_string())
+                .map(|store| store.place.to_string())
                 .collect::<Vec<_>>(),
             other => panic!("{other:?}"),
         };
@@ -173,14 +174,19 @@ mod tests {
             files(&environment),
             [
                 "/a",
-                "/h/.docker/config.json",
+                "DOCKER_AUTH_CONFIG",
                 "/x/containers/auth.json",
-                "/run/containers/7/auth.json"
+                "/h/.config/containers/auth.json",
+                "/h/.docker/config.json",
             ]
         );
         assert_eq!(
-            files(&[("DOCKER_CONFIG", "/d"), ("HOME", "/h")]),
-            ["/d/config.json", "/run/containers/7/auth.json"]
+            files(&[("DOCKER_CONFIG", "/d"), ("XDG_CONFIG_HOME", "/c")]),
+            [
+                "/d/config.json",
+                "/run/containers/7/auth.json",
+                "/c/containers/auth.json"
+            ]
         );
     }
 

@@ -8,7 +8,9 @@ use super::Outcome::{Fail, Fine, Info, Warn};
 use super::subject::Doctor;
 use super::{Advice, Check, LONGEST_HEADER, Outlook};
 use crate::oci::shorten;
+use crate::registry::client::auth::{Scheme, Scope};
 use crate::registry::client::certificate;
+use crate::registry::client::exchange::Ask;
 use crate::registry::client::reply::Reply;
 use crate::registry::client::vet_ping;
 use crate::registry::{Certificate, Identified, Registry as _, Unverified, UnverifiedReason};
@@ -22,7 +24,16 @@ impl Doctor<'_> {
     /// Greets the registry as a sweep does: as nobody first, and then with the login that it asks for.
     /// Tells whether it asks, and what it said in the end; nothing where no registry answers.
     pub(super) async fn greet(&mut self) -> Option<(bool, Result<(), Unverified>)> {
-        let answer = self.registry.ping().await;
+        let mut answer = self.registry.ping().await;
+        if self.scheme() == Scheme::Basic && self.registry.exchange.auth.login.is_there(None).await
+        {
+            let ask = Ask {
+                scope: Scope::Catalog,
+                ..self.registry.ping_ask()
+            };
+            let shown = self.registry.exchange.ask(&ask).await;
+            answer = answer.and(shown.map(drop).map_err(|failure| failure.why));
+        }
         let heads = self.heads();
         let first = heads.first().map(|head| &head.reply);
         self.address(first);

@@ -37,10 +37,9 @@ impl Doctor<'_> {
     /// Shows the token service who we are, or goes by what the registry just answered to the login.
     pub(super) async fn log_in(&self, answer: Result<(), Unverified>) -> Login {
         let auth = &self.registry.exchange.auth;
-        match auth.login.is_there(self.named.first()).await {
-            Err(why) => return Login::Untried(why.detail.to_string()),
-            Ok(false) => return Login::Missing,
-            Ok(true) => {}
+        if !auth.login.is_there(self.named.first()).await {
+            let trouble = auth.login.trouble();
+            return trouble.map_or(Login::Missing, |why| Login::Untried(why.detail.to_string()));
         }
         let answer = match self.scheme() {
             Scheme::Bearer(_) => match auth.try_token_service(self.named.first()).await {
@@ -76,22 +75,25 @@ impl Doctor<'_> {
     pub(super) fn given_user(&self) -> Option<&str> {
         match self.registry.exchange.auth.login.source() {
             CredentialSource::Given { username, .. } => Some(username),
-            CredentialSource::Files(_) | CredentialSource::None => None,
+            CredentialSource::Stored(_) | CredentialSource::None => None,
         }
     }
 
     pub(super) async fn login(&self, login: &Login, is_asked: bool) -> Check {
         let known = &self.registry.exchange.auth.login;
-        let is_there = known.is_there(self.named.first()).await != Ok(false);
+        let is_there = known.is_there(self.named.first()).await;
         let user = self.given_user().map(printable);
         let who = match &user {
             Some(user) => format!("{user}, by the login that was given"),
-            None if is_there => "the login that docker or podman has stored for it".into(),
+            None if is_there => format!("the login in {}", known.found_at().unwrap_or_default()),
+            None if known.trouble().is_some() => "nobody".into(),
             None => "nobody: no login for it was given or is stored".into(),
         };
         let mut data = json!(login);
         data["user"] = user.into();
         data["is_known"] = is_there.into();
+        data["found_at"] = known.found_at().into();
+        data["looked_at"] = known.source().places().into();
         let (kind, wanted) = match self.scheme() {
             Scheme::Open if is_asked => ("other", "of a kind that the probe does not know".into()),
             Scheme::Open => ("nothing", "none is asked for".into()),

@@ -20,6 +20,7 @@ mod explain;
 mod fronts;
 mod harness;
 mod image;
+mod logins;
 mod on_call;
 mod one_of_each;
 mod outages;

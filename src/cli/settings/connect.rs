@@ -6,7 +6,9 @@ use super::sources::{PASSWORDS, Sources};
 use crate::cli::args::{ConnectionArgs, RepairArgs};
 use crate::cli::error::{Error, read};
 use crate::cli::surroundings::Surroundings;
-use crate::registry::client::{Config, CredentialSource, Secret};
+use crate::registry::client::{
+    self, Config, CredentialSource, LoginStore, Place, Rules, Secret, WatchedFiles,
+};
 use crate::service::RepairSource;
 
 /// To the registry at this address, where a cache is to be recognised unless somebody said what it is.
@@ -18,6 +20,10 @@ pub(in crate::cli) fn connection(
     let ca_pem = args.ca_file.as_ref().map(|path| read(path, "ca-file"));
     Ok(Config {
         credentials: credentials(args, sources.around)?,
+        files: WatchedFiles {
+            password: args.password_file.clone(),
+            ca: args.ca_file.clone(),
+        },
         ca_pem: ca_pem.transpose()?.map(String::into_bytes),
         skip_tls_verify: args.insecure_skip_tls_verify,
         concurrency: args.concurrency,
@@ -46,8 +52,8 @@ pub(in crate::cli) fn repair_sources(
         let prefix = Some(prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());
         let prefix = prefix.map(str::parse).transpose();
         let credentials = match &http.credentials {
-            CredentialSource::Files(files) => CredentialSource::Files(files.clone()),
-            _ => CredentialSource::Files(stored(sources.around)),
+            CredentialSource::Stored(stores) => CredentialSource::Stored(stores.clone()),
+            _ => CredentialSource::Stored(stored(sources.around)),
         };
         Ok(RepairSource {
             http: Config {
@@ -66,7 +72,7 @@ fn credentials(args: &ConnectionArgs, around: &Surroundings) -> Result<Credentia
     // Named at last, or nothing of a user would be left here.
     if let Some(path) = &args.authfile {
         return if path.exists() {
-            Ok(CredentialSource::Files(vec![path.clone()]))
+            Ok(CredentialSource::Stored(vec![LoginStore::at(path)]))
         } else {
             let path = path.display();
             Err(Error::option("authfile", format!("{path} does not exist")))
@@ -82,10 +88,10 @@ fn credentials(args: &ConnectionArgs, around: &Surroundings) -> Result<Credentia
     };
     match (args.username.clone(), password) {
         (Some(username), Some(password)) => {
-            let password = password.lines().next().unwrap_or_default();
             Ok(CredentialSource::Given {
-                username,
-                password: Secret::new(password),
+                // A file or variable often ends with a line end that is no part of it.
+                username: username.trim().to_owned(),
+                password: client::password(&password),
             })
         }
         (Some(_), None) => Err(Error::option(
@@ -95,23 +101,45 @@ fn credentials(args: &ConnectionArgs, around: &Surroundings) -> Result<Credentia
         (None, Some(_)) => Err(Error::Usage(
             "a password without a user name: add --username or PROBE_USERNAME".to_owned(),
         )),
-        (None, None) => Ok(CredentialSource::Files(stored(around))),
+        (None, None) => Ok(CredentialSource::Stored(stored(around))),
     }
 }
 
-/// Where docker, podman and skopeo keep logins.
-fn stored(around: &Surroundings) -> Vec<PathBuf> {
+/// Where docker, podman and skopeo keep logins, those that somebody named before the usual places: in the order of
+/// docker/cli (cli/config) and containers/image (pkg/docker/config).
+fn stored(around: &Surroundings) -> Vec<LoginStore> {
     let under = |variable: &str, file: &str| {
         let folder = around.first(&[variable])?;
         Some(Path::new(folder).join(file))
     };
-    // Where podman and skopeo keep them without a variable, as root mostly does.
-    let run = |id| PathBuf::from(format!("/run/containers/{id}/auth.json"));
-    let files = [
-        around.first(&["REGISTRY_AUTH_FILE"]).map(PathBuf::from),
-        under("DOCKER_CONFIG", "config.json").or(under("HOME", ".docker/config.json")),
-        under("XDG_RUNTIME_DIR", "containers/auth.json"),
-        around.user_id.map(run),
+    let file = |place: Option<PathBuf>, rules| {
+        place.map(|path| LoginStore {
+            place: Place::File(path),
+            rules,
+        })
+    };
+    let written = around
+        .first(&["DOCKER_AUTH_CONFIG"])
+        .map(|text| LoginStore {
+            place: Place::Variable("DOCKER_AUTH_CONFIG", Secret::new(text)),
+            rules: Rules::Docker,
+        });
+    // Without a variable, as root mostly runs.
+    let run = around
+        .user_id
+        .map(|id| PathBuf::from(format!("/run/containers/{id}/auth.json")));
+    let run = under("XDG_RUNTIME_DIR", "containers/auth.json").or(run);
+    let own = under("XDG_CONFIG_HOME", "containers/auth.json");
+    let stores = [
+        around.first(&["REGISTRY_AUTH_FILE"]).map(LoginStore::at),
+        written,
+        file(under("DOCKER_CONFIG", "config.json"), Rules::Docker),
+        file(run, Rules::Podman),
+        file(
+            own.or(under("HOME", ".config/containers/auth.json")),
+            Rules::Podman,
+        ),
+        file(under("HOME", ".docker/config.json"), Rules::Docker),
     ];
-    files.into_iter().flatten().collect()
+    stores.into_iter().flatten().collect()
 }

@@ -7,16 +7,34 @@ use super::authorization::{Authorization, AuthorizationKind};
 use super::challenge::{self, Challenge};
 use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
-use super::reply::Reply;
-use crate::registry::UnverifiedReason;
+use super::reply::{Read, Reply};
+use crate::registry::{Unverified, UnverifiedReason};
 
 impl Exchange {
+    /// One attempt. Where it is refused and the login could not be had, that is what to mend.
+    pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        self.attempted(ask).await.map_err(|mut failure| {
+            if failure.why.is_refusal()
+                && let Some(trouble) = self.auth.login.trouble()
+            {
+                let detail = format!("{}; {}", trouble.detail, failure.why.detail);
+                failure.why = Unverified::new(UnverifiedReason::Unauthorized, detail);
+            }
+            failure
+        })
+    }
+
     /// One attempt, for which an authorization is made or renewed at most once (and once more
     /// where the registry then asks for another kind).
-    pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+    async fn attempted(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         // A token service is asked again by those who ask it.
-        let current = self.auth.current(&ask.scope).await;
-        let mut sent = current.map_err(Failure::last_word)?;
+        let is_ping = matches!(ask.scope, Scope::None);
+        let mut sent = if is_ping {
+            None
+        } else {
+            let current = self.auth.current(&ask.scope).await;
+            current.map_err(Failure::last_word)?
+        };
         let (mut is_fresh, mut held_token) = (false, false);
         loop {
             let reply = self.redirected(ask, sent.as_ref()).await?;
@@ -28,16 +46,15 @@ impl Exchange {
             let wants_token = challenges.iter().any(|c| matches!(c, Challenge::Bearer(_)));
             let is_refused = reply.status == StatusCode::UNAUTHORIZED;
             self.auth.note_refusal(is_refused);
-            let is_ping = matches!(ask.scope, Scope::None);
-            if is_ping && wants_token && (is_refused || reply.status.is_success()) {
-                // A ping is there to learn this; the token is for what comes next.
+            if is_ping {
+                // It is there to learn what is wanted, which is for what comes next.
                 self.auth.learn(&challenges, is_refused);
                 return self.settle(reply);
             }
             let may_get_more = match &sent {
                 _ if is_refused => true,
                 Some(sent) => may_be_too_old(&reply, sent, is_fresh),
-                None => self.is_offered_more(ask, &reply, &challenges).await?,
+                None => self.is_offered_more(ask, &reply, &challenges).await,
             };
             if !may_get_more {
                 return self.settle(reply);
@@ -63,9 +80,30 @@ impl Exchange {
                 (None, None) if wants_password => {
                     return Err(Failure::last_word(self.auth.login.is_missing()));
                 }
-                (None, _) => return Err(denied(&reply, held_token)),
+                (None, sent) => {
+                    let failure = denied(&reply, held_token);
+                    if let Some(password) = sent.filter(|_| kind == Some(AuthorizationKind::Basic))
+                    {
+                        self.note_if_wrong(ask, password, &failure).await;
+                    }
+                    return Err(failure);
+                }
             }
             is_fresh = true;
+        }
+    }
+
+    /// Finds out whether a refused password is wrong, or has no right to what was asked for: a ping is for
+    /// everybody whom the registry knows.
+    async fn note_if_wrong(&self, ask: &Ask<'_>, password: Authorization, failure: &Failure) {
+        let read = Read::Whole { cap: 1 << 20 };
+        let ping = Ask::get(self.base.clone(), "application/json", Scope::None, read);
+        let is_wrong = ask.url == ping.url || {
+            let answer = self.redirected(&ping, Some(&password)).await;
+            answer.is_ok_and(|reply| reply.status == StatusCode::UNAUTHORIZED)
+        };
+        if is_wrong {
+            self.auth.note_wrong(password, failure.why.clone());
         }
     }
 
@@ -77,21 +115,20 @@ impl Exchange {
         ask: &Ask<'_>,
         reply: &Reply,
         challenges: &[Challenge],
-    ) -> Result<bool, Failure> {
+    ) -> bool {
         self.auth.learn(challenges, false);
         let status = reply.status;
         let is_list = matches!(ask.scope, Scope::Catalog) && status.is_success();
         // Who asks for patience is not asked again at once.
         let is_trouble = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         if is_trouble || (challenges.is_empty() && !is_list) {
-            return Ok(false);
+            return false;
         }
         let is_offered = self.auth.offers_login(&ask.scope).await;
-        let is_offered = is_offered.map_err(Failure::last_word)?;
         if is_list && !is_offered {
             self.auth.login.note_open_catalog();
         }
-        Ok(is_offered)
+        is_offered
     }
 }
 

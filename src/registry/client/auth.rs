@@ -68,6 +68,8 @@ pub(crate) struct Auth {
     scheme: Mutex<Scheme>,
     /// Whether it refused anybody who did not say who they are. If not, its challenges are an offer.
     insists: AtomicBool,
+    /// A password that it does not know, and how it said so: to show it with every request may lock an account.
+    wrong: Mutex<Option<(Authorization, Unverified)>>,
     tokens: Mutex<HashMap<String, TokenSlot>>,
 }
 
@@ -82,6 +84,7 @@ impl Auth {
             service,
             scheme: Mutex::new(Scheme::Open),
             insists: AtomicBool::default(),
+            wrong: Mutex::default(),
             tokens: Mutex::default(),
         }
     }
@@ -94,7 +97,7 @@ impl Auth {
         let scheme = self.scheme();
         // What everybody may have is asked for as somebody only where there is a login for it.
         let is_offer = scheme != Scheme::Open && !self.insists();
-        if is_offer && !self.login.is_there(scope.repository()).await? {
+        if is_offer && !self.login.is_there(scope.repository()).await {
             return Ok(None);
         }
         match scheme {
@@ -109,8 +112,8 @@ impl Auth {
     }
 
     /// Whether the registry has shown a challenge, and there is a login for it.
-    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> Result<bool, Unverified> {
-        Ok(self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await?)
+    pub(crate) async fn offers_login(&self, scope: &Scope<'_>) -> bool {
+        self.scheme() != Scheme::Open && self.login.is_there(scope.repository()).await
     }
 
     /// Takes note where the registry refuses those who do not say who they are.
@@ -210,7 +213,7 @@ impl Auth {
         &self,
         repository: Option<&Repository>,
     ) -> Result<Option<()>, Unverified> {
-        let credentials = self.login.load(repository).await?;
+        let credentials = self.login.load(repository).await;
         let (Scheme::Bearer(challenge), Some(credentials)) = (self.scheme(), credentials) else {
             return Ok(None);
         };
@@ -248,8 +251,11 @@ impl Auth {
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Unverified> {
         let path = scope.repository().map_or("", Repository::as_str);
+        let wrong = self.wrong.lock().clone();
+        let refused = refused.or(wrong.as_ref().map(|(wrong, _)| wrong));
+        let is_wrong = AtomicBool::default();
         let read = async || {
-            let (header, kind) = match self.login.load(scope.repository()).await? {
+            let (header, kind) = match self.login.load(scope.repository()).await {
                 Some(Credentials::Password { username, password }) => (
                     basic_header(&username, &password)?,
                     AuthorizationKind::Basic,
@@ -260,10 +266,23 @@ impl Auth {
                 Some(Credentials::IdentityToken(_)) | None => return Ok(None),
             };
             let is_new = refused.is_none_or(|refused| refused.header != header);
+            let known = wrong
+                .as_ref()
+                .is_some_and(|(wrong, _)| wrong.header == header);
+            is_wrong.store(known, Ordering::Relaxed);
             let authorization = Authorization::new(header, kind);
             Ok(is_new.then(|| Kept::of(authorization, login::LIFETIME)))
         };
-        self.kept(&format!("basic {path}"), refused, read).await
+        let kept = self.kept(&format!("basic {path}"), refused, read).await?;
+        match wrong {
+            Some((_, why)) if is_wrong.into_inner() => Err(why),
+            _ => Ok(kept),
+        }
+    }
+
+    /// Takes note of a password that the registry does not know.
+    pub(crate) fn note_wrong(&self, password: Authorization, why: Unverified) {
+        *self.wrong.lock() = Some((password, why));
     }
 
     /// The token for a scope.
@@ -275,7 +294,7 @@ impl Auth {
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Unverified> {
         let fetch = async || {
-            let credentials = self.login.load(scope.repository()).await?;
+            let credentials = self.login.load(scope.repository()).await;
             if let Some(Credentials::RegistryToken(token)) = &credentials {
                 let header = bearer_header(token)?;
                 let authorization = Authorization::new(header, AuthorizationKind::Token);

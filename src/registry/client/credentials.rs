@@ -1,21 +1,13 @@
 //! Credentials: what was given, or what docker and podman keep in their files and helpers.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use base64::Engine as _;
-use serde::Deserialize;
-use tokio::io::AsyncWriteExt as _;
-
+use super::login_file::{LoginFile, Rules};
+use super::login_helper;
 use super::secret::Secret;
 use crate::oci::Repository;
 use crate::registry::{Unverified, UnverifiedReason};
-
-/// A helper may ask a cloud service, and must not hold a sweep.
-const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where credentials come from. Files and helpers are read anew whenever they are asked, because
 /// some (ECR) hold passwords that live for hours only.
@@ -31,9 +23,36 @@ pub enum CredentialSource {
         /// The user's password.
         password: Secret,
     },
-    /// Docker config files (podman's `auth.json` has the same form); the first that knows the
-    /// registry wins, and those that do not exist are passed over.
-    Files(Vec<PathBuf>),
+    /// What docker and podman have stored; the first that has a login for the registry wins, and what does
+    /// not exist is passed over.
+    Stored(Vec<LoginStore>),
+}
+
+/// One file of docker's or podman's, or a variable that holds such a file.
+#[derive(Clone, Debug)]
+pub struct LoginStore {
+    /// Where it is.
+    pub place: Place,
+    /// Whose rules it is read by.
+    pub rules: Rules,
+}
+
+/// Where logins are stored.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// The environment: the name of a variable and what it holds.
+    Variable(&'static str, Secret),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name, _) => f.write_str(name),
+        }
+    }
 }
 
 /// What to prove who we are with.
@@ -55,39 +74,61 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// What became of looking for a login.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// The login, and where it was found.
+    pub(crate) found: Option<(Credentials, String)>,
+    /// Why one that may be there could not be had: each with its place.
+    pub(crate) troubles: Vec<Trouble>,
+}
+
+/// Why a place could not be asked for a login.
+#[derive(Clone)]
+pub(crate) struct Trouble {
+    /// What is wrong, with the place.
+    pub(crate) why: String,
+    /// Whether the place does speak of the registry.
+    pub(crate) is_about_it: bool,
+}
+
 impl CredentialSource {
-    /// The credentials for `repository` of the registry named `registry`, or for the registry as a
-    /// whole. `None` if nothing is known of it.
-    pub(crate) async fn load(
-        &self,
-        registry: &str,
-        repository: Option<&Repository>,
-    ) -> Result<Option<Credentials>, Unverified> {
+    /// Looks for the login for `repository` of the registry named `registry`, or for the registry as a whole.
+    pub(crate) async fn look(&self, registry: &str, repository: Option<&Repository>) -> Looked {
         match self {
-            Self::None => Ok(None),
-            Self::Given { username, password } => Ok(Some(Credentials::Password {
-                username: username.clone(),
-                password: password.clone(),
-            })),
-            Self::Files(paths) => {
-                for path in paths {
-                    if let Some(found) = from_file(path, registry, repository).await? {
-                        return Ok(Some(found));
+            Self::None => Looked::default(),
+            Self::Given { username, password } => {
+                let login = Credentials::Password {
+                    username: username.clone(),
+                    password: password.clone(),
+                };
+                Looked {
+                    found: Some((login, "the login that was given".to_owned())),
+                    troubles: Vec::new(),
+                }
+            }
+            Self::Stored(stores) => {
+                let mut looked = Looked::default();
+                for store in stores {
+                    store.look(registry, repository, &mut looked).await;
+                    if looked.found.is_some() {
+                        break;
                     }
                 }
-                Ok(None)
+                looked
             }
         }
     }
 
     /// Whether it says anything of the registry, or of a path in it. Asks no helper.
     pub(crate) async fn names(&self, registry: &str) -> bool {
-        let Self::Files(paths) = self else {
+        let Self::Stored(stores) = self else {
             return matches!(self, Self::Given { .. });
         };
-        for path in paths {
-            let bytes = tokio::fs::read(path).await.unwrap_or_default();
-            if parse(&bytes).is_ok_and(|config| config.names(registry)) {
+        for store in stores {
+            if let Ok(Some(file)) = store.read().await
+                && file.names(registry)
+            {
                 return true;
             }
         }
@@ -95,280 +136,194 @@ impl CredentialSource {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct DockerConfig {
-    auths: HashMap<String, AuthEntry>,
-    creds_store: Option<String>,
-    cred_helpers: HashMap<String, String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct AuthEntry {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    identitytoken: Option<String>,
-    registrytoken: Option<String>,
-}
-
-/// Never quotes the file's content: a parser's error message might.
-fn unusable(path: &Path, why: &str) -> Unverified {
-    Unverified::new(
-        UnverifiedReason::Unauthorized,
-        format!("credentials in {}: {why}", path.display()),
-    )
-}
-
-async fn from_file(
-    path: &Path,
-    registry: &str,
-    repository: Option<&Repository>,
-) -> Result<Option<Credentials>, Unverified> {
-    let bytes = match tokio::fs::read(path).await {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, &error.kind().to_string())),
-    };
-    let config = parse(&bytes).map_err(|why| unusable(path, &why))?;
-    for key in keys(registry, repository) {
-        if let Some((server, helper)) = config.helper(&key, registry)
-            && let Some(found) = from_helper(path, helper, server).await?
-        {
-            return Ok(Some(found));
-        }
-        if let Some(entry) = config.entry(&key)
-            && let Some(found) = entry.credentials().map_err(|why| unusable(path, why))?
-        {
-            return Ok(Some(found));
+impl CredentialSource {
+    /// The files and variables that are looked at, in their order.
+    pub(crate) fn places(&self) -> Vec<String> {
+        match self {
+            Self::Stored(stores) => stores.iter().map(|store| store.place.to_string()).collect(),
+            Self::None | Self::Given { .. } => Vec::new(),
         }
     }
-    Ok(None)
 }
 
-/// Reads such a file, or says why it is none.
-pub(crate) fn parse(bytes: &[u8]) -> Result<DockerConfig, String> {
-    serde_json::from_slice(bytes).map_err(|e| {
-        let (line, column) = (e.line(), e.column());
-        format!("not a docker config, line {line} column {column}")
-    })
+impl LoginStore {
+    /// A file that somebody named, by the rules of whoever writes files of that name.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let is_dockers = path.file_name().is_some_and(|name| name == "config.json");
+        let rules = if is_dockers {
+            Rules::Docker
+        } else {
+            Rules::Podman
+        };
+        Self {
+            place: Place::File(path),
+            rules,
+        }
+    }
+
+    /// What it holds; `None` if it is not there.
+    async fn read(&self) -> Result<Option<LoginFile>, String> {
+        let bytes = match &self.place {
+            Place::File(path) => match tokio::fs::read(path).await {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error.kind().to_string()),
+            },
+            Place::Variable(_, text) => text.reveal().as_bytes().to_vec(),
+        };
+        LoginFile::parse(&bytes).map(Some)
+    }
+
+    /// A helper comes before what is written, as it does for both clients.
+    async fn look(&self, registry: &str, repository: Option<&Repository>, looked: &mut Looked) {
+        let mut trouble = |why: String, is_about_it| {
+            let why = format!("{}: {why}", self.place);
+            looked.troubles.push(Trouble { why, is_about_it });
+        };
+        let file = match self.read().await {
+            Ok(Some(file)) => file,
+            Ok(None) => return,
+            Err(why) => return trouble(why, false),
+        };
+        let mut found = None;
+        if let Some((helper, server)) = file.helper(registry, self.rules) {
+            let server = match server {
+                "docker.io" => "https://index.docker.io/v1/",
+                server => server,
+            };
+            match login_helper::ask(helper, server).await {
+                Ok(login) => {
+                    found = login.map(|login| (login, format!(", by its helper {helper}")))
+                }
+                Err(why) => trouble(why, file.names(registry)),
+            }
+            // A helper for this registry has the last word of its file; a store is for all of them.
+            if found.is_none() && file.has_helper_of(registry) {
+                return;
+            }
+        }
+        if found.is_none()
+            && let Some(entry) = file.entry(registry, repository)
+        {
+            match entry.credentials() {
+                Ok(login) => found = login.map(|login| (login, String::new())),
+                Err(why) => trouble(why.to_owned(), true),
+            }
+        }
+        looked.found = found.map(|(login, how)| (login, format!("{}{how}", self.place)));
+    }
 }
 
-impl DockerConfig {
-    /// The helper that knows about `key`, and the name under which it does.
-    pub(crate) fn helper<'a>(&'a self, key: &str, registry: &'a str) -> Option<(&'a str, &'a str)> {
-        let own = self
-            .cred_helpers
+impl Looked {
+    /// What is to be said where there is no login and one was wanted.
+    pub(crate) fn trouble(&self) -> Option<Unverified> {
+        let why: Vec<_> = self
+            .troubles
             .iter()
-            .find(|(written, _)| normal(written) == key)
-            .map(|(written, helper)| (written.as_str(), helper.as_str()));
-        // A store knows registries, not paths in them (config.json of docker).
-        let store = self.creds_store.as_deref().filter(|_| key == registry);
-        own.or(store.map(|helper| (registry, helper)))
-    }
-
-    /// Whether there is a key of the registry, or of a path in it. Docker writes empty entries for what
-    /// a store keeps.
-    fn names(&self, registry: &str) -> bool {
-        let mut keys = self.auths.keys().chain(self.cred_helpers.keys());
-        keys.any(|written| {
-            let rest = normal(written).strip_prefix(registry);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            .map(|trouble| trouble.why.as_str())
+            .collect();
+        let is_none = self.found.is_some() || why.is_empty();
+        (!is_none).then(|| {
+            let detail = format!("no login could be had: {}", why.join("; "));
+            Unverified::new(UnverifiedReason::Unauthorized, detail)
         })
     }
-
-    /// What the file itself says about `key`.
-    pub(crate) fn entry(&self, key: &str) -> Option<&AuthEntry> {
-        let mut entries = self.auths.iter();
-        let found = entries.find(|(written, _)| normal(written) == key);
-        found.map(|(_, entry)| entry)
-    }
-}
-
-/// The keys under which credentials for a repository may stand, the most specific first
-/// (containers-auth.json(5)).
-pub(crate) fn keys(registry: &str, repository: Option<&Repository>) -> Vec<String> {
-    let path = repository.map_or("", Repository::as_str);
-    let mut key = format!("{registry}/{path}");
-    let mut keys = Vec::new();
-    while let Some(end) = key.rfind('/') {
-        if end + 1 < key.len() {
-            keys.push(key.clone());
-        }
-        key.truncate(end);
-    }
-    keys.push(registry.to_owned());
-    keys
-}
-
-/// A key as docker writes it (`https://index.docker.io/v1/`), in the form that [`keys`] gives.
-fn normal(written: &str) -> &str {
-    let bare = written
-        .split_once("://")
-        .map_or(written, |(_, rest)| rest)
-        .trim_end_matches('/');
-    let bare = bare
-        .strip_suffix("/v1")
-        .or(bare.strip_suffix("/v2"))
-        .unwrap_or(bare);
-    if bare == "index.docker.io" {
-        "docker.io"
-    } else {
-        bare
-    }
-}
-
-impl AuthEntry {
-    pub(crate) fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(token) = given(&self.identitytoken) {
-            return Ok(Some(Credentials::IdentityToken(Secret::new(token))));
-        }
-        if let Some(token) = given(&self.registrytoken) {
-            return Ok(Some(Credentials::RegistryToken(Secret::new(token))));
-        }
-        if let (Some(username), Some(password)) = (given(&self.username), given(&self.password)) {
-            return Ok(Some(Credentials::Password {
-                username,
-                password: Secret::new(password),
-            }));
-        }
-        let Some(auth) = given(&self.auth) else {
-            return Ok(None);
-        };
-        let decoded = base64::engine::general_purpose::STANDARD.decode(auth.trim());
-        let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let pair = text.as_deref().and_then(|text| text.split_once(':'));
-        let (username, password) = pair.ok_or("`auth` is not base64 of USER:PASSWORD")?;
-        // Docker pads old entries with NUL bytes.
-        let password = Secret::new(password.trim_end_matches('\0'));
-        Ok(Some(Credentials::Password {
-            username: username.to_owned(),
-            password,
-        }))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperAnswer {
-    username: String,
-    secret: String,
-}
-
-/// The program that a helper's name stands for; `None` for a name that would lead elsewhere.
-pub(crate) fn program(helper: &str) -> Option<String> {
-    let is_plain = helper
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    (is_plain && !helper.is_empty()).then(|| format!("docker-credential-{helper}"))
-}
-
-/// Asks `docker-credential-HELPER get` (docker-credential-helpers' protocol: the server's address
-/// on standard input, JSON on standard output).
-async fn from_helper(
-    path: &Path,
-    helper: &str,
-    server: &str,
-) -> Result<Option<Credentials>, Unverified> {
-    let program = program(helper)
-        .ok_or_else(|| unusable(path, "a credential helper's name is not a plain word"))?;
-    let failed = |why: &str| unusable(path, &format!("`{program}` {why}"));
-    let mut child = tokio::process::Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| failed(&format!("cannot be started: {}", e.kind())))?;
-    let server = if server == "docker.io" {
-        "https://index.docker.io/v1/"
-    } else {
-        server
-    };
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read has its reasons, and its exit status tells them.
-        let _ = stdin.write_all(server.as_bytes()).await;
-    }
-    let output = tokio::time::timeout(HELPER_TIMEOUT, child.wait_with_output())
-        .await
-        .map_err(|_| failed("does not answer"))?
-        .map_err(|e| failed(&e.kind().to_string()))?;
-    if !output.status.success() {
-        // The protocol's words for "I have none"; they stand on standard output.
-        let said = String::from_utf8_lossy(&output.stdout);
-        let has_none = said.contains("credentials not found");
-        return if has_none {
-            Ok(None)
-        } else {
-            Err(failed(&output.status.to_string()))
-        };
-    }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed("does not answer in its protocol"))?;
-    let secret = Secret::new(answer.secret);
-    Ok(Some(match answer.username.as_str() {
-        "<token>" => Credentials::IdentityToken(secret),
-        _ => Credentials::Password {
-            username: answer.username,
-            password: secret,
-        },
-    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn source(json: &str) -> (tempfile::TempDir, CredentialSource) {
+    async fn look(json: &str, registry: &str, repository: &str) -> Looked {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("config.json");
         std::fs::write(&path, json).expect("written");
-        let missing = dir.path().join("missing.json");
-        (dir, CredentialSource::Files(vec![missing, path]))
-    }
-
-    async fn load(
-        json: &str,
-        registry: &str,
-        repository: &str,
-    ) -> Result<Option<Credentials>, Unverified> {
-        let (_dir, source) = source(json);
+        let missing = LoginStore::at(dir.path().join("missing.json"));
+        let source = CredentialSource::Stored(vec![missing, LoginStore::at(path)]);
         source
-            .load(registry, repository.parse().ok().as_ref())
+            .look(registry, repository.parse().ok().as_ref())
             .await
     }
 
-    fn password(username: &str, password: &str) -> Credentials {
-        Credentials::Password {
+    async fn load(json: &str, registry: &str, repository: &str) -> Option<Credentials> {
+        let found = look(json, registry, repository).await.found;
+        found.map(|(login, _)| login)
+    }
+
+    fn password(username: &str, password: &str) -> Option<Credentials> {
+        Some(Credentials::Password {
             username: username.into(),
             password: Secret::new(password),
+        })
+    }
+
+    #[tokio::test]
+    async fn entries_in_every_spelling_of_the_key() {
+        for (keys, registry) in [
+            (
+                &[
+                    "r.example:5000",
+                    "https://r.example:5000",
+                    "http://r.example:5000",
+                    "https://r.example:5000/v2/",
+                    "https://r.example:5000/some/path",
+                    "r.example:5000/",
+                    "R.Example:5000",
+                ][..],
+                "r.example:5000",
+            ),
+            (&["r.example:443", "https://r.example:443"], "r.example"),
+            (
+                &[
+                    "docker.io",
+                    "https://index.docker.io/v1/",
+                    "index.docker.io",
+                    "registry-1.docker.io",
+                    "https://registry-1.docker.io",
+                ],
+                "docker.io",
+            ),
+        ] {
+            for key in keys {
+                let json = format!(r#"{{"auths":{{"{key}":{{"auth":"dTpwOnE="}}}}}}"#);
+                assert_eq!(
+                    load(&json, registry, "a").await,
+                    password("u", "p:q"),
+                    "{key}"
+                );
+                assert_eq!(load(&json, "s.example", "a").await, None, "{key}");
+            }
         }
     }
 
     #[tokio::test]
-    async fn auth_entries_in_every_spelling_of_the_key() {
-        for key in [
-            "r.example:5000",
-            "https://r.example:5000",
-            "https://r.example:5000/v2/",
-            "r.example:5000/",
+    async fn of_several_keys_the_same_is_taken_each_time() {
+        let json = |keys: &[&str]| {
+            let entry = |key: &&str| {
+                let auth = base64::Engine::encode(
+                    &base64::engine::general_purpose::STANDARD,
+                    format!("{key}:x"),
+                );
+                format!(r#""{}":{{"auth":"{auth}"}}"#, key.replace('~', "://"))
+            };
+            let entries: Vec<_> = keys.iter().map(entry).collect();
+            format!(r#"{{"auths":{{{}}}}}"#, entries.join(","))
+        };
+        for (keys, expected) in [
+            (&["https~r", "r"][..], "r"),
+            (&["http~r", "https~r"], "https~r"),
+            (&["http~r", "r:443", "https~r"], "https~r"),
+            (&["R", "https~r"], "R"),
         ] {
-            let json = format!(r#"{{"auths":{{"{key}":{{"auth":"dTpwOnE="}}}}}}"#);
+            let json = json(keys);
             assert_eq!(
-                load(&json, "r.example:5000", "a").await,
-                Ok(Some(password("u", "p:q"))),
-                "{key}"
+                load(&json, "r", "a").await,
+                password(expected, "x"),
+                "{json}"
             );
         }
-        let hub = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}"#;
-        assert_eq!(
-            load(hub, "docker.io", "library/nginx").await,
-            Ok(Some(password("u", "p")))
-        );
-        assert_eq!(load(hub, "r.example", "a").await, Ok(None));
     }
 
     #[tokio::test]
@@ -382,42 +337,80 @@ mod tests {
         ] {
             assert_eq!(
                 load(json, "r", repository).await,
-                Ok(Some(password(user, user))),
+                password(user, user),
                 "{repository}"
             );
         }
-        let (_dir, source) = source(json);
-        assert_eq!(source.load("r", None).await, Ok(Some(password("a", "a"))));
+        assert_eq!(load(json, "r", "Not a name").await, password("a", "a"));
     }
 
     #[tokio::test]
-    async fn tokens() {
-        let json = r#"{"auths":{"r":{"auth":"dTo=","identitytoken":"t"}}}"#;
-        assert_eq!(
-            load(json, "r", "a").await,
-            Ok(Some(Credentials::IdentityToken(Secret::new("t"))))
-        );
-        let json = r#"{"auths":{"r":{"registrytoken":"t"}}}"#;
-        assert_eq!(
-            load(json, "r", "a").await,
-            Ok(Some(Credentials::RegistryToken(Secret::new("t"))))
-        );
+    async fn entries_in_every_form() {
+        use Credentials::{IdentityToken, RegistryToken};
+        let token = || Secret::new("t");
+        for (entry, expected) in [
+            (r#"{"auth":"dTpw"}"#, password("u", "p")),
+            (r#"{"auth":"dTpwOnE"}"#, password("u", "p:q")),
+            (r#"{"auth":"dTpw\nOnE=\n"}"#, password("u", "p:q")),
+            (r#"{"auth":"dTpwAAA="}"#, password("u", "p")),
+            (r#"{"username":"u","password":"p"}"#, password("u", "p")),
+            (
+                r#"{"auth":"dTpw","username":"x","password":"y"}"#,
+                password("u", "p"),
+            ),
+            (
+                r#"{"auth":"dTo=","identitytoken":"t"}"#,
+                Some(IdentityToken(token())),
+            ),
+            (r#"{"registrytoken":"t"}"#, Some(RegistryToken(token()))),
+            (r#"{"auth":"","username":null}"#, None),
+            (r#"{"auth":null}"#, None),
+            ("{}", None),
+            ("null", None),
+        ] {
+            let looked = look(&format!(r#"{{"auths":{{"r":{entry}}}}}"#), "r", "a").await;
+            assert!(looked.troubles.is_empty(), "{entry}");
+            assert_eq!(looked.found.map(|(login, _)| login), expected, "{entry}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_says_nothing_is_no_login_and_no_trouble() {
+        for json in [
+            "",
+            " \n",
+            "null",
+            "{}",
+            "\u{feff}{}",
+            r#"{"auths":null,"credsStore":null,"credHelpers":null}"#,
+            r#"{"auths":{},"credsStore":""}"#,
+            r#"{"credHelpers":{"r":null}}"#,
+        ] {
+            let looked = look(json, "r", "a").await;
+            assert!(
+                looked.found.is_none() && looked.troubles.is_empty(),
+                "{json:?}"
+            );
+        }
     }
 
     #[tokio::test]
     async fn a_bad_file_is_told_without_its_content() {
-        for json in [
-            "{hunter2",
-            r#"{"auths":{"r":{"auth":"hunter2"}}}"#,
-            r#"{"auths":{"r":{"auth":7}}}"#,
+        for (json, is_about_it) in [
+            ("{hunter2", false),
+            (r#"{"auths":{"r":{"auth":"hunter2"}}}"#, true),
+            (r#"{"auths":{"r":{"auth":"OmE="}}}"#, true),
+            (r#"{"auths":{"r":{"auth":7}}}"#, false),
         ] {
-            let why = load(json, "r", "a").await.expect_err(json);
+            let looked = look(json, "r", "a").await;
+            let why = looked.trouble().expect(json);
             assert_eq!(why.reason, UnverifiedReason::Unauthorized);
             assert!(!why.detail.contains("hunter2"), "{why}");
+            assert_eq!(looked.troubles[0].is_about_it, is_about_it, "{json}");
         }
-        for helper in ["", "../x", "a b", "/bin/sh"] {
+        for helper in ["../x", "a b", "/bin/sh"] {
             let json = format!(r#"{{"credsStore":"{helper}"}}"#);
-            assert!(load(&json, "r", "a").await.is_err(), "{helper}");
+            assert!(look(&json, "r", "a").await.trouble().is_some(), "{helper}");
         }
     }
 

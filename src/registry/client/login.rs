@@ -23,6 +23,9 @@ pub(crate) struct Login {
     /// Whether there is one for a repository, or for the registry as a whole, and until when that is
     /// believed. To read it may start a program.
     known: Mutex<HashMap<Option<Repository>, (bool, Instant)>>,
+    /// Why one could not be had the last time that it was looked for, and whether a place speaks of it.
+    trouble: Mutex<Option<(Unverified, bool)>>,
+    found_at: Mutex<Option<String>>,
     /// What a token service refused, and how: to try it for every repository may lock an account.
     refused: Mutex<Option<(Credentials, Unverified)>>,
     is_configured: AtomicBool,
@@ -37,6 +40,8 @@ impl Login {
             registry,
             source,
             known: Mutex::default(),
+            trouble: Mutex::default(),
+            found_at: Mutex::default(),
             refused: Mutex::default(),
             is_configured: AtomicBool::default(),
             was_sent: AtomicBool::default(),
@@ -48,37 +53,59 @@ impl Login {
         &self.source
     }
 
-    /// The login for a repository, or for the registry as a whole, to be sent.
-    pub(crate) async fn load(
-        &self,
-        repository: Option<&Repository>,
-    ) -> Result<Option<Credentials>, Unverified> {
-        let found = self.source.load(&self.registry, repository).await?;
+    /// The login for a repository, or for the registry as a whole, to be sent; `None` where there is none, or where
+    /// it cannot be had: what everybody may see is asked for all the same.
+    pub(crate) async fn load(&self, repository: Option<&Repository>) -> Option<Credentials> {
+        let found = self.look(repository).await;
         self.was_sent.fetch_or(found.is_some(), Ordering::Relaxed);
-        Ok(found)
+        found
+    }
+
+    async fn look(&self, repository: Option<&Repository>) -> Option<Credentials> {
+        let looked = self.source.look(&self.registry, repository).await;
+        let is_about_it = looked.troubles.iter().any(|trouble| trouble.is_about_it);
+        *self.trouble.lock() = looked.trouble().map(|why| (why, is_about_it));
+        let (login, place) = looked.found?;
+        *self.found_at.lock() = Some(place);
+        Some(login)
+    }
+
+    /// Where it was found the last time.
+    pub(crate) fn found_at(&self) -> Option<String> {
+        self.found_at.lock().clone()
+    }
+
+    /// Why no login could be had, if one was looked for in vain.
+    pub(crate) fn trouble(&self) -> Option<Unverified> {
+        self.trouble.lock().as_ref().map(|(why, _)| why.clone())
+    }
+
+    /// The same where a login for this registry is stored somewhere: what is shown to nobody in particular may
+    /// be less than there is.
+    pub(crate) fn trouble_with_its_own(&self) -> Option<Unverified> {
+        let trouble = self.trouble.lock();
+        let (why, _) = trouble.as_ref().filter(|(_, is_about_it)| *is_about_it)?;
+        Some(why.clone())
     }
 
     /// Whether there is one.
-    pub(crate) async fn is_there(
-        &self,
-        repository: Option<&Repository>,
-    ) -> Result<bool, Unverified> {
-        let CredentialSource::Files(_) = self.source else {
-            return Ok(!matches!(self.source, CredentialSource::None));
+    pub(crate) async fn is_there(&self, repository: Option<&Repository>) -> bool {
+        let CredentialSource::Stored(_) = self.source else {
+            return !matches!(self.source, CredentialSource::None);
         };
         let now = Instant::now();
         let key = repository.cloned();
         let known = self.known.lock().get(&key).copied();
         if let Some((is_there, _)) = known.filter(|(_, until)| *until > now) {
-            return Ok(is_there);
+            return is_there;
         }
-        let found = self.source.load(&self.registry, repository).await?;
+        let is_there = self.look(repository).await.is_some();
         let mut known = self.known.lock();
         if known.len() >= MANY {
             known.clear();
         }
-        known.insert(key, (found.is_some(), now + LIFETIME));
-        Ok(found.is_some())
+        known.insert(key, (is_there, now + LIFETIME));
+        is_there
     }
 
     /// What became of this login at a token service, if that refused it before.

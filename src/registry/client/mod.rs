@@ -24,6 +24,8 @@ mod habits;
 pub(crate) mod link;
 pub(crate) mod listing;
 mod login;
+pub(crate) mod login_file;
+pub(crate) mod login_helper;
 mod meter;
 mod notices;
 pub(crate) mod objects;
@@ -38,6 +40,7 @@ mod signs;
 mod ssrf_guard;
 mod token;
 pub(crate) mod transcript;
+mod watched_files;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -48,14 +51,18 @@ use reqwest::{Certificate, Client, ClientBuilder};
 
 use tokio::sync::Semaphore;
 
-pub use credentials::CredentialSource;
+pub use credentials::{CredentialSource, LoginStore, Place};
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use login_file::Rules;
 pub use meter::{Asked, Meter};
 pub use secret::Secret;
+pub use watched_files::{WatchedFiles, password};
 
 use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::registry::{Access, Depth, Identified, Software, Unverified, UnverifiedReason};
-use crate::registry::{Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way};
+use crate::registry::{
+    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
+};
 use auth::{Auth, Scope};
 use exchange::{Ask, Exchange};
 use habits::Habits;
@@ -74,6 +81,8 @@ pub struct Config {
     pub credentials: CredentialSource,
     /// Certificate authorities to trust besides the system's, in PEM.
     pub ca_pem: Option<Vec<u8>>,
+    /// The files that the two came from, if they did.
+    pub files: WatchedFiles,
     /// Whether to take any certificate. For trying things out.
     pub skip_tls_verify: bool,
     /// Whether to recognise a pull-through cache by its answers, which is then not asked for more.
@@ -99,6 +108,7 @@ impl Config {
             endpoint,
             credentials: CredentialSource::None,
             ca_pem: None,
+            files: WatchedFiles::default(),
             skip_tls_verify: false,
             detect_cache: true,
             software: None,
@@ -202,8 +212,10 @@ pub(crate) fn vet_ping(reply: &Reply) -> Result<(), Unverified> {
     }
     match reply.status.as_u16() {
         200..=299 if !reply.is_page() => Ok(()),
-        // A token is wanted: learned, and fetched with the first request that needs it.
+        // A login is wanted, here at least: learned, and shown with the first request that needs it. What is
+        // asked for may be public, or have a login of its own.
         401 => Ok(()),
+        400..=499 if !challenge::challenges(&reply.headers).is_empty() => Ok(()),
         _ => Err(reply.failure().why),
     }
 }
@@ -255,7 +267,13 @@ impl Registry for HttpRegistry {
     }
 
     async fn repositories(&self) -> Listing<Repository> {
-        self.exchange.catalog(self.endpoint.catalog()).await
+        let mut listing = self.exchange.catalog(self.endpoint.catalog()).await;
+        // A catalog is cut to who asks, and that is not who was meant to.
+        let trouble = self.exchange.auth.login.trouble_with_its_own();
+        if let (ListEnd::Whole, Some(why)) = (&listing.end, trouble) {
+            listing.end = ListEnd::Failed(why);
+        }
+        listing
     }
 
     async fn tags(&self, repository: &Repository) -> Listing<Tag> {

@@ -2,7 +2,7 @@
 
 use registry_double::{Basic, Bearer, Double, Reply, on, presets};
 use registry_probe::doctor::{Examination, Outlook};
-use registry_probe::registry::client::CredentialSource;
+use registry_probe::registry::client::{CredentialSource, LoginStore};
 use serde_json::json;
 
 use super::{assert_page, check, data, examine, examine_as, login, shown};
@@ -65,14 +65,24 @@ async fn a_password_from_the_files_of_docker() {
     let path = directory.path().join("config.json");
     let auths = json!({ "auths": { double.address(): { "auth": "c3dlZXBlcjpodW50ZXIy" } } });
     std::fs::write(&path, auths.to_string()).expect("written");
-    let found = examine_as(&double, CredentialSource::Files(vec![path.clone()]), &[]).await;
+    let found = examine_as(
+        &double,
+        CredentialSource::Stored(vec![LoginStore::at(&path)]),
+        &[],
+    )
+    .await;
     assert_eq!(data(&found, "login")["is_known"], true);
     assert_eq!(data(&found, "login")["user"], json!(null));
     assert_eq!(found_login(&found), ("password", "accepted"));
 
     std::fs::write(&path, "{").expect("written");
     double.forget_requests();
-    let found = examine_as(&double, CredentialSource::Files(vec![path]), &[]).await;
+    let found = examine_as(
+        &double,
+        CredentialSource::Stored(vec![LoginStore::at(path)]),
+        &[],
+    )
+    .await;
     assert_eq!(found_login(&found).1, "untried", "{found:#?}");
     let why = &check(&found, "login").words;
     assert!(why.contains("not a docker config"), "{why}");

@@ -129,6 +129,8 @@ async fn files_in_all_their_places() {
         ("docker/config.json", Some(("DOCKER_CONFIG", "docker"))),
         ("auth.json", Some(("REGISTRY_AUTH_FILE", "auth.json"))),
         ("run/containers/auth.json", Some(("XDG_RUNTIME_DIR", "run"))),
+        ("xdg/containers/auth.json", Some(("XDG_CONFIG_HOME", "xdg"))),
+        (".config/containers/auth.json", None),
     ] {
         let home = Home::new();
         home.write(place, &config);
@@ -145,6 +147,11 @@ async fn files_in_all_their_places() {
     let sweep = home.sweep(&double, &[], &[]).await;
     assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
     assert_eq!(sweep.0.status.code(), Some(3));
+    let text = config.to_string();
+    let variable = [("DOCKER_AUTH_CONFIG", Path::new(&text))];
+    let sweep = home.sweep(&double, &variable, &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    sweep.assert_silent_about("hunter2");
 }
 
 #[tokio::test]
@@ -206,9 +213,10 @@ async fn a_helper_that_has_nothing_leaves_it_to_the_rest() {
 async fn a_helper_that_fails_is_told_by_name() {
     let double = locked().await;
     for answer in [
-        "echo hunter2; exit 3",
+        r#"echo '{"Secret":"hunter2"}'; exit 3"#,
         "echo 'not JSON: hunter2'",
         "kill -9 $$",
+        "true",
     ] {
         let home = Home::new();
         home.helper("test", answer);
@@ -223,6 +231,102 @@ async fn a_helper_that_fails_is_told_by_name() {
     home.write(".docker/config.json", &json!({"credsStore": "missing"}));
     let sweep = home.sweep(&double, &[], &[]).await;
     assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
+}
+
+#[tokio::test]
+async fn a_helper_says_in_its_own_words_what_is_wrong() {
+    let double = locked().await;
+    for answer in [
+        "echo 'the keyring is locked'; exit 1",
+        "echo 'the keyring is locked' >&2; exit 1",
+    ] {
+        let home = Home::new();
+        home.helper("test", answer);
+        let path = home.write(".docker/config.json", &json!({"credsStore": "test"}));
+        let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+        assert_eq!(sweep.told(), ["unverified", "unauthorized"], "{answer}");
+        let report = sweep.report().to_string();
+        let words = [
+            "docker-credential-test",
+            "the keyring is locked",
+            path.to_str().expect("text"),
+        ];
+        for word in words {
+            assert!(report.contains(word), "{word} in {report}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_public_is_swept_whatever_the_login_files_hold() {
+    let double = Double::start().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    // It asks for a token, and gives one to everybody.
+    double.require(Bearer::anonymous());
+    for (config, helper) in [
+        (json!(null), "true"),
+        (json!({"auths": null, "credHelpers": null}), "true"),
+        (json!({"credsStore": "absent"}), "true"),
+        (json!({"credsStore": "test"}), "exit 1"),
+        (json!({"credsStore": "test"}), "true"),
+        (json!({"credsStore": "test"}), "echo '{}'"),
+        (
+            json!({"credsStore": "test"}),
+            "echo 'nothing here, sorry'; exit 1",
+        ),
+        (
+            json!({"auths": {double.address(): {"auth": "???"}}}),
+            "true",
+        ),
+        (json!("no object"), "true"),
+    ] {
+        let home = Home::new();
+        home.helper("test", helper);
+        let path = home.write(".docker/config.json", &config);
+        let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+        assert_eq!(sweep.told(), ["intact"], "{config} {helper}");
+        std::fs::write(&path, "").expect("emptied");
+        let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+        assert_eq!(sweep.told(), ["intact"], "{config} {helper}");
+        let basic = on::any().header_with("authorization", "Basic");
+        assert_eq!(double.count(&basic), 0, "{config}");
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_for_nobody_is_not_whole_where_a_login_was_meant() {
+    let double = Double::start().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    double.require(Bearer::anonymous());
+    let home = Home::new();
+    home.helper("test", "echo 'the keyring is locked'; exit 1");
+    let store = json!({"credsStore": "test", "auths": {double.address(): {}}});
+    home.write(".docker/config.json", &store);
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
+    let report = sweep.report();
+    assert_eq!(report["counts"]["tags"]["checked"], 1, "{report:#}");
+    assert!(
+        report.to_string().contains("the keyring is locked"),
+        "{report:#}"
+    );
+    // A store that nobody used for this registry is no login for it.
+    home.write(".docker/config.json", &json!({"credsStore": "test"}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+}
+
+#[tokio::test]
+async fn a_helper_whose_child_goes_on_has_answered() {
+    let double = locked().await;
+    let home = Home::new();
+    home.helper("test", &format!("sleep 60 & {FOUND}"));
+    home.write(".docker/config.json", &json!({"credsStore": "test"}));
+    let began = std::time::Instant::now();
+    let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+    // What would have been waited for is longer than that by far.
+    assert!(began.elapsed() < std::time::Duration::from_secs(100));
 }
 
 #[tokio::test]
@@ -324,6 +428,37 @@ async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
     assert!(double.count(&on::any().header("authorization")) == 0);
     let asked = home.asked("test").len();
     assert!((1..=3).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_shown_twice_at_most() {
+    let double = Double::start().await;
+    for n in 0..6 {
+        double.image(&format!("team/app-{n}"), Some("v1"), &[b"a layer"]);
+    }
+    double.require(Basic::new("user", "right"));
+    let home = Home::new();
+    let auths = json!({double.address(): {"auth": encoded("user:wrong")}});
+    home.write(".docker/config.json", &json!({"auths": auths}));
+    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
+    let arguments = ["--repo", &names.join(","), "--concurrency", "1"];
+    let sweep = home.sweep(&double, &[], &arguments).await;
+    assert!(
+        sweep.told().contains(&"unauthorized".to_owned()),
+        "{:?}",
+        sweep.told()
+    );
+    // With what was asked for, and to find out whether it is about that.
+    assert_eq!(double.count(&on::any().header("authorization")), 2);
+}
+
+#[tokio::test]
+async fn a_ping_that_wants_a_login_keeps_nobody_from_what_is_public() {
+    let double = locked().await;
+    double.open_to_everybody(&["team/app"]);
+    let home = Home::new();
+    let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+    assert_eq!(sweep.told(), ["intact"]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use registry_double::{Registry, Request};
 use registry_probe::oci::{Digest, Reference, Repository};
 use registry_probe::registry::Registry as Seam;
 use registry_probe::registry::client::{
-    Config, CredentialSource, Endpoint, HttpRegistry, Meter, Secret,
+    Config, CredentialSource, Endpoint, HttpRegistry, LoginStore, Meter, Secret,
 };
 use registry_probe::registry::{Depth, Software};
 use registry_probe::report::{Finding, Mode, Record, Shard, SkipReason, Sweep};
@@ -169,7 +169,8 @@ impl<'a> Probe<'a> {
 
     /// Logins from these docker configs.
     pub(super) fn authfiles(mut self, paths: &[PathBuf]) -> Self {
-        self.config.credentials = CredentialSource::Files(paths.to_vec());
+        self.config.credentials =
+            CredentialSource::Stored(paths.iter().map(LoginStore::at).collect());
         self
     }
 
