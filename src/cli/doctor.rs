@@ -22,8 +22,8 @@ impl Examinations {
     pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
         let process = sources.resolve::<DoctorArgs>(None)?;
         let args = &process.args;
-        let (addresses, _) = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
-        let registries = addresses.iter().map(|address| {
+        let named = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
+        let registries = named.iter().map(|(address, _)| {
             let name = Endpoint::parse(address, false)?.name().to_owned();
             let own = sources.resolve::<DoctorArgs>(Some(&name))?;
             let config = connection(sources, address, &own.args.connection);

@@ -3,14 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use super::software::Identified;
+use crate::oci::Repository;
 
-/// How a registry is reached, as far as that belongs into a command. Holds no secret.
+/// How a person reaches a registry, as far as that belongs into a command: by its public name, or else as it
+/// is dialled. Holds no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Its name in image references, as `HOST[:PORT]`.
+    /// What stands before a repository in image references: `HOST[:PORT]`, with `/PREFIX` where its public
+    /// name has one.
     pub host: String,
-    /// The address of its API, which ends in `/v2/`.
+    /// What stands before a repository in requests to its API: `https://HOST/v2/`, with the prefix.
     pub api: String,
+    /// What the probe itself dials, as `SCHEME://HOST[:PORT]`: for what is said of requests, not for commands.
+    pub dialled: String,
     /// Whether its certificate is to be verified: neither without TLS nor where the caller takes any.
     pub is_verified: bool,
     /// Whether it speaks TLS at all.
@@ -19,6 +24,17 @@ pub struct Access {
     pub login: Authentication,
     /// Which software it runs; `None` where nothing shows it.
     pub software: Option<Identified>,
+}
+
+impl Access {
+    /// The path of a repository as clients name it to the registry, which has the prefix.
+    #[must_use]
+    pub fn path(&self, repository: &Repository) -> String {
+        match self.host.split_once('/') {
+            Some((_, prefix)) => format!("{prefix}/{repository}"),
+            None => repository.to_string(),
+        }
+    }
 }
 
 /// What a registry wants from a client that asks.

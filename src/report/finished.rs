@@ -81,6 +81,9 @@ impl Report {
     pub fn of(mut sweep: Sweep, remembered: Vec<Finding>) -> Self {
         let (verdict, complete) = (sweep.verdict(), sweep.is_complete());
         sweep.name_failed_listing();
+        let origin = &sweep.access.dialled;
+        let unverified = sweep.unverified.iter_mut();
+        unverified.for_each(|group| group.why.dialled(origin));
         for text in sweep.warnings.iter_mut().chain([&mut sweep.registry]) {
             *text = printable(text);
         }

@@ -16,6 +16,7 @@ pub(in crate::cli) fn connection(
 ) -> Result<Config, Error> {
     let ca_pem = args.ca_file.as_ref().map(|path| read(path, "ca-file"));
     Ok(Config {
+        public_name: args.public_name.clone(),
         credentials: credentials(args, sources.around)?,
         ca_pem: ca_pem.transpose()?.map(String::into_bytes),
         skip_tls_verify: args.insecure_skip_tls_verify,

@@ -29,6 +29,7 @@ mod notices;
 pub(crate) mod objects;
 mod packed;
 mod page;
+mod public_name;
 mod rate_limiter;
 pub(crate) mod reply;
 mod resolver;
@@ -49,6 +50,7 @@ use tokio::sync::Semaphore;
 pub use credentials::CredentialSource;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use meter::{Asked, Meter};
+pub use public_name::PublicName;
 pub use secret::Secret;
 
 use crate::oci::{Digest, Reference, Repository, Tag};
@@ -68,6 +70,8 @@ use token::TokenService;
 pub struct Config {
     /// Where it is.
     pub endpoint: Endpoint,
+    /// What people and pods call it, if that is another name.
+    pub public_name: Option<PublicName>,
     /// Who we are.
     pub credentials: CredentialSource,
     /// Certificate authorities to trust besides the system's, in PEM.
@@ -93,6 +97,7 @@ impl Config {
         Self {
             meter: Meter::new(endpoint.name()),
             endpoint,
+            public_name: None,
             credentials: CredentialSource::None,
             ca_pem: None,
             skip_tls_verify: false,
@@ -113,6 +118,7 @@ pub struct ClientError(String);
 #[derive(Clone)]
 pub struct HttpRegistry {
     pub(crate) endpoint: Arc<Endpoint>,
+    public_name: Option<PublicName>,
     pub(crate) exchange: Arc<Exchange>,
     /// The same, on a new connection each time.
     fresh: Arc<Exchange>,
@@ -162,6 +168,7 @@ impl HttpRegistry {
         };
         Ok(Self {
             endpoint: Arc::new(config.endpoint),
+            public_name: config.public_name,
             exchange: Arc::new(exchange),
             fresh: Arc::new(fresh),
             habits: Arc::default(),
@@ -295,13 +302,18 @@ impl Registry for HttpRegistry {
 
     fn access(&self) -> Access {
         let is_encrypted = self.endpoint.is_https();
-        Access {
+        let dialled = Access {
             host: self.endpoint.in_images(),
             api: self.endpoint.base().to_string(),
+            dialled: self.endpoint.base().origin().ascii_serialization(),
             is_verified: is_encrypted && !self.takes_any_certificate,
             is_encrypted,
             login: self.exchange.auth.wanted(),
             software: None,
+        };
+        match &self.public_name {
+            Some(name) => name.access(dialled),
+            None => dialled,
         }
     }
 
