@@ -13,6 +13,8 @@ use crate::registry::client::{Config, Endpoint};
 /// The registries to examine.
 pub(super) struct Examinations {
     registries: Vec<Config>,
+    /// The options of how to reach them, as they were typed.
+    options: String,
     /// Where to take samples from.
     named: Vec<Repository>,
     output: PageArg,
@@ -32,6 +34,7 @@ impl Examinations {
         // Patterns may come from an environment that is meant for sweeps.
         let named = parse_repositories(&args.repos);
         Ok(Self {
+            options: process.typed(sources),
             registries: registries.collect::<Result<_, _>>()?,
             named: named.map_err(|error| process.locate(error))?,
             output: args.page.output,
@@ -44,7 +47,7 @@ impl Examinations {
         let registries = registries.collect::<Result<Vec<_>, _>>()?;
         let examinations = registries
             .iter()
-            .map(|registry| doctor::examine(registry, &self.named));
+            .map(|registry| doctor::examine(registry, &self.named, &self.options));
         let examinations = futures::future::join_all(examinations).await;
         let text = match self.output {
             PageArg::Text => doctor::render(&examinations, color),

@@ -150,7 +150,12 @@ fn may_settle(sweep: &Sweep) -> bool {
         use UnverifiedReason as R;
         matches!(
             reason,
-            R::Unauthorized | R::Forbidden | R::Tls | R::Deadline | R::Cancelled
+            R::Unauthorized
+                | R::Forbidden
+                | R::UnknownRepository
+                | R::Tls
+                | R::Deadline
+                | R::Cancelled
         )
     };
     let is_damaged = |reason| {

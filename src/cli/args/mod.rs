@@ -77,6 +77,11 @@ pub(super) fn is_per_registry(argument: &clap::Arg) -> bool {
     matches!(heading, Some(SCOPE | CHECKS | CONNECTION)) || argument.get_id() == "instance"
 }
 
+/// Whether a registry is reached in another way without this option, so that what is to be typed next needs it.
+pub(super) fn is_to_be_repeated(argument: &clap::Arg) -> bool {
+    argument.get_help_heading() == Some(CONNECTION) || argument.get_id() == "config"
+}
+
 /// Whether an option can be given elsewhere than on the command line. Those that cannot are about one
 /// run by hand, or say where to look.
 pub(super) fn is_configurable(argument: &clap::Arg) -> bool {

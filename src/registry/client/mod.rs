@@ -239,7 +239,11 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 impl Registry for HttpRegistry {
     async fn ping(&self) -> Result<(), Unverified> {
         let reply = self.ask_again_if_cut(&self.ping_ask()).await;
-        vet_ping(&reply.map_err(|failure| failure.why)?)?;
+        let reply = reply.map_err(|failure| failure.why)?;
+        // So do servers of TLS answer what is not encrypted.
+        let wants_tls = reply.status == 400 && !self.endpoint.is_https();
+        let advice = wants_tls.then_some(classify::SPEAKS_TLS);
+        vet_ping(&reply).map_err(|why| why.advised(advice))?;
         self.exchange.auth.login.look_for_any().await;
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! The commands as they are typed, by the real binary: names and addresses, what is said of mistakes, and
 //! exit codes.
 
+mod diagnoses;
 mod public_name;
+mod tls;
 
 use registry_double::{Double, Image};
 use tokio::process::Command;
