@@ -27,6 +27,20 @@ pub struct Access {
 }
 
 impl Access {
+    /// What is said of a request, with what was dialled before the path: `GET http://registry:5000/v2/ answers
+    /// 401`.
+    #[must_use]
+    pub fn dialled_in(&self, words: &str) -> String {
+        let mut places = ["GET ", "HEAD "].iter().filter_map(|method| {
+            let at = words.find(&format!("{method}/"))?;
+            Some(at + method.len())
+        });
+        match places.next() {
+            Some(at) => format!("{}{}{}", &words[..at], self.dialled, &words[at..]),
+            None => words.to_owned(),
+        }
+    }
+
     /// The path of a repository as clients name it to the registry, which has the prefix.
     #[must_use]
     pub fn path(&self, repository: &Repository) -> String {
@@ -80,6 +94,32 @@ impl Certificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_told_with_what_was_dialled() {
+        let access = Access {
+            dialled: "http://registry:5000".to_owned(),
+            ..Access::default()
+        };
+        for (words, told) in [
+            (
+                "GET /v2/ answers 401",
+                "GET http://registry:5000/v2/ answers 401",
+            ),
+            (
+                "not whole: HEAD /v2/a/blobs/b",
+                "not whole: HEAD http://registry:5000/v2/a/blobs/b",
+            ),
+            (
+                "GET https://auth.example/token",
+                "GET https://auth.example/token",
+            ),
+            ("nothing to do with /v2/", "nothing to do with /v2/"),
+            ("", ""),
+        ] {
+            assert_eq!(access.dialled_in(words), told);
+        }
+    }
 
     #[test]
     fn days_are_whole_and_end() {

@@ -86,20 +86,6 @@ impl Unverified {
         self.detail = format!("{detail}{words}").into();
     }
 
-    /// Puts what was dialled, as `SCHEME://HOST`, before the path of the request that the detail names.
-    pub fn dialled(&mut self, origin: &str) {
-        let methods = ["GET ", "HEAD "].iter();
-        let mut places = methods.filter_map(|method| {
-            let at = self.detail.find(&format!("{method}/"))?;
-            Some(at + method.len())
-        });
-        if let Some(at) = places.next() {
-            let (before, path) = self.detail.split_at(at);
-            let detail = format!("{before}{origin}{path}");
-            self.detail = Printable::cut(&detail, Printable::LONGEST);
-        }
-    }
-
     /// Whether asking again might help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -197,30 +183,6 @@ impl fmt::Display for Unverified {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_request_is_told_with_what_was_dialled() {
-        for (detail, told) in [
-            (
-                "GET /v2/ answers 401",
-                "GET http://registry:5000/v2/ answers 401",
-            ),
-            (
-                "HEAD /v2/a/blobs/b: no answer",
-                "HEAD http://registry:5000/v2/a/blobs/b: no answer",
-            ),
-            (
-                "GET https://auth.example/token answers 401",
-                "GET https://auth.example/token answers 401",
-            ),
-            ("GET", "GET"),
-            ("nothing to do with /v2/", "nothing to do with /v2/"),
-        ] {
-            let mut why = Unverified::new(UnverifiedReason::Connect, detail);
-            why.dialled("http://registry:5000");
-            assert_eq!(&*why.detail, told);
-        }
-    }
 
     #[test]
     fn every_unverified_reason_says_what_to_do() {

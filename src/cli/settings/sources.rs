@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -257,12 +258,12 @@ impl<A> Resolved<A> {
             if origin.is_none_or(|origin| origin.rank != Rank::Flag) {
                 continue;
             }
-            typed.push_str(&format!(" --{long}"));
+            let _ = write!(typed, " --{long}");
             let values = self.matches.get_raw(option.get_id().as_str());
             if option.get_action().takes_values()
                 && let Some(value) = values.and_then(|mut values| values.next())
             {
-                typed.push_str(&format!(" {}", quote(&value.to_string_lossy())));
+                let _ = write!(typed, " {}", quote(&value.to_string_lossy()));
             }
         }
         typed

@@ -85,7 +85,8 @@ fn authority(folder: &Path) -> PathBuf {
 async fn answer(acceptor: TlsAcceptor, stream: TcpStream) -> Option<()> {
     let mut stream = acceptor.accept(stream).await.ok()?;
     let mut request = [0; 4096];
-    stream.read(&mut request).await.ok()?;
+    let length = stream.read(&mut request).await.ok()?;
+    assert!(length > 0, "a request");
     let body = r#"{"repositories":[]}"#;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
     let reply = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
