@@ -1,10 +1,13 @@
 //! Examines registries (`probe doctor`): which ones and how, and the page that comes of it.
 
+use tokio_util::sync::CancellationToken;
+
 use super::args::{DoctorArgs, PageArg};
 use super::error::Error;
 use super::exit::Exit;
 use super::output::print;
 use super::settings::{Sources, connection, parse_repositories, registries};
+use super::signals::Signals;
 use crate::doctor;
 use crate::doctor::{Examination, Outlook};
 use crate::oci::Repository;
@@ -43,12 +46,19 @@ impl Examinations {
 
     /// Examines them side by side, and prints one page for each.
     pub(super) async fn run(self, color: bool) -> Result<Exit, Error> {
+        let cancel = CancellationToken::new();
+        let signals = Signals::listen(&cancel)?;
         let registries = self.registries.into_iter().map(super::run::client);
         let registries = registries.collect::<Result<Vec<_>, _>>()?;
         let examinations = registries
             .iter()
             .map(|registry| doctor::examine(registry, &self.named, &self.options));
-        let examinations = futures::future::join_all(examinations).await;
+        let examined = Box::pin(futures::future::join_all(examinations));
+        let examinations = tokio::select! {
+            examinations = examined => examinations,
+            // Half a page would be taken for a whole one.
+            () = cancel.cancelled() => return Ok(signals.exit().unwrap_or(Exit::Terminated)),
+        };
         let text = match self.output {
             PageArg::Text => doctor::render(&examinations, color),
             PageArg::Json => doctor::json(&examinations),

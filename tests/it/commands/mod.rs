@@ -2,6 +2,7 @@
 //! exit codes.
 
 mod diagnoses;
+mod exits;
 mod log;
 mod public_name;
 mod tls;
