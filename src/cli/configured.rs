@@ -10,7 +10,7 @@ use super::settings::Typed;
 use super::surroundings::Surroundings;
 use crate::registry::Depth;
 use crate::registry::client::CredentialSource;
-use crate::report::Mode;
+use crate::report::{Mode, Record};
 use crate::service::Target;
 use crate::sweep::Source;
 
@@ -746,4 +746,26 @@ fn images_of_a_public_name_are_asked_for_where_its_registry_is() {
             "{image}"
         );
     }
+}
+
+#[test]
+fn what_is_known_by_an_address_goes_on_under_a_public_name() {
+    let configured = Configured::by(PUBLIC);
+    let names = |held: &[&str]| -> Vec<String> {
+        let records: Vec<_> = held.iter().copied().map(Record::new).collect();
+        configured.write("state.json", &crate::report::state::render(&records));
+        let state = configured.path("state.json").display().to_string();
+        let Ok(Job::Sweep(settings)) = configured.job(&["sweep", "--state", &state], &[]) else {
+            panic!("a sweep")
+        };
+        let known = settings.known.into_iter();
+        known.map(|record| record.registry).collect()
+    };
+    assert_eq!(
+        names(&["registry:5000", "t.example"]),
+        ["r.example/mirror", "t.example"]
+    );
+    // What is known by the new name is newer.
+    let both = ["registry:5000", "r.example/mirror"];
+    assert_eq!(names(&both), both);
 }

@@ -50,7 +50,8 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     let locate = |error| process.locate(error);
     let shard = targets.first().and_then(|target| target.policy.scope.shard);
     let publish = publish(&args.service, shard).map_err(locate)?;
-    let known = known(args.service.state.as_deref()).map_err(locate)?;
+    let mut known = known(args.service.state.as_deref()).map_err(locate)?;
+    rename(&mut known, &targets);
     if args.print_config {
         return Ok(Err(print::render(sources, &process, &named, &resolved)));
     }
@@ -178,6 +179,21 @@ fn known(state: Option<&Path>) -> Result<Vec<Record>, Error> {
         let advice = "name another file, or remove this one to begin anew";
         Error::option("state", format!("{path}: {error}; {advice}"))
     })
+}
+
+/// What is known of a registry by its address goes on under the name that it is given now.
+fn rename(known: &mut [Record], targets: &[Target]) {
+    for target in targets {
+        let (name, address) = (&target.policy.registry, target.http.endpoint.name());
+        let is_taken = targets.iter().any(|other| other.policy.registry == address);
+        if is_taken || known.iter().any(|record| record.registry == *name) {
+            continue;
+        }
+        let mut records = known.iter_mut();
+        if let Some(record) = records.find(|record| record.registry == address) {
+            record.registry.clone_from(name);
+        }
+    }
 }
 
 /// The registries' addresses, and where each was named: on the command line, or else as they are
