@@ -10,8 +10,9 @@ use super::settings::Typed;
 use super::surroundings::Surroundings;
 use crate::registry::Depth;
 use crate::registry::client::{CredentialSource, LoginStore};
-use crate::report::Mode;
+use crate::report::{Mode, Record};
 use crate::service::Target;
+use crate::sweep::Source;
 
 /// A configuration file in a directory of its own.
 struct Configured {
@@ -660,4 +661,153 @@ fn what_is_printed_is_read_as_the_same_settings() {
         assert_eq!(values(&second), values(&first), "seed {seed}\n{first}");
     }
     assert!(usable > 150, "{usable}");
+}
+
+#[test]
+fn each_registry_is_shown_with_the_line_that_names_it() {
+    let printed = two().printed(&[], &[]);
+    for line in [
+        "  - registry: http://a.example:5000 # probe.yaml:6\n",
+        "  - registry: b.example # probe.yaml:10\n",
+        "  - registry: c.example # probe.yaml:15\n",
+    ] {
+        assert!(printed.contains(line), "{line}\n{printed}");
+    }
+}
+
+const PUBLIC: &str = "\
+registries:
+  - {registry: 'http://registry:5000', public-name: r.example/mirror, plain-http: true}
+  - {registry: s.example, instance: second, public-name: public.example}
+  - t.example
+";
+
+#[test]
+fn an_instance_wins_over_a_public_name_and_that_over_the_rest() {
+    let targets = Configured::by(PUBLIC).targets(&["sweep"], &[]);
+    let names: Vec<_> = targets.iter().map(|t| t.policy.registry.as_str()).collect();
+    assert_eq!(names, ["r.example/mirror", "second", "t.example"]);
+    let dialled: Vec<_> = targets.iter().map(|t| t.http.endpoint.name()).collect();
+    assert_eq!(dialled, ["registry:5000", "s.example", "t.example"]);
+}
+
+#[test]
+fn a_public_name_is_of_one_registry() {
+    let two = Configured::by("registries: [a, b]");
+    let environment = [("PROBE_PUBLIC_NAME", "r.example")];
+    let error = two.error(&["sweep"], &environment);
+    assert!(error.contains("PROBE_PUBLIC_NAME: names one"), "{error}");
+    let flag = ["verify", "--public-name", "r.example", "a.x/b", "c.x/d"];
+    let error = two.error(&flag, &[]);
+    assert!(error.contains("--public-name: names one"), "{error}");
+    let error = two.error(&["sweep", "--public-name", "registry", "x.y"], &[]);
+    assert!(
+        error.contains("--public-name") && error.contains("Docker Hub"),
+        "{error}"
+    );
+}
+
+/// What is in a pod's environment is about the registry there, and an image is often of another.
+#[test]
+fn images_of_a_public_name_are_asked_for_where_its_registry_is() {
+    let seen = |configured: &Configured, image: &str, environment: &[(&str, &str)]| {
+        let mut targets = configured.targets(&["verify", image], environment);
+        let target = targets.remove(0);
+        let Source::Images(images) = target.policy.scope.source else {
+            panic!("images")
+        };
+        let scheme = if target.http.endpoint.is_https() {
+            "https"
+        } else {
+            "http"
+        };
+        let dialled = format!("{scheme}://{}/{}", target.http.endpoint.name(), images[0].0);
+        (dialled, target.policy.registry)
+    };
+    let file = Configured::by(PUBLIC);
+    let nothing = Configured::by("");
+    let pod = [
+        ("PROBE_REGISTRY", "http://registry:5000"),
+        ("PROBE_PUBLIC_NAME", "r.example"),
+    ];
+    for (configured, image, environment, dialled, name) in [
+        (
+            &file,
+            "r.example/mirror/app:v1",
+            &[][..],
+            "http://registry:5000/app",
+            "r.example/mirror",
+        ),
+        (
+            &file,
+            "r.example/mirrors/app",
+            &[],
+            "https://r.example/mirrors/app",
+            "r.example",
+        ),
+        (
+            &file,
+            "registry:5000/app",
+            &[],
+            "http://registry:5000/app",
+            "r.example/mirror",
+        ),
+        (
+            &file,
+            "t.example/app",
+            &[],
+            "https://t.example/app",
+            "t.example",
+        ),
+        (
+            &nothing,
+            "r.example/app",
+            &pod,
+            "http://registry:5000/app",
+            "r.example",
+        ),
+        (
+            &nothing,
+            "other.example/app",
+            &pod,
+            "https://other.example/app",
+            "other.example",
+        ),
+        (
+            &nothing,
+            "other.example/app",
+            &pod[1..],
+            "https://other.example/app",
+            "r.example",
+        ),
+    ] {
+        let (was_dialled, label) = seen(configured, image, environment);
+        assert_eq!(
+            (was_dialled.as_str(), label.as_str()),
+            (dialled, name),
+            "{image}"
+        );
+    }
+}
+
+#[test]
+fn what_is_known_by_an_address_goes_on_under_a_public_name() {
+    let configured = Configured::by(PUBLIC);
+    let names = |held: &[&str]| -> Vec<String> {
+        let records: Vec<_> = held.iter().copied().map(Record::new).collect();
+        configured.write("state.json", &crate::report::state::render(&records));
+        let state = configured.path("state.json").display().to_string();
+        let Ok(Job::Sweep(settings)) = configured.job(&["sweep", "--state", &state], &[]) else {
+            panic!("a sweep")
+        };
+        let known = settings.known.into_iter();
+        known.map(|record| record.registry).collect()
+    };
+    assert_eq!(
+        names(&["registry:5000", "t.example"]),
+        ["r.example/mirror", "t.example"]
+    );
+    // What is known by the new name is newer.
+    let both = ["registry:5000", "r.example/mirror"];
+    assert_eq!(names(&both), both);
 }

@@ -1,10 +1,13 @@
 //! Examines registries (`probe doctor`): which ones and how, and the page that comes of it.
 
+use tokio_util::sync::CancellationToken;
+
 use super::args::{DoctorArgs, PageArg};
 use super::error::Error;
 use super::exit::Exit;
 use super::output::print;
 use super::settings::{Sources, connection, parse_repositories, registries};
+use super::signals::Signals;
 use crate::doctor;
 use crate::doctor::{Examination, Outlook};
 use crate::oci::Repository;
@@ -13,6 +16,8 @@ use crate::registry::client::{Config, Endpoint};
 /// The registries to examine.
 pub(super) struct Examinations {
     registries: Vec<Config>,
+    /// The options of how to reach them, as they were typed.
+    options: String,
     /// Where to take samples from.
     named: Vec<Repository>,
     output: PageArg,
@@ -22,8 +27,8 @@ impl Examinations {
     pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
         let process = sources.resolve::<DoctorArgs>(None)?;
         let args = &process.args;
-        let (addresses, _) = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
-        let registries = addresses.iter().map(|address| {
+        let named = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
+        let registries = named.iter().map(|(address, _)| {
             let name = Endpoint::parse(address, false)?.name().to_owned();
             let own = sources.resolve::<DoctorArgs>(Some(&name))?;
             let config = connection(sources, address, &own.args.connection);
@@ -32,6 +37,7 @@ impl Examinations {
         // Patterns may come from an environment that is meant for sweeps.
         let named = parse_repositories(&args.repos);
         Ok(Self {
+            options: process.typed(sources),
             registries: registries.collect::<Result<_, _>>()?,
             named: named.map_err(|error| process.locate(error))?,
             output: args.page.output,
@@ -40,12 +46,19 @@ impl Examinations {
 
     /// Examines them side by side, and prints one page for each.
     pub(super) async fn run(self, color: bool) -> Result<Exit, Error> {
+        let cancel = CancellationToken::new();
+        let signals = Signals::listen(&cancel)?;
         let registries = self.registries.into_iter().map(super::run::client);
         let registries = registries.collect::<Result<Vec<_>, _>>()?;
         let examinations = registries
             .iter()
-            .map(|registry| doctor::examine(registry, &self.named));
-        let examinations = futures::future::join_all(examinations).await;
+            .map(|registry| doctor::examine(registry, &self.named, &self.options));
+        let examined = Box::pin(futures::future::join_all(examinations));
+        let examinations = tokio::select! {
+            examinations = examined => examinations,
+            // Half a page would be taken for a whole one.
+            () = cancel.cancelled() => return Ok(signals.exit().unwrap_or(Exit::Terminated)),
+        };
         let text = match self.output {
             PageArg::Text => doctor::render(&examinations, color),
             PageArg::Json => doctor::json(&examinations),

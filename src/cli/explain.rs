@@ -35,7 +35,7 @@ impl Explanation {
         let registry = client(http)?;
         let known = Record::new(policy.registry.clone());
         let look = sweep::sweep(&registry, &policy, &known, &cancel);
-        let mut sweep = screen.during(&policy.progress, look).await;
+        let mut sweep = Box::pin(screen.during(&policy.progress, look)).await;
         for image in &mut sweep.images {
             // It is for the reader only: what keeps it from us is no verdict on the image.
             if let Ok(Some(platform)) = sweep::platform(&registry, image).await {

@@ -11,10 +11,11 @@ pub(super) fn parse_image(
     plain_http: bool,
 ) -> Result<(Endpoint, Repository, Reference), Error> {
     let invalid = || {
-        // A digest has no slash: that is a login, and its password is not repeated.
+        // A digest has no slash and an algorithm: else that is a login, and its password is not repeated.
+        let is_digest = |after: &str| after.starts_with("sha") && !after.contains('/');
         let has_login = text
             .split_once('@')
-            .is_some_and(|(_, after)| after.contains('/'));
+            .is_some_and(|(_, after)| !is_digest(after));
         let shown = if has_login {
             without_login(text)
         } else {
@@ -22,6 +23,12 @@ pub(super) fn parse_image(
         };
         Error::Image(shorten(&shown, 100))
     };
+    if let Some(registry) = registry_alone(text) {
+        return Err(Error::Usage(format!(
+            "`{registry}` is a registry, and this takes images: `{registry}/REPOSITORY:TAG`; for all of them: \
+             `probe sweep {registry}`"
+        )));
+    }
     let (scheme, name) = match text.split_once("://") {
         Some((scheme @ ("http" | "https"), name)) => (Some(scheme), name),
         Some(_) => return Err(invalid()),
@@ -56,6 +63,20 @@ pub(super) fn parse_image(
     Ok((endpoint, repository, reference))
 }
 
+/// The text, if it names a registry and no repository of it. docker takes `localhost:5000` for a tag of Docker
+/// Hub's image `localhost`, which nobody means.
+fn registry_alone(text: &str) -> Option<&str> {
+    let text = text.trim_end_matches('/');
+    let name = text.split_once("://").map_or(text, |(_, name)| name);
+    let (host, port) = name.split_once(':').unwrap_or((name, ""));
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_host = host == "localhost" || host.contains('.') || name.starts_with('[');
+    let has_scheme = text.len() > name.len();
+    let is_alone = !name.is_empty() && !name.contains(['/', '@', '\\', ' ']);
+    let is_registry = is_host || has_scheme || port.len() >= 4;
+    (is_alone && is_registry && (is_port || name.starts_with('['))).then_some(text)
+}
+
 /// Splits off the registry by docker's rule (distribution/reference, `splitDockerDomain`): what stands
 /// before the first slash is one if it could not be a component of a path. Without one it is Docker Hub.
 fn split_registry(name: &str) -> (&str, &str) {
@@ -63,5 +84,59 @@ fn split_registry(name: &str) -> (&str, &str) {
     match name.split_once('/') {
         Some((first, path)) if is_registry(first) => (first, path),
         _ => ("docker.io", name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_alone_is_no_image() {
+        for text in [
+            "localhost",
+            "localhost:5101",
+            "localhost:5101/",
+            "127.0.0.1:5000",
+            "registry.example",
+            "registry.example:5000",
+            "registry:5000",
+            "[::1]:5000",
+            "https://registry.example",
+            "http://registry",
+        ] {
+            let error = parse_image(text, false)
+                .err()
+                .map(|error| error.to_string());
+            let error = error.unwrap_or_default();
+            let bare = text.trim_end_matches('/');
+            assert!(
+                error.contains(&format!("`{bare}/REPOSITORY:TAG`")),
+                "{text}: {error}"
+            );
+            assert!(
+                error.contains(&format!("`probe sweep {bare}`")),
+                "{text}: {error}"
+            );
+        }
+        // Images of Docker Hub.
+        for text in [
+            "nginx",
+            "nginx:1",
+            "redis:7",
+            "registry:2",
+            "registry:2.8.3",
+            "team/app:5000",
+        ] {
+            assert!(parse_image(text, false).is_ok(), "{text}");
+        }
+        // Nobody's password is repeated.
+        for text in ["https://u:hunter2@r.example", "u:hunter2@r.example"] {
+            let error = parse_image(text, false)
+                .err()
+                .map(|error| error.to_string());
+            let error = error.expect("no image");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

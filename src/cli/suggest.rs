@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::args::{self, Cli};
 use super::error::{Error, without_login};
@@ -25,6 +26,32 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("status", "doctor"),
     ("version", "--version"),
 ];
+
+/// What other programs call our options.
+const OTHER_OPTIONS: &[(&str, &str)] = &[
+    ("--json", "--output json"),
+    ("--format", "--output"),
+    ("--insecure", "--insecure-skip-tls-verify"),
+    ("--tls-verify", "--insecure-skip-tls-verify"),
+    ("--cacert", "--ca-file"),
+    ("--user", "--username"),
+];
+
+/// An error about what was typed, with the option in it that was meant. The nearest name is not always it.
+pub(super) fn option(mut error: clap::Error) -> clap::Error {
+    let typed = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(typed)) if error.kind() == ErrorKind::UnknownArgument => typed,
+        _ => return error,
+    };
+    let name = typed.split('=').next().unwrap_or_default();
+    if let Some((_, meant)) = OTHER_OPTIONS.iter().find(|(other, _)| *other == name) {
+        let meant = ContextValue::String((*meant).to_owned());
+        error.insert(ContextKind::SuggestedArg, meant);
+        // It has the nearest name in it.
+        error.remove(ContextKind::Usage);
+    }
+    error
+}
 
 /// Looks at what was typed for registries, where the first might be a command. `is_known` says whether the
 /// configuration file has an entry of that name.

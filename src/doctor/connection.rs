@@ -56,11 +56,6 @@ impl Doctor<'_> {
         let name = self.registry.endpoint.name();
         let mut check = Check::trouble("answer", "", why);
         check.data["speaks_http"] = speaks_http.into();
-        if status == Some(400) && !self.registry.endpoint.is_https() {
-            check = check.care(format!(
-                "If it speaks TLS at that port, write https://{name}."
-            ));
-        }
         let (first, rest) = why.hint().split_at(1);
         let mut hint = format!("{}{rest}.", first.to_uppercase());
         if speaks_http {

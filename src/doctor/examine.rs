@@ -23,8 +23,8 @@ use crate::render::words::{number, since_epoch};
 const MOST_REPOSITORIES: usize = 5;
 
 /// Examines a registry. The sample is taken from the first of the `named` repositories that has a tag,
-/// or of the catalog if none are named.
-pub async fn examine(registry: &HttpRegistry, named: &[Repository]) -> Examination {
+/// or of the catalog if none are named. `options` are those that it was reached by, as they are typed.
+pub async fn examine(registry: &HttpRegistry, named: &[Repository], options: &str) -> Examination {
     let at = since_epoch(SystemTime::now());
     let found = Examination {
         registry: printable(registry.endpoint.name()),
@@ -33,7 +33,7 @@ pub async fn examine(registry: &HttpRegistry, named: &[Repository]) -> Examinati
         words: "it answers, and shows nothing that could be swept".to_owned(),
         ..Examination::default()
     };
-    let mut doctor = Doctor::new(registry, named, found);
+    let mut doctor = Doctor::new(registry, named, options, found);
     doctor.heads();
     doctor.look().await;
     let software = registry.access().software;
@@ -187,7 +187,8 @@ impl Doctor<'_> {
         let repo = repo.unwrap_or_default();
         let login = self.given_user().map_or("", |_| " (with the login as now)");
         let mut advice = Advice::will(format!("Try it{login}:"));
-        advice.command = Some(format!("probe --once{mode}{repo} {}", self.to_type()));
+        let (options, registry) = (self.options, self.to_type());
+        advice.command = Some(format!("probe --once{options}{mode}{repo} {registry}"));
         self.found.advice.push(advice);
     }
 

@@ -14,7 +14,7 @@ use crate::registry::client::auth::Scope;
 use crate::registry::client::classify;
 use crate::registry::client::link;
 use crate::registry::client::listing::PAGE;
-use crate::registry::{ListEnd, Unverified};
+use crate::registry::{ListEnd, Unverified, UnverifiedReason};
 use crate::render::words::{length, many, number};
 
 const BY_NAME: &str = "--repo NAME (once for each), or --repos-file FILE";
@@ -91,11 +91,21 @@ impl Doctor<'_> {
         url: Url,
         scope: Scope<'_>,
     ) -> Result<Page<T>, Unverified> {
-        let list = self.registry.exchange.first_page(url.clone(), scope).await;
+        let list = self
+            .registry
+            .exchange
+            .first_page(url.clone(), scope.clone())
+            .await;
         let heads = self.heads();
         match list.end {
             ListEnd::Whole => {}
-            ListEnd::Absent(refusal) => return Err(classify::refused(&refusal).why),
+            ListEnd::Absent(refusal) => {
+                let mut why = classify::refused(&refusal).why;
+                if matches!(scope, Scope::Pull(_)) {
+                    why.reason = UnverifiedReason::UnknownRepository;
+                }
+                return Err(why);
+            }
             ListEnd::Failed(why) => return Err(why),
         }
         let mut replies = heads.iter().map(|head| &head.reply);

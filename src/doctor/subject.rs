@@ -13,6 +13,8 @@ const MOST_LIMITS: usize = 8;
 pub(super) struct Doctor<'a> {
     pub(super) registry: &'a HttpRegistry,
     pub(super) named: &'a [Repository],
+    /// The options that it was reached by, as they are typed, a space before each.
+    pub(super) options: &'a str,
     /// Headers that speak of rate limits.
     pub(super) limits: BTreeMap<String, String>,
     pub(super) found: Examination,
@@ -22,12 +24,14 @@ impl<'a> Doctor<'a> {
     pub(super) fn new(
         registry: &'a HttpRegistry,
         named: &'a [Repository],
+        options: &'a str,
         found: Examination,
     ) -> Self {
         let limits = BTreeMap::new();
         Self {
             registry,
             named,
+            options,
             limits,
             found,
         }

@@ -3,14 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use super::software::Identified;
+use crate::oci::Repository;
 
-/// How a registry is reached, as far as that belongs into a command. Holds no secret.
+/// How a person reaches a registry, as far as that belongs into a command: by its public name, or else as it
+/// is dialled. Holds no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Its name in image references, as `HOST[:PORT]`.
+    /// What stands before a repository in image references: `HOST[:PORT]`, with `/PREFIX` where its public
+    /// name has one.
     pub host: String,
-    /// The address of its API, which ends in `/v2/`.
+    /// What stands before a repository in requests to its API: `https://HOST/v2/`, with the prefix.
     pub api: String,
+    /// What the probe itself dials, as `SCHEME://HOST[:PORT]`: for what is said of requests, not for commands.
+    pub dialled: String,
     /// Whether its certificate is to be verified: neither without TLS nor where the caller takes any.
     pub is_verified: bool,
     /// Whether it speaks TLS at all.
@@ -19,6 +24,31 @@ pub struct Access {
     pub login: Authentication,
     /// Which software it runs; `None` where nothing shows it.
     pub software: Option<Identified>,
+}
+
+impl Access {
+    /// What is said of a request, with what was dialled before the path: `GET http://registry:5000/v2/ answers
+    /// 401`.
+    #[must_use]
+    pub fn dialled_in(&self, words: &str) -> String {
+        let mut places = ["GET ", "HEAD "].iter().filter_map(|method| {
+            let at = words.find(&format!("{method}/"))?;
+            Some(at + method.len())
+        });
+        match places.next() {
+            Some(at) => format!("{}{}{}", &words[..at], self.dialled, &words[at..]),
+            None => words.to_owned(),
+        }
+    }
+
+    /// The path of a repository as clients name it to the registry, which has the prefix.
+    #[must_use]
+    pub fn path(&self, repository: &Repository) -> String {
+        match self.host.split_once('/') {
+            Some((_, prefix)) => format!("{prefix}/{repository}"),
+            None => repository.to_string(),
+        }
+    }
 }
 
 /// What a registry wants from a client that asks.
@@ -64,6 +94,32 @@ impl Certificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_told_with_what_was_dialled() {
+        let access = Access {
+            dialled: "http://registry:5000".to_owned(),
+            ..Access::default()
+        };
+        for (words, told) in [
+            (
+                "GET /v2/ answers 401",
+                "GET http://registry:5000/v2/ answers 401",
+            ),
+            (
+                "not whole: HEAD /v2/a/blobs/b",
+                "not whole: HEAD http://registry:5000/v2/a/blobs/b",
+            ),
+            (
+                "GET https://auth.example/token",
+                "GET https://auth.example/token",
+            ),
+            ("nothing to do with /v2/", "nothing to do with /v2/"),
+            ("", ""),
+        ] {
+            assert_eq!(access.dialled_in(words), told);
+        }
+    }
 
     #[test]
     fn days_are_whole_and_end() {

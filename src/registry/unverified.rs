@@ -24,6 +24,8 @@ words! {
         Forbidden = "forbidden",
         /// The storage that the registry redirects to refuses it (403), which S3 does with what is not there, too.
         StorageRefused = "storage_refused",
+        /// The registry says that it does not know the repository.
+        UnknownRepository = "unknown_repository",
         /// The registry asks for fewer requests.
         RateLimited = "rate_limited",
         /// The registry itself is in trouble (5xx, and not on one object alone).
@@ -54,6 +56,9 @@ pub struct Unverified {
     /// Whether the object seemed broken in the only look that was taken at it.
     #[serde(skip)]
     pub seemed_broken: bool,
+    /// What a person can do about this one, where more is known than its reason.
+    #[serde(skip)]
+    pub advice: Option<&'static str>,
 }
 
 impl Unverified {
@@ -64,7 +69,15 @@ impl Unverified {
             reason,
             detail: detail.into(),
             seemed_broken: false,
+            advice: None,
         }
+    }
+
+    /// The same with what a person can do about it.
+    #[must_use]
+    pub fn advised(mut self, advice: Option<&'static str>) -> Self {
+        self.advice = advice.or(self.advice);
+        self
     }
 
     /// Adds `words` to the detail.
@@ -87,6 +100,7 @@ impl Unverified {
             | R::Unauthorized
             | R::Forbidden
             | R::StorageRefused
+            | R::UnknownRepository
             | R::Protocol
             | R::Deadline
             | R::Cancelled
@@ -103,6 +117,13 @@ impl Unverified {
         !matches!(self.reason, R::TooLarge | R::Deadline | R::Cancelled)
     }
 
+    /// Whether nothing was heard of the registry.
+    #[must_use]
+    pub fn is_of_connection(&self) -> bool {
+        use UnverifiedReason::{Connect, Dns, Timeout, Tls};
+        matches!(self.reason, Connect | Dns | Timeout | Tls)
+    }
+
     /// Whether the registry answered, and refuses this to us.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -114,10 +135,16 @@ impl Unverified {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         use UnverifiedReason as R;
+        if let Some(advice) = self.advice {
+            return advice;
+        }
         match self.reason {
             R::Timeout => "raise --timeout, lower --concurrency, or look at the registry's load",
-            R::Connect => "check that the registry runs and that its host and port are right",
-            R::Tls => "name the certificate authority with --ca-file, or check the host name",
+            R::Connect => {
+                "check that the registry runs, that its host and port are right, and the proxy that HTTP_PROXY or \
+                 HTTPS_PROXY names, if one does"
+            }
+            R::Tls => "look at the TLS settings of the registry, or of the proxy before it",
             R::Dns => "check the registry's host name and this machine's name server",
             R::Unauthorized => {
                 "check the credentials: --username and --password-file, PROBE_USERNAME and PROBE_PASSWORD, or the \
@@ -130,6 +157,9 @@ impl Unverified {
             R::StorageRefused => {
                 "look for the object in the storage: without s3:ListBucket, S3 says 403 also for what is not there; \
                  give the registry's role that permission, and an absence is told as one"
+            }
+            R::UnknownRepository => {
+                "check the repository's name, and that these credentials may see it; or leave it out"
             }
             R::RateLimited => "lower --concurrency, or sweep less often",
             R::RegistryError => "look at the registry's own log and at its storage",

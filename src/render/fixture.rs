@@ -530,6 +530,7 @@ fn plain(registry: &str, millis: u64) -> Sweep {
         access: Access {
             host: registry.into(),
             api: format!("https://{registry}/v2/"),
+            dialled: String::new(),
             is_verified: true,
             is_encrypted: true,
             login: Authentication::Password,

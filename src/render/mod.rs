@@ -6,6 +6,7 @@ pub mod explain;
 pub mod github;
 pub mod json;
 pub mod junit;
+pub mod log;
 pub mod metrics;
 pub mod page;
 pub mod text;

@@ -38,7 +38,10 @@ impl<'a> Requests<'a> {
         let Authentication::Token { realm, service } = &self.access.login else {
             return None;
         };
-        let scope = format!("scope=repository:{}:pull", self.repository);
+        let scope = format!(
+            "scope=repository:{}:pull",
+            self.access.path(self.repository)
+        );
         Some(token(realm, service.as_deref(), [scope]))
     }
 
@@ -132,6 +135,7 @@ impl<'a> Requests<'a> {
 
 /// The name of a host without its port, as `~/.netrc` has it.
 fn host(address: &str) -> &str {
+    let address = address.split('/').next().unwrap_or_default();
     let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
     let without = address.rsplit_once(':').filter(|(_, port)| is_port(port));
     without
@@ -263,6 +267,7 @@ mod tests {
             ("registry.example", "registry.example"),
             ("[::1]:5000", "::1"),
             ("[::1]", "::1"),
+            ("registry.example:5050/mirror", "registry.example"),
         ] {
             assert_eq!(host(address), expected);
         }

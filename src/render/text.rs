@@ -118,8 +118,14 @@ fn gaps(lines: &mut Lines, sweep: &Sweep<Found>) {
     };
     let (repositories, tags) = (sweep.counts.repositories, sweep.counts.tags);
     let mut clauses = Vec::new();
-    if matches!(sweep.listed, Listed::Failed(_)) {
-        clauses.push("the list of repositories could not be read to its end".into());
+    match &sweep.listed {
+        Listed::Failed(why) if why.is_of_connection() && sweep.counts.repositories.listed == 0 => {
+            clauses.push("the registry could not be reached".into());
+        }
+        Listed::Failed(_) => {
+            clauses.push("the list of repositories could not be read to its end".into());
+        }
+        Listed::Catalog | Listed::Named | Listed::Images(_) => {}
     }
     if let Some(missed) = unknown::missed(repositories) {
         let of = many(repositories.listed, "repository", "repositories");

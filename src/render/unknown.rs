@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::lines::{Lines, STRONG, UNSURE};
 use super::words::{self, many, number};
-use crate::registry::{Unverified, UnverifiedReason};
+use crate::registry::UnverifiedReason;
 use crate::report::{Coverage, Found, Listed, SkipReason, Sweep, UnverifiedObjects};
 
 /// As many details of one reason as a reader gains from; they differ in little but the path.
@@ -34,6 +34,11 @@ impl Group<'_> {
         use UnverifiedReason::{NothingListed, StorageUnavailable};
         let is_general = matches!(self.reason, NothingListed | StorageUnavailable);
         is_general && self.count == 1
+    }
+
+    /// What a person can do about it, as the first of them says.
+    pub(super) fn hint(&self) -> &'static str {
+        self.members.first().map_or("", |member| member.why.hint())
     }
 
     /// What happened, as far as a reader gains from it, and how much of it is left out.
@@ -70,9 +75,11 @@ pub(super) fn in_brief(sweep: &Sweep<Found>) -> String {
         return nothing_listed(sweep);
     }
     match missed(tags) {
-        _ if tags.checked == 0 && !matches!(sweep.listed, Listed::Images(_)) => {
-            "no tag could be verified".into()
-        }
+        _ if tags.checked == 0 => match &sweep.listed {
+            Listed::Images(images) if images.len() == 1 => "it could not be verified".into(),
+            Listed::Images(_) => "no image could be verified".into(),
+            _ => "no tag could be verified".into(),
+        },
         None => "nothing found broken, and not all could be verified".into(),
         Some(_) => format!(
             "nothing broken in {} of {}, the rest is not known",
@@ -184,8 +191,5 @@ fn one_group(lines: &mut Lines, group: &Group<'_>) {
             )],
         );
     }
-    lines.entry(
-        "remedy",
-        Unverified::new(group.reason, "").hint().split_whitespace(),
-    );
+    lines.entry("remedy", group.hint().split_whitespace());
 }

@@ -57,6 +57,7 @@ pub(crate) fn unverified(reason: UnverifiedReason) -> &'static str {
         UnverifiedReason::Unauthorized => "not logged in, or the login was refused",
         UnverifiedReason::Forbidden => "these credentials may not pull it",
         UnverifiedReason::StorageRefused => "the storage behind the registry refuses it",
+        UnverifiedReason::UnknownRepository => "the registry does not know this repository",
         UnverifiedReason::RateLimited => "the registry asked for fewer requests",
         UnverifiedReason::RegistryError => "the registry itself is in trouble",
         UnverifiedReason::Protocol => "the answer is not one of a registry",

@@ -11,8 +11,8 @@ use super::finding::Finding;
 use super::hint::hint;
 use super::outcome::{Kind, Reason};
 use super::repair::Repair;
-use super::sweep::{Sweep, Verdict};
-use crate::oci::{Digest, Repository, Tag, printable};
+use super::sweep::{Sweep, UnverifiedObjects, Verdict};
+use crate::oci::{Digest, Printable, Repository, Tag, printable};
 
 /// A sweep with what it comes to, and what earlier sweeps found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,6 +81,10 @@ impl Report {
     pub fn of(mut sweep: Sweep, remembered: Vec<Finding>) -> Self {
         let (verdict, complete) = (sweep.verdict(), sweep.is_complete());
         sweep.name_failed_listing();
+        for UnverifiedObjects { why, .. } in &mut sweep.unverified {
+            let detail = sweep.access.dialled_in(&why.detail);
+            why.detail = Printable::cut(&detail, Printable::LONGEST);
+        }
         for text in sweep.warnings.iter_mut().chain([&mut sweep.registry]) {
             *text = printable(text);
         }

@@ -349,6 +349,7 @@ impl Writer<'_> {
     /// Cross-repository mounting (distribution-spec, "Mounting a blob from another repository").
     fn mount(&self, from: &Repository, digest: &Digest) -> Vec<Command> {
         let repository = &self.finding.repository;
+        let [from, to] = [from, repository].map(|at| self.access.path(at));
         let mut commands = Vec::new();
         let mut curl = Command::new("curl -sS -d '' -o /dev/null -w '%{http_code}\\n'");
         if self.access.is_encrypted && !self.access.is_verified {
@@ -360,7 +361,7 @@ impl Writer<'_> {
             Authentication::Token { realm, service } => {
                 let scopes = [
                     format!("scope=repository:{from}:pull"),
-                    format!("scope=repository:{repository}:pull,push"),
+                    format!("scope=repository:{to}:pull,push"),
                 ];
                 commands.push(token(realm, service.as_deref(), scopes));
                 curl = curl.raw("-H").verbatim("\"Authorization: Bearer $TOKEN\"");

@@ -13,8 +13,8 @@ use super::publish::Publish;
 use super::repair_source::look_elsewhere;
 use super::status::StatusBoard;
 use crate::registry::client::HttpRegistry;
-use crate::report::{Record, Sweep, Verdict};
-use crate::sweep;
+use crate::report::{Record, Report, Sweep, Verdict};
+use crate::{render, sweep};
 
 /// How long a whole result may take to be handed on once the loop was told to end.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -54,11 +54,11 @@ pub(super) async fn watch(
         }
         match sweep {
             Ok(Ok(sweep)) => {
-                log(&sweep);
                 // What it could not reach comes again with its slot in the next period; to wait for a
                 // complete sweep would leave out the slots that go by while others run.
                 scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
                 if let Some(record) = board.end(&name, sweep) {
+                    record.last.iter().for_each(log);
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());
                     tokio::select! {
@@ -99,15 +99,29 @@ async fn sweep(
     Ok(sweep)
 }
 
-fn log(sweep: &Sweep) {
-    let (registry, verdict) = (&sweep.registry, sweep.verdict().word());
+fn log(report: &Report) {
+    let (sweep, verdict) = (&report.sweep, report.verdict.word());
+    let registry = &sweep.registry;
     let (broken, unverified) = (sweep.findings.len(), sweep.unverified_objects());
     let tags = sweep.counts.tags.checked;
-    if sweep.verdict() == Verdict::Intact {
+    if report.verdict == Verdict::Intact {
         tracing::info!(registry, verdict, tags, "swept");
-    } else {
-        tracing::warn!(registry, verdict, broken, unverified, tags, "swept");
+        return;
     }
+    let (first_broken, first_unverified) = (
+        render::log::first_broken(report),
+        render::log::first_unverified(report),
+    );
+    tracing::warn!(
+        registry,
+        verdict,
+        broken,
+        unverified,
+        tags,
+        first_broken,
+        first_unverified,
+        "swept"
+    );
 }
 
 /// The part of an interval by which a sweep may be put off, so that many probes that were started

@@ -113,6 +113,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
     /// Runs to the end. Gives why, if an outage ended it early.
     pub(super) async fn run(&mut self, deadline: Option<Instant>) -> Option<Unverified> {
         if let Err(why) = self.seed().await {
+            if matches!(self.policy.scope.source, Source::Images(_)) {
+                return Some(why);
+            }
             self.ledger.listing_failed(why);
             return None;
         }

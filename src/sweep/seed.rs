@@ -17,8 +17,16 @@ const NO_CATALOG: &str =
 impl<R: Registry> Crawl<'_, R> {
     /// Finds out where to begin.
     pub(super) async fn seed(&mut self) -> Result<(), Unverified> {
-        self.registry.ping().await?;
         let policy = self.policy;
+        if let Source::Images(images) = &policy.scope.source {
+            // They are known before anything is asked, and so is that no list is.
+            let names = images
+                .iter()
+                .map(|(name, reference)| reference.in_repository(name));
+            self.ledger.listed(Listed::Images(names.collect()));
+            self.begin_images(images);
+        }
+        self.registry.ping().await?;
         match &policy.scope.source {
             Source::Catalog => {
                 let listing = self.registry.repositories().await;
@@ -48,14 +56,7 @@ impl<R: Registry> Crawl<'_, R> {
                 self.ledger.listed(Listed::Named);
                 self.wait_for(named.clone(), true);
             }
-            Source::Images(images) => {
-                let names = images
-                    .iter()
-                    .map(|(name, reference)| reference.in_repository(name));
-                let names = names.collect();
-                self.ledger.listed(Listed::Images(names));
-                self.begin_images(images);
-            }
+            Source::Images(_) => {}
         }
         Ok(())
     }

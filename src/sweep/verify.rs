@@ -153,6 +153,7 @@ fn may_settle(sweep: &Sweep) -> bool {
             R::Unauthorized
                 | R::Forbidden
                 | R::StorageRefused
+                | R::UnknownRepository
                 | R::Tls
                 | R::Deadline
                 | R::Cancelled

@@ -2,6 +2,7 @@
 //! and the real HTTP side and crawl against registries that misbehave. They need nothing but this
 //! repository.
 
+mod commands;
 mod configuration;
 mod doctor;
 mod documents;

@@ -79,6 +79,11 @@ pub(super) fn is_per_registry(argument: &clap::Arg) -> bool {
     matches!(heading, Some(SCOPE | CHECKS | CONNECTION)) || argument.get_id() == "instance"
 }
 
+/// Whether a registry is reached in another way without this option, so that what is to be typed next needs it.
+pub(super) fn is_to_be_repeated(argument: &clap::Arg) -> bool {
+    argument.get_help_heading() == Some(CONNECTION) || argument.get_id() == "config"
+}
+
 /// Whether an option can be given elsewhere than on the command line. Those that cannot are about one
 /// run by hand, or say where to look.
 pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
@@ -122,7 +127,8 @@ pub(super) enum Command {
 }
 
 const DOCTOR_EXIT_CODES: &str = "Asks about ten small questions, one after the other, and never writes.\n\
-Exit codes: 0 it can be swept, 2 usage or configuration, 3 it cannot be reached or shows nothing.";
+Exit codes: 0 it can be swept, 2 usage or configuration, 3 it cannot be reached or shows nothing,\n\
+130 and 143 on signals.";
 
 const EXAMPLES: &str = "Examples:
   probe --once localhost:5000
@@ -234,6 +240,45 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Whoever knows an option of one command knows it in every other.
+    #[test]
+    fn options_of_one_name_are_one_option() {
+        let commands = [
+            None,
+            Some("sweep"),
+            Some("serve"),
+            Some("verify"),
+            Some("explain"),
+            Some("doctor"),
+        ];
+        let mut known = std::collections::BTreeMap::new();
+        for command in commands.map(declared) {
+            for option in command
+                .get_arguments()
+                .filter(|option| is_configurable(option))
+            {
+                // There it names what a sample is taken from, and is no filter.
+                if command.get_name() == "doctor" && option.get_id() == "repos" {
+                    continue;
+                }
+                let text = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string);
+                let it = (
+                    text(option.get_help()),
+                    text(option.get_long_help()),
+                    option.get_help_heading().map(str::to_owned),
+                    option.get_value_names().map(<[_]>::to_vec),
+                    option.get_short(),
+                );
+                let (long, name) = (variable(option), command.get_name().to_owned());
+                let (first, known) = known
+                    .entry(long.clone())
+                    .or_insert_with(|| (name.clone(), it.clone()));
+                assert_eq!(*known, it, "{long}: {first} and {name}");
+            }
+        }
+        assert!(known.len() > 40, "{known:?}");
     }
 
     #[test]

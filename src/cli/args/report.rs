@@ -44,7 +44,7 @@ pub(in crate::cli) struct ReportArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = REPORT)]
 pub(in crate::cli) struct PageArgs {
-    /// The form of the page on standard output
+    /// The form of the report on standard output
     #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) output: PageArg,
 

@@ -38,7 +38,8 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "NAME", default_value = "registry_integrity_probe", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) job: String,
 
-    /// What the registry is called in metrics and reports, if there is one [default: its address]
+    /// What the registry is called in metrics and reports, if there is one; never in images [default: the
+    /// public name, or else the address]
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) instance: Option<String>,
 

@@ -19,6 +19,7 @@ pub(in crate::cli) fn connection(
 ) -> Result<Config, Error> {
     let ca_pem = args.ca_file.as_ref().map(|path| read(path, "ca-file"));
     Ok(Config {
+        public_name: args.public_name.clone(),
         credentials: credentials(args, sources.around)?,
         files: WatchedFiles {
             password: args.password_file.clone(),

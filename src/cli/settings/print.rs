@@ -15,8 +15,8 @@ use crate::cli::error::{Origin, without_login};
 pub(super) fn render(
     sources: &Sources,
     process: &Resolved<SweepArgs>,
-    registries: &[(String, Resolved<SweepArgs>)],
-    named_by: &Origin,
+    named: &[(String, Origin)],
+    registries: &[Resolved<SweepArgs>],
 ) -> String {
     let mut text = String::from("# What is in force, and where each value comes from.\n");
     let (own, shared): (Vec<_>, Vec<_>) = sources.options().partition(|a| args::is_per_registry(a));
@@ -24,9 +24,9 @@ pub(super) fn render(
         push(&mut text, "", option, process);
     }
     text.push_str("registries:\n");
-    for (address, resolved) in registries {
+    for ((address, origin), resolved) in named.iter().zip(registries) {
         let address = quoted(&without_login(address));
-        let _ = writeln!(text, "  - registry: {address} # {}", named_by.place);
+        let _ = writeln!(text, "  - registry: {address} # {}", origin.place);
         for option in &own {
             push(&mut text, "    ", option, resolved);
         }

@@ -10,7 +10,7 @@ use super::{connect, print, scope};
 use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
 use crate::cli::error::{Error, Origin, Rank};
 use crate::cli::suggest;
-use crate::registry::client::{Config, Endpoint};
+use crate::registry::client::{Config, Endpoint, PublicName};
 use crate::report::{Mode, Record, Shard};
 use crate::service::{Gateway, Publish, Target, state};
 use crate::sweep::{Empty, Expectations, Policy, Scope, Scrub};
@@ -38,25 +38,26 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
         None => process.matches.get_flag("once"),
         Some(name) => name == "sweep",
     };
-    let (addresses, origin) = registries(sources, &args.registries, "probe HOST[:PORT]")?;
+    let named = registries(sources, &args.registries, "probe HOST[:PORT]")?;
     let mut targets = Vec::new();
     let mut resolved = Vec::new();
-    for address in addresses {
-        let name = Endpoint::parse(&address, false)?.name().to_owned();
+    for (address, _) in &named {
+        let name = Endpoint::parse(address, false)?.name().to_owned();
         let own = sources.resolve::<SweepArgs>(Some(&name))?;
-        let target = target(sources, &address, &own.args, is_once);
+        let target = target(sources, address, &own.args, is_once);
         targets.push(target.map_err(|error| own.locate(error))?);
-        resolved.push((address, own));
+        resolved.push(own);
     }
     check_names(&targets, &resolved)?;
     let locate = |error| process.locate(error);
     let shard = targets.first().and_then(|target| target.policy.scope.shard);
     let publish = publish(&args.service, shard).map_err(locate)?;
-    let known = known(args.service.state.as_deref()).map_err(locate)?;
+    let mut known = known(args.service.state.as_deref()).map_err(locate)?;
+    rename(&mut known, &targets);
     let mut service = args.service.clone();
     service.external_url = external_url(&service).map_err(locate)?;
     if args.print_config {
-        return Ok(Err(print::render(sources, &process, &resolved, &origin)));
+        return Ok(Err(print::render(sources, &process, &named, &resolved)));
     }
     if !is_once && !args.report.report_files.is_empty() {
         return Err(locate(Error::option(
@@ -108,13 +109,15 @@ fn target(
 /// What of a registry is looked at as closely as these options say.
 pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
     http.detect_cache = check.mode.is_none();
+    let public = http.public_name.as_ref().map(PublicName::name);
+    let name = public.unwrap_or(http.endpoint.name()).to_owned();
     let policy = Policy {
         depth: check.depth,
         mode: check.mode.unwrap_or(Mode::Private),
         concurrency: http.concurrency,
         confirm_after: check.confirm_after,
         deadline: check.deadline,
-        ..Policy::new(http.endpoint.name(), scope)
+        ..Policy::new(name, scope)
     };
     Target {
         http,
@@ -142,16 +145,15 @@ fn empty(args: &SweepArgs, is_once: bool) -> Empty {
 }
 
 /// Two registries of one name could not be told apart in metrics.
-fn check_names(
-    targets: &[Target],
-    resolved: &[(String, Resolved<SweepArgs>)],
-) -> Result<(), Error> {
+fn check_names(targets: &[Target], resolved: &[Resolved<SweepArgs>]) -> Result<(), Error> {
     let mut names = BTreeSet::new();
-    for (target, (_, own)) in targets.iter().zip(resolved) {
-        let origin = own.origins.get("instance");
-        if targets.len() > 1 && origin.is_some_and(|origin| origin.rank != Rank::Entry) {
-            let error = Error::option("instance", "names one registry, and there are several");
-            return Err(own.locate(error));
+    for (target, own) in targets.iter().zip(resolved) {
+        for option in ["instance", "public-name"] {
+            let origin = own.origins.get(option);
+            if targets.len() > 1 && origin.is_some_and(|origin| origin.rank != Rank::Entry) {
+                let error = Error::option(option, "names one registry, and there are several");
+                return Err(own.locate(error));
+            }
         }
         let name = &target.policy.registry;
         if !names.insert(name) {
@@ -204,21 +206,43 @@ fn known(state: Option<&Path>) -> Result<Vec<Record>, Error> {
     })
 }
 
-/// The registries' addresses, and where they were named: on the command line, or else in the
-/// environment, or else in the file.
+/// What is known of a registry by its address goes on under the name that it is given now.
+fn rename(known: &mut [Record], targets: &[Target]) {
+    for target in targets {
+        let (name, address) = (&target.policy.registry, target.http.endpoint.name());
+        let is_taken = targets.iter().any(|other| other.policy.registry == address);
+        if is_taken || known.iter().any(|record| record.registry == *name) {
+            continue;
+        }
+        let mut records = known.iter_mut();
+        if let Some(record) = records.find(|record| record.registry == address) {
+            record.registry.clone_from(name);
+        }
+    }
+}
+
+/// The registries' addresses, and where each was named: on the command line, or else as they are
+/// configured.
 pub(in crate::cli) fn registries(
     sources: &Sources,
     typed: &[String],
     command: &str,
-) -> Result<(Vec<String>, Origin), Error> {
+) -> Result<Vec<(String, Origin)>, Error> {
     if !typed.is_empty() {
         let is_known = |name: &str| {
             let file = sources.file.as_ref();
             file.is_some_and(|file| file.entry(name).is_some())
         };
         suggest::registries(typed, sources.command().is_none(), is_known)?;
-        return Ok((typed.to_vec(), Origin::flag()));
+        let typed = typed.iter().cloned();
+        return Ok(typed.map(|address| (address, Origin::flag())).collect());
     }
+    configured(sources).ok_or_else(|| Error::Usage(format!("no registry is named: `{command}`")))
+}
+
+/// The registries' addresses in the environment, or else in the file, and where each of them is; `None` if
+/// there are none.
+pub(super) fn configured(sources: &Sources) -> Option<Vec<(String, Origin)>> {
     let around = sources.around;
     for variable in ["PROBE_REGISTRY", "REGISTRY_HOST"] {
         let Some(host) = around.first(&[variable]) else {
@@ -232,13 +256,12 @@ pub(in crate::cli) fn registries(
             Some(scheme) if !host.contains("://") => format!("{scheme}://{host}"),
             _ => host.to_owned(),
         };
-        return Ok((hosts.map(address).collect(), Origin::variable(variable)));
+        let named = hosts.map(|host| (address(host), Origin::variable(variable)));
+        return Some(named.collect());
     }
     let entries = sources.file.iter().flat_map(|file| &file.registries);
-    let (addresses, origins): (Vec<_>, Vec<_>) = entries
+    let named: Vec<_> = entries
         .map(|entry| (entry.address.clone(), entry.origin.clone()))
-        .unzip();
-    let first = origins.into_iter().next();
-    let first = first.ok_or_else(|| Error::Usage(format!("no registry is named: `{command}`")))?;
-    Ok((addresses, first))
+        .collect();
+    (!named.is_empty()).then_some(named)
 }

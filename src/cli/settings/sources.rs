@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -15,9 +16,11 @@ use clap::{Arg, ArgMatches, CommandFactory as _, FromArgMatches};
 use super::file::{ConfigFile, Setting};
 use crate::cli::args::{self, Cli};
 use crate::cli::error::{Error, Origin, Rank, without_login};
+use crate::cli::suggest;
 use crate::cli::surroundings::Surroundings;
 use crate::oci::shorten;
 use crate::registry::client::Endpoint;
+use crate::report::shell::quote;
 
 /// Variables of the job that this program replaces, and the options that they stand for.
 const OLD_NAMES: &[(&str, &str)] = &[
@@ -44,7 +47,8 @@ impl Typed {
     ///
     /// What is to be printed instead of doing anything, which may be the help.
     pub(in crate::cli) fn parse(words: Vec<OsString>) -> Result<Self, clap::Error> {
-        let matches = Cli::command().try_get_matches_from(&words)?;
+        let matches = Cli::command().try_get_matches_from(&words);
+        let matches = matches.map_err(suggest::option)?;
         let cli = Cli::from_arg_matches(&matches)?;
         Ok(Self {
             words,
@@ -243,6 +247,28 @@ fn unusable((argument, setting): &Given, why: String) -> Error {
 }
 
 impl<A> Resolved<A> {
+    /// The options of the connection that were typed, and the file that was named, to be typed again: a space
+    /// before each. None of them holds a secret.
+    pub(in crate::cli) fn typed(&self, sources: &Sources) -> String {
+        let mut typed = String::new();
+        let options = sources.declared.get_arguments();
+        for option in options.filter(|option| args::is_to_be_repeated(option)) {
+            let long = option.get_long().unwrap_or_default();
+            let origin = self.origins.get(long);
+            if origin.is_none_or(|origin| origin.rank != Rank::Flag) {
+                continue;
+            }
+            let _ = write!(typed, " --{long}");
+            let values = self.matches.get_raw(option.get_id().as_str());
+            if option.get_action().takes_values()
+                && let Some(value) = values.and_then(|mut values| values.next())
+            {
+                let _ = write!(typed, " {}", quote(&value.to_string_lossy()));
+            }
+        }
+        typed
+    }
+
     /// Adds to an error about an option where its value stands.
     pub(in crate::cli) fn locate(&self, error: Error) -> Error {
         match error {

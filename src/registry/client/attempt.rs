@@ -7,6 +7,7 @@ use super::authorization::{Authorization, AuthorizationKind};
 use super::challenge::{self, Challenge};
 use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
+use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::reply::{Read, Reply};
 use crate::registry::{Unverified, UnverifiedReason};
 
@@ -81,7 +82,7 @@ impl Exchange {
                     return Err(Failure::last_word(self.auth.login.is_missing()));
                 }
                 (None, sent) => {
-                    let failure = denied(&reply, held_token);
+                    let failure = denied(&reply, sent.is_some(), held_token);
                     if let Some(password) = sent.filter(|_| kind == Some(AuthorizationKind::Basic))
                     {
                         self.note_if_wrong(ask, password, &failure).await;
@@ -151,10 +152,13 @@ fn may_be_too_old(reply: &Reply, sent: &Authorization, is_fresh: bool) -> bool {
 
 /// A refusal that stands. Refusing a token that was issued to known credentials is about rights;
 /// refusing a password or an anonymous client is about who we are.
-fn denied(reply: &Reply, held_token: bool) -> Failure {
+fn denied(reply: &Reply, was_told: bool, held_token: bool) -> Failure {
     let mut failure = reply.failure();
     if held_token {
         failure.why.reason = UnverifiedReason::Forbidden;
+    } else if failure.why.reason == UnverifiedReason::Unauthorized {
+        let advice = if was_told { LOG_IN_ANEW } else { LOG_IN };
+        failure.why.advice = Some(advice);
     }
     failure
 }

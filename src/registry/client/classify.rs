@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::ssrf_guard;
 use crate::oci::{Printable, shorten};
 use crate::registry::{Answer, Refusal};
 use crate::registry::{Unverified, UnverifiedReason};
@@ -59,6 +60,7 @@ impl Failure {
             | R::Unauthorized
             | R::Forbidden
             | R::StorageRefused
+            | R::UnknownRepository
             | R::RateLimited
             | R::Deadline
             | R::Cancelled
@@ -115,7 +117,57 @@ impl From<Unverified> for Failure {
 /// What a transport error means. `what` names what was being done, such as `GET /v2/`.
 pub(crate) fn transport(error: &reqwest::Error, what: &str) -> Unverified {
     let reason = transport_reason(error);
-    Unverified::new(reason, format!("{what}: {}", cause(error)))
+    let why = Unverified::new(reason, format!("{what}: {}", cause(error)));
+    why.advised(chain(error).find_map(way_out))
+}
+
+/// What a person can do about a cause that has a way out of its own.
+fn way_out(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = tls_error(cause) {
+        return of_tls(error);
+    }
+    let is_no_http = |error: &hyper::Error| error.is_parse();
+    if cause.downcast_ref().is_some_and(is_no_http) {
+        return Some(SPEAKS_TLS);
+    }
+    let words = cause.to_string();
+    // These error types are private to the HTTP library; only their words are visible.
+    if words.starts_with("tunnel error") || words.contains("proxy authorization") {
+        Some("look at the proxy that HTTPS_PROXY names, or except this host from it with NO_PROXY")
+    } else if words.ends_with(ssrf_guard::OF_THIS_MACHINE) {
+        Some(
+            "name the registry by the address that it is at: it may not send us to this machine or network",
+        )
+    } else {
+        None
+    }
+}
+
+/// For an answer to http that is none, or that says so.
+pub(crate) const SPEAKS_TLS: &str =
+    "if that port speaks TLS, write https:// before the registry's name";
+
+fn of_tls(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::{CertificateError as C, Error as E};
+    Some(match error {
+        E::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            "if that port speaks plain http, write http:// before the registry's name"
+        }
+        E::InvalidCertificate(C::UnknownIssuer) => {
+            "nobody that is trusted here has issued its certificate: name the authority's PEM file with --ca-file"
+        }
+        E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+            "the certificate is of other names: dial one of these, or have it issued for this one"
+        }
+        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
+            "renew the registry's certificate, or set this machine's clock if it is wrong"
+        }
+        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "set this machine's clock, or wait until the registry's certificate begins"
+        }
+        E::InvalidCertificate(_) => "look at the certificate that the registry shows",
+        _ => return None,
+    })
 }
 
 fn transport_reason(error: &reqwest::Error) -> UnverifiedReason {
@@ -123,7 +175,7 @@ fn transport_reason(error: &reqwest::Error) -> UnverifiedReason {
         return UnverifiedReason::Timeout;
     }
     for cause in chain(error) {
-        if is_tls(cause) {
+        if tls_error(cause).is_some() {
             return UnverifiedReason::Tls;
         }
         // The resolver's error type is private to the HTTP library; only its words are visible.
@@ -144,11 +196,13 @@ fn transport_reason(error: &reqwest::Error) -> UnverifiedReason {
 }
 
 /// Errors of TLS arrive wrapped in I/O errors, whose own `source` passes them over.
-fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    let wrapped = cause
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    cause.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let wrapped = || {
+        let io = cause.downcast_ref::<io::Error>()?;
+        let inner: &'a (dyn Error + 'static) = io.get_ref()?;
+        tls_error(inner)
+    };
+    cause.downcast_ref().or_else(wrapped)
 }
 
 /// Whether a connection ended without the words that its protocol has for that.
@@ -173,13 +227,10 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
             .map_or_else(|| "the request failed".to_owned(), ToString::to_string)
     };
     // What rustls says of an answer that is not TLS at all.
-    let is_plain = words.contains("InvalidContentType");
-    let hint = if is_plain {
-        " (does it speak http? then say http://)"
-    } else {
-        ""
-    };
-    shorten(&format!("{words}{hint}"), 200)
+    if words.contains("InvalidContentType") {
+        return "what answers there does not speak TLS".to_owned();
+    }
+    shorten(&words, 200)
 }
 
 #[derive(Deserialize)]
@@ -256,11 +307,14 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
         None => "answers",
     };
     let detail = format!("{} {who} {}", refusal.request, status_words(refusal));
+    let is_of_proxy = refusal.status == 407;
+    let advice = is_of_proxy
+        .then_some("the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT");
     // 503 speaks of the service (distribution's health check), never of one object.
     let by_object = reason == UnverifiedReason::RegistryError && refusal.status != 503;
     Failure {
         refusal: by_object.then(|| refusal.clone()),
-        ..Failure::new(reason, detail)
+        ..Unverified::new(reason, detail).advised(advice).into()
     }
 }
 

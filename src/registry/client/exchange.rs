@@ -300,7 +300,5 @@ pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<U
         return Ok(target);
     }
     let host = target.host_str().unwrap_or_default();
-    Err(refused(&format!(
-        "{host}, an address of this machine or network"
-    )))
+    Err(refused(&format!("{host}, {}", ssrf_guard::OF_THIS_MACHINE)))
 }

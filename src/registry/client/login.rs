@@ -34,6 +34,13 @@ pub(crate) struct Login {
     has_open_catalog: AtomicBool,
 }
 
+/// For a registry that was asked as nobody.
+pub(super) const LOG_IN: &str = "log in: --username with --password-file, PROBE_USERNAME with PROBE_PASSWORD, or `docker login` as the \
+                                 user that runs the probe";
+/// For one that does not take the login that there is.
+pub(super) const LOG_IN_ANEW: &str = "the login is refused, and may have expired: set another by --username with --password-file, PROBE_USERNAME with \
+                                      PROBE_PASSWORD, or `docker login` as the user that runs the probe";
+
 impl Login {
     pub(crate) fn new(registry: String, source: CredentialSource) -> Self {
         Self {
@@ -136,7 +143,7 @@ impl Login {
     /// Why nothing can be asked where a login is wanted and there is none.
     pub(crate) fn is_missing(&self) -> Unverified {
         let detail = format!("{} wants a login, and there is none for it", self.registry);
-        Unverified::new(UnverifiedReason::Unauthorized, detail)
+        Unverified::new(UnverifiedReason::Unauthorized, detail).advised(Some(LOG_IN))
     }
 
     /// What is to be said of a login that was not asked for. It is not sent unasked, so what only it may

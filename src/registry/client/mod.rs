@@ -31,6 +31,7 @@ mod notices;
 pub(crate) mod objects;
 mod packed;
 mod page;
+mod public_name;
 mod rate_limiter;
 pub(crate) mod reply;
 mod resolver;
@@ -55,6 +56,7 @@ pub use credentials::{CredentialSource, LoginStore, Place};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use login_file::Rules;
 pub use meter::{Asked, Meter};
+pub use public_name::PublicName;
 pub use secret::Secret;
 pub use watched_files::{WatchedFiles, password};
 
@@ -77,6 +79,8 @@ use token::TokenService;
 pub struct Config {
     /// Where it is.
     pub endpoint: Endpoint,
+    /// What people and pods call it, if that is another name.
+    pub public_name: Option<PublicName>,
     /// Who we are.
     pub credentials: CredentialSource,
     /// Certificate authorities to trust besides the system's, in PEM.
@@ -106,6 +110,7 @@ impl Config {
         Self {
             meter: Meter::new(endpoint.name()),
             endpoint,
+            public_name: None,
             credentials: CredentialSource::None,
             ca_pem: None,
             files: WatchedFiles::default(),
@@ -128,6 +133,7 @@ pub struct ClientError(String);
 #[derive(Clone)]
 pub struct HttpRegistry {
     pub(crate) endpoint: Arc<Endpoint>,
+    public_name: Option<PublicName>,
     pub(crate) exchange: Arc<Exchange>,
     /// The same, on a new connection each time.
     fresh: Arc<Exchange>,
@@ -179,6 +185,7 @@ impl HttpRegistry {
         };
         Ok(Self {
             endpoint: Arc::new(config.endpoint),
+            public_name: config.public_name,
             exchange: Arc::new(exchange),
             fresh: Arc::new(fresh),
             habits: Arc::default(),
@@ -261,7 +268,11 @@ fn build_client(config: &Config, idle_connections: usize) -> Result<Client, Clie
 impl Registry for HttpRegistry {
     async fn ping(&self) -> Result<(), Unverified> {
         let reply = self.ask_again_if_cut(&self.ping_ask()).await;
-        vet_ping(&reply.map_err(|failure| failure.why)?)?;
+        let reply = reply.map_err(|failure| failure.why)?;
+        // So do servers of TLS answer what is not encrypted.
+        let wants_tls = reply.status == 400 && !self.endpoint.is_https();
+        let advice = wants_tls.then_some(classify::SPEAKS_TLS);
+        vet_ping(&reply).map_err(|why| why.advised(advice))?;
         self.exchange.auth.login.look_for_any().await;
         Ok(())
     }
@@ -330,13 +341,18 @@ impl Registry for HttpRegistry {
 
     fn access(&self) -> Access {
         let is_encrypted = self.endpoint.is_https();
-        Access {
+        let dialled = Access {
             host: self.endpoint.in_images(),
             api: self.endpoint.base().to_string(),
+            dialled: self.endpoint.base().origin().ascii_serialization(),
             is_verified: is_encrypted && !self.takes_any_certificate,
             is_encrypted,
             login: self.exchange.auth.wanted(),
             software: self.software(),
+        };
+        match &self.public_name {
+            Some(name) => name.access(dialled),
+            None => dialled,
         }
     }
 

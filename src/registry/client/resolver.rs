@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::ssrf_guard::{Place, place_named, place_of};
+use super::ssrf_guard::{OF_THIS_MACHINE, Place, place_named, place_of};
 
 /// The system's resolver, for the client of one registry.
 pub(super) struct Resolver {
@@ -32,7 +32,7 @@ impl Resolve for Resolver {
                 found
             } else {
                 allowed(found, &addresses_of(&registry).await)
-                    .ok_or_else(|| format!("{name} is an address of this machine or network"))?
+                    .ok_or_else(|| format!("{name} is {OF_THIS_MACHINE}"))?
             };
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

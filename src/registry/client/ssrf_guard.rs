@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use url::{Host, Url};
 
+/// How what is said of a refused address ends.
+pub(super) const OF_THIS_MACHINE: &str = "an address of this machine or network";
+
 /// Whether an answer from `from` may lead to `to`. An address of a cloud's metadata service or another
 /// link-local one is nobody's storage or token service; one of this machine is for a registry only
 /// that is on this machine itself.

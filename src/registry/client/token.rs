@@ -13,6 +13,7 @@ use url::Url;
 use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
 use super::credentials::Credentials;
+use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::meter::{Asked, Meter};
 use super::rate_limiter::Pool;
 use super::secret::{Secret, basic_header};
@@ -245,7 +246,12 @@ fn refused(realm: &Url, status: u16, with_credentials: bool) -> Failure {
         "an anonymous client"
     };
     let detail = format!("the token service at {host} answers {status} to {who}");
-    Failure::new(reason, detail)
+    let advice = match (status, with_credentials) {
+        (401, true) => Some(LOG_IN_ANEW),
+        (401, false) => Some(LOG_IN),
+        _ => None,
+    };
+    Unverified::new(reason, detail).advised(advice).into()
 }
 
 #[cfg(test)]

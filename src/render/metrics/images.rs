@@ -12,7 +12,7 @@ pub(super) fn broken(swept: &[Swept<'_>], dropped: &mut Family) -> Family {
         "broken_image_info",
         "A tag that cannot be pulled, or not for every platform; always 1.",
     );
-    for (record, _) in swept {
+    for (record, sweep) in swept {
         let registry = record.registry.as_str();
         let mut tags: Vec<_> = record
             .findings()
@@ -24,7 +24,7 @@ pub(super) fn broken(swept: &[Swept<'_>], dropped: &mut Family) -> Family {
         let labels = [("registry", registry), ("family", family.name())];
         dropped.count(&labels, surplus as u64);
         for (repository, tag) in tags.into_iter().take(MOST_IMAGES) {
-            let image = format!("{registry}/{repository}:{tag}");
+            let image = format!("{}/{repository}:{tag}", sweep.access.host);
             let labels = [
                 ("registry", registry),
                 ("repository", repository.as_str()),

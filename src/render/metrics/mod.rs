@@ -323,6 +323,21 @@ mod tests {
         });
     }
 
+    /// A pod names an image by what it is pulled as, whatever the registry is called in metrics.
+    #[test]
+    fn images_have_the_public_name_and_never_the_instance() {
+        let mut sweep = fixture::rich();
+        "main".clone_into(&mut sweep.registry);
+        "r.example/mirror".clone_into(&mut sweep.access.host);
+        let text = render(&[&record(sweep)]);
+        let images = series(&text, "broken_image_info");
+        assert!(!images.is_empty());
+        for image in images {
+            assert!(image.contains("registry=\"main\""), "{image}");
+            assert!(image.contains("image=\"r.example/mirror/"), "{image}");
+        }
+    }
+
     #[test]
     fn nothing_before_the_first_sweep() {
         assert_eq!(render(&[&Record::new("r.example")]), "");

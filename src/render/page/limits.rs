@@ -4,7 +4,6 @@
 use maud::{Markup, html};
 
 use super::{advice, text};
-use crate::registry::Unverified;
 use crate::render::software::{CleanUp, clean_up};
 use crate::render::unknown::{self, Group};
 use crate::render::words::{self, length, many, number};
@@ -105,7 +104,7 @@ fn why(group: &Group<'_>) -> Markup {
                     }
                 }
                 dt { "Remedy" }
-                dd.remedy { (advice(Unverified::new(group.reason, "").hint())) "." }
+                dd.remedy { (advice(group.hint())) "." }
             }
         }
     }

@@ -204,8 +204,8 @@ fn unlisted(refusal: &Refusal, is_known: Option<bool>) -> Unverified {
     match is_known {
         // Many registries say so, too, of what these credentials may not see.
         None => Unverified::new(
-            UnverifiedReason::Forbidden,
-            format!("the registry does not know it: {request} answers {status}"),
+            UnverifiedReason::UnknownRepository,
+            format!("{request} answers {status} {code}"),
         ),
         Some(true) => Unverified::new(
             UnverifiedReason::RegistryError,

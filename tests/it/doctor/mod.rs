@@ -34,7 +34,7 @@ async fn examine_as(
         .map(|name| name.parse().expect("a name"));
     let named: Vec<_> = named.collect();
     let client = HttpRegistry::new(config).expect("a client");
-    let examination = doctor::examine(&client, &named).await;
+    let examination = doctor::examine(&client, &named, "").await;
     assert_polite(registry, &examination);
     examination
 }

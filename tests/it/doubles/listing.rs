@@ -479,7 +479,10 @@ async fn a_repository_that_was_named_and_is_unknown_is_unverified() {
         .repositories(&["app", "typo"])
         .sweep()
         .await;
-    assert_eq!(told(&sweep), ["unverified", "unverified typo forbidden"]);
+    assert_eq!(
+        told(&sweep),
+        ["unverified", "unverified typo unknown_repository"]
+    );
 }
 
 #[tokio::test]
