@@ -539,13 +539,19 @@ fn plain(registry: &str, millis: u64) -> Sweep {
     }
 }
 
-fn finding(
+fn finding(repository: &str, what: (Kind, Reason), tags: &[&str], status: u16) -> Finding {
+    let object = digest(&format!("{repository} {} {}", what.0, what.1));
+    broken(repository, what, tags, status, object)
+}
+
+/// A finding about an object.
+pub(super) fn broken(
     repository: &str,
     (kind, reason): (Kind, Reason),
     tags: &[&str],
     status: u16,
+    object: Digest,
 ) -> Finding {
-    let object = digest(&format!("{repository} {kind} {reason}"));
     let request = match kind {
         Kind::Tag => format!("GET /v2/{repository}/manifests/{}", tags[0]),
         Kind::Child | Kind::Manifest => format!("GET /v2/{repository}/manifests/{object}"),

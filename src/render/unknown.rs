@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::finding;
 use super::lines::{Lines, STRONG, UNSURE};
 use super::words::{self, many, number};
 use crate::registry::{Unverified, UnverifiedReason};
@@ -12,6 +13,9 @@ use crate::report::{Coverage, Found, Listed, SkipReason, Sweep, UnverifiedObject
 const DETAILS: usize = 3;
 /// As many where they name what seems broken.
 const SUSPECTS: usize = 10;
+
+/// Places of one reason that are named.
+const PLACES: usize = 5;
 
 /// Everything that one reason kept from a verdict.
 pub(super) struct Group<'a> {
@@ -132,7 +136,7 @@ pub(super) fn groups(sweep: &Sweep<Found>) -> Vec<Group<'_>> {
     groups
 }
 
-pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>, details: bool) {
     let groups = groups(sweep);
     if groups.is_empty() {
         return;
@@ -149,11 +153,11 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
         if number > 0 {
             lines.blank();
         }
-        one_group(lines, group);
+        one_group(lines, group, if details { usize::MAX } else { PLACES });
     }
 }
 
-fn one_group(lines: &mut Lines, group: &Group<'_>) {
+fn one_group(lines: &mut Lines, group: &Group<'_>, most: usize) {
     let what = words::unverified(group.reason);
     let heading = if group.is_about_all() {
         what.to_owned()
@@ -161,16 +165,19 @@ fn one_group(lines: &mut Lines, group: &Group<'_>) {
         format!("{what}: {}", many(group.count, "object", "objects"))
     };
     lines.heading([heading, format!("[{}]", group.reason)], UNSURE);
-    let last = group.members.len() - 1;
-    let places = group.members.iter().enumerate().map(|(index, member)| {
+    let mut places = group.members.clone();
+    // Where there is most comes first, if not all is named.
+    if places.len() > most {
+        places.sort_by_key(|member| std::cmp::Reverse(member.count));
+    }
+    let places = places.iter().map(|member| {
         let place = member
             .repository
             .as_ref()
             .map_or("the registry as a whole", |name| name.as_str());
-        let comma = if index == last { "" } else { "," };
-        format!("{place} ({}){comma}", number(member.count))
+        format!("{place} ({})", number(member.count))
     });
-    lines.entry("where", places);
+    lines.entry("where", [finding::some(&places.collect::<Vec<_>>(), most)]);
     let (details, left_out) = group.details();
     for detail in details {
         lines.entry("detail", detail.split_whitespace());

@@ -16,6 +16,7 @@ mod repair;
 mod shard;
 pub(crate) mod shell;
 pub mod state;
+mod story;
 mod sweep;
 mod time;
 
@@ -33,6 +34,7 @@ pub(crate) use repair::token;
 pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use shell::Command;
+pub(crate) use story::{Plot, told_together};
 pub use sweep::{
     Counts, Coverage, Exposed, Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects,
     Verdict,
