@@ -100,7 +100,7 @@ fn first_ones(lines: &mut Lines, stories: &[Story<'_>], share: Share) {
             break;
         }
         room = room.saturating_sub(part.height());
-        lines.append(part);
+        lines.append(&part);
         told += 1;
     }
     lines.blank();

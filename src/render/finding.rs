@@ -73,12 +73,13 @@ pub(super) fn breaks(findings: &[&Found], most: usize) -> Option<String> {
     let mut seen = HashSet::new();
     let tags = findings.iter().flat_map(|found| found.named_tags());
     let tags: Vec<_> = tags.filter(|tag| seen.insert(*tag)).collect();
-    let names = tags
-        .iter()
-        .map(|(repository, tag)| match is_one_repository {
-            true => tag.to_string(),
-            false => format!("{repository}:{tag}"),
-        });
+    let names = tags.iter().map(|(repository, tag)| {
+        if is_one_repository {
+            tag.to_string()
+        } else {
+            format!("{repository}:{tag}")
+        }
+    });
     let count = many(length(tags.len()), "tag:", "tags:");
     let names = some(&names.collect::<Vec<_>>(), most);
     (!tags.is_empty()).then(|| format!("{count} {names}"))

@@ -45,7 +45,7 @@ impl Lines {
         Self::new(self.color)
     }
 
-    pub(super) fn append(&mut self, part: Self) {
+    pub(super) fn append(&mut self, part: &Self) {
         self.text.push_str(&part.text);
     }
 

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::finding::{self, View};
+use super::finding::{self, Member};
 use super::{anchor, report_url, time};
 use crate::oci::Repository;
 use crate::render::words::{length, many, number};
-use crate::report::{Known, Record, is_same};
+use crate::report::{Known, Plot, Record, is_same, told_together};
 
 /// Findings of one registry that are shown; the others are counted.
 const MOST_FINDINGS: usize = 100;
@@ -121,6 +121,11 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
         findings.find(|found| is_same(finding, found))
     };
     let left_out = known.findings.len() - part.shown;
+    let members = known.findings[..part.shown].iter().map(|finding| Member {
+        finding,
+        found: found(finding),
+    });
+    let stories = told_together(members, |member| Plot::of(member.finding, member.found));
     html! {
         article.repository id=(anchor(&[&record.registry, name])) {
             header {
@@ -140,8 +145,8 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
                 }
             }
             ul.findings {
-                @for finding in &known.findings[..part.shown] {
-                    (finding::render(finding, View { found: found(finding), is_open }))
+                @for story in &stories {
+                    (finding::render(story, &record.registry, is_open))
                 }
             }
             @if left_out > 0 {
