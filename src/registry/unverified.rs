@@ -49,9 +49,6 @@ pub struct Unverified {
     pub reason: UnverifiedReason,
     /// What happened, for a reader; free of secrets.
     pub detail: Printable,
-    /// Whether the object seemed broken in the only look that was taken at it.
-    #[serde(skip)]
-    pub seemed_broken: bool,
 }
 
 impl Unverified {
@@ -61,7 +58,6 @@ impl Unverified {
         Self {
             reason,
             detail: detail.into(),
-            seemed_broken: false,
         }
     }
 

@@ -302,32 +302,26 @@ pub(crate) fn empty() -> Sweep {
 
 /// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
 pub(crate) fn stopped() -> Sweep {
+    let end = "the sweep was told to stop";
     let suspected = |number: u64| {
         let repository = format!("team/app{number:02}");
-        let object = digest(&repository);
-        let detail = format!(
-            "the sweep was told to stop; blob {object} seems broken (not_found) and was not looked at again"
-        );
-        group(
-            Some(&repository),
-            UnverifiedReason::Cancelled,
-            &detail,
-            number,
-        )
+        group(Some(&repository), UnverifiedReason::Cancelled, end, number)
+    };
+    let seen = |number: usize| {
+        let repository = format!("team/app{:02}", number % 12 + 1);
+        let what = (Kind::Layer, Reason::NotFound);
+        let tags = ["1.0", "1.1", "1.2", "1.3", "1.4"];
+        let object = digest(&number.to_string());
+        broken(&repository, what, &tags[number % 3..], 404, object)
     };
     let slow = "HEAD /v2/base/os/manifests/2.0.0: no answer in 30 s, 4 attempts";
-    let plain_end = "the sweep was told to stop";
     let others = [
         group(Some("base/os"), UnverifiedReason::Timeout, slow, 1),
-        group(
-            Some("tools/build"),
-            UnverifiedReason::Cancelled,
-            plain_end,
-            4,
-        ),
+        group(Some("tools/build"), UnverifiedReason::Cancelled, end, 4),
     ];
     Sweep {
         unverified: (1..=12).map(suspected).chain(others).collect(),
+        suspected: (0..78).map(seen).collect(),
         mode: Mode::Private,
         ..intact()
     }
@@ -605,13 +599,9 @@ fn group(
     detail: &str,
     count: u64,
 ) -> UnverifiedObjects {
-    let why = Unverified {
-        seemed_broken: detail.contains(" seems broken "),
-        ..Unverified::new(reason, detail)
-    };
     UnverifiedObjects {
         repository: repository.map(name),
-        why,
+        why: Unverified::new(reason, detail),
         count,
     }
 }

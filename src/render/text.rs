@@ -262,6 +262,7 @@ mod tests {
         assert!(!text.contains("nothing"), "{text}");
         let mut one = fixture::stopped();
         one.unverified.drain(1..12);
+        one.suspected.truncate(1);
         assert_eq!(
             render(&[one.into()], PLAIN).lines().next(),
             Some("UNVERIFIED mirror.example: 1 object seems broken and was not looked at again")

@@ -347,7 +347,7 @@ mod tests {
         };
         let stopped = reported(fixture::stopped());
         assert!(stopped.contains("<p>78 objects seem broken and were not looked at again.</p>"));
-        assert!(stopped.contains("and 3 more like these"), "{stopped}");
+        assert!(stopped.contains("and 48 more"), "{stopped}");
         let [_, filtered, ..] = fixture::unlisted().map(reported);
         let nothing = "<p>Nothing was checked: the filters leave out its 1,204 repositories.</p>";
         assert!(filtered.contains(nothing), "{filtered}");
