@@ -92,21 +92,29 @@ fn parts(record: &Record) -> Vec<Part<'_>> {
 
 /// All names at a glance, and the way to one of many.
 fn index(record: &Record, parts: &[Part<'_>]) -> Markup {
-    let left_out = parts.len().saturating_sub(MOST_REPOSITORIES);
+    let (shown, others): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.is_shown());
+    let left_out = others.len().saturating_sub(MOST_REPOSITORIES);
     html! {
         ul.index aria-label="Broken repositories" {
-            @for part in parts.iter().take(MOST_REPOSITORIES) {
+            @for part in shown {
                 li {
-                    @if part.is_shown() {
-                        a href={ "#" (anchor(&[&record.registry, part.name.as_str()])) } { (part.name) }
-                    } @else {
-                        (part.name)
-                    }
+                    a href={ "#" (anchor(&[&record.registry, part.name.as_str()])) } { (part.name) }
                     " " span.count { (number(part.failures)) }
                 }
             }
-            @if left_out > 0 {
-                li { "and " (many(length(left_out), "more repository", "more repositories")) }
+        }
+        // Folded: hundreds of names must not hide the findings.
+        @if !others.is_empty() {
+            details.others {
+                summary { "and " (many(length(others.len()), "more repository", "more repositories")) }
+                ul.index aria-label="More broken repositories" {
+                    @for part in others.iter().take(MOST_REPOSITORIES) {
+                        li { (part.name) " " span.count { (number(part.failures)) } }
+                    }
+                    @if left_out > 0 {
+                        li { "and " (many(length(left_out), "more repository", "more repositories")) }
+                    }
+                }
             }
         }
     }
