@@ -74,7 +74,13 @@ async fn demo() -> Result<()> {
     let sweep = sweep_once(double.address()).await?;
     print!(
         "{}",
-        render::text::render(&[sweep.clone().into()], uses_color())
+        render::text::render(
+            &[sweep.clone().into()],
+            render::text::View {
+                color: uses_color(),
+                details: false,
+            }
+        )
     );
 
     check(&sweep, &planted)?;

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::{OutputArg, ReportArgs, ReportFile};
+use crate::render::text::View;
 use crate::report::{Record, Report};
 use crate::{render, service};
 
@@ -19,6 +20,7 @@ pub(super) fn write(
     records: &[Record],
     color: bool,
 ) -> bool {
+    let details = args.details;
     let mut is_written = true;
     let mut note = |path: &Path, written: io::Result<()>| {
         if let Err(error) = written {
@@ -28,13 +30,15 @@ pub(super) fn write(
         }
     };
     for ReportFile { form, path } in &args.report_files {
-        let text = render(*form, reports, records, false);
+        let color = false;
+        let text = render(*form, reports, records, View { color, details });
         note(path, service::replace(path, text.as_bytes()));
     }
     if let (OutputArg::Github, Some(path)) = (args.output, summary) {
         note(path, append_summary(path, reports));
     }
-    print(render(args.output, reports, records, color).as_bytes()) && is_written
+    let view = View { color, details };
+    print(render(args.output, reports, records, view).as_bytes()) && is_written
 }
 
 /// Writes to standard output. Whether that worked; if it did not, that is logged.
@@ -52,9 +56,9 @@ pub(super) fn print(text: &[u8]) -> bool {
     }
 }
 
-fn render(form: OutputArg, reports: &[Report], records: &[Record], color: bool) -> String {
+fn render(form: OutputArg, reports: &[Report], records: &[Record], view: View) -> String {
     match form {
-        OutputArg::Text => render::text::render(reports, color),
+        OutputArg::Text => render::text::render(reports, view),
         OutputArg::Json => render::json::render(reports),
         OutputArg::Prom => render::metrics::render(&records.iter().collect::<Vec<_>>()),
         OutputArg::Junit => render::junit::render(reports),

@@ -53,9 +53,6 @@ pub struct Unverified {
     pub reason: UnverifiedReason,
     /// What happened, for a reader; free of secrets.
     pub detail: Printable,
-    /// Whether the object seemed broken in the only look that was taken at it.
-    #[serde(skip)]
-    pub seemed_broken: bool,
     /// What a person can do about this one, where more is known than its reason.
     #[serde(skip)]
     pub advice: Option<&'static str>,
@@ -68,7 +65,6 @@ impl Unverified {
         Self {
             reason,
             detail: detail.into(),
-            seemed_broken: false,
             advice: None,
         }
     }

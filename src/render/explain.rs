@@ -27,8 +27,8 @@ pub fn render(report: &Report, color: bool) -> String {
         let name = format!("{}: no image could be looked at", sweep.registry);
         lines.lead("UNVERIFIED", UNSURE, [name]);
     }
-    broken::write(&mut lines, report);
-    unknown::write(&mut lines, sweep);
+    broken::write(&mut lines, report, true);
+    unknown::write(&mut lines, sweep, true);
     for image in &sweep.images {
         by_hand(&mut lines, report, image);
     }

@@ -1,7 +1,9 @@
 //! What every report says of a broken object, in words and in this order. A report only lays it out.
 
+use std::collections::HashSet;
+
 use super::words::{self, length, many, number};
-use crate::report::{Finding, Found, Repair};
+use crate::report::{Action, Finding, Found, Repair};
 
 /// One thing to say, behind a label of six letters at most.
 pub(super) struct Fact {
@@ -38,7 +40,8 @@ pub(super) fn place(finding: &Finding) -> String {
     }
 }
 
-/// All facts of an object, by its findings in several repositories or the only one. Names `most` tags.
+/// All facts of objects that are told together, by their findings; what each has for itself is said of the
+/// first. Names `most` tags and platforms.
 pub(super) fn facts(findings: &[&Found], most: usize) -> Vec<Fact> {
     let found = findings[0];
     let mut platforms: Vec<_> = findings.iter().flat_map(|found| &found.platforms).collect();
@@ -47,7 +50,7 @@ pub(super) fn facts(findings: &[&Found], most: usize) -> Vec<Fact> {
     let platforms: Vec<_> = platforms.into_iter().map(|platform| &**platform).collect();
     let harm = [
         fact("breaks", breaks(findings, most).unwrap_or_default()),
-        fact("for", platforms.join(", ")),
+        fact("for", some(&platforms, most)),
     ];
     let mut facts = evidence(found);
     facts.extend(why(found));
@@ -63,20 +66,33 @@ pub(super) fn facts(findings: &[&Found], most: usize) -> Vec<Fact> {
     facts
 }
 
-/// The tags that it breaks, with their repositories where there are several.
+/// The tags that are broken, each once, with their repositories where there are several.
 pub(super) fn breaks(findings: &[&Found], most: usize) -> Option<String> {
-    let count = findings.iter().map(|found| found.tags.len()).sum();
+    let first = &findings[0].repository;
+    let is_one_repository = findings.iter().all(|found| found.repository == *first);
+    let mut seen = HashSet::new();
     let tags = findings.iter().flat_map(|found| found.named_tags());
-    let names = tags.take(most).map(|(repository, tag)| match findings {
-        [_] => tag.to_string(),
-        _ => format!("{repository}:{tag}"),
+    let tags: Vec<_> = tags.filter(|tag| seen.insert(*tag)).collect();
+    let names = tags.iter().map(|(repository, tag)| {
+        if is_one_repository {
+            tag.to_string()
+        } else {
+            format!("{repository}:{tag}")
+        }
     });
-    let names = names.collect::<Vec<_>>().join(", ");
-    let more = match count {
-        count if count > most => format!(" and {} more", number(length(count - most))),
-        _ => String::new(),
+    let count = many(length(tags.len()), "tag:", "tags:");
+    let names = some(&names.collect::<Vec<_>>(), most);
+    (!tags.is_empty()).then(|| format!("{count} {names}"))
+}
+
+/// The first `most` of some names, and how many more there are.
+pub(super) fn some<S: AsRef<str>>(names: &[S], most: usize) -> String {
+    let shown: Vec<_> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let more = match names.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!(" and {} more", number(length(more))),
     };
-    (count > 0).then(|| format!("{} {names}{more}", many(length(count), "tag:", "tags:")))
+    shown.join(", ") + &more
 }
 
 /// What shows that it is broken.
@@ -121,7 +137,29 @@ pub(super) fn repairs(found: &Found, most: usize) -> impl Iterator<Item = (&'sta
     labels.zip(found.repairs.iter().take(most))
 }
 
-/// The facts and what to do, in lines, for programs that show plain text. Names `most` tags.
+/// What a repair is called, and what exactly is done: `PUSH` and `v1 again`, or `RESTORE:` and `mount it`. A
+/// verb that says no more than the name is left out.
+pub(super) fn labelled(repair: &Repair) -> (String, &str) {
+    let name = repair.action.label();
+    let verb = match repair.action {
+        Action::RollBack => "roll back",
+        action => action.word(),
+    };
+    match repair.what.strip_prefix(verb) {
+        Some(rest) if rest.starts_with(' ') => (name, rest.trim_start()),
+        Some(rest) if rest.starts_with(": ") => (name + ":", &rest[2..]),
+        _ => (name + ":", &repair.what),
+    }
+}
+
+/// The same in one text.
+pub(super) fn what(repair: &Repair) -> String {
+    let (name, what) = labelled(repair);
+    format!("{name} {what}")
+}
+
+/// The facts and what to do, in lines, for programs that show plain text. Names `most` tags and
+/// platforms.
 pub(super) fn lines(findings: &[&Found], most: usize) -> Vec<String> {
     let found = findings[0];
     let facts = facts(findings, most).into_iter();
@@ -130,7 +168,7 @@ pub(super) fn lines(findings: &[&Found], most: usize) -> Vec<String> {
         .collect();
     lines.push(format!("remedy {}", found.hint));
     for (label, repair) in repairs(found, 1) {
-        lines.push(format!("{label} {}:", repair.what));
+        lines.push(format!("{label} {}:", what(repair)));
         lines.extend(repair.commands.iter().map(ToString::to_string));
     }
     lines
@@ -160,5 +198,48 @@ fn answer(finding: &Finding) -> String {
         (Some(observed), _) => format!("{observed} ({times})"),
         (None, Some(status)) => format!("HTTP {status} ({times})"),
         (None, None) => times,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repair_is_named_once() {
+        let told = |action, text: &str| {
+            let (what_is_done, commands) = (text.to_owned(), Vec::new());
+            what(&Repair {
+                action,
+                what: what_is_done,
+                commands,
+            })
+        };
+        let cases = [
+            (Action::Push, "push v1 again", "PUSH v1 again"),
+            (
+                Action::Push,
+                "pushing is of no use",
+                "PUSH: pushing is of no use",
+            ),
+            (
+                Action::Restart,
+                "delete its file",
+                "RESTART: delete its file",
+            ),
+            (
+                Action::RollBack,
+                "roll back: v2 will contain v1",
+                "ROLLBACK: v2 will contain v1",
+            ),
+            (
+                Action::Delete,
+                "if nobody needs v1: delete it",
+                "DELETE: if nobody needs v1: delete it",
+            ),
+        ];
+        for (action, text, expected) in cases {
+            assert_eq!(told(action, text), expected);
+        }
     }
 }

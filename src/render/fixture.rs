@@ -304,32 +304,26 @@ pub(crate) fn empty() -> Sweep {
 
 /// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
 pub(crate) fn stopped() -> Sweep {
+    let end = "the sweep was told to stop";
     let suspected = |number: u64| {
         let repository = format!("team/app{number:02}");
-        let object = digest(&repository);
-        let detail = format!(
-            "the sweep was told to stop; blob {object} seems broken (not_found) and was not looked at again"
-        );
-        group(
-            Some(&repository),
-            UnverifiedReason::Cancelled,
-            &detail,
-            number,
-        )
+        group(Some(&repository), UnverifiedReason::Cancelled, end, number)
+    };
+    let seen = |number: usize| {
+        let repository = format!("team/app{:02}", number % 12 + 1);
+        let what = (Kind::Layer, Reason::NotFound);
+        let tags = ["1.0", "1.1", "1.2", "1.3", "1.4"];
+        let object = digest(&number.to_string());
+        broken(&repository, what, &tags[number % 3..], 404, object)
     };
     let slow = "HEAD /v2/base/os/manifests/2.0.0: no answer in 30 s, 4 attempts";
-    let plain_end = "the sweep was told to stop";
     let others = [
         group(Some("base/os"), UnverifiedReason::Timeout, slow, 1),
-        group(
-            Some("tools/build"),
-            UnverifiedReason::Cancelled,
-            plain_end,
-            4,
-        ),
+        group(Some("tools/build"), UnverifiedReason::Cancelled, end, 4),
     ];
     Sweep {
         unverified: (1..=12).map(suspected).chain(others).collect(),
+        suspected: (0..78).map(seen).collect(),
         mode: Mode::Private,
         ..intact()
     }
@@ -542,13 +536,19 @@ fn plain(registry: &str, millis: u64) -> Sweep {
     }
 }
 
-fn finding(
+fn finding(repository: &str, what: (Kind, Reason), tags: &[&str], status: u16) -> Finding {
+    let object = digest(&format!("{repository} {} {}", what.0, what.1));
+    broken(repository, what, tags, status, object)
+}
+
+/// A finding about an object.
+pub(super) fn broken(
     repository: &str,
     (kind, reason): (Kind, Reason),
     tags: &[&str],
     status: u16,
+    object: Digest,
 ) -> Finding {
-    let object = digest(&format!("{repository} {kind} {reason}"));
     let request = match kind {
         Kind::Tag => format!("GET /v2/{repository}/manifests/{}", tags[0]),
         Kind::Child | Kind::Manifest => format!("GET /v2/{repository}/manifests/{object}"),
@@ -602,13 +602,9 @@ fn group(
     detail: &str,
     count: u64,
 ) -> UnverifiedObjects {
-    let why = Unverified {
-        seemed_broken: detail.contains(" seems broken "),
-        ..Unverified::new(reason, detail)
-    };
     UnverifiedObjects {
         repository: repository.map(name),
-        why,
+        why: Unverified::new(reason, detail),
         count,
     }
 }

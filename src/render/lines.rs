@@ -40,6 +40,19 @@ impl Lines {
         }
     }
 
+    /// Nothing so far, in the same style: for what is not sure to become a part.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.color)
+    }
+
+    pub(super) fn append(&mut self, part: &Self) {
+        self.text.push_str(&part.text);
+    }
+
+    pub(super) fn height(&self) -> usize {
+        self.text.lines().count()
+    }
+
     pub(crate) fn blank(&mut self) {
         self.text.push('\n');
     }
@@ -129,6 +142,11 @@ impl Lines {
     pub(crate) fn verbatim(&mut self, label: &str, text: &str) {
         let label = self.paint(&format!("{label:LABEL$}"), Style::new().dimmed());
         self.row(INDENT, &label, &printable(text));
+    }
+
+    /// One row below a title, as it is laid out already.
+    pub(super) fn fixed(&mut self, row: &str) {
+        self.row(INDENT, "", &printable(row));
     }
 
     /// Rows that are meant to be pasted and begin at the margin.

@@ -19,10 +19,14 @@ pub(crate) mod fixture;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/render.rs"]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+mod incident;
 pub(crate) mod lines;
 mod requests;
 mod scope;
 pub(crate) mod software;
+mod story;
+mod table;
 mod unknown;
 pub(crate) mod words;
 
@@ -131,7 +135,19 @@ mod tests {
             text.split(opening).skip(1).take(5).map(plain).collect()
         };
         for (form, parts) in [
-            ("text", parts(text::render(reports, false), "\n\nteam/")),
+            (
+                "text",
+                parts(
+                    text::render(
+                        reports,
+                        text::View {
+                            details: true,
+                            ..text::View::default()
+                        },
+                    ),
+                    "\n\nteam/",
+                ),
+            ),
             ("page", parts(page::render(&[watch], now), "<article")),
             ("junit", parts(junit::render(reports), "<testcase")),
             ("github", parts(github::annotations(reports), "::error ")),

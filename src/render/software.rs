@@ -183,7 +183,13 @@ mod tests {
             serde_json::from_str(&json::render([&report])).expect("JSON");
         assert_eq!(found["software"]["name"], "ghcr");
         assert_eq!(found["software"]["signs"][1], "the header X");
-        let lines = text::render(&[report], false);
+        let lines = text::render(
+            &[report],
+            text::View {
+                color: false,
+                details: false,
+            },
+        );
         let words: Vec<_> = lines.split_whitespace().collect();
         let words = words.join(" ");
         for part in [

@@ -10,11 +10,21 @@ use super::words::{length, many, number, was};
 use super::{broken, exposed, scope, unknown};
 use crate::report::{Found, Listed, Report, Sweep, Verdict};
 
+/// How the report is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Whether it is coloured.
+    pub color: bool,
+    /// Whether each broken object is told by itself and in full, and every name.
+    pub details: bool,
+}
+
 /// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
 /// several.
 #[must_use]
-pub fn render(reports: &[Report], color: bool) -> String {
-    let mut lines = Lines::new(color);
+pub fn render(reports: &[Report], view: View) -> String {
+    let details = view.details;
+    let mut lines = Lines::new(view.color);
     for (number, report) in reports.iter().enumerate() {
         let sweep = &report.sweep;
         if number > 0 {
@@ -23,9 +33,9 @@ pub fn render(reports: &[Report], color: bool) -> String {
         verdict(&mut lines, report);
         gaps(&mut lines, sweep);
         expectations(&mut lines, sweep);
-        broken::write(&mut lines, report);
-        broken::remembered(&mut lines, report);
-        unknown::write(&mut lines, sweep);
+        broken::write(&mut lines, report, details);
+        broken::remembered(&mut lines, report, details);
+        unknown::write(&mut lines, sweep, details);
         exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);
         warnings(&mut lines, sweep);
@@ -206,67 +216,81 @@ mod tests {
     use crate::render::{fixture, lines};
     use crate::report::fixture::evidence_of;
 
+    const PLAIN: View = View {
+        color: false,
+        details: false,
+    };
+    const COLORED: View = View {
+        color: true,
+        details: false,
+    };
+    const DETAILED: View = View {
+        color: false,
+        details: true,
+    };
+
     fn assert_snapshot(name: &str, text: &str) {
         insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
     }
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("rich", &render(&[fixture::rich().into()], false));
+        assert_snapshot("rich", &render(&[fixture::rich().into()], PLAIN));
     }
 
     #[test]
     fn a_rich_sweep_in_colour() {
-        let text = render(&[fixture::rich().into()], true);
+        let text = render(&[fixture::rich().into()], COLORED);
         assert_snapshot("rich_in_colour", &text.replace('\x1b', "␛"));
-        assert_eq!(plain(&text), render(&[fixture::rich().into()], false));
+        assert_eq!(plain(&text), render(&[fixture::rich().into()], PLAIN));
     }
 
     #[test]
     fn an_intact_sweep() {
-        assert_snapshot("intact", &render(&[fixture::intact().into()], false));
+        assert_snapshot("intact", &render(&[fixture::intact().into()], PLAIN));
     }
 
     #[test]
     fn an_unverified_sweep() {
-        assert_snapshot("unverified", &render(&[fixture::blind()], false));
+        assert_snapshot("unverified", &render(&[fixture::blind()], PLAIN));
     }
 
     #[test]
     fn an_empty_sweep() {
-        assert_snapshot("empty", &render(&[fixture::empty().into()], false));
+        assert_snapshot("empty", &render(&[fixture::empty().into()], PLAIN));
     }
 
     /// There is no verdict on one look, and "nothing found broken" would read as one.
     #[test]
     fn a_stopped_sweep_names_what_seemed_broken() {
-        let text = render(&[fixture::stopped().into()], false);
+        let text = render(&[fixture::stopped().into()], PLAIN);
         assert_snapshot("stopped", &text);
         assert!(!text.contains("nothing"), "{text}");
         let mut one = fixture::stopped();
         one.unverified.drain(1..12);
+        one.suspected.truncate(1);
         assert_eq!(
-            render(&[one.into()], false).lines().next(),
+            render(&[one.into()], PLAIN).lines().next(),
             Some("UNVERIFIED mirror.example: 1 object seems broken and was not looked at again")
         );
     }
 
     #[test]
     fn a_storage_that_is_away() {
-        assert_snapshot("away", &render(&fixture::away().map(Report::from), false));
+        assert_snapshot("away", &render(&fixture::away().map(Report::from), PLAIN));
     }
 
     #[test]
     fn nothing_to_check_says_why() {
         assert_snapshot(
             "unlisted",
-            &render(&fixture::unlisted().map(Report::from), false),
+            &render(&fixture::unlisted().map(Report::from), PLAIN),
         );
     }
 
     #[test]
     fn an_image_by_its_digest() {
-        assert_snapshot("by_digest", &render(&[fixture::by_digest().into()], false));
+        assert_snapshot("by_digest", &render(&[fixture::by_digest().into()], PLAIN));
     }
 
     #[test]
@@ -278,7 +302,7 @@ mod tests {
             checked: 3,
         };
         let said = "INTACT [::1]:5000: the lists of 3 repositories were read, and no image was asked\n       for\n";
-        assert!(render(&[sweep.into()], false).starts_with(said));
+        assert!(render(&[sweep.into()], PLAIN).starts_with(said));
     }
 
     #[test]
@@ -288,7 +312,7 @@ mod tests {
             fixture::empty().into(),
             fixture::intact().into(),
         ];
-        assert_snapshot("several", &render(&sweeps, false));
+        assert_snapshot("several", &render(&sweeps, PLAIN));
     }
 
     #[test]
@@ -296,7 +320,7 @@ mod tests {
         let mut sweep = fixture::rich();
         sweep.unverified.truncate(1);
         sweep.counts.repositories.checked = sweep.counts.repositories.listed;
-        let text = render(&[sweep.into()], false);
+        let text = render(&[sweep.into()], PLAIN);
         assert_eq!(
             text.lines().find(|line| line.starts_with("PARTIAL")),
             Some("PARTIAL 1,204 of 3,000 tags were not reached: deadline")
@@ -307,7 +331,7 @@ mod tests {
     fn one_object_that_no_tag_leads_to() {
         let mut sweep = fixture::rich();
         sweep.findings.drain(..5);
-        let text = render(&[sweep.into()], false);
+        let text = render(&[sweep.into()], PLAIN);
         assert_eq!(
             text.lines().next(),
             Some("BROKEN registry.example:5050: 1 object in 1 repository")
@@ -318,7 +342,7 @@ mod tests {
     fn all_tags_seen_and_yet_not_all_verified() {
         let mut sweep = fixture::intact();
         sweep.unverified = fixture::rich().unverified.split_off(2);
-        let text = render(&[sweep.into()], false);
+        let text = render(&[sweep.into()], PLAIN);
         let opening: Vec<_> = text.lines().take(2).collect();
         assert_eq!(
             opening,
@@ -331,12 +355,12 @@ mod tests {
 
     #[test]
     fn images_that_are_not_as_expected() {
-        assert_snapshot("expected", &render(&[fixture::expected().into()], false));
+        assert_snapshot("expected", &render(&[fixture::expected().into()], PLAIN));
     }
 
     #[test]
     fn no_registry_is_no_report() {
-        assert_eq!(render(&[], true), "");
+        assert_eq!(render(&[], COLORED), "");
     }
 
     /// Longer is only a line that ends in what cannot be broken, and then that begins early.
@@ -346,7 +370,7 @@ mod tests {
         sweeps.extend([fixture::stopped().into(), fixture::by_digest().into()]);
         let others = fixture::away().into_iter().chain(fixture::unlisted());
         sweeps.extend(others.map(Report::from));
-        for line in plain(&render(&sweeps, true)).lines() {
+        for line in plain(&render(&sweeps, COLORED)).lines() {
             // What goes on in the next line says so at its end.
             let line = line.strip_suffix(" \\").unwrap_or(line);
             let last = line.split(' ').next_back().unwrap_or_default();
@@ -361,7 +385,7 @@ mod tests {
     #[test]
     fn every_tag_and_digest_is_there_in_full() {
         let report = Report::from(fixture::rich());
-        let text = render(std::slice::from_ref(&report), false);
+        let text = render(std::slice::from_ref(&report), DETAILED);
         for finding in &report.sweep.findings {
             for digest in finding.digest.iter().chain(&finding.parent) {
                 assert!(text.contains(&digest.to_string()));
@@ -386,7 +410,7 @@ mod tests {
         for group in &mut sweep.unverified {
             group.why.detail = hostile.into();
         }
-        let text = render(&[sweep.into()], false);
+        let text = render(&[sweep.into()], PLAIN);
         assert!(
             text.chars()
                 .all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}'))

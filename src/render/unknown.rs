@@ -3,15 +3,24 @@
 
 use std::collections::BTreeMap;
 
+use super::finding;
 use super::lines::{Lines, STRONG, UNSURE};
 use super::words::{self, many, number};
+use crate::oci::Tag;
 use crate::registry::UnverifiedReason;
-use crate::report::{Coverage, Found, Listed, SkipReason, Sweep, UnverifiedObjects};
+use crate::report::{Coverage, Finding, Found, Listed, SkipReason, Sweep, UnverifiedObjects};
 
 /// As many details of one reason as a reader gains from; they differ in little but the path.
 const DETAILS: usize = 3;
-/// As many where they name what seems broken.
-const SUSPECTS: usize = 10;
+
+/// Suspicions that are named.
+const SUSPECTS: usize = 20;
+
+/// Tags of one suspicion that are named.
+const TAGS: usize = 3;
+
+/// Places of one reason that are named.
+const PLACES: usize = 5;
 
 /// Everything that one reason kept from a verdict.
 pub(super) struct Group<'a> {
@@ -45,11 +54,9 @@ impl Group<'_> {
     pub(super) fn details(&self) -> (Vec<&str>, usize) {
         let members = self.members.iter().map(|member| &member.why);
         let mut members: Vec<_> = members.filter(|why| !why.detail.is_empty()).collect();
-        // What seems broken comes first.
-        members.sort_unstable_by_key(|why| (!why.seemed_broken, &why.detail));
+        members.sort_unstable_by_key(|why| &why.detail);
         members.dedup_by_key(|why| &why.detail);
-        let suspects = members.iter().filter(|why| why.seemed_broken);
-        let most = suspects.count().clamp(DETAILS, SUSPECTS);
+        let most = DETAILS;
         let left_out = members.len().saturating_sub(most);
         let details = members.into_iter().take(most).map(|why| &*why.detail);
         (details.collect(), left_out)
@@ -91,9 +98,7 @@ pub(super) fn in_brief(sweep: &Sweep<Found>) -> String {
 
 /// How many objects seemed broken when the sweep was cut short. There is no verdict on one look.
 fn suspected(sweep: &Sweep<Found>) -> u64 {
-    let groups = sweep.unverified.iter();
-    let suspected = groups.filter(|group| group.why.seemed_broken);
-    suspected.map(|group| group.count).sum()
+    words::length(sweep.suspected.len())
 }
 
 /// Why there was nothing to check.
@@ -139,7 +144,51 @@ pub(super) fn groups(sweep: &Sweep<Found>) -> Vec<Group<'_>> {
     groups
 }
 
-pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
+/// A suspicion in a line, with up to `most` of its tags.
+pub(super) fn suspicion(finding: &Finding, most: usize) -> String {
+    let tags: Vec<_> = finding.tags.iter().map(Tag::as_str).collect();
+    let breaks = match tags.len() {
+        0 => String::new(),
+        _ => format!(", would break {}", finding::some(&tags, most)),
+    };
+    let place = match finding.tags.first() {
+        // The tag says enough of where it is.
+        Some(_) => finding.repository.to_string(),
+        None => finding::place(finding),
+    };
+    let (heading, code) = (finding::heading(finding), finding::code(finding));
+    format!("{place}: {heading} [{code}]{breaks}")
+}
+
+/// What seemed broken when the sweep was cut short, by name and as what it is.
+fn write_suspected(lines: &mut Lines, sweep: &Sweep<Found>, details: bool) {
+    let count = suspected(sweep);
+    if count == 0 {
+        return;
+    }
+    let objects = many(count, "object", "objects");
+    lines.blank();
+    lines.title(&format!("Suspected, not confirmed: {objects}"), UNSURE);
+    let (most, tags) = if details {
+        (usize::MAX, usize::MAX)
+    } else {
+        (SUSPECTS, TAGS)
+    };
+    for finding in sweep.suspected.iter().take(most) {
+        lines.column("-", 2, suspicion(finding, tags).split_whitespace());
+        if let (true, Some(digest)) = (details, &finding.digest) {
+            lines.column("", 2, [digest.to_string()]);
+        }
+    }
+    let more = sweep.suspected.len().saturating_sub(most);
+    if more > 0 {
+        let more = number(words::length(more));
+        lines.column("", 2, [format!("and {more} more: --details shows them")]);
+    }
+}
+
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>, details: bool) {
+    write_suspected(lines, sweep, details);
     let groups = groups(sweep);
     if groups.is_empty() {
         return;
@@ -156,11 +205,11 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>) {
         if number > 0 {
             lines.blank();
         }
-        one_group(lines, group);
+        one_group(lines, group, if details { usize::MAX } else { PLACES });
     }
 }
 
-fn one_group(lines: &mut Lines, group: &Group<'_>) {
+fn one_group(lines: &mut Lines, group: &Group<'_>, most: usize) {
     let what = words::unverified(group.reason);
     let heading = if group.is_about_all() {
         what.to_owned()
@@ -168,16 +217,19 @@ fn one_group(lines: &mut Lines, group: &Group<'_>) {
         format!("{what}: {}", many(group.count, "object", "objects"))
     };
     lines.heading([heading, format!("[{}]", group.reason)], UNSURE);
-    let last = group.members.len() - 1;
-    let places = group.members.iter().enumerate().map(|(index, member)| {
+    let mut places = group.members.clone();
+    // Where there is most comes first, if not all is named.
+    if places.len() > most {
+        places.sort_by_key(|member| std::cmp::Reverse(member.count));
+    }
+    let places = places.iter().map(|member| {
         let place = member
             .repository
             .as_ref()
             .map_or("the registry as a whole", |name| name.as_str());
-        let comma = if index == last { "" } else { "," };
-        format!("{place} ({}){comma}", number(member.count))
+        format!("{place} ({})", number(member.count))
     });
-    lines.entry("where", places);
+    lines.entry("where", [finding::some(&places.collect::<Vec<_>>(), most)]);
     let (details, left_out) = group.details();
     for detail in details {
         lines.entry("detail", detail.split_whitespace());

@@ -105,22 +105,12 @@ impl Report {
     /// The broken objects, in the order of the repositories where each is first missed.
     #[must_use]
     pub fn objects(&self) -> Vec<Object<'_>> {
-        let mut objects: Vec<Vec<&Found>> = Vec::new();
-        let mut by_object = HashMap::<(&Digest, Reason), usize>::new();
-        for found in &self.sweep.findings {
-            let next = objects.len();
-            let position = match &found.digest {
-                Some(digest) => *by_object
-                    .entry((digest, found.defect.reason))
-                    .or_insert(next),
-                None => next,
-            };
-            if position == next {
-                objects.push(Vec::new());
-            }
-            objects[position].push(found);
-        }
-        objects.into_iter().map(Object::of).collect()
+        Object::all(&self.sweep.findings)
+    }
+
+    /// As `objects`, of what is remembered.
+    pub(crate) fn remembered_objects(&self) -> Vec<Object<'_>> {
+        Object::all(&self.remembered)
     }
 
     /// The tags that something broken breaks. A tag that is broken twice is one tag.
@@ -156,6 +146,25 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
+    fn all(findings: &'a [Found]) -> Vec<Self> {
+        let mut objects: Vec<Vec<&Found>> = Vec::new();
+        let mut by_object = HashMap::<(&Digest, Reason), usize>::new();
+        for found in findings {
+            let next = objects.len();
+            let position = match &found.digest {
+                Some(digest) => *by_object
+                    .entry((digest, found.defect.reason))
+                    .or_insert(next),
+                None => next,
+            };
+            if position == next {
+                objects.push(Vec::new());
+            }
+            objects[position].push(found);
+        }
+        objects.into_iter().map(Self::of).collect()
+    }
+
     fn of(findings: Vec<&'a Found>) -> Self {
         let all = || findings.iter().copied();
         let first = findings[0];

@@ -26,6 +26,7 @@ pub(crate) fn sweep() -> Sweep {
         counts: Counts::default(),
         repositories: Vec::new(),
         findings: Vec::new(),
+        suspected: Vec::new(),
         images: Vec::new(),
         unmet: Vec::new(),
         missing: Vec::new(),

@@ -17,6 +17,7 @@ mod shard;
 pub(crate) mod shell;
 pub mod state;
 mod store;
+mod story;
 mod sweep;
 mod time;
 
@@ -34,6 +35,7 @@ pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use shell::Command;
 pub(crate) use shell::token;
+pub(crate) use story::{Plot, told_together};
 pub use sweep::{
     Counts, Coverage, Exposed, Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects,
     Verdict,

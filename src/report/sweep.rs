@@ -204,6 +204,9 @@ pub struct Sweep<F = Finding> {
     pub out_of_scope: Vec<Repository>,
     /// What is broken: one entry for each broken object and repository.
     pub findings: Vec<F>,
+    /// What seemed broken in the only look at it, when the sweep was cut short. It counts as unverified, for
+    /// nothing is called broken on one look.
+    pub suspected: Vec<Finding>,
     /// The images that the caller named, as they were seen; none where it named no images.
     #[serde(skip)]
     pub images: Vec<Image>,
@@ -255,6 +258,7 @@ impl<F> Sweep<F> {
             missing: self.missing,
             out_of_scope: self.out_of_scope,
             findings,
+            suspected: self.suspected,
             images: self.images,
             unmet: self.unmet,
             exposed: self.exposed,

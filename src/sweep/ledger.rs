@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::walk::Endpoint;
 use super::walk::Past;
 use super::walk::{Suspicion, Walked, settle_image};
-use crate::oci::{Repository, shorten};
+use crate::oci::Repository;
 use crate::registry::Traffic;
 use crate::registry::{Access, Unverified, UnverifiedReason};
 use crate::report::{
@@ -41,6 +41,7 @@ pub(super) struct Ledger {
     /// How many were not, in how many repositories.
     pub(super) absent: BTreeMap<Endpoint, (u64, usize)>,
     pub(super) findings: Vec<Finding>,
+    suspected: Vec<Finding>,
     /// Tags that no list has and for which a page is answered.
     pub(super) deleted_by_page: Vec<Finding>,
     images: Vec<Image>,
@@ -82,6 +83,7 @@ impl Ledger {
             is_there: BTreeSet::new(),
             absent: BTreeMap::new(),
             findings: Vec::new(),
+            suspected: Vec::new(),
             deleted_by_page: Vec::new(),
             images: Vec::new(),
             exposed: Vec::new(),
@@ -180,16 +182,8 @@ impl Ledger {
     /// Takes up a repository of which a look was cut short, or never begun.
     pub(super) fn cut_short(&mut self, mut walked: Walked, why: &Unverified) {
         for suspicion in std::mem::take(&mut walked.suspicions) {
-            let detail = format!(
-                "{}; {} seems broken ({}) and was not looked at again",
-                shorten(&why.detail, 200),
-                suspicion.object,
-                suspicion.finding.defect.reason
-            );
-            walked.unverified.push(&Unverified {
-                seemed_broken: true,
-                ..Unverified::new(why.reason, detail)
-            });
+            walked.unverified.push(why);
+            self.suspected.push(suspicion.finding);
         }
         if walked.unverified.is_empty() && !walked.doubtful.is_empty() {
             walked.unverified.push(why);
@@ -256,10 +250,12 @@ impl Ledger {
         let repositories = self.repositories();
         let counts = self.counts(&repositories, &ending);
         self.warnings.extend(self.tally.notices.sentences());
-        self.findings.sort_by_cached_key(|finding| {
-            let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
-            (finding.repository.clone(), finding.kind, digest, tags)
-        });
+        for findings in [&mut self.findings, &mut self.suspected] {
+            findings.sort_by_cached_key(|finding| {
+                let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
+                (finding.repository.clone(), finding.kind, digest, tags)
+            });
+        }
         for image in &mut self.images {
             let unverified = self.unverified.get(&Some(image.repository.clone()));
             settle_image(
@@ -283,6 +279,7 @@ impl Ledger {
             missing: self.missing.into_iter().collect(),
             out_of_scope: self.out_of_scope,
             findings: self.findings,
+            suspected: self.suspected,
             images: self.images,
             unmet: Vec::new(),
             exposed: self.exposed,

@@ -28,6 +28,7 @@ mod scrub;
 mod seed;
 mod verify;
 mod visit;
+mod waiting;
 mod walk;
 
 use std::panic::AssertUnwindSafe;

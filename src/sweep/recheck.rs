@@ -39,11 +39,13 @@ impl<R: Registry> Crawl<'_, R> {
         // Rather an early look than none before the deadline.
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let wait = left.map_or(wait, |left| wait.min(left / 3));
-        tracing::warn!(
-            repositories = self.doubtful.len(),
-            ?wait,
-            "looking again at what is not plainly intact"
-        );
+        if !self.policy.is_repeated {
+            tracing::warn!(
+                repositories = self.doubtful.len(),
+                ?wait,
+                "looking again at what is not plainly intact"
+            );
+        }
         let progress = &self.policy.progress;
         progress.sleep(WaitReason::SecondLook, wait).await;
         self.registry = self.registry.reconnected();

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Policy;
 use super::progress::WaitReason;
+use super::waiting::{Waiting, wrong};
 use crate::oci::{Digest, MediaKind};
 use crate::registry::{Answer, Registry};
 use crate::registry::{Unverified, UnverifiedReason};
@@ -40,17 +41,25 @@ pub async fn verify<R: Registry>(
     expectations: &Expectations,
     cancel: &CancellationToken,
 ) -> Sweep {
+    let policy = Policy {
+        is_repeated: !expectations.wait.is_zero(),
+        ..policy.clone()
+    };
     let verify = Verify {
-        policy,
+        policy: &policy,
         expectations,
         cancel,
     };
     let start = Instant::now();
+    let mut waiting = Waiting::default();
     let mut sweep = verify.look(registry).await;
     loop {
         let left = expectations.wait.saturating_sub(start.elapsed());
         if left.is_zero() || cancel.is_cancelled() || !may_settle(&sweep) {
             break;
+        }
+        if let Some(line) = waiting.say(wrong(&sweep), Instant::now(), left) {
+            tracing::warn!("{line}");
         }
         verify.pause(WaitReason::Push, PAUSE.min(left)).await;
         sweep = verify.look(&registry.reconnected()).await;

@@ -14,6 +14,10 @@ pub(in crate::cli) struct ReportArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub(in crate::cli) output: OutputArg,
 
+    /// Tell each broken object by itself and in full in the text report, and every name
+    #[arg(long)]
+    pub(in crate::cli) details: bool,
+
     /// Write the report to a file, too, such as junit=probe.xml; may be repeated
     #[arg(
         long = "report-file",

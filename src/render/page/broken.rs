@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::finding::{self, View};
+use super::finding::{self, Member};
 use super::{anchor, report_url, time};
 use crate::oci::Repository;
 use crate::render::words::{length, many, number};
-use crate::report::{Known, Record, is_same};
+use crate::report::{Known, Plot, Record, is_same, told_together};
 
 /// Findings of one registry that are shown; the others are counted.
 const MOST_FINDINGS: usize = 100;
@@ -92,21 +92,29 @@ fn parts(record: &Record) -> Vec<Part<'_>> {
 
 /// All names at a glance, and the way to one of many.
 fn index(record: &Record, parts: &[Part<'_>]) -> Markup {
-    let left_out = parts.len().saturating_sub(MOST_REPOSITORIES);
+    let (shown, others): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.is_shown());
+    let left_out = others.len().saturating_sub(MOST_REPOSITORIES);
     html! {
         ul.index aria-label="Broken repositories" {
-            @for part in parts.iter().take(MOST_REPOSITORIES) {
+            @for part in shown {
                 li {
-                    @if part.is_shown() {
-                        a href={ "#" (anchor(&[&record.registry, part.name.as_str()])) } { (part.name) }
-                    } @else {
-                        (part.name)
-                    }
+                    a href={ "#" (anchor(&[&record.registry, part.name.as_str()])) } { (part.name) }
                     " " span.count { (number(part.failures)) }
                 }
             }
-            @if left_out > 0 {
-                li { "and " (many(length(left_out), "more repository", "more repositories")) }
+        }
+        // Folded: hundreds of names must not hide the findings.
+        @if !others.is_empty() {
+            details.others {
+                summary { "and " (many(length(others.len()), "more repository", "more repositories")) }
+                ul.index aria-label="More broken repositories" {
+                    @for part in others.iter().take(MOST_REPOSITORIES) {
+                        li { (part.name) " " span.count { (number(part.failures)) } }
+                    }
+                    @if left_out > 0 {
+                        li { "and " (many(length(left_out), "more repository", "more repositories")) }
+                    }
+                }
             }
         }
     }
@@ -121,6 +129,11 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
         findings.find(|found| is_same(finding, found))
     };
     let left_out = known.findings.len() - part.shown;
+    let members = known.findings[..part.shown].iter().map(|finding| Member {
+        finding,
+        found: found(finding),
+    });
+    let stories = told_together(members, |member| Plot::of(member.finding, member.found));
     html! {
         article.repository id=(anchor(&[&record.registry, name])) {
             header {
@@ -140,8 +153,8 @@ fn repository(record: &Record, part: &Part<'_>, is_open: bool, now: SystemTime) 
                 }
             }
             ul.findings {
-                @for finding in &known.findings[..part.shown] {
-                    (finding::render(finding, View { found: found(finding), is_open }))
+                @for story in &stories {
+                    (finding::render(story, &record.registry, is_open))
                 }
             }
             @if left_out > 0 {

@@ -13,6 +13,9 @@ use crate::report::{Found, Sweep};
 /// counted.
 const MOST: usize = 30;
 
+/// Tags of one suspicion that are named.
+const TAGS: usize = 10;
+
 pub(super) fn unverified(sweep: &Sweep<Found>) -> Option<Markup> {
     let groups = unknown::groups(sweep);
     if groups.is_empty() {
@@ -24,6 +27,24 @@ pub(super) fn unverified(sweep: &Sweep<Found>) -> Option<Markup> {
             h3 { "Not verified " span.count { (number(count)) } }
             ul.unverified-reasons {
                 @for group in &groups { (why(group)) }
+            }
+        }
+    })
+}
+
+/// What seemed broken when the sweep was cut short.
+pub(super) fn suspected(sweep: &Sweep<Found>) -> Option<Markup> {
+    let left_out = sweep.suspected.len().saturating_sub(MOST);
+    (!sweep.suspected.is_empty()).then(|| {
+        html! {
+            section.part {
+                h3 { "Suspected, not confirmed " span.count { (number(length(sweep.suspected.len()))) } }
+                ul.warnings {
+                    @for finding in sweep.suspected.iter().take(MOST) {
+                        li { (unknown::suspicion(finding, TAGS)) }
+                    }
+                    @if left_out > 0 { li { "and " (number(length(left_out))) " more" } }
+                }
             }
         }
     })

@@ -1,5 +1,5 @@
 //! The status page that a person on call reads first: what is known of all watched registries, as
-//! one HTML document without scripts and without anything from elsewhere.
+//! one HTML document without anything from elsewhere. Its script copies commands, and nothing else needs it.
 
 mod broken;
 mod finding;
@@ -23,6 +23,7 @@ use crate::report::Record;
 use state::State;
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("copy.js");
 
 /// Seconds until a browser asks for the page again, by itself.
 const RELOAD: u32 = 60;
@@ -83,6 +84,7 @@ pub fn render(watches: &[Watch<'_>], now: SystemTime) -> String {
                     }
                 }
                 (foot())
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
@@ -90,14 +92,14 @@ pub fn render(watches: &[Watch<'_>], now: SystemTime) -> String {
 }
 
 /// The value of the Content-Security-Policy header that the page is served with: the one stylesheet
-/// inside it, known by its hash, and nothing else. Even markup that came through could not act.
+/// and the one script inside it, known by their hashes, and nothing else. Even markup that came through could not act.
 #[must_use]
 pub fn content_security_policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
-        let hash = STANDARD.encode(Sha256::digest(STYLE));
+        let [style, script] = [STYLE, SCRIPT].map(|text| STANDARD.encode(Sha256::digest(text)));
         format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'"
+            "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
     });
     &POLICY
@@ -197,9 +199,10 @@ mod tests {
         "<img src=x onerror=\"alert(1)\">'\"><script>alert(2)</script>\u{202e}\x1b[31m&lt;";
 
     fn assert_snapshot(name: &str, text: &str) {
-        // The stylesheet is no part of what is said, and a line for each element is a diff to read.
+        // The stylesheet and the script are no part of what is said, and a line for each element is a diff to read.
         let text = text
             .replace(STYLE, "…")
+            .replace(SCRIPT, "…")
             .replace('<', "\n<")
             .replace("\n</", "</")
             .replace(env!("CARGO_PKG_VERSION"), "…");
@@ -310,7 +313,12 @@ mod tests {
         let unknown = &markup(&hostile) - &markup(&page(&record([fixture::rich()])));
         assert!(unknown.is_empty(), "markup came through: {unknown:?}");
         let is_hidden = |c: char| c.is_control() || c == '\u{202e}';
-        assert!(!hostile.replace(STYLE, "").contains(is_hidden));
+        assert!(
+            !hostile
+                .replace(STYLE, "")
+                .replace(SCRIPT, "")
+                .contains(is_hidden)
+        );
     }
 
     #[test]
@@ -321,6 +329,7 @@ mod tests {
         let record = record([seen, blind]);
         let page = page(&record);
         let marks = page.matches("not re-verified").count();
+        assert!(!page.contains("<li class=\"member\""));
         assert_eq!(marks, record.findings().count());
         assert!(page.contains("6 known failures stay until a sweep can look again."));
         assert!(
@@ -338,7 +347,7 @@ mod tests {
         };
         let stopped = reported(fixture::stopped());
         assert!(stopped.contains("<p>78 objects seem broken and were not looked at again.</p>"));
-        assert!(stopped.contains("and 3 more like these"), "{stopped}");
+        assert!(stopped.contains("and 48 more"), "{stopped}");
         let [_, filtered, ..] = fixture::unlisted().map(reported);
         let nothing = "<p>Nothing was checked: the filters leave out its 1,204 repositories.</p>";
         assert!(filtered.contains(nothing), "{filtered}");
@@ -378,7 +387,8 @@ mod tests {
     fn thousands_of_findings_are_counted_and_a_fair_share_is_shown() {
         let record = record([crowd(5_000)]);
         let page = page(&record);
-        assert_eq!(page.matches("<li class=\"finding\">").count(), 100);
+        assert_eq!(page.matches("<li class=\"finding\">").count(), 10);
+        assert_eq!(page.matches("<li class=\"member\" id=").count(), 100);
         assert!(page.contains("4,900 more findings are not shown here"));
         for repository in record.repositories.keys() {
             let anchor = anchor(&[&record.registry, repository.as_str()]);
@@ -386,6 +396,32 @@ mod tests {
             assert!(page.contains(&format!("href=\"#{anchor}\"")), "{anchor}");
         }
         assert!(page.len() < 250_000, "{}", page.len());
+    }
+
+    #[test]
+    fn each_finding_can_be_linked_to() {
+        let record = record([crate::render::incident::incident(50)]);
+        let page = page(&record);
+        for finding in record.findings() {
+            let of_tag = || finding.tags[0].to_string();
+            let object = finding
+                .digest
+                .as_ref()
+                .map_or_else(of_tag, ToString::to_string);
+            let names = [
+                &record.registry,
+                finding.repository.as_str(),
+                finding.kind.word(),
+            ];
+            let id = anchor(&[&names[..], &[object.as_str()]].concat());
+            assert_eq!(page.matches(&format!(" id=\"{id}\"")).count(), 1, "{id}");
+            assert_eq!(page.matches(&format!("href=\"#{id}\"")).count(), 1, "{id}");
+        }
+        assert!(page.contains("15 times: child manifest not found"));
+        let commands = page.matches("<pre>").count();
+        assert!(commands > 50, "{commands}");
+        let buttons = page.matches("<button class=\"copy\" type=\"button\" hidden>");
+        assert_eq!(buttons.count(), commands);
     }
 
     #[test]
@@ -441,13 +477,17 @@ mod tests {
 
     /// Whoever changes how the stylesheet is put into the page learns here that browsers refuse it.
     #[test]
-    fn the_policy_allows_the_stylesheet_and_nothing_is_inline() {
+    fn the_policy_allows_what_is_ours_and_nothing_is_inline() {
         let page = page(&record([fixture::rich(), later(fixture::rich(), 900)]));
         let (_, rest) = page.split_once("<style>").expect("a stylesheet");
         let (style, rest) = rest.split_once("</style>").expect("its end");
         let hash = STANDARD.encode(Sha256::digest(style));
         assert!(content_security_policy().contains(&format!("style-src 'sha256-{hash}';")));
         assert!(!content_security_policy().contains("unsafe"));
+        let (rest, script) = rest.split_once("<script>").expect("a script");
+        let (script, _) = script.split_once("</script>").expect("its end");
+        let hash = STANDARD.encode(Sha256::digest(script));
+        assert!(content_security_policy().contains(&format!("script-src 'sha256-{hash}';")));
         let names = markup(rest);
         for inline in ["style", "script", "link", "img", "onclick"] {
             assert!(!names.contains(inline), "{inline}");

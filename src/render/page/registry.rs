@@ -38,6 +38,7 @@ pub(super) fn render(watch: Watch<'_>, now: SystemTime) -> Markup {
             (trend::render(record, now).unwrap_or_default())
             (broken::render(record, now).unwrap_or_default())
             @if let Some(Report { sweep, .. }) = &record.last {
+                (limits::suspected(sweep).unwrap_or_default())
                 (limits::unverified(sweep).unwrap_or_default())
                 (limits::exposed(sweep).unwrap_or_default())
                 (limits::warnings(sweep).unwrap_or_default())
