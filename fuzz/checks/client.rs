@@ -13,13 +13,13 @@ use url::{Host, Url};
 use super::auth::Scope;
 use super::blobs::ContentRange;
 use super::challenge::{Challenge, challenges};
-use super::credentials::Credentials;
 use super::login_file::{LoginFile, Rules};
 use super::login_helper;
 use super::meter::Meter;
 use super::packed::Counted;
 use super::rate_limiter::{Bounds, Pool};
 use super::reply::{Body, Reply};
+use super::secret::Credentials;
 use super::secret::{Secret, basic_header, bearer_header};
 use super::{
     Endpoint, certificate as certificates, classify, exchange, link as links, page as pages,

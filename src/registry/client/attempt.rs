@@ -14,6 +14,9 @@ use crate::registry::{Unverified, UnverifiedReason};
 impl Exchange {
     /// One attempt. Where it is refused and the login could not be had, that is what to mend.
     pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        if matches!(ask.scope, Scope::None) {
+            return self.pinged(ask).await;
+        }
         self.attempted(ask).await.map_err(|mut failure| {
             if failure.why.is_refusal()
                 && let Some(trouble) = self.auth.login.trouble()
@@ -25,17 +28,24 @@ impl Exchange {
         })
     }
 
+    /// A ping, as nobody: it is there to learn what is wanted, which is for what comes next.
+    async fn pinged(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
+        let reply = self.redirected(ask, None).await?;
+        if !reply.redirected() {
+            let is_refused = reply.status == StatusCode::UNAUTHORIZED;
+            self.auth.note_refusal(is_refused);
+            let challenges = challenge::challenges(&reply.headers);
+            self.auth.learn(&challenges, is_refused);
+        }
+        self.settle(reply)
+    }
+
     /// One attempt, for which an authorization is made or renewed at most once (and once more
     /// where the registry then asks for another kind).
     async fn attempted(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         // A token service is asked again by those who ask it.
-        let is_ping = matches!(ask.scope, Scope::None);
-        let mut sent = if is_ping {
-            None
-        } else {
-            let current = self.auth.current(&ask.scope).await;
-            current.map_err(Failure::last_word)?
-        };
+        let current = self.auth.current(&ask.scope).await;
+        let mut sent = current.map_err(Failure::last_word)?;
         let (mut is_fresh, mut held_token) = (false, false);
         loop {
             let reply = self.redirected(ask, sent.as_ref()).await?;
@@ -47,11 +57,6 @@ impl Exchange {
             let wants_token = challenges.iter().any(|c| matches!(c, Challenge::Bearer(_)));
             let is_refused = reply.status == StatusCode::UNAUTHORIZED;
             self.auth.note_refusal(is_refused);
-            if is_ping {
-                // It is there to learn what is wanted, which is for what comes next.
-                self.auth.learn(&challenges, is_refused);
-                return self.settle(reply);
-            }
             let may_get_more = match &sent {
                 _ if is_refused => true,
                 Some(sent) => may_be_too_old(&reply, sent, is_fresh),
@@ -70,27 +75,24 @@ impl Exchange {
             } else {
                 None
             };
-            match (renewed, sent) {
-                (Some(renewed), _) => sent = Some(renewed),
-                (None, sent) if !is_refused => {
-                    // It may be about what was asked for, such as the size of a page or the method.
-                    sent.iter()
-                        .for_each(Authorization::note_that_refusals_stand);
-                    return self.settle(reply);
-                }
-                (None, None) if wants_password => {
-                    return Err(Failure::last_word(self.auth.login.is_missing()));
-                }
-                (None, sent) => {
-                    let failure = denied(&reply, sent.is_some(), held_token);
-                    if let Some(password) = sent.filter(|_| kind == Some(AuthorizationKind::Basic))
-                    {
-                        self.note_if_wrong(ask, password, &failure).await;
-                    }
-                    return Err(failure);
-                }
+            if let Some(renewed) = renewed {
+                (sent, is_fresh) = (Some(renewed), true);
+                continue;
             }
-            is_fresh = true;
+            if !is_refused {
+                // It may be about what was asked for, such as the size of a page or the method.
+                sent.iter()
+                    .for_each(Authorization::note_that_refusals_stand);
+                return self.settle(reply);
+            }
+            if sent.is_none() && wants_password {
+                return Err(Failure::last_word(self.auth.login.is_missing()));
+            }
+            let failure = denied(&reply, sent.is_some(), held_token);
+            if let Some(password) = sent.filter(|_| kind == Some(AuthorizationKind::Basic)) {
+                self.note_if_wrong(ask, password, &failure).await;
+            }
+            return Err(failure);
         }
     }
 

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use super::authorization::{Authorization, AuthorizationKind, Kept};
 use super::challenge::{BearerChallenge, Challenge};
-use super::credentials::Credentials;
 use super::login::{self, Login};
+use super::secret::Credentials;
 use super::secret::{basic_header, bearer_header};
 use super::token::{Fetched, TokenService};
 use crate::oci::Repository;

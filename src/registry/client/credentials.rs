@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::login_file::{LoginFile, Rules};
 use super::login_helper;
-use super::secret::Secret;
+use super::secret::{Credentials, Secret};
 use crate::oci::Repository;
 use crate::registry::{Unverified, UnverifiedReason};
 
@@ -52,25 +52,6 @@ impl fmt::Display for Place {
             Self::File(path) => path.display().fmt(f),
             Self::Variable(name, _) => f.write_str(name),
         }
-    }
-}
-
-/// What to prove who we are with.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    Password {
-        username: String,
-        password: Secret,
-    },
-    /// An OAuth2 refresh token, which only a token service takes.
-    IdentityToken(Secret),
-    /// A token that is sent as it is.
-    RegistryToken(Secret),
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[credentials]")
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::credentials::{CredentialSource, Credentials};
+use super::credentials::CredentialSource;
+use super::secret::Credentials;
 use crate::oci::Repository;
 use crate::registry::{Unverified, UnverifiedReason};
 

@@ -11,7 +11,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Deserializer};
 
-use super::credentials::Credentials;
+use super::secret::Credentials;
 use super::secret::Secret;
 use crate::oci::Repository;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::credentials::Credentials;
+use super::secret::Credentials;
 use super::secret::Secret;
 use crate::oci::shorten;
 

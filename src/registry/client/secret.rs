@@ -1,4 +1,4 @@
-//! Secrets, by type: what holds one cannot be printed. And the headers that they go into.
+//! Secrets, by type: what holds one cannot be printed. And the logins and headers that they go into.
 
 use std::fmt;
 
@@ -27,6 +27,25 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+/// What to prove who we are with.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    Password {
+        username: String,
+        password: Secret,
+    },
+    /// An OAuth2 refresh token, which only a token service takes.
+    IdentityToken(Secret),
+    /// A token that is sent as it is.
+    RegistryToken(Secret),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[credentials]")
     }
 }
 

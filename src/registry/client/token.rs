@@ -12,10 +12,10 @@ use url::Url;
 
 use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
-use super::credentials::Credentials;
 use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::meter::{Asked, Meter};
 use super::rate_limiter::Pool;
+use super::secret::Credentials;
 use super::secret::{Secret, basic_header};
 use super::ssrf_guard;
 use crate::oci::shorten;

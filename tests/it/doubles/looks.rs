@@ -13,7 +13,7 @@ use registry_probe::registry::{Access, Depth, Unverified};
 use registry_probe::registry::{
     Answer, BlobLook, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
-use registry_probe::report::{Mode, Record, Shard, Sweep};
+use registry_probe::report::{Mode, Reason, Record, Shard, Sweep};
 use registry_probe::sweep::{Empty, Expectations};
 use tokio_util::sync::CancellationToken;
 
@@ -489,8 +489,9 @@ async fn what_a_stop_cuts_short_is_told() {
     let probe = Probe::of(&double).confirm_after(Duration::from_secs(60));
     let sweep = probe.cancelled_by(&cancel).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "unverified app cancelled"]);
-    let details = details(&sweep);
-    assert!(details.contains("seems broken (not_found)"), "{details}");
+    let suspected = sweep.suspected.iter();
+    let reasons: Vec<_> = suspected.map(|finding| finding.defect.reason).collect();
+    assert!(reasons.contains(&Reason::NotFound), "{reasons:?}");
 }
 
 #[tokio::test]
