@@ -232,29 +232,27 @@ fn mend(lines: &mut Lines, story: &Story<'_>, share: Share, shown: &mut BTreeSet
         lines.entry("remedy", story.first().hint.split_whitespace());
         return;
     }
-    let (told, others) = story
+    // What mends several is told once.
+    let mut scripts = HashSet::new();
+    let first = |found: &Found| found.repairs.first().map(Repair::script);
+    let own = story
         .findings
-        .split_at(story.findings.len().min(share.mended));
-    let is_one = story.objects.len() == 1;
-    let others = others.iter().filter_map(|found| found.repairs.first());
-    let others: HashSet<_> = others.map(Repair::script).collect();
-    let is_told = |script: &&String| {
-        let mut first = told.iter().filter_map(|found| found.repairs.first());
-        first.any(|repair| repair.script() == **script)
-    };
-    let others = length(others.iter().filter(|script| !is_told(script)).count());
-    for (number, &found) in told.iter().enumerate() {
+        .iter()
+        .filter(|found| scripts.insert(first(found)));
+    let own: Vec<_> = own.collect();
+    let told = own.len().min(share.mended);
+    let others = length(own.len() - told);
+    for (number, found) in own.into_iter().take(told).enumerate() {
         let mut place = match story.objects[0].repositories.as_slice() {
             [_] => String::new(),
             _ => format!("in {}: ", found.repository),
         };
-        if others > 0 && !is_one {
+        if others > 0 {
             place = format!("for the first: {place}");
         }
-        let most = if is_one { share.repairs } else { 1 };
-        mend_one(lines, found, &place, most, shown);
-        if is_one || number + 1 == told.len() {
-            rest(lines, found, &place, most);
+        mend_one(lines, found, &place, share.repairs, shown);
+        if number + 1 == told {
+            rest(lines, found, &place, share.repairs);
         }
     }
     if others > 0 {

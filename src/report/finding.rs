@@ -19,8 +19,18 @@ pub struct Nearby {
     pub sibling: Option<(Tag, Digest)>,
     /// Another repository in which the same digest was asked for, and was intact.
     pub copy: Option<Repository>,
-    /// The image that brings it back, in one of the registries to repair from, as `HOST/REPOSITORY@DIGEST`.
-    pub elsewhere: Option<String>,
+    /// The image that brings it back, in one of the registries to repair from.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// An image in another registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Elsewhere {
+    /// As `HOST/REPOSITORY@DIGEST`.
+    pub image: String,
+    /// Whether that registry has a certificate to be verified.
+    pub is_verified: bool,
 }
 
 /// One broken object of one repository, with everything that it breaks.

@@ -23,7 +23,7 @@ mod time;
 
 pub use cause::Cause;
 pub use evidence::{Evidence, LengthSource, Observed, Promised, Start};
-pub use finding::{Bracket, Finding, Nearby};
+pub use finding::{Bracket, Elsewhere, Finding, Nearby};
 pub use finished::{Found, Object, Report};
 pub(crate) use hint::hint;
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};

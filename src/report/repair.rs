@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::cause::Cause;
 use super::evidence::{LengthSource, Observed};
-use super::finding::Finding;
+use super::finding::{Elsewhere, Finding};
 use super::mode::Mode;
 use super::outcome::Reason;
 use super::shell::{Command, quote, token};
@@ -146,7 +146,9 @@ impl Writer<'_> {
         match (self.finding.defect.reason, cause) {
             (Reason::NotFound, _) => {
                 let (action, what) = match &self.finding.nearby.elsewhere {
-                    Some(image) => (Action::Restore, format!("copy it from {image}")),
+                    Some(elsewhere) => {
+                        (Action::Restore, format!("copy it from {}", elsewhere.image))
+                    }
                     None => (
                         Action::Push,
                         format!(
@@ -266,7 +268,7 @@ impl Writer<'_> {
     /// all of them miss.
     fn again(&self) -> Option<String> {
         match &self.finding.nearby.elsewhere {
-            Some(image) => Some(format!("copy it again from {image}")),
+            Some(elsewhere) => Some(format!("copy it again from {}", elsewhere.image)),
             None => Some(format!("push {} again", self.finding.tags.last()?)),
         }
     }
@@ -280,9 +282,14 @@ impl Writer<'_> {
         let command = self.unless_verified(command, "--dest-tls-verify=false");
         let repository = &self.finding.repository;
         Some(match &self.finding.nearby.elsewhere {
-            Some(image) => {
+            Some(Elsewhere { image, is_verified }) => {
                 let (_, digest) = image.split_once('@')?;
                 let to = self.image(repository, &format!("@{digest}"));
+                let command = if *is_verified {
+                    command
+                } else {
+                    command.raw("--src-tls-verify=false")
+                };
                 command.arg(&format!("docker://{image}")).arg(&to)
             }
             None => {
@@ -541,7 +548,10 @@ mod tests {
         ] {
             let mut finding = finding(Kind::Layer, reason);
             finding.defect.evidence.observed = Some(fixture::observed(reason, 200));
-            finding.nearby.elsewhere = Some(image.clone());
+            finding.nearby.elsewhere = Some(Elsewhere {
+                image: image.clone(),
+                is_verified: true,
+            });
             // Whatever its tags are.
             finding.tags.clear();
             let repairs = Repair::of(&finding, &sweep);

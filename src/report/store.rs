@@ -51,12 +51,10 @@ impl Store {
                 .collect();
         }
         let Some(digest) = &finding.digest else {
-            let link =
-                |tag: &Tag| in_repository(finding, &format!("_manifests/tags/{tag}/current/link"));
             return finding
                 .tags
                 .iter()
-                .map(|tag| unless_full(&link(tag)))
+                .flat_map(|tag| unless_led(finding, tag))
                 .collect();
         };
         let digest = digest.to_string();
@@ -125,6 +123,30 @@ fn unless_named_anywhere(folder: &str, algorithm: &str, hex: &str) -> Command {
         .raw(&find)
         .verbatim(&remove)
         .raw("sh '{}' ';' &&")
+}
+
+/// The same for a tag of which no digest is known: what its link leads to, if it says anything, and the link.
+fn unless_led(finding: &Finding, tag: &Tag) -> Vec<Command> {
+    let link = in_repository(finding, &format!("_manifests/tags/{tag}/current/link"));
+    let revisions = in_repository(finding, "_manifests/revisions/sha256");
+    let blobs = in_store("blobs/sha256");
+    let hex = Command::default()
+        .verbatim("{ hex=$(sed -n 's/^sha256:\\([0-9a-f]\\{64\\}\\)$/\\1/p' <")
+        .verbatim(&link)
+        .verbatim("); :; } &&");
+    let data = Command::default()
+        .verbatim(&format!(
+            "{{ file={blobs}/$(echo \"$hex\" | cut -c1-2)/$hex/data;"
+        ))
+        .verbatim("have=$(sha256sum < \"$file\" | cut -c1-64);")
+        .verbatim("[ ${#have} -ne 64 ] || [ \"$have\" = \"$hex\" ] ||")
+        .verbatim("rm -f \"$file\"; } &&");
+    vec![
+        hex,
+        unless_full(&format!("{revisions}/$hex/link")),
+        data,
+        unless_full(&link),
+    ]
 }
 
 /// Removes a file if it is there and empty.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::oci::{Digest, Repository};
 use crate::registry::client::{Config, HttpRegistry};
-use crate::report::{Finding, Sweep};
+use crate::report::{Elsewhere, Finding, Sweep};
 
 /// Findings of one sweep that are asked for: whoever has more has other worries than where to copy from.
 const LOOKS: usize = 64;
@@ -49,7 +49,7 @@ pub async fn look_elsewhere(
 }
 
 async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
-    let mut wanted: BTreeMap<(Repository, Digest), Option<String>> = sweep
+    let mut wanted: BTreeMap<(Repository, Digest), Option<Elsewhere>> = sweep
         .findings
         .iter()
         .filter_map(image_of)
@@ -76,7 +76,12 @@ async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
                     return;
                 };
                 match registry.has_manifest(&there, digest).await {
-                    Ok(true) => *found = Some(format!("{host}/{there}@{digest}")),
+                    Ok(true) => {
+                        *found = Some(Elsewhere {
+                            image: format!("{host}/{there}@{digest}"),
+                            is_verified: registry.endpoint.is_https(),
+                        });
+                    }
                     Ok(false) => {}
                     Err(why) => tracing::warn!("--repair-from {host}: {}", why.detail),
                 }

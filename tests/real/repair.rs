@@ -83,7 +83,7 @@ fn the_incident_fits_one_screen_and_its_repair_ends_it() {
         "4 broken references to 2 objects",
         "breaks 2 tags: 1.1, 1.2",
         "[gc_or_retention]",
-        "roll back: 1.1, 1.2 will contain 1.0",
+        "ROLLBACK: 1.1, 1.2 will contain 1.0",
         intact,
     ]);
     for words in needed {
