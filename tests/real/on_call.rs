@@ -34,8 +34,10 @@ fn registry() -> (Registry, Content) {
 
 /// What the probe dials, with what else it takes to call it so, and what people call it.
 fn names(registry: &Registry) -> (Vec<String>, String) {
-    let name = registry.host();
-    (vec![name.clone()], name)
+    let dialled = registry.host();
+    let name = dialled.replace("127.0.0.1", "localhost");
+    let arguments = [dialled, "--public-name".to_owned(), name.clone()];
+    (arguments.into(), name)
 }
 
 fn hasty_rules() -> [String; 1] {
