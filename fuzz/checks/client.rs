@@ -150,8 +150,8 @@ pub(crate) fn docker_config(input: &[u8]) {
     };
     let repository: Repository = "team/app".parse().expect("a name");
     for registry in ["docker.io", "registry.example:5000", "r"] {
-        if let Some((helper, _)) = file.helper(registry, Rules::Docker)
-            && let Some(program) = login_helper::program(helper)
+        if let Some(helper) = file.helper(registry, Rules::Docker)
+            && let Some(program) = login_helper::program(helper.name)
         {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             assert!(program.starts_with("docker-credential-") && program.chars().all(is_plain));

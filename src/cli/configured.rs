@@ -709,6 +709,22 @@ fn a_public_name_is_of_one_registry() {
 
 /// What is in a pod's environment is about the registry there, and an image is often of another.
 #[test]
+fn of_two_public_names_the_longer_one_is_meant() {
+    let one = "{registry: 'http://one:5000', public-name: r.example}";
+    let two = "{registry: 'http://two:5000', public-name: r.example/mirror}";
+    for entries in [[one, two], [two, one]] {
+        let file = Configured::by(&format!("registries: [{}]\n", entries.join(", ")));
+        for (image, registry) in [
+            ("r.example/mirror/app:v1", "two:5000"),
+            ("r.example/app:v1", "one:5000"),
+        ] {
+            let target = file.targets(&["verify", image], &[]).remove(0);
+            assert_eq!(target.http.endpoint.name(), registry, "{image}");
+        }
+    }
+}
+
+#[test]
 fn images_of_a_public_name_are_asked_for_where_its_registry_is() {
     let seen = |configured: &Configured, image: &str, environment: &[(&str, &str)]| {
         let mut targets = configured.targets(&["verify", image], environment);

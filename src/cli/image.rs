@@ -4,25 +4,26 @@ use super::error::{Error, without_login};
 use crate::oci::{Reference, Repository, shorten};
 use crate::registry::client::Endpoint;
 
+/// What was typed as an image, without a password that may stand in it: a digest has no slash and an algorithm, or
+/// else that is a login.
+fn shown(text: &str) -> String {
+    let algorithms = ["sha256:", "sha512:"];
+    let is_digest = |after: &str| {
+        algorithms.iter().any(|start| after.starts_with(start)) && !after.contains('/')
+    };
+    match text.split_once('@') {
+        Some((_, after)) if !is_digest(after) => shorten(&without_login(text), 100),
+        _ => shorten(text, 100),
+    }
+}
+
 /// Reads an image's name as docker does. A scheme may stand before it, for a registry on loopback
 /// that speaks https.
 pub(super) fn parse_image(
     text: &str,
     plain_http: bool,
 ) -> Result<(Endpoint, Repository, Reference), Error> {
-    let invalid = || {
-        // A digest has no slash and an algorithm: else that is a login, and its password is not repeated.
-        let is_digest = |after: &str| after.starts_with("sha") && !after.contains('/');
-        let has_login = text
-            .split_once('@')
-            .is_some_and(|(_, after)| !is_digest(after));
-        let shown = if has_login {
-            without_login(text)
-        } else {
-            text.to_owned()
-        };
-        Error::Image(shorten(&shown, 100))
-    };
+    let invalid = || Error::Image(shown(text));
     if let Some(registry) = registry_alone(text) {
         return Err(Error::Usage(format!(
             "`{registry}` is a registry, and this takes images: `{registry}/REPOSITORY:TAG`; for all of them: \

@@ -203,6 +203,17 @@ mod tests {
             ("--once r.x --username u", "", "--password-file"),
             ("--once r.x", "PROBE_PASSWORD=hunter2", "--username"),
             ("--once r.x --repo A", "", "--repo: `A`"),
+            (
+                "--once r.x --repair-from https://u:hunter2@s.x",
+                "",
+                "--repair-from: `https://hidden@s.x`",
+            ),
+            (
+                "--once r.x --public-name https://u:hunter2@s.x",
+                "",
+                "--public-name: `https://hidden@s.x`",
+            ),
+            ("verify u:hunter2@shared.example", "", "is not an image"),
             ("--once r.x --repo [x", "", "not a pattern"),
             (
                 "--once r.x --authfile /nonexistent",

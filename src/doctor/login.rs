@@ -38,7 +38,7 @@ impl Doctor<'_> {
     pub(super) async fn log_in(&self, answer: Result<(), Unverified>) -> Login {
         let auth = &self.registry.exchange.auth;
         if !auth.login.is_there(self.named.first()).await {
-            let trouble = auth.login.trouble();
+            let trouble = auth.login.trouble(self.named.first());
             return trouble.map_or(Login::Missing, |why| Login::Untried(why.detail.to_string()));
         }
         let answer = match self.scheme() {
@@ -86,7 +86,7 @@ impl Doctor<'_> {
         let who = match &user {
             Some(user) => format!("{user}, by the login that was given"),
             None if is_there => format!("the login in {}", known.found_at().unwrap_or_default()),
-            None if known.trouble().is_some() => "nobody".into(),
+            None if known.trouble(self.named.first()).is_some() => "nobody".into(),
             None => "nobody: no login for it was given or is stored".into(),
         };
         let mut data = json!(login);

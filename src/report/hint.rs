@@ -48,7 +48,7 @@ fn hint_for_others(finding: &Finding, store: Store) -> Option<&'static str> {
             }
             _ => {
                 "restore its file in storage, or delete it there and push again; a push alone is \
-                 mostly skipped; with --software NAME, repairs say how"
+                 mostly skipped"
             }
         },
         Reason::Unreadable => {

@@ -12,11 +12,11 @@ use super::evidence::{LengthSource, Observed};
 use super::finding::{Elsewhere, Finding};
 use super::mode::Mode;
 use super::outcome::Reason;
-use super::shell::{Command, quote, token};
+use super::shell::{Command, for_each_tag, quote, token};
 use super::store::{Store, in_repository};
 use super::sweep::Sweep;
 use crate::oci::{Digest, Repository, Tag, printable};
-use crate::registry::{Access, Authentication};
+use crate::registry::{Access, Authentication, Identified, Software};
 use crate::words::words;
 
 words! {
@@ -123,7 +123,7 @@ impl Writer<'_> {
         );
         if self.finding.kind.is_blob() {
             // zot answers 202, mounts nothing and keeps the upload.
-            let mounts = self.store != Store::Zot;
+            let mounts = !self.is_any_of(&[Software::Zot]);
             let what = format!("mount it from {from}, where it is intact (201 is success)");
             return mounts.then(|| repair(Action::Restore, &what, self.mount(from, digest)));
         }
@@ -174,7 +174,7 @@ impl Writer<'_> {
     /// An older version in place of the broken one, for as long as nobody can push that again.
     fn roll_back(&self) -> Option<Repair> {
         // zot and Gitea answer 400 to a push under a tag whose own manifest is lost.
-        if matches!(self.store, Store::Zot | Store::Gitea) && self.is_root_lost() {
+        if self.is_any_of(&[Software::Zot, Software::Gitea]) && self.is_root_lost() {
             return None;
         }
         let (older, digest) = self.finding.nearby.sibling.as_ref()?;
@@ -209,6 +209,12 @@ impl Writer<'_> {
             command.raw(&format!("rm -r {tags}{tag}"))
         });
         Some(repair(Action::Delete, &what, vec![remove]))
+    }
+
+    /// Whether it runs one of these, as far as anything shows it.
+    fn is_any_of(&self, software: &[Software]) -> bool {
+        let own = self.access.software.as_ref();
+        own.is_some_and(|own| software.contains(&own.name))
     }
 
     /// Whether what a tag points to is itself what is broken: it cannot be read, and so not be deleted by its
@@ -330,27 +336,37 @@ impl Writer<'_> {
             ));
         }
         commands.push(self.push(is_distribution)?);
-        let (again, enough) = (self.again()?, self.is_enough());
+        let again = format!("{}{}", self.again()?, self.is_enough());
+        let skipped = "a push alone is skipped: \"already exists\"";
         let file = "delete its file on the registry's host if that holds other bytes";
-        let (action, before) = match (self.store, delete) {
-            (Store::Distribution, true) => (Action::Restart, format!("{file}, restart the registry,")),
+        let (action, what) = match (self.store, delete) {
+            (Store::Distribution, true) => (
+                Action::Restart,
+                format!("{file}, restart the registry, {again}; {skipped}"),
+            ),
             (Store::Distribution, false) => (
                 Action::Restart,
-                "restart the registry, which forgets what it knew,".to_owned(),
+                format!("restart the registry, which forgets what it knew, and {again}; {skipped}"),
             ),
-            (Store::Zot | Store::Gitea, true) => (Action::Push, format!("{file},")),
-            (Store::Zot | Store::Gitea, false) => (Action::Push, String::new()),
+            (Store::Zot | Store::Gitea, true) => {
+                (Action::Push, format!("{file}, {again}; {skipped}"))
+            }
+            (Store::Zot | Store::Gitea, false) => (Action::Push, again),
             // Whether the push alone does it is not known, so it is not called that.
-            (Store::Unknown, true) => (
-                Action::Restart,
-                "delete the damaged file where the registry keeps it (--software NAME shows how), restart \
-                 what remembers it,"
-                    .to_owned(),
-            ),
-            (Store::Unknown, false) => (Action::Restart, "restart what remembers it,".to_owned()),
+            (Store::Unknown, _) => {
+                let is_sure = self
+                    .access
+                    .software
+                    .as_ref()
+                    .is_some_and(Identified::is_sure);
+                let option =
+                    "; with --software NAME, commands do that on distribution, zot and Gitea";
+                let option = if is_sure { "" } else { option };
+                let first = "restore the file in its storage, or delete it there, and restart what remembers it";
+                (Action::Restart, format!("{first}; then {again}{option}"))
+            }
         };
-        let what = format!("{before} {again}{enough}; a push alone is skipped: \"already exists\"");
-        Some(repair(action, what.trim_start(), commands))
+        Some(repair(action, &what, commands))
     }
 
     /// Cross-repository mounting (distribution-spec, "Mounting a blob from another repository").
@@ -380,21 +396,6 @@ impl Writer<'_> {
         );
         commands.push(curl.arg(&url));
         commands
-    }
-}
-
-/// A command for one tag, or the same for several in a loop.
-fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Command {
-    match tags {
-        [tag] => command(Command::default(), tag.as_str()),
-        tags => {
-            let tags = tags.iter().map(Tag::as_str);
-            let looped = Command::new("for tag in")
-                .args(tags)
-                .end_with(";")
-                .raw("do");
-            command(looped, "\"$tag\"").end_with(";").raw("done")
-        }
     }
 }
 
@@ -493,7 +494,7 @@ mod tests {
                 Software::Zot,
                 "push rollback delete",
                 "push",
-                "find \"${ZOT_ROOT:-/var/lib/registry}\"",
+                "find -H \"${ZOT_ROOT:-/var/lib/registry}\"",
             ),
             (
                 Software::Gitea,

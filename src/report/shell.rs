@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::oci::Tag;
+
 /// One command line. Its words are quoted already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command(Vec<String>);
@@ -86,6 +88,21 @@ pub(crate) fn token(
     }
     let field = r#"'s/.*"\(access_token\|token\)" *: *"\([^"]*\)".*/\2/')"#;
     command.arg(realm).raw("| sed").verbatim(field)
+}
+
+/// A command for one tag, or the same for several in a loop.
+pub(super) fn for_each_tag(tags: &[Tag], command: impl Fn(Command, &str) -> Command) -> Command {
+    match tags {
+        [tag] => command(Command::default(), tag.as_str()),
+        tags => {
+            let tags = tags.iter().map(Tag::as_str);
+            let looped = Command::new("for tag in")
+                .args(tags)
+                .end_with(";")
+                .raw("do");
+            command(looped, "\"$tag\"").end_with(";").raw("done")
+        }
+    }
 }
 
 /// `text` as one word of a POSIX shell, which reads nothing into it.

@@ -43,6 +43,11 @@ impl Store {
     /// Removes the files that may be damaged, if they are. A 5xx may come from an empty link as well as from
     /// the data, and from permissions: what cannot be read stays.
     pub(super) fn removals(self, finding: &Finding) -> Vec<Command> {
+        // The algorithm becomes the name of a program, and a digest of another one is not understood.
+        let is_known = |digest: &Digest| digest.hasher().is_some();
+        if !finding.digest.as_ref().is_none_or(is_known) {
+            return Vec::new();
+        }
         if self != Self::Distribution {
             let digest = finding.digest.as_ref();
             return digest
@@ -54,7 +59,7 @@ impl Store {
             return finding
                 .tags
                 .iter()
-                .flat_map(|tag| unless_led(finding, tag))
+                .flat_map(|tag| remove_what_it_leads_to(finding, tag))
                 .collect();
         };
         let digest = digest.to_string();
@@ -67,9 +72,9 @@ impl Store {
             "_manifests/revisions"
         };
         let link = in_repository(finding, &format!("{links}/{algorithm}/{hex}/link"));
-        let mut removals = vec![unless_named(&data, algorithm, hex)];
+        let mut removals = vec![remove_if_damaged(&data, algorithm, hex)];
         if finding.defect.reason == Reason::Unreadable {
-            removals.push(unless_full(&link));
+            removals.push(remove_if_empty(&link));
         }
         removals
     }
@@ -83,9 +88,9 @@ impl Store {
         match self {
             Store::Gitea => {
                 let file = format!("{GITEA_STORE}/{first}/{second}/{hex}");
-                Some(unless_named(&file, algorithm, hex))
+                Some(remove_if_damaged(&file, algorithm, hex))
             }
-            Store::Zot => Some(unless_named_anywhere(ZOT_STORE, algorithm, hex)),
+            Store::Zot => Some(remove_if_damaged_anywhere(ZOT_STORE, algorithm, hex)),
             Store::Distribution | Store::Unknown => None,
         }
     }
@@ -97,7 +102,7 @@ pub(super) fn in_repository(finding: &Finding, path: &str) -> String {
 }
 
 /// Removes a file if it was read and does not hash to its name. POSIX shells and busybox read it the same way.
-fn unless_named(file: &str, algorithm: &str, hex: &str) -> Command {
+fn remove_if_damaged(file: &str, algorithm: &str, hex: &str) -> Command {
     let length = hex.len();
     Command::default()
         .verbatim(&format!("{{ file={file};"))
@@ -112,9 +117,9 @@ fn unless_named(file: &str, algorithm: &str, hex: &str) -> Command {
 }
 
 /// The same for every file of this name below a folder.
-fn unless_named_anywhere(folder: &str, algorithm: &str, hex: &str) -> Command {
+fn remove_if_damaged_anywhere(folder: &str, algorithm: &str, hex: &str) -> Command {
     let length = hex.len();
-    let find = format!("find {folder} -type f -path '*/blobs/{algorithm}/{hex}' -exec sh -c");
+    let find = format!("find -H {folder} -type f -path '*/blobs/{algorithm}/{hex}' -exec sh -c");
     let remove = format!(
         "'have=$({algorithm}sum < \"$1\" | cut -c1-{length}); \
          [ ${{#have}} -ne {length} ] || [ \"$have\" = {hex} ] || rm -f \"$1\"'"
@@ -126,7 +131,7 @@ fn unless_named_anywhere(folder: &str, algorithm: &str, hex: &str) -> Command {
 }
 
 /// The same for a tag of which no digest is known: what its link leads to, if it says anything, and the link.
-fn unless_led(finding: &Finding, tag: &Tag) -> Vec<Command> {
+fn remove_what_it_leads_to(finding: &Finding, tag: &Tag) -> Vec<Command> {
     let link = in_repository(finding, &format!("_manifests/tags/{tag}/current/link"));
     let revisions = in_repository(finding, "_manifests/revisions/sha256");
     let blobs = in_store("blobs/sha256");
@@ -143,14 +148,14 @@ fn unless_led(finding: &Finding, tag: &Tag) -> Vec<Command> {
         .verbatim("rm -f \"$file\"; } &&");
     vec![
         hex,
-        unless_full(&format!("{revisions}/$hex/link")),
+        remove_if_empty(&format!("{revisions}/$hex/link")),
         data,
-        unless_full(&link),
+        remove_if_empty(&link),
     ]
 }
 
 /// Removes a file if it is there and empty.
-fn unless_full(file: &str) -> Command {
+fn remove_if_empty(file: &str) -> Command {
     Command::default()
         .verbatim(&format!("{{ file={file};"))
         .verbatim("[ ! -f \"$file\" ] || [ -s \"$file\" ] ||")
@@ -186,8 +191,8 @@ mod tests {
         let file = blobs.join(hex);
         let quoted = |path: &std::path::Path| quote(&path.display().to_string());
         for removal in [
-            unless_named(&quoted(&file), "sha256", hex),
-            unless_named_anywhere(&quoted(folder.path()), "sha256", hex),
+            remove_if_damaged(&quoted(&file), "sha256", hex),
+            remove_if_damaged_anywhere(&quoted(folder.path()), "sha256", hex),
         ] {
             // There is nothing to delete, and the next command runs.
             assert_eq!(run(&removal, PATH), b"done\n");
@@ -200,6 +205,14 @@ mod tests {
             std::fs::write(&file, b"others").expect("written");
             run(&removal, &folder.path().display().to_string());
             assert!(file.exists());
+            let blind = folder.path().join("bin");
+            std::fs::create_dir_all(&blind).expect("made");
+            let program = blind.join("sha256sum");
+            std::fs::write(&program, "#!/bin/sh\nexit 1\n").expect("written");
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+                .expect("set");
+            run(&removal, &format!("{}:{PATH}", blind.display()));
+            assert!(file.exists());
             let hidden = std::fs::Permissions::from_mode(0o0);
             std::fs::set_permissions(&file, hidden).expect("hidden");
             let is_root = std::fs::read(&file).is_ok();
@@ -211,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_store_that_is_not_there_ends_the_list() {
-        let removal = unless_named_anywhere("/nonexistent/zot", "sha256", "00");
+        let removal = remove_if_damaged_anywhere("/nonexistent/zot", "sha256", "00");
         assert_eq!(run(&removal, PATH), b"");
     }
 }

@@ -53,6 +53,16 @@ pub struct Target {
     pub repair_from: Vec<RepairSource>,
 }
 
+impl Target {
+    /// Reads files again that may have been rotated since.
+    fn read_files_again(&mut self) {
+        self.http.read_again();
+        for source in &mut self.repair_from {
+            source.http.read_again();
+        }
+    }
+}
+
 /// What the service does; replaced as a whole when the configuration is read again.
 #[derive(Clone)]
 pub struct Plan {

@@ -1,16 +1,20 @@
 //! Other registries that may hold what is broken here: asked for it, and for nothing else.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::oci::{Digest, Repository};
+use crate::registry::Unverified;
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::{Elsewhere, Finding, Sweep};
 
 /// Findings of one sweep that are asked for: whoever has more has other worries than where to copy from.
 const LOOKS: usize = 64;
+/// How long the results of a sweep wait for one source.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Requests at a time.
 const CONCURRENCY: usize = 4;
 
@@ -34,8 +38,8 @@ impl RepairSource {
 }
 
 /// Notes with each finding of `sweep` where its image is intact, by the first of the `sources` that has it:
-/// one HEAD for each image and source, and none where nothing is broken. A source that does not answer has
-/// nothing, and is logged. Who cancels does not wait for it.
+/// one HEAD for each image and source, and none where nothing is broken. A source that fails is logged, and asked
+/// no more. Who cancels does not wait for it.
 pub async fn look_elsewhere(
     sweep: &mut Sweep,
     sources: &[RepairSource],
@@ -54,8 +58,10 @@ async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
         .iter()
         .filter_map(image_of)
         .map(|image| (image, None))
-        .take(LOOKS)
         .collect();
+    while wanted.len() > LOOKS {
+        wanted.pop_last();
+    }
     for source in sources {
         if wanted.values().all(Option::is_some) {
             break;
@@ -73,22 +79,25 @@ async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
             let (registry, host) = (&registry, &host);
             async move {
                 let Some(there) = source.named(repository) else {
-                    return;
+                    return Ok(());
                 };
-                match registry.has_manifest(&there, digest).await {
-                    Ok(true) => {
-                        *found = Some(Elsewhere {
-                            image: format!("{host}/{there}@{digest}"),
-                            is_verified: registry.endpoint.is_https(),
-                        });
-                    }
-                    Ok(false) => {}
-                    Err(why) => tracing::warn!("--repair-from {host}: {}", why.detail),
+                if registry.has_manifest(&there, digest).await? {
+                    *found = Some(Elsewhere {
+                        image: format!("{host}/{there}@{digest}"),
+                        is_verified: registry.endpoint.is_https(),
+                    });
                 }
+                Ok::<_, Unverified>(())
             }
         });
         let looks = futures::stream::iter(looks).buffer_unordered(CONCURRENCY);
-        looks.collect::<()>().await;
+        // What keeps it from one answer keeps it from the next.
+        let asked = tokio::time::timeout(LONGEST_WAIT, looks.try_collect::<()>());
+        match asked.await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => tracing::warn!("--repair-from {host}: {}", why.detail),
+            Err(_) => tracing::warn!("--repair-from {host}: it does not answer in time"),
+        }
     }
     for finding in &mut sweep.findings {
         if let Some(image) = image_of(finding) {

@@ -39,7 +39,7 @@ pub(super) async fn watch(
         let now = SystemTime::now();
         let known = board.record(&name);
         target.policy.turn = target.policy.turn.wrapping_add(1);
-        target.http.read_again();
+        target.read_files_again();
         let scrub = target.scrub.as_ref();
         target.policy.scrub = scrub.map(|scrub| scrub.turn(now, scrubbed));
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.

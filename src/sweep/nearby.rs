@@ -48,10 +48,13 @@ fn key(endpoint: Endpoint, digest: &Digest) -> u64 {
 
 /// Of some intact tags the newest one that is an older version of each of the `broken` ones: what these could
 /// be rolled back to.
-pub(super) fn older<'a>(broken: &[Tag], intact: &'a [(Tag, Digest)]) -> Option<&'a (Tag, Digest)> {
+pub(super) fn older<'a>(
+    broken: &[Tag],
+    intact: impl Iterator<Item = &'a (Tag, Digest)>,
+) -> Option<&'a (Tag, Digest)> {
     let is_older = |(tag, _): &&(Tag, Digest)| broken.iter().all(|broken| is_older(tag, broken));
     let numbers = |(tag, _): &&(Tag, Digest)| Version::of(tag).map(|version| version.numbers);
-    let older = intact.iter().filter(|_| !broken.is_empty());
+    let older = intact.filter(|_| !broken.is_empty());
     older.filter(is_older).max_by_key(numbers)
 }
 
@@ -216,7 +219,7 @@ mod tests {
         ] {
             let names: Vec<Tag> = tags(broken).into_iter().map(|(tag, _)| tag).collect();
             let intact = tags(intact);
-            let found = older(&names, &intact).map(|(tag, _)| tag.as_str());
+            let found = older(&names, intact.iter()).map(|(tag, _)| tag.as_str());
             assert_eq!(found, expected, "{broken:?}");
         }
     }

@@ -9,7 +9,6 @@ use clap::{Args, ValueEnum};
 
 use super::{CONNECTION, positive_duration, rate};
 use crate::registry::Software;
-use crate::registry::client::PublicName;
 use crate::render::software;
 
 #[derive(Clone, Debug, Args)]
@@ -19,8 +18,8 @@ pub(in crate::cli) struct ConnectionArgs {
     ///
     /// It stands in images and in commands to paste. These take it to have TLS and a certificate that
     /// clients trust, unless it is loopback or has http:// before it.
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<PublicName>)]
-    pub(in crate::cli) public_name: Option<PublicName>,
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) public_name: Option<String>,
 
     /// The user to log in as [default: what docker and podman have stored]
     #[arg(long, value_name = "NAME")]

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::sources::{PASSWORDS, Sources};
 use crate::cli::args::{ConnectionArgs, RepairArgs};
-use crate::cli::error::{Error, read};
+use crate::cli::error::{Error, read, without_login};
 use crate::cli::surroundings::Surroundings;
 use crate::registry::client::{
-    self, Config, CredentialSource, LoginStore, Place, Rules, Secret, WatchedFiles,
+    self, Config, CredentialSource, LoginStore, Place, PublicName, Rules, Secret, WatchedFiles,
 };
 use crate::service::RepairSource;
 
@@ -19,7 +19,7 @@ pub(in crate::cli) fn connection(
 ) -> Result<Config, Error> {
     let ca_pem = args.ca_file.as_ref().map(|path| read(path, "ca-file"));
     Ok(Config {
-        public_name: args.public_name.clone(),
+        public_name: public_name(args)?,
         credentials: credentials(args, sources.around)?,
         files: WatchedFiles {
             password: args.password_file.clone(),
@@ -35,6 +35,18 @@ pub(in crate::cli) fn connection(
     })
 }
 
+/// The name that people pull by, if one is given. What was typed may hold a password, so it is not repeated.
+pub(super) fn public_name(args: &ConnectionArgs) -> Result<Option<PublicName>, Error> {
+    let parse = |text: &String| {
+        let invalid = |why| {
+            let text = without_login(text);
+            Error::option("public-name", format!("`{text}`: {why}"))
+        };
+        text.parse().map_err(invalid)
+    };
+    args.public_name.as_ref().map(parse).transpose()
+}
+
 /// The registries that may hold what is broken in the one of `http`: reached as that is, by the logins that are
 /// stored for them. What was typed as this registry's login or trust is not theirs.
 pub(in crate::cli) fn repair_sources(
@@ -43,7 +55,8 @@ pub(in crate::cli) fn repair_sources(
     args: &RepairArgs,
 ) -> Result<Vec<RepairSource>, Error> {
     let source = |text: &String| {
-        let invalid = |why: String| Error::option("repair-from", format!("`{text}`: {why}"));
+        let invalid =
+            |why: String| Error::option("repair-from", format!("`{}`: {why}", without_login(text)));
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (format!("{scheme}://"), rest),
             None => (String::new(), &**text),
@@ -60,6 +73,10 @@ pub(in crate::cli) fn repair_sources(
             http: Config {
                 credentials,
                 ca_pem: http.ca_pem.clone(),
+                files: WatchedFiles {
+                    ca: http.files.ca.clone(),
+                    password: None,
+                },
                 timeout: http.timeout,
                 ..Config::new(endpoint.map_err(|error| invalid(error.to_string()))?)
             },

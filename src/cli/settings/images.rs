@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::connect::{connection, repair_sources};
+use super::connect::{connection, public_name, repair_sources};
 use super::registries::{Settings, aim, configured};
 use super::sources::{Resolved, Sources};
 use crate::cli::args::{ExplainArgs, LookArgs, VerifyArgs};
@@ -85,7 +85,7 @@ fn known(sources: &Sources) -> Result<Vec<Known>, Error> {
             origin == Some(Rank::Entry) || (is_one && origin.is_some_and(|rank| rank < Rank::Flag));
         Ok(Known {
             endpoint: sources.endpoint(address, own.args.connection.plain_http)?,
-            public_name: own.args.connection.public_name.filter(|_| is_its_own),
+            public_name: public_name(&own.args.connection)?.filter(|_| is_its_own),
         })
     });
     known.collect()
@@ -102,10 +102,12 @@ struct Named {
 
 impl Named {
     fn read(text: &str, plain_http: bool, known: &[Known]) -> Result<Self, Error> {
-        let by_public_name = known.iter().find_map(|one| {
+        let by_public_name = known.iter().filter_map(|one| {
             let rest = text.strip_prefix(one.public_name.as_ref()?.name())?;
             Some((one, rest.strip_prefix('/')?))
         });
+        // Of two names the longer one: the other is the same host without that prefix.
+        let by_public_name = by_public_name.min_by_key(|(_, rest)| rest.len());
         if let Some((one, rest)) = by_public_name {
             // What stands before it is read, and not dialled.
             let (_, repository, reference) =

@@ -17,15 +17,25 @@ impl Exchange {
         if matches!(ask.scope, Scope::None) {
             return self.pinged(ask).await;
         }
-        self.attempted(ask).await.map_err(|mut failure| {
-            if failure.why.is_refusal()
-                && let Some(trouble) = self.auth.login.trouble()
-            {
-                let detail = format!("{}; {}", trouble.detail, failure.why.detail);
-                failure.why = Unverified::new(UnverifiedReason::Unauthorized, detail);
+        let (login, repository) = (&self.auth.login, ask.scope.repository());
+        let refused = |trouble: Unverified, why: Unverified| {
+            let detail = format!("{}; {}", trouble.detail, why.detail);
+            Failure::last_word(Unverified::new(UnverifiedReason::Unauthorized, detail))
+        };
+        match self.attempted(ask).await {
+            // Some registries say of what an anonymous client may not see that it is not there.
+            Ok(reply) if !reply.redirected() && matches!(reply.status.as_u16(), 403 | 404) => {
+                match login.trouble_with_its_own(repository) {
+                    Some(trouble) => Err(refused(trouble, reply.failure().why)),
+                    None => Ok(reply),
+                }
             }
-            failure
-        })
+            Err(failure) if failure.why.is_refusal() => match login.trouble(repository) {
+                Some(trouble) => Err(refused(trouble, failure.why)),
+                None => Err(failure),
+            },
+            other => other,
+        }
     }
 
     /// A ping, as nobody: it is there to learn what is wanted, which is for what comes next.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::login_file::{LoginFile, Rules};
+use super::login_file::{Helper, LoginFile, Rules};
 use super::login_helper;
 use super::secret::{Credentials, Secret};
 use crate::oci::Repository;
@@ -101,6 +101,14 @@ impl CredentialSource {
         }
     }
 
+    /// The files and variables that are looked at, in their order.
+    pub(crate) fn places(&self) -> Vec<String> {
+        match self {
+            Self::Stored(stores) => stores.iter().map(|store| store.place.to_string()).collect(),
+            Self::None | Self::Given { .. } => Vec::new(),
+        }
+    }
+
     /// Whether it says anything of the registry, or of a path in it. Asks no helper.
     pub(crate) async fn names(&self, registry: &str) -> bool {
         let Self::Stored(stores) = self else {
@@ -114,16 +122,6 @@ impl CredentialSource {
             }
         }
         false
-    }
-}
-
-impl CredentialSource {
-    /// The files and variables that are looked at, in their order.
-    pub(crate) fn places(&self) -> Vec<String> {
-        match self {
-            Self::Stored(stores) => stores.iter().map(|store| store.place.to_string()).collect(),
-            Self::None | Self::Given { .. } => Vec::new(),
-        }
     }
 }
 
@@ -166,10 +164,16 @@ impl LoginStore {
         let file = match self.read().await {
             Ok(Some(file)) => file,
             Ok(None) => return,
-            Err(why) => return trouble(why, false),
+            // What it says of the registry is not known.
+            Err(why) => return trouble(why, true),
         };
         let mut found = None;
-        if let Some((helper, server)) = file.helper(registry, self.rules) {
+        if let Some(Helper {
+            name: helper,
+            server,
+            is_own,
+        }) = file.helper(registry, self.rules)
+        {
             let server = match server {
                 "docker.io" => "https://index.docker.io/v1/",
                 server => server,
@@ -181,7 +185,7 @@ impl LoginStore {
                 Err(why) => trouble(why, file.names(registry)),
             }
             // A helper for this registry has the last word of its file; a store is for all of them.
-            if found.is_none() && file.has_helper_of(registry) {
+            if found.is_none() && is_own {
                 return;
             }
         }
@@ -378,10 +382,11 @@ mod tests {
     #[tokio::test]
     async fn a_bad_file_is_told_without_its_content() {
         for (json, is_about_it) in [
-            ("{hunter2", false),
+            ("{hunter2", true),
             (r#"{"auths":{"r":{"auth":"hunter2"}}}"#, true),
             (r#"{"auths":{"r":{"auth":"OmE="}}}"#, true),
-            (r#"{"auths":{"r":{"auth":7}}}"#, false),
+            (r#"{"auths":{"r":{"auth":7}}}"#, true),
+            (r#"{"credsStore":"../x"}"#, false),
         ] {
             let looked = look(json, "r", "a").await;
             let why = looked.trouble().expect(json);

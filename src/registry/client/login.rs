@@ -21,11 +21,9 @@ const MANY: usize = 1024;
 pub(crate) struct Login {
     registry: String,
     source: CredentialSource,
-    /// Whether there is one for a repository, or for the registry as a whole, and until when that is
-    /// believed. To read it may start a program.
-    known: Mutex<HashMap<Option<Repository>, (bool, Instant)>>,
-    /// Why one could not be had the last time that it was looked for, and whether a place speaks of it.
-    trouble: Mutex<Option<(Unverified, bool)>>,
+    /// What came of looking for one for a repository, or for the registry as a whole. To look may start a
+    /// program.
+    known: Mutex<HashMap<Option<Repository>, Known>>,
     found_at: Mutex<Option<String>>,
     /// What a token service refused, and how: to try it for every repository may lock an account.
     refused: Mutex<Option<(Credentials, Unverified)>>,
@@ -33,6 +31,18 @@ pub(crate) struct Login {
     was_sent: AtomicBool,
     /// Whether the catalog was given to somebody without it, by a registry that had not asked for any.
     has_open_catalog: AtomicBool,
+}
+
+/// What came of looking for a login.
+#[derive(Clone)]
+struct Known {
+    is_there: bool,
+    /// Why it could not be had.
+    trouble: Option<Unverified>,
+    /// Whether a place that could not be asked may hold one for this registry.
+    is_about_it: bool,
+    /// Until when that is believed.
+    until: Instant,
 }
 
 /// For a registry that was asked as nobody.
@@ -48,7 +58,6 @@ impl Login {
             registry,
             source,
             known: Mutex::default(),
-            trouble: Mutex::default(),
             found_at: Mutex::default(),
             refused: Mutex::default(),
             is_configured: AtomicBool::default(),
@@ -64,6 +73,9 @@ impl Login {
     /// The login for a repository, or for the registry as a whole, to be sent; `None` where there is none, or where
     /// it cannot be had: what everybody may see is asked for all the same.
     pub(crate) async fn load(&self, repository: Option<&Repository>) -> Option<Credentials> {
+        if self.known(repository).is_some_and(|known| !known.is_there) {
+            return None;
+        }
         let found = self.look(repository).await;
         self.was_sent.fetch_or(found.is_some(), Ordering::Relaxed);
         found
@@ -71,11 +83,25 @@ impl Login {
 
     async fn look(&self, repository: Option<&Repository>) -> Option<Credentials> {
         let looked = self.source.look(&self.registry, repository).await;
-        let is_about_it = looked.troubles.iter().any(|trouble| trouble.is_about_it);
-        *self.trouble.lock() = looked.trouble().map(|why| (why, is_about_it));
+        let answer = Known {
+            is_there: looked.found.is_some(),
+            trouble: looked.trouble(),
+            is_about_it: looked.troubles.iter().any(|trouble| trouble.is_about_it),
+            until: Instant::now() + LIFETIME,
+        };
+        let mut known = self.known.lock();
+        if known.len() >= MANY {
+            known.clear();
+        }
+        known.insert(repository.cloned(), answer);
         let (login, place) = looked.found?;
         *self.found_at.lock() = Some(place);
         Some(login)
+    }
+
+    fn known(&self, repository: Option<&Repository>) -> Option<Known> {
+        let known = self.known.lock().get(&repository.cloned()).cloned();
+        known.filter(|known| known.until > Instant::now())
     }
 
     /// Where it was found the last time.
@@ -83,37 +109,29 @@ impl Login {
         self.found_at.lock().clone()
     }
 
-    /// Why no login could be had, if one was looked for in vain.
-    pub(crate) fn trouble(&self) -> Option<Unverified> {
-        self.trouble.lock().as_ref().map(|(why, _)| why.clone())
+    /// Why no login for a repository could be had, if one was looked for in vain.
+    pub(crate) fn trouble(&self, repository: Option<&Repository>) -> Option<Unverified> {
+        self.known(repository)?.trouble
     }
 
-    /// The same where a login for this registry is stored somewhere: what is shown to nobody in particular may
-    /// be less than there is.
-    pub(crate) fn trouble_with_its_own(&self) -> Option<Unverified> {
-        let trouble = self.trouble.lock();
-        let (why, _) = trouble.as_ref().filter(|(_, is_about_it)| *is_about_it)?;
-        Some(why.clone())
+    /// The same where a login for this registry may be stored: what an anonymous client sees may be less than
+    /// there is.
+    pub(crate) fn trouble_with_its_own(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Option<Unverified> {
+        let known = self.known(repository)?;
+        known.trouble.filter(|_| known.is_about_it)
     }
 
     /// Whether there is one.
     pub(crate) async fn is_there(&self, repository: Option<&Repository>) -> bool {
-        let CredentialSource::Stored(_) = self.source else {
-            return !matches!(self.source, CredentialSource::None);
-        };
-        let now = Instant::now();
-        let key = repository.cloned();
-        let known = self.known.lock().get(&key).copied();
-        if let Some((is_there, _)) = known.filter(|(_, until)| *until > now) {
-            return is_there;
+        match (&self.source, self.known(repository)) {
+            (CredentialSource::None, _) => false,
+            (CredentialSource::Given { .. }, _) => true,
+            (CredentialSource::Stored(_), Some(known)) => known.is_there,
+            (CredentialSource::Stored(_), None) => self.look(repository).await.is_some(),
         }
-        let is_there = self.look(repository).await.is_some();
-        let mut known = self.known.lock();
-        if known.len() >= MANY {
-            known.clear();
-        }
-        known.insert(key, (is_there, now + LIFETIME));
-        is_there
     }
 
     /// What became of this login at a token service, if that refused it before.
@@ -150,7 +168,12 @@ impl Login {
     /// What is to be said of a login that was not asked for. It is not sent unasked, so what only it may
     /// see was not looked at.
     pub(crate) fn notice(&self) -> Option<String> {
-        if !self.is_configured.load(Ordering::Relaxed) {
+        let is_in_trouble = self
+            .known
+            .lock()
+            .values()
+            .any(|known| known.trouble.is_some());
+        if !self.is_configured.load(Ordering::Relaxed) || is_in_trouble {
             return None;
         }
         let what_happened = match self.was_sent() {

@@ -11,8 +11,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Deserializer};
 
-use super::secret::Credentials;
-use super::secret::Secret;
+use super::secret::{Credentials, Secret};
 use crate::oci::Repository;
 
 /// Base64 with padding or without.
@@ -53,6 +52,15 @@ pub(crate) struct Entry {
     registrytoken: Option<String>,
 }
 
+/// A credential helper that a file names.
+pub(crate) struct Helper<'a> {
+    pub(crate) name: &'a str,
+    /// The server's name by which it knows the registry.
+    pub(crate) server: &'a str,
+    /// Whether it is for this registry, and not for all of them.
+    pub(crate) is_own: bool,
+}
+
 fn or_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     from: D,
 ) -> Result<T, D::Error> {
@@ -74,23 +82,21 @@ impl LoginFile {
         })
     }
 
-    /// The helper that may have the login, and the server's name that it knows that by. What a file says of one
-    /// registry comes before its store.
-    pub(crate) fn helper<'a>(
-        &'a self,
-        registry: &'a str,
-        rules: Rules,
-    ) -> Option<(&'a str, &'a str)> {
-        if let Some((server, helper)) = best(&self.cred_helpers, registry) {
-            return Some((helper, server));
+    /// The helper to ask for the login. One for this registry comes before the store of all.
+    pub(crate) fn helper<'a>(&'a self, registry: &'a str, rules: Rules) -> Option<Helper<'a>> {
+        if let Some((server, name)) = best(&self.cred_helpers, registry) {
+            return Some(Helper {
+                name,
+                server,
+                is_own: true,
+            });
         }
         let has_store = rules == Rules::Docker && !self.creds_store.is_empty();
-        has_store.then_some((&self.creds_store, registry))
-    }
-
-    /// Whether a helper is for this registry.
-    pub(crate) fn has_helper_of(&self, registry: &str) -> bool {
-        best(&self.cred_helpers, registry).is_some()
+        has_store.then_some(Helper {
+            name: &self.creds_store,
+            server: registry,
+            is_own: false,
+        })
     }
 
     /// The entry for a repository, or for the registry as a whole: that of the longest path, then that of the

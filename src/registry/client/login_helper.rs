@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::secret::Credentials;
-use super::secret::Secret;
+use super::secret::{Credentials, Secret};
 use crate::oci::shorten;
 
 /// A helper may ask a cloud service, and must not hold a sweep.

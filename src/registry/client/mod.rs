@@ -280,7 +280,7 @@ impl Registry for HttpRegistry {
     async fn repositories(&self) -> Listing<Repository> {
         let mut listing = self.exchange.catalog(self.endpoint.catalog()).await;
         // A catalog is cut to who asks, and that is not who was meant to.
-        let trouble = self.exchange.auth.login.trouble_with_its_own();
+        let trouble = self.exchange.auth.login.trouble_with_its_own(None);
         if let (ListEnd::Whole, Some(why)) = (&listing.end, trouble) {
             listing.end = ListEnd::Failed(why);
         }

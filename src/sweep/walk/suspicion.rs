@@ -67,8 +67,8 @@ impl Walk {
                 let theirs = makeups.get(tag);
                 own.iter().all(|own| Some(*own) == theirs)
             };
-            let alike: Vec<_> = intact.iter().filter(is_alike).cloned().collect();
-            finding.nearby.sibling = nearby::older(&finding.tags, &alike).cloned();
+            let alike = intact.iter().filter(is_alike);
+            finding.nearby.sibling = nearby::older(&finding.tags, alike).cloned();
         }
     }
 

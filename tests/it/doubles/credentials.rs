@@ -310,10 +310,35 @@ async fn a_catalog_for_nobody_is_not_whole_where_a_login_was_meant() {
         report.to_string().contains("the keyring is locked"),
         "{report:#}"
     );
+    // What a file that cannot be read holds is not known.
+    std::fs::write(home.path(".docker/config.json"), "{\"auths\":{").expect("written");
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["unverified", "unauthorized"]);
     // A store that nobody used for this registry is no login for it.
     home.write(".docker/config.json", &json!({"credsStore": "test"}));
     let sweep = home.sweep(&double, &[], &[]).await;
     assert_eq!(sweep.told(), ["intact"]);
+}
+
+#[tokio::test]
+async fn what_is_hidden_without_the_login_is_not_broken() {
+    for status in [403, 404] {
+        let double = Double::start().await;
+        double.image("team/app", Some("v1"), &[b"a layer"]);
+        double.require(Bearer::anonymous());
+        let hidden = on::any().repository("team/app");
+        double.when(hidden).error(status, "DENIED");
+        let home = Home::new();
+        home.helper("test", "echo 'the keyring is locked'; exit 1");
+        let store = json!({"credsStore": "test", "auths": {double.address(): {}}});
+        home.write(".docker/config.json", &store);
+        let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+        let told = sweep.told();
+        assert_eq!(told[0], "unverified", "{status}");
+        assert!(told.contains(&"unauthorized".to_owned()), "{told:?}");
+        let report = sweep.report().to_string();
+        assert!(report.contains("the keyring is locked"), "{report}");
+    }
 }
 
 #[tokio::test]
