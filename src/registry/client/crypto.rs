@@ -1,14 +1,20 @@
-//! The cryptography of TLS: that of `ring`, and the signatures of P-521 keys, which it does not know.
+//! The cryptography of TLS: that of `ring`, and the curve P-521, which it does not know.
 
 use std::sync::{Arc, LazyLock};
 
+use p521::ecdh::diffie_hellman;
 use p521::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p521::ecdsa::{Signature, VerifyingKey};
-use rustls::SignatureScheme;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use p521::elliptic_curve::sec1::ToEncodedPoint as _;
+use p521::{PublicKey, SecretKey};
+use rustls::crypto::{
+    ActiveKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, WebPkiSupportedAlgorithms,
+    ring,
+};
 use rustls::pki_types::{
     AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
 };
+use rustls::{NamedGroup, PeerMisbehaved, SignatureScheme};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// What all of the program's TLS goes by.
@@ -18,6 +24,8 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
         let ring = ring::default_provider();
         Arc::new(CryptoProvider {
             signature_verification_algorithms: with_p521(ring.signature_verification_algorithms),
+            // The last choice. Servers of TLS 1.2 show a P-521 certificate only to who knows the curve (RFC 8422, 5.1).
+            kx_groups: [&ring.kx_groups[..], &[&Exchanges]].concat(),
             ..ring
         })
     });
@@ -32,12 +40,20 @@ pub(crate) fn install() {
 
 /// The lists have to live as long as the process does, and there is one of each.
 fn with_p521(known: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
-    let own = P521
-        .iter()
-        .map(|one| one as &dyn SignatureVerificationAlgorithm);
-    let all: Vec<_> = known.all.iter().copied().chain(own).collect();
+    type Algorithm = &'static dyn SignatureVerificationAlgorithm;
+    let [sha256, sha384, sha512]: [Algorithm; 3] = [&P521[0], &P521[1], &P521[2]];
+    let all = [known.all, &[sha256, sha384, sha512]].concat();
     let mut mapping = known.mapping.to_vec();
-    mapping.push((SignatureScheme::ECDSA_NISTP521_SHA512, &IN_HANDSHAKE));
+    // TLS 1.3 takes the first of each scheme. In TLS 1.2 a scheme names the digest alone (RFC 8446, 4.2.3).
+    for (scheme, algorithms) in &mut mapping {
+        let further = match scheme {
+            SignatureScheme::ECDSA_NISTP256_SHA256 => sha256,
+            SignatureScheme::ECDSA_NISTP384_SHA384 => sha384,
+            _ => continue,
+        };
+        *algorithms = [*algorithms, &[further]].concat().leak();
+    }
+    mapping.push((SignatureScheme::ECDSA_NISTP521_SHA512, vec![sha512].leak()));
     WebPkiSupportedAlgorithms {
         all: all.leak(),
         mapping: mapping.leak(),
@@ -65,9 +81,6 @@ static P521: [OfP521; 3] = [
         digest: |message| Sha512::digest(message).to_vec(),
     },
 ];
-
-/// In a handshake the digest is that of the scheme (RFC 8446, 4.2.3).
-static IN_HANDSHAKE: [&dyn SignatureVerificationAlgorithm; 1] = [&P521[2]];
 
 /// The bytes of a number of 521 bits.
 const FIELD: usize = 66;
@@ -99,6 +112,55 @@ impl SignatureVerificationAlgorithm for OfP521 {
     }
 }
 
+/// Key exchange on P-521.
+#[derive(Debug)]
+struct Exchanges;
+
+struct Exchange {
+    secret: SecretKey,
+    public: Vec<u8>,
+}
+
+/// A number of 521 bits is none of the curve's once in more tries than anybody makes.
+const TRIES: usize = 8;
+
+impl SupportedKxGroup for Exchanges {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, rustls::Error> {
+        for _ in 0..TRIES {
+            let mut number = [0; FIELD];
+            provider().secure_random.fill(&mut number)?;
+            number[0] &= 1;
+            if let Ok(secret) = SecretKey::from_slice(&number) {
+                let public = secret.public_key().to_encoded_point(false);
+                let public = public.as_bytes().to_vec();
+                return Ok(Box::new(Exchange { secret, public }));
+            }
+        }
+        Err(rustls::Error::FailedToGetRandomBytes)
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}
+
+impl ActiveKeyExchange for Exchange {
+    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, rustls::Error> {
+        let peer = PublicKey::from_sec1_bytes(peer)
+            .map_err(|_| rustls::Error::from(PeerMisbehaved::InvalidKeyShare))?;
+        let shared = diffie_hellman(self.secret.to_nonzero_scalar(), peer.as_affine());
+        Ok(SharedSecret::from(&shared.raw_secret_bytes()[..]))
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn group(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -114,6 +176,24 @@ mod tests {
     /// An authority's certificate, and one of r.example by it for each digest, all with P-521 keys: by
     /// `openssl x509 -req -CA ca.pem -CAkey ca.key -sha384`.
     const CHAIN: &[u8] = include_bytes!("p521.pem");
+
+    #[test]
+    fn both_sides_of_an_exchange_on_p521_get_one_secret() {
+        let (one, other) = (
+            Exchanges.start().expect("a key"),
+            Exchanges.start().expect("a key"),
+        );
+        let (of_one, of_other) = (one.pub_key().to_vec(), other.pub_key().to_vec());
+        assert_ne!(of_one, of_other);
+        let shared = one.complete(&of_other).expect("a secret");
+        let same = other.complete(&of_one).expect("a secret");
+        assert_eq!(shared.secret_bytes(), same.secret_bytes());
+        assert_eq!(shared.secret_bytes().len(), FIELD);
+        for odd in [&b""[..], &[4; 133], &[0]] {
+            let again = Exchanges.start().expect("a key");
+            assert!(again.complete(odd).is_err());
+        }
+    }
 
     #[test]
     fn certificates_of_p521_authorities_are_verified() {
