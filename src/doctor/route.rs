@@ -40,17 +40,16 @@ impl Doctor<'_> {
         let registry = self.registry;
         let own = &registry.own;
         let from_folder = own.folder.authorities.iter().map(|(path, _)| path);
-        let files = registry.ca_file.iter().chain(from_folder);
+        let files = registry.files.ca.iter().chain(from_folder);
         let files: Vec<_> = files.map(|path| path.display().to_string()).collect();
-        let mut words = match files.is_empty() {
-            true => "the system's authorities".to_owned(),
-            false => format!("the system's authorities, and {}", files.join(", ")),
-        };
+        let named = files.iter().map(|file| format!(", and {file}"));
         let pair = own.pair();
-        words += &match pair {
-            Some(pair) => format!("; client certificate {}", pair.certificate.display()),
-            None => "; no client certificate".to_owned(),
-        };
+        let shown = pair.map(|pair| format!("client certificate {}", pair.certificate.display()));
+        let shown = shown.unwrap_or_else(|| "no client certificate".to_owned());
+        let words = format!(
+            "the system's authorities{}; {shown}",
+            named.collect::<String>()
+        );
         let folder = own.folder.path.as_ref();
         let data = json!({
             "authorities": files,

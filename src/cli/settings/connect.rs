@@ -34,10 +34,7 @@ pub(in crate::cli) fn connection(
             ca: args.ca_file.clone(),
         },
         ca_pem: ca_pem.transpose()?.map(String::into_bytes),
-        own: OwnCertificates {
-            given,
-            folder: certs_folder(sources.around, &endpoint),
-        },
+        own: own(sources.around, &endpoint, given),
         proxies: proxies(sources.around),
         skip_tls_verify: args.insecure_skip_tls_verify,
         concurrency: args.concurrency,
@@ -74,10 +71,7 @@ pub(in crate::cli) fn repair_sources(
             http: Config {
                 credentials,
                 ca_pem: http.ca_pem.clone(),
-                own: OwnCertificates {
-                    given: None,
-                    folder: certs_folder(sources.around, &endpoint),
-                },
+                own: own(sources.around, &endpoint, None),
                 proxies: Arc::clone(&http.proxies),
                 timeout: http.timeout,
                 ..Config::new(endpoint)
@@ -107,6 +101,16 @@ pub(super) fn client_pair(
                 .map_err(|why| Error::option(&cert_option, why))
         }
     }
+}
+
+/// What is meant for a registry alone.
+fn own(
+    around: &Surroundings,
+    endpoint: &Endpoint,
+    given: Option<ClientPair>,
+) -> Arc<OwnCertificates> {
+    let folder = certs_folder(around, endpoint);
+    Arc::new(OwnCertificates { given, folder })
 }
 
 /// The proxies that the environment names.

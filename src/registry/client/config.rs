@@ -25,7 +25,7 @@ pub struct Config {
     /// Certificate authorities to trust besides the system's, in PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// What is shown to it and trusted of it, and of nobody to whom it sends us.
-    pub own: OwnCertificates,
+    pub own: Arc<OwnCertificates>,
     /// The files that the login and the authorities came from, if they did.
     pub files: WatchedFiles,
     /// Which proxies stand before whom.
@@ -56,7 +56,7 @@ impl Config {
             public_name: None,
             credentials: CredentialSource::None,
             ca_pem: None,
-            own: OwnCertificates::default(),
+            own: Arc::default(),
             files: WatchedFiles::default(),
             proxies: Arc::default(),
             skip_tls_verify: false,

@@ -18,7 +18,6 @@ use rustls::{NamedGroup, PeerMisbehaved, SignatureScheme};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// What all of the program's TLS goes by.
-
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let ring = ring::default_provider();

@@ -48,7 +48,6 @@ mod token;
 pub(crate) mod transcript;
 mod watched_files;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -90,7 +89,7 @@ pub struct HttpRegistry {
     habits: Arc<Habits>,
     pub(crate) takes_any_certificate: bool,
     /// For `doctor`: what is trusted and shown, and by which way.
-    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) files: Arc<WatchedFiles>,
     pub(crate) own: Arc<OwnCertificates>,
     detect_cache: bool,
     software: Option<Software>,
@@ -145,8 +144,8 @@ impl HttpRegistry {
             fresh: Arc::new(fresh),
             habits: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
-            ca_file: config.files.ca,
-            own: Arc::new(config.own),
+            files: Arc::new(config.files),
+            own: config.own,
             detect_cache: config.detect_cache,
             software: config.software,
         })

@@ -58,12 +58,10 @@ impl Proxies {
         let is_cgi = read("REQUEST_METHOD").is_some();
         let mut unusable = Vec::new();
         let mut proxy = |names: [&'static str; 4]| {
-            let mut names = names.into_iter();
-            let named = names
-                .by_ref()
-                .filter(|name| !(is_cgi && *name == "HTTP_PROXY"))
-                .find_map(value);
-            let (variable, text) = named?;
+            let mut allowed = names
+                .into_iter()
+                .filter(|name| !(is_cgi && *name == "HTTP_PROXY"));
+            let (variable, text) = allowed.find_map(value)?;
             let proxy = Proxy::parse(variable, text);
             if proxy.is_none() && !unusable.contains(&variable) {
                 unusable.push(variable);

@@ -2,6 +2,7 @@
 //! Secret is rotated.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::config::Config;
 use super::own_certificates::{ClientPair, authorities};
@@ -41,11 +42,12 @@ impl Config {
                 Err(error) => kept(path, &format!("cannot be read ({})", error.kind())),
             }
         }
-        let pair = self.own.given.as_mut();
+        let own = Arc::make_mut(&mut self.own);
+        let pair = own.given.as_mut();
         if let Some(Err(why)) = pair.map(ClientPair::read_again) {
             tracing::warn!("{why}: what was there before stays in use");
         }
-        if let Err(why) = self.own.folder.read_again() {
+        if let Err(why) = own.folder.read_again() {
             tracing::warn!("{why}: what was there before stays in use");
         }
     }
