@@ -34,6 +34,12 @@ test: ## Run all tests, those against real servers too (installs the servers)
 	$(CARGO) test --release --test real
 	$(CARGO) test --release --test differential
 
+.PHONY: test-net
+test-net: ## Run the probe in network namespaces, as root: IPv6 only, behind proxies, with private certificates
+	tests/setup.sh
+	$(CARGO) build --release
+	tests/net/run.sh $(or $(CARGO_TARGET_DIR),target)/release/probe
+
 .PHONY: check
 check: ## Run the tests that need nothing but this repository
 	$(CARGO) test --workspace

@@ -15,9 +15,11 @@ curl curl
 docker-registry docker-registry
 faketime faketime
 golang-github-containers-common /etc/containers/policy.json
+iproute2 ip
 jq jq
 kubernetes-client kubectl
 libxml2-utils xmllint
+microsocks microsocks
 nginx nginx
 openssl openssl
 prometheus prometheus
@@ -28,6 +30,7 @@ prometheus-pushgateway prometheus-pushgateway
 python3-venv python3
 skopeo skopeo
 systemd systemd-analyze
+tinyproxy-bin tinyproxy
 '
 
 # What checks manifests, compose files and pipelines against schemas, which it brings along. It is no

@@ -282,6 +282,7 @@ fn page_of(bytes: Vec<u8>) -> Reply {
         redirected_to: None,
         version: Version::HTTP_11,
         tls: None,
+        proxy: None,
         body: Body {
             raw: Counted {
                 received: bytes.len() as u64,

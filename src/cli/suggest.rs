@@ -34,6 +34,8 @@ const OTHER_OPTIONS: &[(&str, &str)] = &[
     ("--insecure", "--insecure-skip-tls-verify"),
     ("--tls-verify", "--insecure-skip-tls-verify"),
     ("--cacert", "--ca-file"),
+    ("--cert", "--client-cert"),
+    ("--key", "--client-key"),
     ("--user", "--username"),
 ];
 

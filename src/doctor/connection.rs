@@ -51,6 +51,18 @@ impl Doctor<'_> {
         Some((status == 401 || answer.is_err(), answer.and(said)))
     }
 
+    /// A way without anything on it is not worth a line.
+    fn route(&mut self) {
+        let endpoint = &self.registry.endpoint;
+        let is_encrypted = endpoint.is_https();
+        if !endpoint.is_loopback() {
+            self.note(self.proxy());
+        }
+        if is_encrypted {
+            self.note(self.trust());
+        }
+    }
+
     async fn unreachable(&mut self, why: &Unverified, status: Option<u16>) {
         let speaks_http = status.is_none() && self.speaks_http(why).await;
         let name = self.registry.endpoint.name();
@@ -90,7 +102,8 @@ impl Doctor<'_> {
     fn address(&mut self, reply: Option<&Reply>) {
         let address = self.registry.endpoint.base().as_str();
         let Some(reply) = reply else {
-            return self.note(Check::new("address", Info, address, Value::Null));
+            self.note(Check::new("address", Info, address, Value::Null));
+            return self.route();
         };
         let is_encrypted = match &reply.redirected_to {
             Some(origin) => origin.starts_with("https:"),
@@ -125,6 +138,7 @@ impl Doctor<'_> {
             );
         }
         self.note(check);
+        self.route();
         self.note(software(reply));
         if is_encrypted {
             let read = reply.tls.as_ref().and_then(certificate::read);

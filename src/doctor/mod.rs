@@ -7,6 +7,7 @@ mod image;
 mod lists;
 mod login;
 mod page;
+mod route;
 mod subject;
 
 use serde::Serialize;

@@ -1,9 +1,8 @@
 //! What could mend a finding, cheapest first, chosen from what the sweep saw, and as a person types it.
 //! The probe itself writes nothing.
 //!
-//! The commands rest on curl, skopeo, docker and a shell. Credentials are never in them: skopeo and
-//! docker know their logins, and curl reads `~/.netrc`. What only a person knows is a variable with a
-//! default that works for the stock image, or with an error that says what is missing.
+//! The commands need curl, skopeo, docker and a shell, and hold no credentials. What only a person knows is
+//! a variable with a default for the stock image, or with an error that says what is missing.
 
 use serde::Serialize;
 

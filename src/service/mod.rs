@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;
-pub use push::{Gateway, PushError};
+pub use push::{Gateway, GatewayTls, PushError};
 pub use repair_source::{RepairSource, look_elsewhere};
 pub use textfile::Unwritten;
 pub use textfile::replace;

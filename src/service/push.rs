@@ -4,17 +4,21 @@
 //! so that being blind clears no alert. The group is `job` and `instance`, which is the registry.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use parking_lot::Mutex;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use crate::oci::shorten;
-use crate::registry::client::classify;
+use crate::registry::client::own_certificates::{authorities, trusted};
+use crate::registry::client::{ClientPair, Proxies, classify, crypto};
 use crate::render::metrics;
 use crate::report::{Record, Shard};
 
@@ -32,7 +36,57 @@ pub struct Gateway {
     job: String,
     /// The number of the part that this probe has, where several share the work.
     shard: Option<String>,
-    client: Client,
+    tls: Arc<Mutex<GatewayTls>>,
+}
+
+/// How a gateway is reached: whom to trust, what to show, through which proxy.
+#[derive(Debug, Default)]
+pub struct GatewayTls {
+    /// The file of authorities to trust besides the system's, and what is in it.
+    pub authorities: Option<(PathBuf, Vec<u8>)>,
+    /// The client certificate.
+    pub pair: Option<ClientPair>,
+    /// Which proxies stand before whom.
+    pub proxies: Arc<Proxies>,
+}
+
+impl GatewayTls {
+    /// Reads the files again. One that is gone or half-written stays as it was.
+    fn read_again(&mut self) {
+        if let Some((path, pem)) = &mut self.authorities
+            && let Err(why) = reread(path, pem)
+        {
+            tracing::warn!("{} {why}: what it said before stays in use", path.display());
+        }
+        let pair = self.pair.as_mut();
+        if let Some(Err(why)) = pair.map(ClientPair::read_again) {
+            tracing::warn!("{why}: what was there before stays in use");
+        }
+    }
+
+    fn client(&self) -> Result<Client, PushError> {
+        crypto::install();
+        let unusable = |why: &dyn fmt::Display| {
+            PushError::permanent(format!("no HTTP client can be made: {why}"))
+        };
+        let mut builder = Client::builder()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .proxy(self.proxies.rule());
+        if let Some((path, pem)) = &self.authorities {
+            let trusted = trusted(pem);
+            let trusted = trusted.map_err(|why| unusable(&format!("{} {why}", path.display())));
+            builder = builder.tls_certs_merge(trusted?);
+        }
+        if let Some(pair) = &self.pair {
+            let identity = pair.identity().map_err(|error| unusable(&error))?;
+            builder = builder.identity(identity);
+        }
+        builder
+            .build()
+            .map_err(|error| unusable(&classify::cause(&error)))
+    }
 }
 
 /// Why something could not be pushed, and what to do.
@@ -60,7 +114,12 @@ impl Gateway {
     /// # Errors
     ///
     /// If that is no web address.
-    pub fn new(address: &str, job: &str, shard: Option<Shard>) -> Result<Self, PushError> {
+    pub fn new(
+        address: &str,
+        job: &str,
+        shard: Option<Shard>,
+        tls: GatewayTls,
+    ) -> Result<Self, PushError> {
         let text = if address.contains("://") {
             address.to_owned()
         } else {
@@ -76,21 +135,11 @@ impl Gateway {
             let why = format!("no web address such as {example}");
             return Err(PushError::permanent(why));
         };
-        // Another part of the program may have installed it already, which is as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| {
-                PushError::permanent(format!("no HTTP client can be made: {error}"))
-            })?;
         Ok(Self {
             url,
             job: job.to_owned(),
             shard: shard.map(|shard| shard.index().to_string()),
-            client,
+            tls: Arc::new(Mutex::new(tls)),
         })
     }
 
@@ -103,16 +152,21 @@ impl Gateway {
         let Some(report) = &record.last else {
             return Ok(());
         };
+        let client = {
+            let mut tls = self.tls.lock();
+            tls.read_again();
+            tls.client()?
+        };
         if report.complete {
             let text = metrics::render(&[record]);
-            return self.send(Method::PUT, record, text).await;
+            return self.send(&client, Method::PUT, record, text).await;
         }
         let mut record = record.clone();
-        let held = self.held().await?;
+        let held = self.held(&client).await?;
         let registry = record.registry.clone();
         metrics::recall(&mut record, &held, &self.key(&registry));
         let text = metrics::render_partial(&record);
-        self.send(Method::POST, &record, text).await
+        self.send(&client, Method::POST, &record, text).await
     }
 
     fn key<'a>(&'a self, registry: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -122,13 +176,17 @@ impl Gateway {
     }
 
     /// Everything that the gateway holds.
-    async fn held(&self) -> Result<String, PushError> {
+    async fn held(&self, client: &Client) -> Result<String, PushError> {
         let what = format!("the metrics of {self}");
         let attempt = async || {
             let url = self.path(&["metrics"]);
-            let mut response = self.answered(self.client.get(url), &what).await?;
+            let mut response = self.answered(client.get(url), &what).await?;
             let mut text = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&what, &e))? {
+            while let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|e| self.unreachable(&what, &e))?
+            {
                 text.extend_from_slice(&chunk);
                 if text.len() > LARGEST_ANSWER {
                     let message = format!("{what} are longer than {LARGEST_ANSWER} bytes");
@@ -143,14 +201,20 @@ impl Gateway {
             .await
     }
 
-    async fn send(&self, method: Method, record: &Record, text: String) -> Result<(), PushError> {
+    async fn send(
+        &self,
+        client: &Client,
+        method: Method,
+        record: &Record,
+        text: String,
+    ) -> Result<(), PushError> {
         let key = self.key(&record.registry);
         let mut words = vec!["metrics".to_owned()];
         words.extend(key.iter().flat_map(|(label, value)| words_of(label, value)));
         let url = self.path(&words);
         let what = format!("the push of {} to {self}", record.registry);
         let attempt = async || {
-            let request = self.client.request(method.clone(), url.clone());
+            let request = client.request(method.clone(), url.clone());
             let request = request.header(CONTENT_TYPE, "text/plain; version=0.0.4");
             self.answered(request.body(text.clone()), &what)
                 .await
@@ -164,7 +228,7 @@ impl Gateway {
             Err(error) => error,
         };
         if !error.is_transient
-            && let Ok(held) = self.held().await
+            && let Ok(held) = self.held(client).await
         {
             error.message += &self.advice(&metrics::foreign_groups(&held, &key));
         }
@@ -194,7 +258,7 @@ impl Gateway {
         what: &str,
     ) -> Result<Response, PushError> {
         let sent = request.send().await;
-        let mut response = sent.map_err(|error| unreachable(what, &error))?;
+        let mut response = sent.map_err(|error| self.unreachable(what, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -206,6 +270,22 @@ impl Gateway {
             message: format!("{what} was refused: {status}: {said}"),
             is_transient: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
         })
+    }
+
+    /// The innermost cause says most; none of them names a password.
+    fn unreachable(&self, what: &str, error: &reqwest::Error) -> PushError {
+        let cause = classify::cause(error);
+        let tls = self.tls.lock();
+        let through = tls.proxies.before(&self.url);
+        let through = through.map(|proxy| format!(", through {proxy}"));
+        let through = through.unwrap_or_default();
+        let advice =
+            classify::advice(error).unwrap_or("is the gateway up, and --push-gateway right?");
+        let advice = advice.replace("--c", "--push-c");
+        PushError {
+            message: format!("{what} failed: {cause}{through}; {advice}"),
+            is_transient: true,
+        }
     }
 
     fn path<T: AsRef<str>>(&self, words: &[T]) -> Url {
@@ -245,11 +325,11 @@ fn delays() -> ExponentialBuilder {
         .with_max_times(RETRIES)
 }
 
-/// The innermost cause says most; none of them names a password.
-fn unreachable(what: &str, error: &reqwest::Error) -> PushError {
-    let cause = classify::cause(error);
-    PushError {
-        message: format!("{what} failed: {cause}; is the gateway up, and --push-gateway right?"),
-        is_transient: true,
-    }
+/// What is in a file now, if that is whole.
+fn reread(path: &Path, pem: &mut Vec<u8>) -> Result<(), String> {
+    let read = std::fs::read(path);
+    let new = read.map_err(|error| format!("cannot be read ({})", error.kind()))?;
+    authorities(&new)?;
+    *pem = new;
+    Ok(())
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
@@ -12,6 +11,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
 use super::web_config::TlsFiles;
+use crate::registry::client::crypto::provider;
 
 /// Reads a certificate with its key, and how clients are verified.
 ///
@@ -22,7 +22,7 @@ use super::web_config::TlsFiles;
 ///
 /// One sentence for a person. A certificate and a key that do not belong together are an error.
 pub(super) fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = provider();
     let versions: &[&'static SupportedProtocolVersion] = if files.only_tls13 {
         &[&TLS13]
     } else {

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use registry_double::{Basic, Bearer, Double, Registry, in_background, on, presets};
 
 pub(crate) const USER: &str = "robot-user";
+const PROXY_PASSWORD: &str = "pr0xy-word/with+odd=characters";
 pub(crate) const PASSWORD: &str = "pa55-word/with+odd=characters";
 
 /// Everything that must not be seen, each with a name that may.
@@ -82,15 +83,25 @@ fn a_leak_would_be_seen() {
 
 /// Runs the binary with the password in a file, and gives its outputs and its arguments while it ran.
 fn run(directory: &Path, arguments: &[&str]) -> String {
+    let bytes = PROXY_PASSWORD.as_bytes();
+    let proxy_password: String = url::form_urlencoded::byte_serialize(bytes).collect();
     let mut child = Command::new(env!("CARGO_BIN_EXE_probe"))
         .env_clear()
         .env("TMPDIR", directory)
+        .env(
+            "ALL_PROXY",
+            format!("http://user:{proxy_password}@127.0.0.1:1"),
+        )
         // What its libraries would say is not to be had by any means.
         .env("RUST_LOG", "trace")
         .env("RUST_BACKTRACE", "full")
         .args(arguments)
         .args(["--username", USER, "--password-file"])
         .arg(directory.join("password"))
+        .arg("--client-cert")
+        .arg(directory.join("client.pem"))
+        .arg("--client-key")
+        .arg(directory.join("client.key"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -171,7 +182,7 @@ fn files(directory: &Path) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
-        if !path.ends_with("password") {
+        if !path.ends_with("password") && !path.ends_with("client.key") {
             text.push_str(&std::fs::read_to_string(&path).unwrap_or_default());
         }
     }
@@ -197,10 +208,29 @@ pub(crate) fn broken(
     })
 }
 
+/// The lines of a client's key, which is written into the folder beside its certificate.
+fn write_client(directory: &Path) -> Vec<(String, String)> {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(["client".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let pem = key.serialize_pem();
+    std::fs::write(directory.join("client.pem"), certificate.pem()).expect("written");
+    std::fs::write(directory.join("client.key"), &pem).expect("written");
+    let lines = pem
+        .lines()
+        .filter(|line| !line.starts_with("---") && line.len() > 16);
+    lines
+        .map(|line| ("a key".to_owned(), line.to_owned()))
+        .collect()
+}
+
 fn search(double: &Double) {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
     std::fs::write(directory.path().join("password"), PASSWORD).expect("written");
+    let mut others = write_client(directory.path());
+    assert!(!others.is_empty(), "the key has lines");
+    others.push(("the proxy's password".into(), PROXY_PASSWORD.into()));
     let mut text = String::new();
     let url = double.url();
     for output in ["text", "json", "prom", "junit", "github"] {
@@ -232,6 +262,24 @@ fn search(double: &Double) {
     );
     text += &run(directory.path(), &["--once", "-vv", "--print-config", &url]);
     text += &serve(directory.path(), &url);
+    // Through a proxy that is away.
+    let away = "https://away.invalid:5000";
+    text += &run(directory.path(), &["--once", "-vv", away]);
+    text += &run(directory.path(), &["doctor", "-vv", away]);
+    let push = [
+        "--push-gateway",
+        "https://gateway.invalid",
+        "--push-client-cert",
+    ];
+    let pair = [&at("client.pem"), "--push-client-key", &at("client.key")];
+    let end = ["--once", "-vv", &url];
+    text += &run(directory.path(), &[&push[..], &pair, &end].concat());
+    let words: Vec<_> = text.split_whitespace().collect();
+    assert!(
+        words
+            .join(" ")
+            .contains("through the proxy http://127.0.0.1:1 (ALL_PROXY)")
+    );
     // What is said when nothing works.
     double
         .when(on::any().before_auth())
@@ -244,7 +292,8 @@ fn search(double: &Double) {
         text.contains("BROKEN") && text.contains("registry_"),
         "nothing to search"
     );
-    let secrets = secrets(double, double.companion());
+    let mut secrets = secrets(double, double.companion());
+    secrets.extend(others);
     let leaks = leaks(&text, &secrets);
     assert!(leaks.is_empty(), "{leaks:?} of {} secrets", secrets.len());
 }

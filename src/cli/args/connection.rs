@@ -41,6 +41,14 @@ pub(in crate::cli) struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) ca_file: Option<PathBuf>,
 
+    /// Show this client certificate to the registry where it asks for one: a PEM file, with its chain
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) client_cert: Option<PathBuf>,
+
+    /// The key of --client-cert: a PEM file without a passphrase [default: in the same file]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) client_key: Option<PathBuf>,
+
     /// Take any certificate; for trying things out only
     #[arg(long)]
     pub(in crate::cli) insecure_skip_tls_verify: bool,

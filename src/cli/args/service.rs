@@ -34,6 +34,18 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) push_gateway: Option<String>,
 
+    /// Trust the certificate authorities in this PEM file for the Pushgateway, besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) push_ca_file: Option<PathBuf>,
+
+    /// Show this client certificate to the Pushgateway where it asks for one: a PEM file, with its chain
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) push_client_cert: Option<PathBuf>,
+
+    /// The key of --push-client-cert: a PEM file without a passphrase [default: in the same file]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) push_client_key: Option<PathBuf>,
+
     /// The job that results are pushed as
     #[arg(long, value_name = "NAME", default_value = "registry_integrity_probe", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) job: String,

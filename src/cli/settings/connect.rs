@@ -1,13 +1,15 @@
 //! How to reach a registry, and as whom: options and files resolved into the client's configuration.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::sources::{PASSWORDS, Sources};
 use crate::cli::args::{ConnectionArgs, RepairArgs};
 use crate::cli::error::{Error, read, without_login};
 use crate::cli::surroundings::Surroundings;
 use crate::registry::client::{
-    self, Config, CredentialSource, LoginStore, Place, PublicName, Rules, Secret, WatchedFiles,
+    self, CertsFolder, ClientPair, Config, CredentialSource, Endpoint, LoginStore, OwnCertificates,
+    Place, Proxies, PublicName, Rules, Secret, WatchedFiles,
 };
 use crate::service::RepairSource;
 
@@ -18,6 +20,12 @@ pub(in crate::cli) fn connection(
     args: &ConnectionArgs,
 ) -> Result<Config, Error> {
     let ca_pem = args.ca_file.as_ref().map(|path| read(path, "ca-file"));
+    let endpoint = sources.endpoint(address, args.plain_http)?;
+    let given = client_pair(
+        "client",
+        args.client_cert.as_ref(),
+        args.client_key.as_ref(),
+    )?;
     Ok(Config {
         public_name: public_name(args)?,
         credentials: credentials(args, sources.around)?,
@@ -26,12 +34,14 @@ pub(in crate::cli) fn connection(
             ca: args.ca_file.clone(),
         },
         ca_pem: ca_pem.transpose()?.map(String::into_bytes),
+        own: own(sources.around, &endpoint, given),
+        proxies: proxies(sources.around),
         skip_tls_verify: args.insecure_skip_tls_verify,
         concurrency: args.concurrency,
         max_rps: args.max_rps,
         timeout: args.timeout,
         software: args.software,
-        ..Config::new(sources.endpoint(address, args.plain_http)?)
+        ..Config::new(endpoint)
     })
 }
 
@@ -63,6 +73,7 @@ pub(in crate::cli) fn repair_sources(
         };
         let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let endpoint = sources.endpoint(&format!("{scheme}{host}"), false);
+        let endpoint = endpoint.map_err(|error| invalid(error.to_string()))?;
         let prefix = Some(prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());
         let prefix = prefix.map(str::parse).transpose();
         let credentials = match &http.credentials {
@@ -77,13 +88,75 @@ pub(in crate::cli) fn repair_sources(
                     ca: http.files.ca.clone(),
                     password: None,
                 },
+                own: own(sources.around, &endpoint, None),
+                proxies: Arc::clone(&http.proxies),
                 timeout: http.timeout,
-                ..Config::new(endpoint.map_err(|error| invalid(error.to_string()))?)
+                ..Config::new(endpoint)
             },
             prefix: prefix.map_err(|_| invalid("expected HOST or HOST/PREFIX".to_owned()))?,
         })
     };
     args.repair_from.iter().map(source).collect()
+}
+
+/// The client certificate that is named by `--{whose}-cert` and `--{whose}-key`.
+pub(super) fn client_pair(
+    whose: &str,
+    certificate: Option<&PathBuf>,
+    key: Option<&PathBuf>,
+) -> Result<Option<ClientPair>, Error> {
+    let (cert_option, key_option) = (format!("{whose}-cert"), format!("{whose}-key"));
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let why = format!("a key without a certificate: add --{cert_option}");
+            Err(Error::option(&key_option, why))
+        }
+        (Some(certificate), key) => {
+            let pair = ClientPair::read(certificate, key.unwrap_or(certificate));
+            pair.map(Some)
+                .map_err(|why| Error::option(&cert_option, why))
+        }
+    }
+}
+
+/// What is meant for a registry alone.
+fn own(
+    around: &Surroundings,
+    endpoint: &Endpoint,
+    given: Option<ClientPair>,
+) -> Arc<OwnCertificates> {
+    let folder = certs_folder(around, endpoint);
+    Arc::new(OwnCertificates { given, folder })
+}
+
+/// The proxies that the environment names.
+pub(super) fn proxies(around: &Surroundings) -> Arc<Proxies> {
+    Arc::new(Proxies::from_variables(|name| around.first(&[name])))
+}
+
+/// Where podman and docker look for certificates of a registry, in that order: the first folder that is there
+/// counts (containers/image, `dockerCertDir`; docker without root has one of its own).
+fn certs_folder(around: &Surroundings, endpoint: &Endpoint) -> CertsFolder {
+    if !endpoint.is_https() {
+        return CertsFolder::default();
+    }
+    let home = around.first(&["HOME"]).map(Path::new);
+    let own = home.iter().flat_map(|home| {
+        let named = [".config/containers/certs.d", ".config/docker/certs.d"];
+        named.map(|place| home.join(place))
+    });
+    let shared = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+    let name = endpoint.name();
+    // They are called as people write the registry.
+    let with_port = (!endpoint.has_port()).then(|| format!("{name}:443"));
+    let names: Vec<_> = [Some(name.to_owned()), with_port]
+        .into_iter()
+        .flatten()
+        .collect();
+    let places = own.chain(shared);
+    let folders = places.flat_map(|place| names.iter().map(move |name| place.join(name)));
+    CertsFolder::read(folders.collect())
 }
 
 fn credentials(args: &ConnectionArgs, around: &Surroundings) -> Result<CredentialSource, Error> {

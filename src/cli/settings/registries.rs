@@ -8,11 +8,12 @@ use url::Url;
 use super::sources::{Resolved, Sources};
 use super::{connect, print, scope};
 use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
-use crate::cli::error::{Error, Origin, Rank};
+use crate::cli::error::{Error, Origin, Rank, read};
 use crate::cli::suggest;
-use crate::registry::client::{Config, Endpoint, PublicName};
+use crate::cli::surroundings::Surroundings;
+use crate::registry::client::{self, Config, Endpoint, PublicName};
 use crate::report::{Mode, Record, Shard};
-use crate::service::{Gateway, Publish, Target, state};
+use crate::service::{Gateway, GatewayTls, Publish, Target, state};
 use crate::sweep::{Empty, Expectations, Policy, Scope, Scrub};
 
 /// Everything that a run needs to know.
@@ -51,7 +52,7 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     check_names(&targets, &resolved)?;
     let locate = |error| process.locate(error);
     let shard = targets.first().and_then(|target| target.policy.scope.shard);
-    let publish = publish(&args.service, shard).map_err(locate)?;
+    let publish = publish(&args.service, shard, sources.around).map_err(locate)?;
     let mut known = known(args.service.state.as_deref()).map_err(locate)?;
     rename(&mut known, &targets);
     let mut service = args.service.clone();
@@ -165,15 +166,40 @@ fn check_names(targets: &[Target], resolved: &[Resolved<SweepArgs>]) -> Result<(
     Ok(())
 }
 
-fn publish(args: &ServiceArgs, shard: Option<Shard>) -> Result<Publish, Error> {
+fn publish(
+    args: &ServiceArgs,
+    shard: Option<Shard>,
+    around: &Surroundings,
+) -> Result<Publish, Error> {
+    let (certificate, key) = (&args.push_client_cert, &args.push_client_key);
+    let pair = connect::client_pair("push-client", certificate.as_ref(), key.as_ref())?;
+    let tls = GatewayTls {
+        authorities: args.push_ca_file.as_deref().map(authorities).transpose()?,
+        pair,
+        proxies: connect::proxies(around),
+    };
     let gateway = args.push_gateway.as_deref();
-    let gateway = gateway.map(|address| Gateway::new(address, &args.job, shard));
-    let unusable = |error| Error::option("push-gateway", error);
+    let gateway = gateway.map(|address| {
+        let gateway = Gateway::new(address, &args.job, shard, tls);
+        gateway.map_err(|error| Error::option("push-gateway", error))
+    });
     Ok(Publish {
-        gateway: gateway.transpose().map_err(unusable)?,
+        gateway: gateway.transpose()?,
         textfile: args.textfile.clone(),
         state: args.state.clone(),
     })
+}
+
+/// The authorities that the gateway's certificate may be of.
+fn authorities(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+    let pem = read(path, "push-ca-file")?.into_bytes();
+    match client::authorities(&pem) {
+        Ok(_) => Ok((path.to_owned(), pem)),
+        Err(why) => {
+            let path = path.display();
+            Err(Error::option("push-ca-file", format!("{path} {why}")))
+        }
+    }
 }
 
 /// The address of the status page, whose paths can be written behind it. It becomes a label of a metric, so

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::proxies::LOOK_AT_IT;
 use super::ssrf_guard;
 use crate::oci::{Printable, shorten};
 use crate::registry::{Answer, Refusal};
@@ -118,7 +119,12 @@ impl From<Unverified> for Failure {
 pub(crate) fn transport(error: &reqwest::Error, what: &str) -> Unverified {
     let reason = transport_reason(error);
     let why = Unverified::new(reason, format!("{what}: {}", cause(error)));
-    why.advised(chain(error).find_map(way_out))
+    why.advised(advice(error))
+}
+
+/// What a person can do about a transport error that has a way out of its own.
+pub(crate) fn advice(error: &reqwest::Error) -> Option<&'static str> {
+    chain(error).find_map(way_out)
 }
 
 /// What a person can do about a cause that has a way out of its own.
@@ -133,7 +139,7 @@ fn way_out(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     let words = cause.to_string();
     // These error types are private to the HTTP library; only their words are visible.
     if words.starts_with("tunnel error") || words.contains("proxy authorization") {
-        Some("look at the proxy that HTTPS_PROXY names, or except this host from it with NO_PROXY")
+        Some(LOOK_AT_IT)
     } else if words.ends_with(ssrf_guard::OF_THIS_MACHINE) {
         Some(
             "name the registry by the address that it is at: it may not send us to this machine or network",
@@ -148,7 +154,7 @@ pub(crate) const SPEAKS_TLS: &str =
     "if that port speaks TLS, write https:// before the registry's name";
 
 fn of_tls(error: &rustls::Error) -> Option<&'static str> {
-    use rustls::{CertificateError as C, Error as E};
+    use rustls::{AlertDescription as A, CertificateError as C, Error as E};
     Some(match error {
         E::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
             "if that port speaks plain http, write http:// before the registry's name"
@@ -164,6 +170,12 @@ fn of_tls(error: &rustls::Error) -> Option<&'static str> {
         }
         E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
             "set this machine's clock, or wait until the registry's certificate begins"
+        }
+        E::AlertReceived(A::CertificateRequired) => {
+            "name a client certificate with --client-cert and --client-key"
+        }
+        E::AlertReceived(A::BadCertificate | A::UnknownCA | A::CertificateUnknown) => {
+            "it does not take this client certificate, or wants one: --client-cert and --client-key name it"
         }
         E::InvalidCertificate(_) => "look at the certificate that the registry shows",
         _ => return None,
@@ -229,6 +241,10 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
     // What rustls says of an answer that is not TLS at all.
     if words.contains("InvalidContentType") {
         return "what answers there does not speak TLS".to_owned();
+    }
+    if words.contains("UnsupportedSignatureAlgorithm") {
+        return "its certificate is signed in a way that is not supported (SHA-1, or an unusual key)"
+            .to_owned();
     }
     shorten(&words, 200)
 }

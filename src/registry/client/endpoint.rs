@@ -99,6 +99,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether its address says a port.
+    #[must_use]
+    pub fn has_port(&self) -> bool {
+        self.base.port().is_some()
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -153,7 +159,8 @@ fn name_of(base: &Url) -> String {
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+/// Whether a host is this machine.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(address) => IpAddr::V4(*address).is_loopback(),

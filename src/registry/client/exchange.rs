@@ -15,15 +15,17 @@ use super::auth::{Auth, Scope};
 use super::authorization::Authorization;
 use super::challenge;
 use super::classify::{self, Failure};
+use super::clients::Clients;
 use super::meter::{Asked, Meter};
 use super::notices::Warnings;
+use super::proxies::Proxies;
 use super::rate_limiter::{Permit, Pool};
 use super::reply::{Body, Read, ReadLimits, Reply};
 use super::signs::Signs;
 use super::ssrf_guard;
 use super::transcript::Transcript;
 use crate::oci::shorten;
-use crate::registry::UnverifiedReason;
+use crate::registry::{Unverified, UnverifiedReason};
 
 /// Redirects followed before it is called a circle.
 const MOST_REDIRECTS: usize = 5;
@@ -35,9 +37,10 @@ const RETRIES_WHEN_LIMITED: usize = 5;
 /// What every request to one registry shares.
 #[derive(Clone)]
 pub(crate) struct Exchange {
-    pub(crate) client: reqwest::Client,
+    pub(crate) client: Clients,
     pub(crate) base: Url,
     pub(crate) auth: Arc<Auth>,
+    pub(crate) proxies: Arc<Proxies>,
     pub(super) registry_pool: Arc<Pool>,
     /// For the targets of redirects, which are other hosts with limits of their own.
     pub(super) storage_pool: Arc<Pool>,
@@ -170,8 +173,9 @@ impl Exchange {
         let _flight = self.meter.flight();
         for _ in 0..=MOST_REDIRECTS {
             let authorization = if redirected { anonymous.as_ref() } else { sent };
+            let who = (&url, !redirected);
             let response = self
-                .send(ask, &url, authorization, &request, &permit)
+                .send(ask, who, authorization, &request, &permit)
                 .await?;
             if redirected && anonymous.is_none() && response.status() == StatusCode::UNAUTHORIZED {
                 // Another registry, with a token service of its own (go-containerregistry meets
@@ -211,13 +215,14 @@ impl Exchange {
     async fn send(
         &self,
         ask: &Ask<'_>,
-        url: &Url,
+        (url, is_own): (&Url, bool),
         authorization: Option<&Authorization>,
         request: &str,
         permit: &Permit<'_>,
     ) -> Result<Response, Failure> {
         let mut builder = self
             .client
+            .of(is_own)
             .request(ask.method.clone(), url.clone())
             .header(ACCEPT, HeaderValue::from_static(ask.accept));
         if let Some((first, last)) = ask.range {
@@ -238,9 +243,11 @@ impl Exchange {
                 "{request}: no answer within {} s",
                 self.timeout.as_secs_f64()
             );
-            return Err(Failure::new(UnverifiedReason::Timeout, detail));
+            let why = Unverified::new(UnverifiedReason::Timeout, detail);
+            return Err(self.proxies.told(why, url).into());
         };
-        let response = sent.map_err(|error| classify::transport(&error, request))?;
+        let failed = |error| classify::transport(&error, request);
+        let response = sent.map_err(|error| self.proxies.told(failed(error), url))?;
         permit.took((asked, ask.method == Method::HEAD), took);
         let is_own = url.origin() == self.base.origin();
         self.notices.note(&response, is_own);
@@ -266,10 +273,13 @@ impl Exchange {
             meter: &self.meter,
             large_bodies: &self.large_bodies,
         };
+        let url = response.url();
+        let through = self.proxies.before(url).filter(|_| url.scheme() == "http");
         Ok(Reply {
             status: response.status(),
             headers: response.headers().clone(),
             version: response.version(),
+            proxy: through.map(ToString::to_string),
             tls: response.extensions_mut().remove(),
             body: Body::read(response, &ask.read, &request, limits).await?,
             request,

@@ -13,8 +13,11 @@ pub(crate) mod blobs;
 pub(crate) mod certificate;
 mod challenge;
 pub(crate) mod classify;
+mod clients;
 mod concurrency_limit;
+mod config;
 pub(crate) mod credentials;
+pub(crate) mod crypto;
 mod endpoint;
 pub(crate) mod exchange;
 #[cfg(any(test, fuzzing))]
@@ -29,8 +32,10 @@ pub(crate) mod login_helper;
 mod meter;
 mod notices;
 pub(crate) mod objects;
+pub(crate) mod own_certificates;
 mod packed;
 mod page;
+pub(crate) mod proxies;
 mod public_name;
 mod rate_limiter;
 pub(crate) mod reply;
@@ -43,22 +48,21 @@ mod token;
 pub(crate) mod transcript;
 mod watched_files;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder};
+use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
 
+pub use config::{ClientError, Config, WatchedFiles};
 pub use credentials::{CredentialSource, LoginStore, Place};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use login_file::Rules;
 pub use meter::{Asked, Meter};
+pub use own_certificates::{CertsFolder, ClientPair, OwnCertificates, authorities};
+pub use proxies::Proxies;
 pub use public_name::PublicName;
 pub use secret::Secret;
-pub use watched_files::{WatchedFiles, password};
+pub use watched_files::password;
 
 use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::registry::{Access, Depth, Identified, Software, Unverified, UnverifiedReason};
@@ -66,68 +70,13 @@ use crate::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
 use auth::{Auth, Scope};
+use clients::Clients;
 use exchange::{Ask, Exchange};
 use habits::Habits;
 use login::Login;
 use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
-use resolver::Resolver;
 use token::TokenService;
-
-/// How to speak to a registry.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// What people and pods call it, if that is another name.
-    pub public_name: Option<PublicName>,
-    /// Who we are.
-    pub credentials: CredentialSource,
-    /// Certificate authorities to trust besides the system's, in PEM.
-    pub ca_pem: Option<Vec<u8>>,
-    /// The files that the two came from, if they did.
-    pub files: WatchedFiles,
-    /// Whether to take any certificate. For trying things out.
-    pub skip_tls_verify: bool,
-    /// Whether to recognise a pull-through cache by its answers, which is then not asked for more.
-    pub detect_cache: bool,
-    /// Which software it runs, where the caller says so.
-    pub software: Option<Software>,
-    /// Requests at a time at most; how many there really are, the registry's answers decide.
-    pub concurrency: NonZeroUsize,
-    /// Requests a second to each host, of the registry and of its storage.
-    pub max_rps: Option<f64>,
-    /// The longest wait for a response's head, and for each next piece of its body.
-    pub timeout: Duration,
-    /// Counts what is asked, for as long as its owner likes.
-    pub meter: Meter,
-}
-
-impl Config {
-    /// A registry that is asked as nobody, one request at a time, and given a minute for each answer.
-    #[must_use]
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self {
-            meter: Meter::new(endpoint.name()),
-            endpoint,
-            public_name: None,
-            credentials: CredentialSource::None,
-            ca_pem: None,
-            files: WatchedFiles::default(),
-            skip_tls_verify: false,
-            detect_cache: true,
-            software: None,
-            concurrency: NonZeroUsize::MIN,
-            max_rps: None,
-            timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Why there can be no client: the TLS configuration is unusable.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ClientError(String);
 
 /// A registry that is asked over HTTP.
 #[derive(Clone)]
@@ -139,6 +88,9 @@ pub struct HttpRegistry {
     fresh: Arc<Exchange>,
     habits: Arc<Habits>,
     pub(crate) takes_any_certificate: bool,
+    /// For `doctor`: what is trusted and shown, and by which way.
+    pub(crate) files: Arc<WatchedFiles>,
+    pub(crate) own: Arc<OwnCertificates>,
     detect_cache: bool,
     software: Option<Software>,
 }
@@ -158,18 +110,20 @@ impl HttpRegistry {
         };
         let pool = || Pool::new(bounds, meter.clone());
         let service = TokenService {
-            client: build_client(&config, 1)?,
+            client: Clients::build(&config, 1)?,
             timeout: config.timeout,
             registry: base.clone(),
+            proxies: Arc::clone(&config.proxies),
             meter: meter.clone(),
             pool: pool(),
         };
         let name = config.endpoint.name().to_owned();
         let login = Login::new(name, config.credentials.clone());
         let exchange = Exchange {
-            client: build_client(&config, at_a_time)?,
+            client: Clients::build(&config, at_a_time)?,
             base,
             auth: Arc::new(Auth::new(login, service)),
+            proxies: Arc::clone(&config.proxies),
             registry_pool: Arc::new(pool().shown()),
             storage_pool: Arc::new(pool()),
             meter: meter.clone(),
@@ -180,7 +134,7 @@ impl HttpRegistry {
             large_bodies: Arc::new(Semaphore::new(1)),
         };
         let fresh = Exchange {
-            client: build_client(&config, 0)?,
+            client: Clients::build(&config, 0)?,
             ..exchange.clone()
         };
         Ok(Self {
@@ -190,6 +144,8 @@ impl HttpRegistry {
             fresh: Arc::new(fresh),
             habits: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
+            files: Arc::new(config.files),
+            own: config.own,
             detect_cache: config.detect_cache,
             software: config.software,
         })
@@ -225,44 +181,6 @@ pub(crate) fn vet_ping(reply: &Reply) -> Result<(), Unverified> {
         400..=499 if !challenge::challenges(&reply.headers).is_empty() => Ok(()),
         _ => Err(reply.failure().why),
     }
-}
-
-fn build_client(config: &Config, idle_connections: usize) -> Result<Client, ClientError> {
-    // Compressed answers would make lengths and digests those of something else.
-    let identity = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
-    let mut builder = ClientBuilder::new()
-        .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
-        .default_headers(identity)
-        // Redirects are followed by `exchange`, which knows where credentials may go.
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .tls_info(true)
-        .dns_resolver(Arc::new(Resolver::new(config.endpoint.base().clone())))
-        .connect_timeout(config.timeout)
-        .pool_max_idle_per_host(idle_connections)
-        .tcp_nodelay(true);
-    if config.endpoint.is_loopback() {
-        builder = builder.no_proxy();
-    }
-    if config.skip_tls_verify {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
-    if let Some(pem) = &config.ca_pem {
-        let unusable =
-            |error: reqwest::Error| ClientError(format!("--ca-file cannot be used: {error}"));
-        let authorities = Certificate::from_pem_bundle(pem).map_err(unusable)?;
-        if authorities.is_empty() {
-            return Err(ClientError("--ca-file holds no PEM certificate".into()));
-        }
-        builder = builder.tls_certs_merge(authorities);
-    }
-    // Another part of the program may have installed it already, which is as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    builder.build().map_err(|error| {
-        let cause = classify::cause(&error);
-        ClientError(format!("no HTTP client can be made: {cause}"))
-    })
 }
 
 impl Registry for HttpRegistry {
@@ -332,7 +250,8 @@ impl Registry for HttpRegistry {
         let of_login = self.exchange.auth.login.notice();
         let said = self.exchange.notices.warnings().into_iter();
         let said = said.map(|notice| format!("the registry says: {notice}"));
-        said.chain(of_login).collect()
+        let of_route = self.own.notices().chain(self.exchange.proxies.notices());
+        said.chain(of_login).chain(of_route).collect()
     }
 
     fn certificate_end(&self) -> Option<SystemTime> {

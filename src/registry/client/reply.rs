@@ -15,7 +15,7 @@ use super::meter::Meter;
 use super::packed::{Counted, Counter, is_gzip};
 use crate::oci::{Digest, Printable};
 use crate::registry::UnverifiedReason;
-use crate::registry::{BodyEnd, Refusal};
+use crate::registry::{BodyEnd, Refusal, Unverified};
 
 /// As much of an error's body as is read for its code.
 const LARGEST_ERROR: u64 = 64 * 1024;
@@ -77,6 +77,8 @@ pub(crate) struct Reply {
     /// Who gave it, as `SCHEME://HOST[:PORT]`, if that is another than the registry.
     pub(crate) redirected_to: Option<String>,
     pub(crate) version: Version,
+    /// The proxy that it came through, if that could have written it: it does not pass through one unread.
+    pub(crate) proxy: Option<String>,
     /// The server's certificate, if the connection is encrypted.
     pub(crate) tls: Option<TlsInfo>,
     pub(crate) body: Body,
@@ -144,6 +146,16 @@ impl Reply {
     }
 
     pub(crate) fn failure(&self) -> Failure {
+        let failure = self.failed();
+        let Some(proxy) = &self.proxy else {
+            return failure;
+        };
+        let detail = format!("{}, through {proxy}", failure.why.detail);
+        let why = Unverified::new(failure.why.reason, detail).advised(failure.why.advice);
+        Failure { why, ..failure }
+    }
+
+    fn failed(&self) -> Failure {
         let request = &self.request;
         let detail = match self.status.as_u16() {
             200..=299 if self.is_html() => {

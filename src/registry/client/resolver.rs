@@ -2,31 +2,37 @@
 //! addresses that are written out.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
+
+use super::proxies::Proxies;
 
 use super::ssrf_guard::{OF_THIS_MACHINE, Place, place_named, place_of};
 
 /// The system's resolver, for the client of one registry.
 pub(super) struct Resolver {
     registry: Url,
+    proxies: Arc<Proxies>,
 }
 
 impl Resolver {
-    pub(super) fn new(registry: Url) -> Self {
-        Self { registry }
+    pub(super) fn new(registry: Url, proxies: Arc<Proxies>) -> Self {
+        Self { registry, proxies }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let registry = self.registry.clone();
+        let is_proxy = self.proxies.is_one(name.as_str());
         Box::pin(async move {
             let name = name.as_str();
             let found = look_up(name).await?;
-            // The registry itself is where its user says it is, and of these names `ssrf_guard` has judged.
-            let is_known = registry.host_str().is_some_and(|host| host == name)
+            // The registry and its proxy are where their user says they are, and of these names `ssrf_guard` has judged.
+            let is_known = is_proxy
+                || registry.host_str().is_some_and(|host| host == name)
                 || place_named(name) != Place::Elsewhere;
             let addresses = if is_known || found.iter().all(is_elsewhere) {
                 found
@@ -106,7 +112,7 @@ mod tests {
             ("http://localhost:5000/v2/", "localhost"),
             ("https://192.0.2.1/v2/", "localhost"),
         ] {
-            let resolver = Resolver::new(Url::parse(registry).expect("a URL"));
+            let resolver = Resolver::new(Url::parse(registry).expect("a URL"), Arc::default());
             let name: Name = name.parse().expect("a name");
             let found = resolver.resolve(name).await.expect("it is this machine");
             assert!(found.count() > 0);

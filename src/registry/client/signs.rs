@@ -140,6 +140,7 @@ mod tests {
             redirected_to: None,
             version: Version::HTTP_11,
             tls: None,
+            proxy: None,
             body: Body {
                 bytes: body.into(),
                 was_read: true,

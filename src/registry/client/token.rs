@@ -1,6 +1,7 @@
 //! The token service that a `Bearer` challenge names (distribution, spec/auth/token.md and
 //! spec/auth/oauth.md).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -12,8 +13,10 @@ use url::Url;
 
 use super::challenge::BearerChallenge;
 use super::classify::{self, Failure};
+use super::clients::Clients;
 use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::meter::{Asked, Meter};
+use super::proxies::Proxies;
 use super::rate_limiter::Pool;
 use super::secret::{Credentials, Secret, basic_header};
 use super::ssrf_guard;
@@ -30,10 +33,11 @@ const RETRIES: usize = 2;
 
 /// A client of token services.
 pub(super) struct TokenService {
-    pub(super) client: reqwest::Client,
+    pub(super) client: Clients,
     pub(super) timeout: Duration,
     /// The registry. If it is spoken to over https, so must be its token service.
     pub(super) registry: Url,
+    pub(super) proxies: Arc<Proxies>,
     pub(super) meter: Meter,
     /// The service's own limits: what it refuses to one repository it is not asked for the next.
     pub(super) pool: Pool,
@@ -98,7 +102,7 @@ impl TokenService {
         if !scope.is_empty() {
             url.query_pairs_mut().append_pair("scope", scope);
         }
-        let mut request = self.client.get(url);
+        let mut request = self.client_of(realm).get(url);
         let has_credentials = matches!(credentials, Some(Credentials::Password { .. }));
         if let Some(Credentials::Password { username, password }) = credentials {
             request = request.header(AUTHORIZATION, basic_header(username, password)?);
@@ -111,6 +115,11 @@ impl TokenService {
             }),
             Err(status) => Err(refused(realm, status, has_credentials)),
         }
+    }
+
+    /// The registry's certificates are no business of a service elsewhere.
+    fn client_of(&self, realm: &Url) -> &reqwest::Client {
+        self.client.of(realm.origin() == self.registry.origin())
     }
 
     fn form(
@@ -128,7 +137,7 @@ impl TokenService {
         if let Some(service) = &challenge.service {
             form.append_pair("service", service);
         }
-        self.client
+        self.client_of(realm)
             .post(realm.clone())
             .header(
                 reqwest::header::CONTENT_TYPE,
@@ -153,7 +162,8 @@ impl TokenService {
         let took = began.elapsed();
         let status = sent.as_ref().ok().map(Response::status);
         self.meter.request(Asked::Token, &method, status, took);
-        let mut response = sent.map_err(|error| classify::transport(&error, &what))?;
+        let failed = |error| classify::transport(&error, &what);
+        let mut response = sent.map_err(|error| self.proxies.told(failed(error), realm))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let retry_after = classify::retry_after(response.headers());

@@ -39,6 +39,7 @@ impl Transcript {
         heads.push(Head {
             method: method.clone(),
             reply: Reply {
+                proxy: reply.proxy.clone(),
                 request: reply.request.clone(),
                 status: reply.status,
                 headers: reply.headers.clone(),

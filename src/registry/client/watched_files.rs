@@ -2,19 +2,11 @@
 //! Secret is rotated.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use reqwest::Certificate;
-
-use super::{Config, CredentialSource, Secret};
-
-/// Where parts of a configuration came from.
-#[derive(Clone, Debug, Default)]
-pub struct WatchedFiles {
-    /// The file of the password.
-    pub password: Option<PathBuf>,
-    /// The file of the certificate authorities.
-    pub ca: Option<PathBuf>,
-}
+use super::config::Config;
+use super::own_certificates::{ClientPair, authorities};
+use super::{CredentialSource, Secret};
 
 /// The password in the text of a file or of standard input: its first line, without a byte order mark.
 #[must_use]
@@ -43,26 +35,28 @@ impl Config {
         if let Some(path) = &self.files.ca {
             match std::fs::read(path) {
                 Ok(pem) if Some(&pem) == self.ca_pem.as_ref() => {}
-                Ok(pem) if holds_authorities(&pem) => self.ca_pem = Some(pem),
-                Ok(_) => kept(path, "holds no whole PEM certificate"),
+                Ok(pem) => match authorities(&pem) {
+                    Ok(_) => self.ca_pem = Some(pem),
+                    Err(why) => kept(path, why),
+                },
                 Err(error) => kept(path, &format!("cannot be read ({})", error.kind())),
             }
         }
+        let own = Arc::make_mut(&mut self.own);
+        let pair = own.given.as_mut();
+        if let Some(Err(why)) = pair.map(ClientPair::read_again) {
+            tracing::warn!("{why}: what was there before stays in use");
+        }
+        if let Err(why) = own.folder.read_again() {
+            tracing::warn!("{why}: what was there before stays in use");
+        }
     }
-}
-
-/// A file that is cut has a beginning without its end.
-fn holds_authorities(pem: &[u8]) -> bool {
-    let count = |mark: &[u8]| pem.windows(mark.len()).filter(|part| *part == mark).count();
-    let is_whole = count(b"-----BEGIN CERTIFICATE-----") == count(b"-----END CERTIFICATE-----");
-    let authorities = Certificate::from_pem_bundle(pem);
-    is_whole && authorities.is_ok_and(|authorities| !authorities.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::client::Endpoint;
+    use crate::registry::client::{Endpoint, WatchedFiles};
 
     #[test]
     fn a_rotated_password_is_used_and_a_lost_one_is_kept() {
@@ -97,15 +91,19 @@ mod tests {
         assert_eq!(read(Some("newer")), "newer");
     }
 
+    fn is_whole(pem: &[u8]) -> bool {
+        authorities(pem).is_ok()
+    }
+
     #[test]
     fn half_a_certificate_is_none() {
         let signed = rcgen::generate_simple_self_signed(vec!["r.example".to_owned()]);
         let pem = signed.expect("a certificate").cert.pem();
-        assert!(holds_authorities(pem.as_bytes()));
-        assert!(holds_authorities(format!("{pem}{pem}").as_bytes()));
+        assert!(is_whole(pem.as_bytes()));
+        assert!(is_whole(format!("{pem}{pem}").as_bytes()));
         let half = &pem[..pem.len() / 2];
-        assert!(!holds_authorities(format!("{pem}{half}").as_bytes()));
-        assert!(!holds_authorities(half.as_bytes()));
-        assert!(!holds_authorities(b""));
+        assert!(!is_whole(format!("{pem}{half}").as_bytes()));
+        assert!(!is_whole(half.as_bytes()));
+        assert!(!is_whole(b""));
     }
 }

@@ -1,9 +1,11 @@
 //! The commands as they are typed, by the real binary: names and addresses, what is said of mistakes, and
 //! exit codes.
 
+mod certificates;
 mod diagnoses;
 mod exits;
 mod log;
+mod proxies;
 mod public_name;
 mod tls;
 
