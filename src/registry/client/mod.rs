@@ -33,8 +33,10 @@ mod packed;
 mod page;
 mod public_name;
 mod rate_limiter;
+mod redirect;
 pub(crate) mod reply;
 mod resolver;
+pub(crate) mod scope;
 mod secret;
 mod sign_table;
 mod signs;
@@ -65,13 +67,14 @@ use crate::registry::{Access, Depth, Identified, Software, Unverified, Unverifie
 use crate::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
-use auth::{Auth, Scope};
+use auth::Auth;
 use exchange::{Ask, Exchange};
 use habits::Habits;
 use login::Login;
 use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
 use resolver::Resolver;
+use scope::Scope;
 use token::TokenService;
 
 /// How to speak to a registry.
