@@ -1,7 +1,6 @@
 //! What a run prints and leaves behind: the report on standard output, reports in files, and the
 //! summary of a CI step.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -32,7 +31,7 @@ pub(super) fn write(
     for ReportFile { form, path } in &args.report_files {
         let color = false;
         let text = render(*form, reports, records, View { color, details });
-        note(path, service::replace(path, text.as_bytes()));
+        note(path, service::write(path, text.as_bytes()));
     }
     if let (OutputArg::Github, Some(path)) = (args.output, summary) {
         note(path, append_summary(path, reports));
@@ -68,7 +67,8 @@ fn render(form: OutputArg, reports: &[Report], records: &[Record], view: View) -
 
 /// Adds to the summary, which other commands of the same step may have begun.
 fn append_summary(path: &Path, reports: &[Report]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    file.write_all(render::github::summary(reports, taken).as_bytes())
+    service::append(path, |length| {
+        let taken = usize::try_from(length).unwrap_or(usize::MAX);
+        render::github::summary(reports, taken)
+    })
 }
