@@ -2,6 +2,7 @@
 //! summary of a CI step.
 
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use super::args::{OutputArg, ReportArgs, ReportFile};
@@ -38,6 +39,13 @@ pub(super) fn write(
     }
     let view = View { color, details };
     print(render(args.output, reports, records, view).as_bytes()) && is_written
+}
+
+/// Makes the outputs of this process known to what writes files: some paths lead to them.
+pub(super) fn tell() {
+    let (out, err) = (io::stdout(), io::stderr());
+    let outputs = [out.as_fd(), err.as_fd()].map(|output| output.try_clone_to_owned());
+    service::know_outputs(outputs.into_iter().flatten().collect());
 }
 
 /// Writes to standard output. Whether that worked; if it did not, that is logged.

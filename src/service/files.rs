@@ -4,10 +4,11 @@
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tokio::net::unix::pipe;
@@ -17,6 +18,14 @@ const MOST_LINKS: usize = 40;
 
 /// How long a pipe may be without a reader.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where this process writes to, if it was said.
+static OUTPUTS: OnceLock<Vec<OwnedFd>> = OnceLock::new();
+
+/// Says where this process writes to: what a path such as `/dev/stdout` leads to. What was said first holds.
+pub fn know_outputs(outputs: Vec<OwnedFd>) {
+    let _ = OUTPUTS.set(outputs);
+}
 
 /// Writes a text to `path`. Of a plain file whoever reads it sees the old text or the new one, unless it is one
 /// that cannot be replaced but written: mounted by itself, or in a folder that is not ours. To be called in
@@ -122,8 +131,8 @@ impl Place {
             return Ok(None);
         };
         // By its descriptor, which knows how far it is written, and which a socket can only be written by.
-        let own = [io::stdout().as_fd(), io::stderr().as_fd()].map(|own| same(own, there));
-        if let Some(own) = own.into_iter().flatten().next() {
+        let mut own = OUTPUTS.get().into_iter().flatten();
+        if let Some(own) = own.find_map(|own| same(own, there)) {
             return Ok(Some(Box::new(own)));
         }
         let kind = there.file_type();
@@ -141,8 +150,8 @@ fn is_special(there: &Metadata) -> bool {
 }
 
 /// A descriptor of our own, if it is what is there.
-fn same(own: std::os::fd::BorrowedFd<'_>, there: &Metadata) -> Option<File> {
-    let file = File::from(own.try_clone_to_owned().ok()?);
+fn same(own: &OwnedFd, there: &Metadata) -> Option<File> {
+    let file = File::from(own.try_clone().ok()?);
     let metadata = file.metadata().ok()?;
     let is_it = (metadata.dev(), metadata.ino()) == (there.dev(), there.ino());
     is_it.then_some(file)

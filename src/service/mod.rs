@@ -25,7 +25,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-pub use files::{Unwritten, append, write};
+pub use files::{Unwritten, append, know_outputs, write};
 pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;
