@@ -42,6 +42,7 @@ use crate::oci::printable;
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
+    signals::end_early();
     output::tell();
     let words: Vec<_> = std::env::args_os().collect();
     let around = Surroundings::of_process();

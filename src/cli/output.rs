@@ -4,8 +4,10 @@
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::args::{OutputArg, ReportArgs, ReportFile};
+use super::signals::Signals;
 use crate::render::text::View;
 use crate::report::{Record, Report};
 use crate::{render, service};
@@ -60,6 +62,18 @@ pub(super) fn print(text: &[u8]) -> bool {
             tracing::error!("standard output cannot be written, and its text is lost: {error}");
             false
         }
+    }
+}
+
+/// How long a page that is whole may take to be read once the process was told to end.
+const LAST_PAGE: Duration = Duration::from_secs(1);
+
+/// Writes to standard output, and gives up on a reader that does not read once a signal came.
+pub(super) async fn print_unless_ended(text: String, signals: &Signals) -> bool {
+    let printing = tokio::task::spawn_blocking(move || print(text.as_bytes()));
+    tokio::select! {
+        is_printed = printing => is_printed.unwrap_or(false),
+        () = signals.ended_for(LAST_PAGE) => false,
     }
 }
 
