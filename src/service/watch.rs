@@ -153,17 +153,13 @@ impl Pace {
     }
 
     fn due(&mut self, has_run: bool, now: Instant, chance: f64) -> Instant {
-        match self.soon.filter(|soon| !has_run && *soon < self.interval) {
-            Some(soon) => {
-                self.soon = Some(soon * 2);
-                self.first = now + soon;
-                self.first
-            }
-            None => {
-                self.soon = None;
-                next(self.first, self.interval, now, chance)
-            }
+        if let Some(soon) = self.soon.filter(|soon| !has_run && *soon < self.interval) {
+            self.soon = Some(soon * 2);
+            self.first = now + soon;
+            return self.first;
         }
+        self.soon = None;
+        next(self.first, self.interval, now, chance)
     }
 }
 
