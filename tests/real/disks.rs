@@ -186,9 +186,7 @@ fn a_report_goes_into_what_is_open() {
         (format!("{} 3>\"$OUT\" >&2", probe(3)), false),
         (format!("{} 3>&1 >&2 | {is_last}", probe(3)), false),
         (
-            format!(
-                "mkfifo \"$OUT.fifo\"; cat \"$OUT.fifo\" >\"$OUT\" & \"$PROBE\" --once --report-file \"json=$OUT.fifo\" \"$URL\" >&2; wait"
-            ),
+            "mkfifo \"$OUT.fifo\"; cat \"$OUT.fifo\" >\"$OUT\" & \"$PROBE\" --once --report-file \"json=$OUT.fifo\" \"$URL\" >&2; wait".to_owned(),
             false,
         ),
     ] {
