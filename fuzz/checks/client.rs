@@ -10,7 +10,6 @@ use reqwest::{StatusCode, Version};
 use serde_json::json;
 use url::{Host, Url};
 
-use super::auth::Scope;
 use super::blobs::ContentRange;
 use super::challenge::{Challenge, challenges};
 use super::login_file::{LoginFile, Rules};
@@ -19,10 +18,11 @@ use super::meter::Meter;
 use super::packed::Counted;
 use super::rate_limiter::{Bounds, Pool};
 use super::reply::{Body, Reply};
+use super::scope::Scope;
 use super::secret::Credentials;
 use super::secret::{Secret, basic_header, bearer_header};
 use super::{
-    Endpoint, certificate as certificates, classify, exchange, link as links, page as pages,
+    Endpoint, certificate as certificates, classify, link as links, page as pages, redirect,
     token as tokens,
 };
 use crate::oci::fuzzing::assert_printable;
@@ -107,7 +107,7 @@ pub(crate) fn challenge(input: &[u8]) {
 pub(crate) fn redirect(input: &[u8]) {
     for (registry, is_local) in REGISTRIES {
         let headers = fields(&LOCATION, input);
-        match exchange::target(&url(registry), &headers, "GET /v2/") {
+        match redirect::target(&url(registry), &headers, "GET /v2/") {
             Ok(target) => {
                 assert!(matches!(target.scheme(), "http" | "https"), "{target}");
                 assert_elsewhere(&target, is_local);

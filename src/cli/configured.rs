@@ -274,8 +274,9 @@ fn the_service_listens_on_this_machine_unless_told_otherwise() {
         settings.service.expect("a service").listen.to_string()
     };
     assert_eq!(listen(&[]), "127.0.0.1:9464");
-    assert_eq!(listen(&[("PROBE_LISTEN", ":9000")]), "0.0.0.0:9000");
-    assert_eq!(listen(&[("PROBE_LISTEN", "[::]:9000")]), "[::]:9000");
+    assert_eq!(listen(&[("PROBE_LISTEN", ":9000")]), "[::]:9000");
+    let ipv4 = "0.0.0.0:9000";
+    assert_eq!(listen(&[("PROBE_LISTEN", ipv4)]), ipv4);
     let error = two().error(&["serve"], &[("PROBE_LISTEN", "localhost")]);
     assert!(
         error.contains("PROBE_LISTEN: `localhost`: expected IP:PORT"),

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{DoctorArgs, PageArg};
 use super::error::Error;
 use super::exit::Exit;
-use super::output::print;
+use super::output::print_unless_ended;
 use super::settings::{Sources, connection, parse_repositories, registries};
 use super::signals::Signals;
 use crate::doctor;
@@ -63,7 +63,10 @@ impl Examinations {
             PageArg::Text => doctor::render(&examinations, color),
             PageArg::Json => doctor::json(&examinations),
         };
-        Ok(exit(&examinations, print(text.as_bytes())))
+        let is_told = print_unless_ended(text, &signals).await;
+        Ok(signals
+            .exit()
+            .unwrap_or_else(|| exit(&examinations, is_told)))
     }
 }
 

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{FailOn, PageArg};
 use super::error::Error;
 use super::exit::Exit;
-use super::output::print;
+use super::output::print_unless_ended;
 use super::progress::Screen;
 use super::run::client;
 use super::settings::{Sources, explained};
@@ -36,18 +36,24 @@ impl Explanation {
         let known = Record::new(policy.registry.clone());
         let look = sweep::sweep(&registry, &policy, &known, &cancel);
         let mut sweep = Box::pin(screen.during(&policy.progress, look)).await;
-        for image in &mut sweep.images {
-            // It is for the reader only: what keeps it from us is no verdict on the image.
-            if let Ok(Some(platform)) = sweep::platform(&registry, image).await {
-                image.root.platform = Some(platform.into());
+        let platforms = async {
+            for image in &mut sweep.images {
+                // It is for the reader only: what keeps it from us is no verdict on the image.
+                if let Ok(Some(platform)) = sweep::platform(&registry, image).await {
+                    image.root.platform = Some(platform.into());
+                }
             }
+        };
+        tokio::select! {
+            () = platforms => {}
+            () = cancel.cancelled() => {}
         }
         let report = Report::from(sweep);
         let text = match self.output {
             PageArg::Text => render::explain::render(&report, color),
             PageArg::Json => render::json::render_images(&report),
         };
-        let is_printed = print(text.as_bytes());
+        let is_printed = print_unless_ended(text, &signals).await;
         let fail_on = [FailOn::Broken, FailOn::Unverified];
         let exit = signals.exit();
         Ok(exit.unwrap_or_else(|| Exit::of(&[report], is_printed, &fail_on)))

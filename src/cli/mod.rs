@@ -5,6 +5,7 @@ mod args;
 #[cfg(test)]
 mod configured;
 mod doctor;
+mod early;
 mod error;
 mod exit;
 mod explain;
@@ -23,7 +24,8 @@ mod suggest;
 mod surroundings;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 pub use exit::Exit;
@@ -40,32 +42,40 @@ use crate::oci::printable;
 /// Runs the program with the process's arguments and environment, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
-    run().unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "error: {error}");
+    signals::end_early();
+    output::tell();
+    let words: Vec<_> = std::env::args_os().collect();
+    let around = Surroundings::of_process();
+    let is_json = early::is_json(&words, &around);
+    run(words, &around, is_json).unwrap_or_else(|error| {
+        early::say(&error.to_string(), is_json);
         Exit::Usage
     })
 }
 
-fn run() -> Result<Exit, Error> {
-    if std::env::args_os().any(|argument| is_password(&argument)) {
+fn run(words: Vec<OsString>, around: &Surroundings, is_json: bool) -> Result<Exit, Error> {
+    if words.iter().any(|argument| is_password(argument)) {
         return Err(Error::Usage(PASSWORD_TYPED.to_owned()));
     }
-    let typed = match Typed::parse(std::env::args_os().collect()) {
+    let typed = match Typed::parse(words) {
         Ok(typed) => typed,
         Err(error) => {
             // Help and version come this way, too, and are no error.
             let is_error = error.use_stderr();
+            if is_error && is_json {
+                let text = error.render().to_string();
+                return Err(Error::Usage(text.trim_start_matches("error: ").to_owned()));
+            }
             let _ = error.print();
             return Ok(if is_error { Exit::Usage } else { Exit::Intact });
         }
     };
-    let around = Surroundings::of_process();
-    let job = load(&typed, &around)?;
-    let screen = Screen::new(shows_progress(&typed, &job, &around));
+    let job = load(&typed, around)?;
+    let screen = Screen::new(shows_progress(&typed, &job, around));
     let is_colored = around.uses_color(io::stderr().is_terminal());
     log_to_stderr(&typed, &job, &screen, is_colored);
     std::panic::set_hook(Box::new(log_fault));
-    for warning in suggest::variables(&around) {
+    for warning in suggest::variables(around) {
         tracing::warn!("{warning}");
     }
     let runtime =
@@ -74,7 +84,7 @@ fn run() -> Result<Exit, Error> {
     let exit = match job {
         Job::Sweep(settings) => {
             // Files are read again, and what was typed stays.
-            let reload = || match load(&typed, &around)? {
+            let reload = || match load(&typed, around)? {
                 Job::Sweep(settings) => Ok(*settings),
                 _ => Err(Error::Usage("this is not a sweep".to_owned())),
             };

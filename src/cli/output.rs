@@ -1,11 +1,13 @@
 //! What a run prints and leaves behind: the report on standard output, reports in files, and the
 //! summary of a CI step.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::args::{OutputArg, ReportArgs, ReportFile};
+use super::signals::Signals;
 use crate::render::text::View;
 use crate::report::{Record, Report};
 use crate::{render, service};
@@ -32,13 +34,20 @@ pub(super) fn write(
     for ReportFile { form, path } in &args.report_files {
         let color = false;
         let text = render(*form, reports, records, View { color, details });
-        note(path, service::replace(path, text.as_bytes()));
+        note(path, service::write(path, text.as_bytes()));
     }
     if let (OutputArg::Github, Some(path)) = (args.output, summary) {
         note(path, append_summary(path, reports));
     }
     let view = View { color, details };
     print(render(args.output, reports, records, view).as_bytes()) && is_written
+}
+
+/// Makes the outputs of this process known to what writes files: some paths lead to them.
+pub(super) fn tell() {
+    let (out, err) = (io::stdout(), io::stderr());
+    let outputs = [out.as_fd(), err.as_fd()].map(|output| output.try_clone_to_owned());
+    service::know_outputs(outputs.into_iter().flatten().collect());
 }
 
 /// Writes to standard output. Whether that worked; if it did not, that is logged.
@@ -56,6 +65,18 @@ pub(super) fn print(text: &[u8]) -> bool {
     }
 }
 
+/// How long a page that is whole may take to be read once the process was told to end.
+const LAST_PAGE: Duration = Duration::from_secs(1);
+
+/// Writes to standard output, and gives up on a reader that does not read once a signal came.
+pub(super) async fn print_unless_ended(text: String, signals: &Signals) -> bool {
+    let printing = tokio::task::spawn_blocking(move || print(text.as_bytes()));
+    tokio::select! {
+        is_printed = printing => is_printed.unwrap_or(false),
+        () = signals.ended_for(LAST_PAGE) => false,
+    }
+}
+
 fn render(form: OutputArg, reports: &[Report], records: &[Record], view: View) -> String {
     match form {
         OutputArg::Text => render::text::render(reports, view),
@@ -68,7 +89,8 @@ fn render(form: OutputArg, reports: &[Report], records: &[Record], view: View) -
 
 /// Adds to the summary, which other commands of the same step may have begun.
 fn append_summary(path: &Path, reports: &[Report]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let taken = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    file.write_all(render::github::summary(reports, taken).as_bytes())
+    service::append(path, |length| {
+        let taken = usize::try_from(length).unwrap_or(usize::MAX);
+        render::github::summary(reports, taken)
+    })
 }

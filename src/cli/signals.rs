@@ -1,6 +1,7 @@
 //! Signals: SIGINT and SIGTERM end what runs, SIGHUP asks for the configuration to be read again.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,36 @@ use super::exit::Exit;
 /// process and to its group.
 const ECHO: Duration = Duration::from_secs(1);
 
+/// Whether signals are listened to by whoever can end what runs.
+static LISTENING: AtomicBool = AtomicBool::new(false);
+
+/// Ends the process with a signal that comes before anybody listens: the first process of a container, which
+/// the kernel keeps from signals that nobody listens to, may wait for its standard input or a slow disk.
+pub(super) fn end_early() {
+    if std::process::id() != 1 {
+        return;
+    }
+    std::thread::spawn(|| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let Ok(runtime) = builder.enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+            let [Ok(mut interrupt), Ok(mut terminate)] = signals else {
+                return;
+            };
+            let exit = tokio::select! {
+                _ = interrupt.recv() => Exit::Interrupted,
+                _ = terminate.recv() => Exit::Terminated,
+            };
+            if !LISTENING.load(Ordering::Relaxed) {
+                std::process::exit(i32::from(exit.code()));
+            }
+        });
+    });
+}
+
 /// The signals that were received so far.
 pub(super) struct Signals {
     cancel: CancellationToken,
@@ -25,6 +56,7 @@ impl Signals {
     /// Listens from now on, and cancels `cancel` with the first signal that is to end the process. One
     /// that comes later ends it at once.
     pub(super) fn listen(cancel: &CancellationToken) -> Result<Self, Error> {
+        LISTENING.store(true, Ordering::Relaxed);
         let first = Arc::<OnceLock<(Instant, Exit)>>::default();
         for (kind, exit) in [
             (SignalKind::interrupt(), Exit::Interrupted),

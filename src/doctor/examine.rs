@@ -15,7 +15,8 @@ use super::subject::Doctor;
 use super::{Advice, Check, Examination, Outlook};
 use crate::oci::{Repository, Tag, printable};
 use crate::registry::client::HttpRegistry;
-use crate::registry::client::auth::{Scheme, Scope};
+use crate::registry::client::auth::Scheme;
+use crate::registry::client::scope::Scope;
 use crate::registry::{Registry as _, Traffic, Unverified};
 use crate::render::words::{number, since_epoch};
 

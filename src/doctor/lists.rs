@@ -10,10 +10,10 @@ use super::Outcome::{Fine, Warn};
 use super::subject::Doctor;
 use super::{Check, LONGEST_HEADER};
 use crate::oci::{Repository, Tag, shorten};
-use crate::registry::client::auth::Scope;
 use crate::registry::client::classify;
 use crate::registry::client::link;
 use crate::registry::client::listing::PAGE;
+use crate::registry::client::scope::Scope;
 use crate::registry::{ListEnd, Unverified, UnverifiedReason};
 use crate::render::words::{length, many, number};
 

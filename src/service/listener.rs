@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -30,7 +31,7 @@ use super::protection::{self, Caller, WebProtection};
 
 /// Connections that the kernel keeps until they are accepted, as far as it is allowed to. What is beyond
 /// that is dropped, and tried again by its client only after seconds.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// The longest head of a request; a longer one is answered with 431.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -84,14 +85,19 @@ impl Listener {
         protection: Option<WebProtection>,
         limits: Limits,
     ) -> io::Result<Self> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        let socket = match (bound(address), address) {
+            // A system without IPv6 has every IPv4 address still.
+            (Err(error), SocketAddr::V6(every)) if every.ip().is_unspecified() => {
+                let every = SocketAddr::from((Ipv4Addr::UNSPECIFIED, every.port()));
+                let is_busy = error.kind() == io::ErrorKind::AddrInUse;
+                if is_busy {
+                    return Err(error);
+                }
+                bound(every).map_err(|_| error)?
+            }
+            (socket, _) => socket?,
         };
-        // A restart takes over an address on which old connections still fade.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let socket = socket.listen(BACKLOG)?;
+        let socket = TcpListener::from_std(socket.into())?;
         Ok(Self {
             address: socket.local_addr()?,
             socket,
@@ -146,6 +152,21 @@ impl Listener {
         let rest = async { while connections.join_next().await.is_some() {} };
         let _ = timeout(self.limits.goodbye, rest).await;
     }
+}
+
+/// A socket that listens at an address; that of every IPv6 address is at every IPv4 address, too, whatever the
+/// system's default is.
+fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if matches!(address, SocketAddr::V6(every) if every.ip().is_unspecified()) {
+        socket.set_only_v6(false)?;
+    }
+    // A restart takes over an address on which old connections still fade.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 /// The places that there are for connections.
@@ -291,4 +312,28 @@ impl Connection {
 fn names_one_host<B>(request: &hyper::Request<B>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener as Plain;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_address_is_one_of_either_family() {
+        let every = "[::]:0".parse().expect("an address");
+        let listener = Listener::bind(every, None, Limits::default()).expect("bound");
+        let port = listener.address().port();
+        for host in ["127.0.0.1", "::1"] {
+            // What this machine does not have cannot be asked.
+            let is_there = Plain::bind((host, 0)).is_ok();
+            let reached = TcpStream::connect((host, port)).await;
+            assert_eq!(reached.is_ok(), is_there, "{host}");
+        }
+        let again = SocketAddr::new(listener.address().ip(), port);
+        let taken = Listener::bind(again, None, Limits::default());
+        let error = taken.err().expect("it is taken").kind();
+        assert_eq!(error, io::ErrorKind::AddrInUse);
+    }
 }

@@ -2,6 +2,7 @@
 //! handing results on to a Pushgateway or a file.
 
 mod endpoints;
+mod files;
 mod guard;
 mod listener;
 mod process_metrics;
@@ -24,13 +25,12 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+pub use files::{Unwritten, append, know_outputs, write};
 pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;
 pub use push::{Gateway, GatewayTls, PushError};
 pub use repair_source::{RepairSource, look_elsewhere};
-pub use textfile::Unwritten;
-pub use textfile::replace;
 
 use crate::registry::client::Config;
 use crate::report::Record;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::registry::client::Meter;
@@ -19,11 +22,26 @@ const OUTCOMES: [&str; 4] = ["intact", "broken", "unverified", "cancelled"];
 /// The process's own metrics, which live as long as it does.
 pub(crate) struct ProcessMetrics {
     all: Registry,
-    meters: Mutex<BTreeMap<String, Meter>>,
+    meters: Meters,
     sweeps: IntCounterVec,
     push_failures: IntCounter,
     page: IntGaugeVec,
     rendered: Mutex<Option<Rendered>>,
+}
+
+/// The meter of each registry, as one collector: the identifier that `prometheus` gives to a collector of several
+/// metrics is a sum, and two that differ in a label may have the same one.
+#[derive(Clone, Default)]
+struct Meters(Arc<Mutex<BTreeMap<String, Meter>>>);
+
+impl Collector for Meters {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.lock().values().flat_map(Meter::collect).collect()
+    }
 }
 
 /// The metrics as they were a moment ago.
@@ -74,9 +92,11 @@ impl ProcessMetrics {
         all.register(Box::new(sweeps.clone())).expect(VALID);
         all.register(Box::new(push_failures.clone())).expect(VALID);
         all.register(Box::new(page.clone())).expect(VALID);
+        let meters = Meters::default();
+        all.register(Box::new(meters.clone())).expect(VALID);
         Self {
             all,
-            meters: Mutex::default(),
+            meters,
             sweeps,
             push_failures,
             page,
@@ -86,14 +106,12 @@ impl ProcessMetrics {
 
     /// The meter of a registry: the same one each time, so that its counters never go back.
     pub(crate) fn meter(&self, registry: &str) -> Meter {
-        let mut meters = self.meters.lock();
+        let mut meters = self.meters.0.lock();
         let meter = meters.entry(registry.to_owned()).or_insert_with(|| {
             for outcome in OUTCOMES {
                 self.sweeps.with_label_values(&[registry, outcome]);
             }
-            let meter = Meter::new(registry);
-            self.all.register(Box::new(meter.clone())).expect(VALID);
-            meter
+            Meter::new(registry)
         });
         meter.clone()
     }
@@ -143,4 +161,28 @@ pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
         .write_all(text)
         .expect("memory takes what is written");
     encoder.finish().expect("memory takes what is written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_of_any_names_have_a_meter_each() {
+        let metrics = ProcessMetrics::new();
+        let names: Vec<_> = (5000..5100)
+            .map(|port| format!("localhost:{port}"))
+            .collect();
+        for name in &names {
+            metrics.meter(name);
+        }
+        let text = metrics.rendered().text;
+        let text = String::from_utf8_lossy(&text);
+        for name in &names {
+            let series = format!("registry_probe_http_requests_in_flight{{registry=\"{name}\"}}");
+            assert_eq!(text.matches(&series).count(), 1, "{name}");
+        }
+        let family = "# TYPE registry_probe_http_requests_in_flight gauge";
+        assert_eq!(text.matches(family).count(), 1);
+    }
 }

@@ -3,18 +3,23 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::textfile::{Unwritten, replace};
+use super::files::{Unwritten, replace};
 use crate::report::{Record, state};
 
 /// The largest file that is read. A finding takes about a kilobyte.
 const LARGEST_FILE: u64 = 256 << 20;
 
-/// The records in the file at `path`; none if it is not there.
+/// The records in the file at `path`; none if it is not there, or empty, as a crash of the machine or `touch`
+/// leaves it.
 ///
 /// # Errors
 ///
 /// If it cannot be read, or holds something else, in a sentence. It is not touched then.
 pub fn read(path: &Path) -> Result<Vec<Record>, String> {
+    // To open a pipe would wait for somebody who writes into it.
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err("it is no plain file".to_owned());
+    }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -23,6 +28,10 @@ pub fn read(path: &Path) -> Result<Vec<Record>, String> {
     let mut text = String::new();
     let read = file.take(LARGEST_FILE).read_to_string(&mut text);
     read.map_err(|error| format!("it cannot be read: {error}"))?;
+    if text.trim_matches(['\0', ' ', '\t', '\r', '\n']).is_empty() {
+        tracing::warn!("{} is empty: what is known begins anew", path.display());
+        return Ok(Vec::new());
+    }
     state::parse(&text)
 }
 
@@ -65,5 +74,32 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("there");
         assert_eq!(text, "shopping list");
         assert!(read(folder.path()).is_err(), "a folder is no state");
+    }
+
+    #[test]
+    fn an_empty_file_is_a_new_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.json");
+        // As `touch`, an editor, and a crash of the machine leave it.
+        for empty in ["", "\n", "\0\0\0\0"] {
+            std::fs::write(&path, empty).expect("written");
+            assert!(names(&path).is_empty(), "{empty:?}");
+            write(&path, &[Record::new("a")]).expect("written");
+            assert_eq!(names(&path), ["a"], "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_no_state_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo runs").success());
+        for error in [
+            read(&path).expect_err("no state"),
+            write(&path, &[]).expect_err("no state"),
+        ] {
+            assert!(error.contains("no plain file"), "{error}");
+        }
     }
 }

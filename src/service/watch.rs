@@ -29,7 +29,7 @@ pub(super) async fn watch(
     cancel: CancellationToken,
 ) {
     let name = target.policy.registry.clone();
-    let first = Instant::now();
+    let mut pace = Pace::new(interval);
     // The last slot of the scrub that was read.
     let mut scrubbed = None;
     let mut target = target;
@@ -52,6 +52,7 @@ pub(super) async fn watch(
             board.process_metrics.sweep(&name, "cancelled");
             return;
         }
+        let has_run = matches!(&sweep, Ok(Ok(sweep)) if has_run(sweep));
         match sweep {
             Ok(Ok(sweep)) => {
                 // What it could not reach comes again with its slot in the next period; to wait for a
@@ -72,13 +73,18 @@ pub(super) async fn watch(
                 tracing::error!(registry = %name, "the sweep crashed, which is a bug; the next one is not affected");
             }
         }
-        let due = next(first, interval, Instant::now(), fastrand::f64());
+        let due = pace.due(has_run, Instant::now(), fastrand::f64());
         board.wait(&name, due);
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             () = cancel.cancelled() => return,
         }
     }
+}
+
+/// Whether a sweep looked at anything: otherwise it failed as a whole, or there was nothing.
+fn has_run(sweep: &Sweep) -> bool {
+    sweep.is_complete() || sweep.counts.tags.checked > 0 || !sweep.findings.is_empty()
 }
 
 /// Waits until it is cancelled, and then this long.
@@ -124,6 +130,39 @@ fn log(report: &Report) {
     );
 }
 
+/// How long after a first sweep that failed as a whole the next one comes; the time doubles up to the interval. The
+/// registry may be started together with the probe.
+const SOON: Duration = Duration::from_secs(10);
+
+/// When sweeps are due.
+struct Pace {
+    /// The beginning of the first sweep that ran, as far as one has.
+    first: Instant,
+    interval: Duration,
+    /// How long to wait for the next, until one has run.
+    soon: Option<Duration>,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self {
+            first: Instant::now(),
+            interval,
+            soon: Some(SOON),
+        }
+    }
+
+    fn due(&mut self, has_run: bool, now: Instant, chance: f64) -> Instant {
+        if let Some(soon) = self.soon.filter(|soon| !has_run && *soon < self.interval) {
+            self.soon = Some(soon * 2);
+            self.first = now + soon;
+            return self.first;
+        }
+        self.soon = None;
+        next(self.first, self.interval, now, chance)
+    }
+}
+
 /// The part of an interval by which a sweep may be put off, so that many probes that were started
 /// together do not go on asking together.
 const JITTER: f64 = 0.02;
@@ -162,6 +201,31 @@ mod tests {
             let due = minutes(15, MINUTE * after, 0.0);
             assert!((due - expected).abs() < 1e-6, "{after} min: {due}");
         }
+    }
+
+    #[test]
+    fn after_a_first_sweep_that_failed_the_next_come_soon() {
+        let due = |interval: Duration, runs: &[bool]| {
+            let (mut pace, began) = (Pace::new(interval), Instant::now());
+            pace.first = began;
+            let mut now = began;
+            let mut waits = Vec::new();
+            for has_run in runs {
+                let due = pace.due(*has_run, now, 0.0);
+                waits.push(due.duration_since(now).as_secs());
+                now = due;
+            }
+            waits
+        };
+        let quarter = MINUTE * 15;
+        let failed = [false; 9];
+        let waits = due(quarter, &failed);
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 900, 900]);
+        // Once one has run, failures wait for the interval, from where it began.
+        let waits = due(quarter, &[false, false, true, false, false]);
+        assert_eq!(waits, [10, 20, 900, 900, 900]);
+        assert_eq!(due(quarter, &[true, false]), [900, 900]);
+        assert_eq!(due(Duration::from_secs(5), &[false, false]), [5, 5]);
     }
 
     #[test]

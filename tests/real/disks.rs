@@ -121,6 +121,88 @@ fn a_result_that_could_not_be_written_is_no_success() {
     assert_eq!(left, 1, "nothing is left behind");
 }
 
+/// A mount namespace of its own, in which the script runs.
+fn in_namespace(script: &str, variables: &[(&str, &str)]) -> Output {
+    shell(
+        &format!("exec unshare --mount bash -c '{script}'"),
+        variables,
+    )
+}
+
+#[test]
+fn what_cannot_be_replaced_is_written_in_place() {
+    let double = intact();
+    let disk = tempfile::tempdir().expect("a temporary directory");
+    // A file that is mounted by itself; one in a folder that is read-only; one in a folder that we may not
+    // write to, without root's right to do so anyway.
+    let script = format!(
+        r#"set -e; {SMALL_DISK}; cd "$DISK"; mkdir mounted sealed closed
+        run() {{ $BY "$PROBE" --once --report-file json=r.json --textfile m.prom "$@" "$URL" >/dev/null; }}
+        cd "$DISK/mounted"; for f in r.json m.prom; do echo old >$f; mount --bind $f $f; done; run
+        mount -t tmpfs none "$DISK/sealed"; cd "$DISK/sealed"
+        for f in r.json m.prom; do echo old >$f; mount --bind $f $f; done
+        mount -o remount,bind,ro "$DISK/sealed"; cd "$DISK/sealed"; run
+        cd "$DISK/closed"; for f in r.json m.prom; do echo old >$f; done; chmod 555 .
+        BY="setpriv --bounding-set=-dac_override,-dac_read_search" run
+        for folder in mounted sealed closed; do
+            cd "$DISK/$folder"; echo $folder $(head -c1 r.json; head -c1 m.prom; ls -A)
+        done
+        cd "$DISK/mounted"; : >s.json; mount --bind s.json s.json
+        run --state s.json || echo exit $? "$(wc -c <s.json)""#
+    );
+    let folder = disk.path().display().to_string();
+    let variables = [("DISK", folder.as_str()), ("URL", &double.url())];
+    let said = in_namespace(&script, &variables);
+    let (printed, errors) = (text(&said.stdout), text(&said.stderr));
+    assert!(said.status.success(), "{printed}{errors}");
+    // What is in each file now, and that nothing else is left. A state is never half-written.
+    let expected =
+        "mounted {#m.prom r.json\nsealed {#m.prom r.json\nclosed {#m.prom r.json\nexit 3 0\n";
+    assert_eq!(printed, expected, "{errors}");
+    assert!(
+        errors.contains("--state s.json") && errors.contains("mount its folder"),
+        "{errors}"
+    );
+    assert!(errors.contains("s.json is empty"), "{errors}");
+}
+
+#[test]
+fn a_report_goes_into_what_is_open() {
+    let double = intact();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let out = folder.path().join("out");
+    let path = out.display().to_string();
+    let variables = [("URL", double.url()), ("OUT", path)];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let probe = |fd: u8| format!(r#""$PROBE" --once --report-file json=/proc/self/fd/{fd} "$URL""#);
+    // Standard output, before what is printed there: a pipe and a file; another descriptor, and a
+    // pipe by its name.
+    let is_last = "bash -c 'cat >\"$OUT\"'";
+    for (script, is_followed) in [
+        (format!("{} | {is_last}", probe(1)), true),
+        (format!("{} >\"$OUT\"", probe(1)), true),
+        (format!("{} 3>\"$OUT\" >&2", probe(3)), false),
+        (format!("{} 3>&1 >&2 | {is_last}", probe(3)), false),
+        (
+            "mkfifo \"$OUT.fifo\"; cat \"$OUT.fifo\" >\"$OUT\" & \"$PROBE\" --once --report-file \"json=$OUT.fifo\" \"$URL\" >&2; wait".to_owned(),
+            false,
+        ),
+    ] {
+        let said = shell(&script, &variables);
+        assert!(said.status.success(), "{script}: {}", text(&said.stderr));
+        let written = fs::read_to_string(&out).expect("it is there");
+        let mut values =
+            serde_json::Deserializer::from_str(&written).into_iter::<serde_json::Value>();
+        let report = values.next().expect("a report").expect("JSON");
+        assert!(report.is_object(), "{script}: {written}");
+        let rest = written[values.byte_offset()..].trim();
+        assert_eq!(rest.contains("INTACT"), is_followed, "{script}: {written}");
+        fs::remove_file(&out).expect("removed");
+    }
+}
+
 /// The folder as the process sees it that has a file system of its own there.
 fn seen_by(service: &Service, folder: &Path) -> PathBuf {
     let root = PathBuf::from(format!("/proc/{}/root", service.id()));

@@ -96,6 +96,21 @@ fn prometheus_sees_a_failure_come_and_go() {
 }
 
 #[test]
+fn a_registry_that_comes_up_later_is_swept_soon() {
+    let mut registry = Registry::start();
+    let host = registry.host();
+    Hand::new(&host).push("app", "v1", &Content::index("app"));
+    registry.stop();
+    // Sweeps are 15 minutes apart.
+    let service = Service::start([&host]);
+    wait_until("a sweep failed", || service.log().contains("unverified"));
+    registry.restart();
+    wait_until("it is swept", || {
+        service.log().contains("verdict=\"intact\"")
+    });
+}
+
+#[test]
 fn the_metrics_have_no_lint() {
     let (registry, _) = broken();
     let host = registry.host();

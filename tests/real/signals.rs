@@ -396,3 +396,51 @@ fn a_reader_that_does_not_read_keeps_nobody_from_ending() {
     assert_eq!(end.code(), 143, "{end:?}");
     assert!(end.took < SOON, "{end:?}");
 }
+
+#[test]
+fn the_first_process_of_a_container_ends_whatever_it_waits_for() {
+    // Nobody answers there, and nobody writes to standard input.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let image = format!("{url}/app:v1");
+    let login = ["--username", "u", "--password-stdin"];
+    for (command, options) in [
+        (vec!["doctor", &url], &[][..]),
+        (vec!["explain", &image], &[]),
+        (vec!["verify", "--wait", "1h", &image], &[]),
+        (vec!["sweep", &url], &[]),
+        (vec!["explain", &image], &login),
+        (vec!["doctor", &url], &login),
+    ] {
+        for (name, code) in [("INT", 130), ("TERM", 143)] {
+            let mut before = Command::new("unshare");
+            let mut child = before
+                .args(["--pid", "--fork", "--kill-child"])
+                .arg(env!("CARGO_BIN_EXE_probe"))
+                .args(&command)
+                .args(options)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("unshare can be started");
+            let children = format!("/proc/{0}/task/{0}/children", child.id());
+            let first = || fs::read_to_string(&children).unwrap_or_default();
+            // Until it listens a signal is lost, as for any first process: so it is sent again.
+            let ended = (0..600).find_map(|_| {
+                let ended = child.try_wait().expect("it is ours");
+                if ended.is_none() {
+                    let _ = Command::new("kill")
+                        .args(["-s", name, first().trim()])
+                        .stderr(Stdio::null())
+                        .status();
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                ended
+            });
+            let _ = child.kill();
+            let ended = ended.and_then(|status| status.code());
+            assert_eq!(ended, Some(code), "{command:?} {options:?} {name}");
+        }
+    }
+}

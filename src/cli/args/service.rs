@@ -16,7 +16,7 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = positive_duration)]
     pub(in crate::cli) interval: Duration,
 
-    /// Serve /metrics and the status page at this address; :PORT is that of every IPv4 address of this
+    /// Serve /metrics and the status page at this address; :PORT is that of every address of this
     /// machine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", value_parser = listen)]
     pub(in crate::cli) listen: SocketAddr,
@@ -72,11 +72,11 @@ pub(in crate::cli) struct ServiceArgs {
 
 fn listen(text: &str) -> Result<SocketAddr, String> {
     let every = match text.strip_prefix(':') {
-        Some(port) => format!("0.0.0.0:{port}"),
+        Some(port) => format!("[::]:{port}"),
         None => text.to_owned(),
     };
     every.parse().map_err(|_| {
-        "expected IP:PORT, or :PORT for every IPv4 address of this machine ([::]:PORT for IPv6)"
+        "expected IP:PORT, or :PORT for every address of this machine (0.0.0.0:PORT for IPv4 alone)"
             .to_owned()
     })
 }

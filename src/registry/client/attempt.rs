@@ -2,13 +2,13 @@
 
 use reqwest::StatusCode;
 
-use super::auth::Scope;
 use super::authorization::{Authorization, AuthorizationKind};
 use super::challenge::{self, Challenge};
 use super::classify::Failure;
 use super::exchange::{Ask, Exchange};
 use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::reply::{Read, Reply};
+use super::scope::Scope;
 use crate::registry::{Unverified, UnverifiedReason};
 
 impl Exchange {

@@ -13,40 +13,11 @@ use parking_lot::Mutex;
 use super::authorization::{Authorization, AuthorizationKind, Kept};
 use super::challenge::{BearerChallenge, Challenge};
 use super::login::{self, Login};
+use super::scope::{Scope, Scopes, is_particular};
 use super::secret::{Credentials, basic_header, bearer_header};
 use super::token::{Fetched, TokenService};
 use crate::oci::Repository;
 use crate::registry::{Authentication, Unverified, UnverifiedReason};
-
-/// What a request is about to do, which decides the token that it needs.
-#[derive(Clone, Debug)]
-pub(crate) enum Scope<'a> {
-    /// Nothing in particular: the ping.
-    None,
-    /// List the catalog.
-    Catalog,
-    /// Pull from a repository.
-    Pull(&'a Repository),
-}
-
-impl Scope<'_> {
-    pub(crate) fn repository(&self) -> Option<&Repository> {
-        match self {
-            Self::Pull(repository) => Some(repository),
-            Self::None | Self::Catalog => None,
-        }
-    }
-
-    /// The token scope that this needs unless a challenge names another one.
-    fn token_scope(&self) -> Option<String> {
-        match self {
-            Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
-            // Some token services refuse a request that names the catalog (Quay), so it is named
-            // only where a challenge does.
-            Self::None | Self::Catalog => None,
-        }
-    }
-}
 
 /// What the registry was last seen to want.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,6 +41,7 @@ pub(crate) struct Auth {
     /// A password that it does not know, and how it said so: to show it with every request may lock an account.
     wrong: Mutex<Option<(Authorization, Unverified)>>,
     tokens: Mutex<HashMap<String, TokenSlot>>,
+    scopes: Scopes,
 }
 
 /// Slots kept before those that nobody waits for are dropped: a sweep of many thousands of
@@ -85,6 +57,7 @@ impl Auth {
             insists: AtomicBool::default(),
             wrong: Mutex::default(),
             tokens: Mutex::default(),
+            scopes: Scopes::default(),
         }
     }
 
@@ -102,7 +75,7 @@ impl Auth {
         match scheme {
             Scheme::Open => Ok(None),
             Scheme::Basic => self.basic(scope, None).await,
-            Scheme::Bearer(challenge) => match token_scope(&challenge, scope) {
+            Scheme::Bearer(challenge) => match self.scopes.name(&challenge, scope) {
                 Some(named) => self.bearer(&challenge, &named, scope, None).await,
                 // Nothing is asked for, but what is there may be sent.
                 None => self.kept("", None, async || Ok(None)).await,
@@ -164,7 +137,7 @@ impl Auth {
                 Scheme::Bearer(challenge) => challenge,
             },
         };
-        let named = token_scope(&challenge, scope).unwrap_or_default();
+        let named = self.scopes.name(&challenge, scope).unwrap_or_default();
         let again = self.bearer(&challenge, &named, scope, refused).await?;
         // A token that was given to us as it is cannot be had anew.
         Ok(again.filter(|again| {
@@ -227,12 +200,11 @@ impl Auth {
     /// Keeps the challenge for the requests to come. A scope that names one repository or the
     /// catalog holds for this request only; any other (`*`, `aws`) is the registry's way.
     fn adopt(&self, challenge: &BearerChallenge, scope: &Scope<'_>) {
-        let is_particular =
-            |scope: &String| scope.starts_with("repository:") || scope.starts_with("registry:");
+        self.scopes.note(challenge, scope);
         let scope_kept = challenge
             .scope
             .clone()
-            .filter(|scope| !is_particular(scope));
+            .filter(|named| !is_particular(named));
         // The catalog's challenge says nothing of how repositories are asked for.
         if !matches!(scope, Scope::Catalog) || self.scheme() == Scheme::Open {
             self.set_scheme(Scheme::Bearer(BearerChallenge {
@@ -365,11 +337,6 @@ impl Auth {
     fn set_scheme(&self, scheme: Scheme) {
         *self.scheme.lock() = scheme;
     }
-}
-
-/// The scope to ask a token for: the registry's way of naming it, or the one that the request needs.
-fn token_scope(challenge: &BearerChallenge, scope: &Scope<'_>) -> Option<String> {
-    challenge.scope.clone().or_else(|| scope.token_scope())
 }
 
 /// The challenge to answer, of several: a token says less about us than a password.

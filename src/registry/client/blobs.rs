@@ -4,11 +4,11 @@ use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG};
 use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
-use super::auth::Scope;
 use super::classify::{Failure, Stop};
 use super::exchange::Ask;
 use super::packed::{Counted, is_gzip};
 use super::reply::{Count, Read, Reply};
+use super::scope::Scope;
 use crate::oci::{Digest, Repository};
 use crate::registry::{BlobLook, BlobRead, BodyEnd, Depth};
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{Auth, Scope};
+use super::auth::Auth;
 use super::authorization::Authorization;
 use super::challenge;
 use super::classify::{self, Failure};
@@ -20,15 +20,14 @@ use super::meter::{Asked, Meter};
 use super::notices::Warnings;
 use super::proxies::Proxies;
 use super::rate_limiter::{Permit, Pool};
+use super::redirect::{MOST_REDIRECTS, redirect_target};
 use super::reply::{Body, Read, ReadLimits, Reply};
+use super::scope::Scope;
 use super::signs::Signs;
-use super::ssrf_guard;
 use super::transcript::Transcript;
 use crate::oci::shorten;
 use crate::registry::{Unverified, UnverifiedReason};
 
-/// Redirects followed before it is called a circle.
-const MOST_REDIRECTS: usize = 5;
 /// Attempts after the first on a transient failure.
 const RETRIES: usize = 2;
 /// Attempts after the first where the registry asks for patience, which it then rewards.
@@ -286,29 +285,4 @@ impl Exchange {
             redirected_to,
         })
     }
-}
-
-fn redirect_target(response: &Response, request: &str) -> Result<Option<Url>, Failure> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
-    }
-    target(response.url(), response.headers(), request).map(Some)
-}
-
-/// Where a redirect leads that `from` answers `request` with.
-pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<Url, Failure> {
-    let refused = |what: &str| {
-        let detail = format!("{request} is redirected to {what}");
-        Failure::new(UnverifiedReason::Protocol, detail)
-    };
-    let location = headers.get(LOCATION).and_then(|it| it.to_str().ok());
-    let target = location
-        .and_then(|location| from.join(location).ok())
-        .filter(|target| matches!(target.scheme(), "http" | "https"))
-        .ok_or_else(|| refused("no web address"))?;
-    if ssrf_guard::may_send_us_to(from, &target) {
-        return Ok(target);
-    }
-    let host = target.host_str().unwrap_or_default();
-    Err(refused(&format!("{host}, {}", ssrf_guard::OF_THIS_MACHINE)))
 }

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::auth::Scope;
 use super::classify::{Failure, Stop};
 use super::exchange::{Ask, Exchange};
 use super::link;
 use super::page::{MOST_ENTRIES, read_page};
 use super::reply::{Read, Reply};
+use super::scope::Scope;
 use crate::oci::{Repository, Tag};
 use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, UnverifiedReason};
 

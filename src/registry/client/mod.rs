@@ -38,8 +38,10 @@ mod page;
 pub(crate) mod proxies;
 mod public_name;
 mod rate_limiter;
+mod redirect;
 pub(crate) mod reply;
 mod resolver;
+pub(crate) mod scope;
 mod secret;
 mod sign_table;
 mod signs;
@@ -69,13 +71,14 @@ use crate::registry::{Access, Depth, Identified, Software, Unverified, Unverifie
 use crate::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
-use auth::{Auth, Scope};
+use auth::Auth;
 use clients::Clients;
 use exchange::{Ask, Exchange};
 use habits::Habits;
 use login::Login;
 use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
+use scope::Scope;
 use token::TokenService;
 
 /// A registry that is asked over HTTP.

@@ -5,11 +5,11 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 
 use super::HttpRegistry;
-use super::auth::Scope;
 use super::classify::{Failure, Stop};
 use super::exchange::Ask;
 use super::packed::{is_gzip, unpacked};
 use super::reply::{Read, Reply};
+use super::scope::Scope;
 use crate::oci::{
     Digest, Document, MANIFEST_ACCEPT, Printable, Reference, Repository, Tag, manifest_digest,
 };

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::auth::Scope;
 use super::classify::{self, Failure};
 use super::reply::Reply;
+use super::scope::Scope;
 use crate::oci::{Capped, shorten};
 use crate::registry::UnverifiedReason;
 

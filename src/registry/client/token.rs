@@ -18,6 +18,7 @@ use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::meter::{Asked, Meter};
 use super::proxies::Proxies;
 use super::rate_limiter::Pool;
+use super::redirect::{MOST_REDIRECTS, redirect_target};
 use super::secret::{Credentials, Secret, basic_header};
 use super::ssrf_guard;
 use crate::oci::shorten;
@@ -146,7 +147,55 @@ impl TokenService {
             .body(form.finish())
     }
 
-    /// Sends one request. The inner error is the status of a refusal.
+    /// Sends one request, and repeats it as it is where a redirect leads within the service's own origin. What
+    /// says who we are goes nowhere else; what does not is followed to wherever a registry may name a service.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        method: &Method,
+        what: &str,
+    ) -> Result<Response, Failure> {
+        let request = request.timeout(self.timeout).build();
+        let mut request = request.map_err(|error| classify::transport(&error, what))?;
+        let is_secret = request.headers().contains_key(AUTHORIZATION) || *method == Method::POST;
+        let protocol = |detail| Failure::new(UnverifiedReason::Protocol, detail);
+        let mut is_own = true;
+        for _ in 0..=MOST_REDIRECTS {
+            let again = request.try_clone();
+            let from = request.url().clone();
+            let began = Instant::now();
+            // What is meant for the registry's own origin is shown to nobody that it leads to, and to nobody behind.
+            is_own &= from.origin() == self.registry.origin();
+            let sent = self.client.of(is_own).execute(request).await;
+            let status = sent.as_ref().ok().map(Response::status);
+            self.meter
+                .request(Asked::Token, method, status, began.elapsed());
+            let failed = |error| classify::transport(&error, what);
+            let response = sent.map_err(|error| self.proxies.told(failed(error), &from))?;
+            let Some(target) = redirect_target(&response, what)? else {
+                return Ok(response);
+            };
+            if target.origin() != from.origin() {
+                let host = target.host_str().unwrap_or_default();
+                if is_secret {
+                    return Err(protocol(format!(
+                        "{what} is redirected to {host}, which gets no credentials"
+                    )));
+                }
+                vet(&self.registry, target.as_str())?;
+            }
+            let Some(mut next) = again else {
+                return Ok(response);
+            };
+            *next.url_mut() = target;
+            request = next;
+        }
+        Err(protocol(format!(
+            "{what} is redirected more than {MOST_REDIRECTS} times"
+        )))
+    }
+
+    /// Asks with one request. The inner error is the status of a refusal.
     async fn ask(
         &self,
         realm: &Url,
@@ -158,12 +207,8 @@ impl TokenService {
         let permit = self.pool.enter().await?;
         tracing::debug!(host, "token request");
         let began = Instant::now();
-        let sent = request.timeout(self.timeout).send().await;
+        let mut response = self.send(request, &method, &what).await?;
         let took = began.elapsed();
-        let status = sent.as_ref().ok().map(Response::status);
-        self.meter.request(Asked::Token, &method, status, took);
-        let failed = |error| classify::transport(&error, &what);
-        let mut response = sent.map_err(|error| self.proxies.told(failed(error), realm))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let retry_after = classify::retry_after(response.headers());

@@ -131,8 +131,8 @@ fn masthead(now: SystemTime) -> Markup {
             h1 { "Registry integrity" }
             p.asof { "As of " (time::at(now, now)) ", reloads every minute" }
             nav aria-label="Other formats" {
-                a href="/report.json" { "Report (JSON)" }
-                a href="/metrics" { "Metrics" }
+                a href="report.json" { "Report (JSON)" }
+                a href="metrics" { "Metrics" }
             }
         }
     }
@@ -157,11 +157,12 @@ fn text(text: &str) -> String {
     shorten(text, LONGEST_TEXT)
 }
 
-/// Where the JSON report of one registry is.
+/// Where the JSON report of one registry is: relative, as all links are, for an ingress or `kubectl proxy` may put
+/// a prefix before the page's path.
 fn report_url(record: &Record) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("registry", &record.registry);
-    format!("/report.json?{}", query.finish())
+    format!("report.json?{}", query.finish())
 }
 
 /// The name by which a link inside the page leads to a registry, or to a repository in it.

@@ -68,3 +68,54 @@ async fn a_broken_sweep_names_an_image_and_what_it_lacks() {
     );
     assert!(said.contains(&request), "{request}\n{said}");
 }
+
+#[tokio::test]
+async fn a_failing_start_is_told_in_the_form_of_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("probe.yaml");
+    std::fs::write(&file, "log-format: json\nno-such-option: 1\n").expect("written");
+    let file = file.to_string_lossy();
+    let variable: &[(&str, &str)] = &[("PROBE_LOG_FORMAT", "json")];
+    for (arguments, environment, expected) in [
+        (
+            &["--log-format", "json", "--no-such"][..],
+            &[][..],
+            "--no-such",
+        ),
+        (&["--log-format=json"], &[], "no registry is named"),
+        (
+            &["--log-format=json", "--password", "x"],
+            &[],
+            "--password-file",
+        ),
+        (
+            &["--once", "--depth", "deep", "r.example"],
+            variable,
+            "deep",
+        ),
+        (
+            &["--once", "ftp://r.example"],
+            variable,
+            "neither http nor https",
+        ),
+        (&["--config", &file], &[], "no-such-option"),
+        (
+            &["--listen", "192.0.2.1:9464", "127.0.0.1:1"],
+            variable,
+            "--listen",
+        ),
+    ] {
+        let said = super::probe(arguments, environment).await;
+        assert_eq!((said.code, &*said.stdout), (Some(2), ""), "{arguments:?}");
+        let lines = said.stderr.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+            line["fields"]["message"].to_string()
+        });
+        // Each of them is one.
+        let lines: Vec<_> = lines.collect();
+        let is_told = lines.last().is_some_and(|last| last.contains(expected));
+        assert!(is_told, "{arguments:?}: {}", said.stderr);
+    }
+    let help = super::probe(&["--log-format", "json", "--help"], &[]).await;
+    assert_eq!((help.code, &*help.stderr), (Some(0), ""));
+}

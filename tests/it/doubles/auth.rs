@@ -157,6 +157,83 @@ async fn a_redirecting_token_service_gets_no_password_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_redirect_within_the_token_service_is_followed() {
+    for status in [301, 302, 307, 308] {
+        let double = filled().await;
+        double.require(Bearer::user_only("user", "secret"));
+        let first = on::token().matching(|request| request.param("moved").is_none());
+        double.when(first).answer(move |_, request| {
+            Reply::redirect(status, &format!("/token?{}&moved=1", request.query))
+        });
+        let sweep = Probe::of(&double).login("user", "secret").sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_redirect_elsewhere_is_followed_by_nobody_known() {
+    let double = filled().await;
+    let other = Double::beside(&double).await;
+    double.require(Bearer::anonymous());
+    double.when(on::token()).redirect_to(307, &other);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    assert!(other.count(&on::token()) > 0);
+
+    double.require(Bearer::user_only("user", "secret"));
+    let sweep = Probe::of(&double).login("user", "secret").sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "unverified - protocol"]);
+    let said = details(&sweep);
+    assert!(said.contains("which gets no credentials"), "{said}");
+    assert_eq!(other.count(&on::any().header("authorization")), 0);
+}
+
+#[tokio::test]
+async fn a_circle_of_token_redirects_ends() {
+    let double = filled().await;
+    double.require(Bearer::anonymous());
+    double.when(on::token()).redirect(302, "/token");
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "unverified - protocol"]);
+    let said = details(&sweep);
+    assert!(said.contains("more than 5 times"), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_challenge_calls_a_repository_is_remembered_for_it() {
+    let double = Double::start().await;
+    for name in ["gateway/one", "gateway/two"] {
+        double.image(name, Some("v1"), &[name.as_bytes()]);
+    }
+    double.require(Bearer::anonymous().hidden_prefix("gateway/"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let requests = double.requests();
+    let refused = requests.iter().filter(|seen| seen.status == 401);
+    let refused: Vec<_> = refused.map(ToString::to_string).collect();
+    // What the registry wants, the catalog, and each repository's first request.
+    assert_eq!(refused.len(), 4, "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_catalogs_scope_is_named_from_its_second_page_on() {
+    let double = Double::start().await;
+    for name in ["a", "b", "c", "d"] {
+        double.image(name, Some("v1"), &[name.as_bytes()]);
+    }
+    double.quirks(|quirks| {
+        quirks.catalog.max = Some(1);
+        quirks.catalog.over_max = registry_double::OverMax::Clamp;
+    });
+    double.require(Bearer::anonymous());
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    let requests = double.requests();
+    let refused = requests.iter().filter(|seen| seen.status == 401);
+    assert_eq!(refused.count(), 2, "the ping and the first page");
+}
+
+#[tokio::test]
 async fn a_repository_that_is_denied_is_unverified() {
     let double = filled().await;
     double.require(Bearer::user_only("user", "secret").deny("two"));

@@ -13,6 +13,7 @@ pub struct Bearer {
     pub(crate) realm: Option<String>,
     pub(crate) service: Option<String>,
     pub(crate) scope_shown: ScopeShown,
+    pub(crate) hidden_prefix: String,
     pub(crate) users: BTreeMap<String, String>,
     pub(crate) anonymous: bool,
     pub(crate) private: BTreeSet<String>,
@@ -74,6 +75,7 @@ impl Default for Bearer {
             realm: None,
             service: Some("registry".to_owned()),
             scope_shown: ScopeShown::Needed,
+            hidden_prefix: String::new(),
             users: BTreeMap::new(),
             anonymous: true,
             private: BTreeSet::new(),
@@ -105,6 +107,12 @@ impl Bearer {
             ..Self::default()
         }
         .user(user, password)
+    }
+
+    /// Behind a gateway that takes this off the names of repositories, so that scopes do not have it.
+    pub fn hidden_prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.hidden_prefix);
+        self
     }
 
     /// A user, who may do everything that is not denied to all.

@@ -219,7 +219,11 @@ fn needed_scope(bearer: &Bearer, request: &Request) -> String {
         Endpoint::Catalog if bearer.catalog == CatalogAccess::AnyToken => String::new(),
         Endpoint::Catalog => "registry:catalog:*".to_owned(),
         Endpoint::Ping => String::new(),
-        _ => format!("repository:{}:{actions}", request.repository()),
+        _ => {
+            let name = request.repository();
+            let name = name.strip_prefix(&bearer.hidden_prefix).unwrap_or(name);
+            format!("repository:{name}:{actions}")
+        }
     }
 }
 
