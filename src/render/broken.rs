@@ -79,7 +79,7 @@ fn tell(lines: &mut Lines, objects: &[Object<'_>], details: bool) {
         names: NAMES,
         digests: DIGESTS,
         mended: if is_short { MENDED } else { 1 },
-        repairs: if is_short { 2 } else { 1 },
+        repairs: if told.len() <= 2 { 2 } else { 1 },
     };
     if is_short {
         by_repository(lines, told, share);

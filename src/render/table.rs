@@ -15,6 +15,9 @@ const ROWS: usize = 20;
 /// As many have one where there are more.
 const FIRST: usize = 10;
 
+/// Repositories that are named without a row.
+const OTHERS: usize = 40;
+
 /// Between two columns.
 const GAP: usize = 2;
 
@@ -77,6 +80,26 @@ pub(super) fn write(lines: &mut Lines, stories: &[Story<'_>]) {
         let objects = many(length(objects), "object", "objects");
         let more = number(length(rest.len()));
         lines.fixed(&format!("and {more} more rows like these, of {objects}"));
+        let of = |stories: &[Story<'_>]| -> BTreeSet<String> {
+            let found = stories.iter().flat_map(|story| &story.findings);
+            found
+                .map(|found| printable(found.repository.as_str()))
+                .collect()
+        };
+        let in_rows = of(shown);
+        let others: Vec<_> = of(rest)
+            .into_iter()
+            .filter(|name| !in_rows.contains(name))
+            .collect();
+        let names = others.iter().take(OTHERS).map(String::as_str);
+        let names = names.collect::<Vec<_>>().join(", ");
+        let beyond = match others.len().saturating_sub(OTHERS) {
+            0 => String::new(),
+            more => format!(" and {} more", number(length(more))),
+        };
+        if !others.is_empty() {
+            lines.entry("also", format!("in {names}{beyond}").split_whitespace());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a sweep came to, as data: findings, causes, repairs, coverage, and what is known across sweeps.
 
 mod cause;
+mod commands;
 mod evidence;
 mod finding;
 mod finished;

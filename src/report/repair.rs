@@ -7,15 +7,16 @@
 use serde::Serialize;
 
 use super::cause::Cause;
+use super::commands::{SOURCE, Writer};
 use super::evidence::{LengthSource, Observed};
-use super::finding::{Elsewhere, Finding};
+use super::finding::Finding;
 use super::mode::Mode;
 use super::outcome::Reason;
-use super::shell::{Command, for_each_tag, quote, token};
+use super::shell::{Command, for_each_tag, quote};
 use super::store::{Store, in_repository};
 use super::sweep::Sweep;
-use crate::oci::{Digest, Repository, Tag, printable};
-use crate::registry::{Access, Authentication, Identified, Software};
+use crate::oci::{Digest, Tag, printable};
+use crate::registry::{Identified, Software};
 use crate::words::words;
 
 words! {
@@ -83,9 +84,16 @@ impl Repair {
         // What was never there is not to be removed.
         let was_there = (finding.defect.reason, cause) != (Reason::NotFound, Cause::Unknown);
         let given_up = if was_there { writer.given_up() } else { None };
+        // A registry that has the image's manifest may yet lack a part of it.
+        let pushed = finding
+            .nearby
+            .elsewhere
+            .as_ref()
+            .and_then(|_| writer.pushed());
         let repairs = [
             writer.nearby(),
             writer.restored(cause),
+            pushed.filter(|_| finding.defect.reason == Reason::NotFound),
             writer.roll_back(),
             given_up,
         ];
@@ -96,21 +104,12 @@ impl Repair {
 /// To move or delete more names than this on the word of a report is no repair.
 const FEW_TAGS: usize = 8;
 
-/// Where the image still is. A docker daemon has no indexes, and would push another image.
-const SOURCE: &str = "\"${SOURCE:?where the image is: docker://IMAGE or oci:FOLDER:TAG}\"";
-
 fn repair(action: Action, what: &str, commands: Vec<Command>) -> Repair {
     Repair {
         action,
         what: printable(what),
         commands,
     }
-}
-
-struct Writer<'a> {
-    finding: &'a Finding,
-    access: &'a Access,
-    store: Store,
 }
 
 impl Writer<'_> {
@@ -143,22 +142,17 @@ impl Writer<'_> {
             })
         );
         match (self.finding.defect.reason, cause) {
-            (Reason::NotFound, _) => {
-                let (action, what) = match &self.finding.nearby.elsewhere {
-                    Some(elsewhere) => {
-                        (Action::Restore, format!("copy it from {}", elsewhere.image))
-                    }
-                    None => (
-                        Action::Push,
-                        format!(
-                            "{}, with the same digests{}",
-                            self.again()?,
-                            self.is_enough()
-                        ),
-                    ),
-                };
-                Some(repair(action, &what, vec![self.push(false)?]))
-            }
+            (Reason::NotFound, _) => match &self.finding.nearby.elsewhere {
+                Some(elsewhere) => {
+                    let what = format!("copy the image from {}", elsewhere.image);
+                    Some(repair(
+                        Action::Restore,
+                        &what,
+                        vec![self.copied(elsewhere, false)?],
+                    ))
+                }
+                None => self.pushed(),
+            },
             (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
                 self.rebuild()
             }
@@ -246,29 +240,6 @@ impl Writer<'_> {
         }
     }
 
-    fn image(&self, repository: &Repository, reference: &str) -> String {
-        format!("docker://{}/{repository}{reference}", self.access.host)
-    }
-
-    fn by_digest(&self, repository: &Repository, digest: &Digest) -> String {
-        self.image(repository, &format!("@{digest}"))
-    }
-
-    /// Flags for a registry whose certificate is not verified.
-    fn unless_verified(&self, command: Command, flags: &str) -> Command {
-        if self.access.is_verified {
-            command
-        } else {
-            command.raw(flags)
-        }
-    }
-
-    /// skopeo with both ends in this registry.
-    fn copy(&self, command: Command) -> Command {
-        let command = command.raw("skopeo copy --all --preserve-digests");
-        self.unless_verified(command, "--src-tls-verify=false --dest-tls-verify=false")
-    }
-
     /// What is pushed again, in words. Without a tag there is no name to push under; any of them restores what
     /// all of them miss.
     fn again(&self) -> Option<String> {
@@ -278,44 +249,41 @@ impl Writer<'_> {
         }
     }
 
-    fn push(&self, after_a_restart: bool) -> Option<Command> {
-        let mut command = Command::new("skopeo copy --all --preserve-digests");
-        if after_a_restart {
-            // It takes a moment until the registry listens again.
-            command = command.raw("--retry-times 5");
-        }
-        let command = self.unless_verified(command, "--dest-tls-verify=false");
-        let repository = &self.finding.repository;
-        Some(match &self.finding.nearby.elsewhere {
-            Some(Elsewhere { image, is_verified }) => {
-                let (_, digest) = image.split_once('@')?;
-                let to = self.image(repository, &format!("@{digest}"));
-                let command = if *is_verified {
-                    command
-                } else {
-                    command.raw("--src-tls-verify=false")
-                };
-                command.arg(&format!("docker://{image}")).arg(&to)
-            }
-            None => {
-                let to = self.image(repository, &format!(":{}", self.finding.tags.last()?));
-                command.verbatim(SOURCE).arg(&to)
-            }
-        })
+    fn pushed(&self) -> Option<Repair> {
+        let tag = self.finding.tags.last()?;
+        let what = format!(
+            "push {tag} again, with the same digests{}",
+            self.is_enough()
+        );
+        let commands = self.precondition().into_iter().chain([self.push(false)?]);
+        Some(repair(Action::Push, &what, commands.collect()))
     }
 
     fn rebuild(&self) -> Option<Repair> {
         let tag = self.finding.tags.last()?;
         let image = format!("{}/{}:{tag}", self.access.host, self.finding.repository);
+        let is_plain = |text: &&str| {
+            let mut chars = text.chars();
+            chars.all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+        };
+        let platforms = self.finding.platforms.iter().map(|one| &**one);
+        let mut platforms: Vec<_> = platforms.filter(is_plain).collect();
+        platforms.sort_unstable();
+        if !platforms.is_empty() {
+            // It is an index, which a plain build does not make.
+            let build = Command::new("docker buildx build --push --platform");
+            let build = build
+                .arg(&platforms.join(","))
+                .raw("--tag")
+                .arg(&image)
+                .raw(".");
+            let what = format!("build {tag} again, for all platforms that it had, and push it");
+            return Some(repair(Action::Rebuild, &what, vec![build]));
+        }
         let build = Command::new("docker build --tag").arg(&image).raw(".");
         let push = Command::new("docker push").arg(&image);
         let what = format!("build {tag} again, and push it");
         Some(repair(Action::Rebuild, &what, vec![build, push]))
-    }
-
-    fn untag(&self, digest: &Digest) -> Command {
-        self.unless_verified(Command::new("skopeo delete"), "--tls-verify=false")
-            .arg(&self.by_digest(&self.finding.repository, digest))
     }
 
     /// Pushes again what the registry has, in its own eyes: the damaged file goes first, and what is remembered
@@ -323,7 +291,8 @@ impl Writer<'_> {
     fn replaced(&self, delete: bool) -> Option<Repair> {
         let mut commands = Vec::new();
         if self.finding.nearby.elsewhere.is_none() {
-            commands.push(Command::new(":").verbatim(SOURCE).end_with(" &&"));
+            let source = || Command::new(":").verbatim(SOURCE).end_with(" &&");
+            commands.push(self.precondition().unwrap_or_else(source));
         }
         if delete {
             commands.extend(self.store.removals(self.finding));
@@ -334,7 +303,10 @@ impl Writer<'_> {
                 "docker restart \"${REGISTRY_CONTAINER:-registry}\" &&",
             ));
         }
-        commands.push(self.push(is_distribution)?);
+        match &self.finding.nearby.elsewhere {
+            Some(elsewhere) => commands.push(self.copied(elsewhere, is_distribution)?),
+            None => commands.push(self.push(is_distribution)?),
+        }
         let again = format!("{}{}", self.again()?, self.is_enough());
         let skipped = "a push alone is skipped: \"already exists\"";
         let file = "delete its file on the registry's host if that holds other bytes";
@@ -367,43 +339,14 @@ impl Writer<'_> {
         };
         Some(repair(action, &what, commands))
     }
-
-    /// Cross-repository mounting (distribution-spec, "Mounting a blob from another repository").
-    fn mount(&self, from: &Repository, digest: &Digest) -> Vec<Command> {
-        let repository = &self.finding.repository;
-        let [from, to] = [from, repository].map(|at| self.access.path(at));
-        let mut commands = Vec::new();
-        let mut curl = Command::new("curl -sS -d '' -o /dev/null -w '%{http_code}\\n'");
-        if self.access.is_encrypted && !self.access.is_verified {
-            curl = curl.raw("-k");
-        }
-        match &self.access.login {
-            Authentication::Open => {}
-            Authentication::Password => curl = curl.raw("--netrc"),
-            Authentication::Token { realm, service } => {
-                let scopes = [
-                    format!("scope=repository:{from}:pull"),
-                    format!("scope=repository:{to}:pull,push"),
-                ];
-                commands.push(token(realm, service.as_deref(), scopes));
-                curl = curl.raw("-H").verbatim("\"Authorization: Bearer $TOKEN\"");
-            }
-        }
-        let url = format!(
-            "{}{repository}/blobs/uploads/?mount={digest}&from={from}",
-            self.access.api
-        );
-        commands.push(curl.arg(&url));
-        commands
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::Software;
-    use crate::report::Nearby;
+    use crate::registry::Authentication;
     use crate::report::fixture;
+    use crate::report::{Elsewhere, Nearby};
     use crate::report::{Kind, Listed};
 
     fn actions(finding: &Finding, sweep: &Sweep) -> Vec<&'static str> {
@@ -703,9 +646,10 @@ mod tests {
         );
         sweep.access.is_verified = false;
         let unverified = commands(&sweep);
+        // Whoever names the source knows its certificate.
         let skopeo = unverified
             .iter()
-            .filter(|command| command.contains("skopeo"));
+            .filter(|command| command.contains("skopeo") && !command.contains("inspect"));
         assert!(skopeo.clone().count() > 0);
         assert!(
             skopeo

@@ -48,35 +48,16 @@ impl Store {
         if !finding.digest.as_ref().is_none_or(is_known) {
             return Vec::new();
         }
-        if self != Self::Distribution {
-            let digest = finding.digest.as_ref();
-            return digest
-                .and_then(|digest| self.removal(digest))
-                .into_iter()
-                .collect();
+        match (&finding.digest, self) {
+            (Some(digest), Self::Distribution) => of_distribution(finding, digest),
+            (Some(digest), _) => self.removal(digest).into_iter().collect(),
+            (None, Self::Distribution) => {
+                let tags = finding.tags.iter();
+                tags.flat_map(|tag| remove_what_it_leads_to(finding, tag))
+                    .collect()
+            }
+            (None, _) => Vec::new(),
         }
-        let Some(digest) = &finding.digest else {
-            return finding
-                .tags
-                .iter()
-                .flat_map(|tag| remove_what_it_leads_to(finding, tag))
-                .collect();
-        };
-        let digest = digest.to_string();
-        let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
-        let start = hex.get(..2).unwrap_or(hex);
-        let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
-        let links = if finding.kind.is_blob() {
-            "_layers"
-        } else {
-            "_manifests/revisions"
-        };
-        let link = in_repository(finding, &format!("{links}/{algorithm}/{hex}/link"));
-        let mut removals = vec![remove_if_damaged(&data, algorithm, hex)];
-        if finding.defect.reason == Reason::Unreadable {
-            removals.push(remove_if_empty(&link));
-        }
-        removals
     }
 
     /// The same for software that keeps a file under the digest alone.
@@ -88,7 +69,7 @@ impl Store {
         match self {
             Store::Gitea => {
                 let file = format!("{GITEA_STORE}/{first}/{second}/{hex}");
-                Some(remove_if_damaged(&file, algorithm, hex))
+                Some(remove_if_damaged(GITEA_STORE, &file, algorithm, hex))
             }
             Store::Zot => Some(remove_if_damaged_anywhere(ZOT_STORE, algorithm, hex)),
             Store::Distribution | Store::Unknown => None,
@@ -96,24 +77,45 @@ impl Store {
     }
 }
 
+fn of_distribution(finding: &Finding, digest: &Digest) -> Vec<Command> {
+    let digest = digest.to_string();
+    let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
+    let start = hex.get(..2).unwrap_or(hex);
+    let data = in_store(&format!("blobs/{algorithm}/{start}/{hex}/data"));
+    let links = if finding.kind.is_blob() {
+        "_layers"
+    } else {
+        "_manifests/revisions"
+    };
+    let link = in_repository(finding, &format!("{links}/{algorithm}/{hex}/link"));
+    let mut removals = vec![remove_if_damaged(STORE, &data, algorithm, hex)];
+    if finding.defect.reason == Reason::Unreadable {
+        removals.push(remove_if_empty(&link));
+    }
+    removals
+}
+
 /// A path of distribution's below the repository of a finding.
 pub(super) fn in_repository(finding: &Finding, path: &str) -> String {
     in_store(&format!("repositories/{}/{path}", finding.repository))
 }
 
-/// Removes a file if it was read and does not hash to its name. POSIX shells and busybox read it the same way.
-fn remove_if_damaged(file: &str, algorithm: &str, hex: &str) -> Command {
+/// Removes a file of a folder if it was read and does not hash to its name. One that is not there needs no removal;
+/// where it cannot be read, or the folder is not there, the list ends. POSIX shells and busybox read it the same way.
+fn remove_if_damaged(folder: &str, file: &str, algorithm: &str, hex: &str) -> Command {
     let length = hex.len();
     Command::default()
         .verbatim(&format!("{{ file={file};"))
+        .verbatim(&format!("[ -d {folder} ] &&"))
+        .verbatim("[ ! -e \"$file\" ] || {")
         .verbatim(&format!(
             "have=$({algorithm}sum < \"$file\" | cut -c1-{length});"
         ))
-        .verbatim(&format!("[ ${{#have}} -ne {length} ] ||"))
+        .verbatim(&format!("[ ${{#have}} -eq {length} ] && {{"))
         .verbatim("[ \"$have\" =")
         .verbatim(hex)
         .verbatim("] ||")
-        .verbatim("rm -f \"$file\"; } &&")
+        .verbatim("rm -f \"$file\"; }; }; } &&")
 }
 
 /// The same for every file of this name below a folder.
@@ -121,13 +123,13 @@ fn remove_if_damaged_anywhere(folder: &str, algorithm: &str, hex: &str) -> Comma
     let length = hex.len();
     let find = format!("find -H {folder} -type f -path '*/blobs/{algorithm}/{hex}' -exec sh -c");
     let remove = format!(
-        "'have=$({algorithm}sum < \"$1\" | cut -c1-{length}); \
-         [ ${{#have}} -ne {length} ] || [ \"$have\" = {hex} ] || rm -f \"$1\"'"
+        "'for file; do have=$({algorithm}sum < \"$file\" | cut -c1-{length}); \
+         [ ${{#have}} -eq {length} ] || exit 1; [ \"$have\" = {hex} ] || rm -f \"$file\"; done'"
     );
     Command::default()
         .raw(&find)
         .verbatim(&remove)
-        .raw("sh '{}' ';' &&")
+        .raw("sh '{}' + &&")
 }
 
 /// The same for a tag of which no digest is known: what its link leads to, if it says anything, and the link.
@@ -143,9 +145,10 @@ fn remove_what_it_leads_to(finding: &Finding, tag: &Tag) -> Vec<Command> {
         .verbatim(&format!(
             "{{ file={blobs}/$(echo \"$hex\" | cut -c1-2)/$hex/data;"
         ))
+        .verbatim("[ ! -f \"$file\" ] || {")
         .verbatim("have=$(sha256sum < \"$file\" | cut -c1-64);")
-        .verbatim("[ ${#have} -ne 64 ] || [ \"$have\" = \"$hex\" ] ||")
-        .verbatim("rm -f \"$file\"; } &&");
+        .verbatim("[ ${#have} -eq 64 ] && { [ \"$have\" = \"$hex\" ] ||")
+        .verbatim("rm -f \"$file\"; }; }; } &&");
     vec![
         hex,
         remove_if_empty(&format!("{revisions}/$hex/link")),
@@ -191,7 +194,7 @@ mod tests {
         let file = blobs.join(hex);
         let quoted = |path: &std::path::Path| quote(&path.display().to_string());
         for removal in [
-            remove_if_damaged(&quoted(&file), "sha256", hex),
+            remove_if_damaged(&quoted(folder.path()), &quoted(&file), "sha256", hex),
             remove_if_damaged_anywhere(&quoted(folder.path()), "sha256", hex),
         ] {
             // There is nothing to delete, and the next command runs.
@@ -201,30 +204,33 @@ mod tests {
                 assert_eq!(run(&removal, PATH), b"done\n");
                 assert_eq!(file.exists(), stays, "{bytes:?}");
             }
-            // Without the program that hashes, or the right to read, it cannot tell.
+            // Without the program that hashes, or the right to read, it cannot tell: nothing more is done.
             std::fs::write(&file, b"others").expect("written");
-            run(&removal, &folder.path().display().to_string());
-            assert!(file.exists());
             let blind = folder.path().join("bin");
             std::fs::create_dir_all(&blind).expect("made");
             let program = blind.join("sha256sum");
             std::fs::write(&program, "#!/bin/sh\nexit 1\n").expect("written");
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
-                .expect("set");
-            run(&removal, &format!("{}:{PATH}", blind.display()));
-            assert!(file.exists());
-            let hidden = std::fs::Permissions::from_mode(0o0);
-            std::fs::set_permissions(&file, hidden).expect("hidden");
-            let is_root = std::fs::read(&file).is_ok();
-            run(&removal, PATH);
-            assert_eq!(file.exists(), !is_root);
-            _ = std::fs::remove_file(&file);
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&program, executable).expect("set");
+            for path in [
+                folder.path().display().to_string(),
+                format!("{}:{PATH}", blind.display()),
+            ] {
+                assert_eq!(run(&removal, &path), b"");
+                assert!(file.exists());
+            }
+            std::fs::remove_file(&file).expect("removed");
         }
     }
 
     #[test]
     fn a_store_that_is_not_there_ends_the_list() {
-        let removal = remove_if_damaged_anywhere("/nonexistent/zot", "sha256", "00");
-        assert_eq!(run(&removal, PATH), b"");
+        let folder = "/nonexistent";
+        for removal in [
+            remove_if_damaged(folder, "/nonexistent/00", "sha256", "00"),
+            remove_if_damaged_anywhere(folder, "sha256", "00"),
+        ] {
+            assert_eq!(run(&removal, PATH), b"");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod form;
 pub(crate) mod fuzzing;
 mod judge;
 mod ledger;
+mod likeness;
 mod memory_limits;
 mod nearby;
 mod notices;

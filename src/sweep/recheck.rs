@@ -10,7 +10,6 @@ use super::control::{Controls, answers};
 use super::judge;
 use super::ledger::Ledger;
 use super::memory_limits::NamesLimit;
-use super::nearby;
 use super::owner::{Crawl, Task};
 use super::progress::WaitReason;
 use super::scope::Source;
@@ -18,6 +17,7 @@ use super::visit::nothing;
 use super::walk::Endpoint;
 use super::walk::Walked;
 use super::walk::page;
+use super::{likeness, nearby};
 use crate::oci::{Printable, Reference, Repository};
 use crate::registry::{Answer, ListEnd, Refusal, Registry};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
@@ -100,6 +100,7 @@ impl<R: Registry> Crawl<'_, R> {
         take_back_what_is_no_fault(&self.registry, &self.controls, &mut self.ledger).await;
         let findings = self.ledger.findings();
         nearby::look(&self.registry, &self.copies, findings, concurrency).await;
+        likeness::drop_unlike(&self.registry, findings, concurrency).await;
         if self.is_in_doubt
             && let Err(why) = self.is_still_there().await
         {

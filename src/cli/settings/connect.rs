@@ -72,6 +72,11 @@ pub(in crate::cli) fn repair_sources(
             None => (String::new(), &**text),
         };
         let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if !host.contains(['.', ':']) && host != "localhost" {
+            return Err(invalid(
+                "expected HOST or HOST/PREFIX, and the host needs a `.` or a port".to_owned(),
+            ));
+        }
         let endpoint = sources.endpoint(&format!("{scheme}{host}"), false);
         let endpoint = endpoint.map_err(|error| invalid(error.to_string()))?;
         let prefix = Some(prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());

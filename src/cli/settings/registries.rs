@@ -275,7 +275,7 @@ pub(super) fn configured(sources: &Sources) -> Option<Vec<(String, Origin)>> {
             continue;
         };
         let hosts = host
-            .split(',')
+            .split([',', ' ', '\n'])
             .map(str::trim)
             .filter(|host| !host.is_empty());
         let address = |host: &str| match around.first(&["REGISTRY_SCHEME"]) {

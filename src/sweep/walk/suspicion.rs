@@ -57,15 +57,16 @@ impl Walk {
         let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
         let makeups = self.makeups();
         for Suspicion { finding, .. } in &mut look.suspicions {
-            // What a lost manifest held is not known, and its name has to do.
+            // What a lost manifest held is not known, so that nothing is known to be like it.
             let own: Vec<_> = finding
                 .tags
                 .iter()
                 .filter_map(|tag| makeups.get(tag))
                 .collect();
+            let is_known = own.len() == finding.tags.len();
             let is_alike = |(tag, _): &&(Tag, Digest)| {
                 let theirs = makeups.get(tag);
-                own.iter().all(|own| Some(*own) == theirs)
+                is_known && own.iter().all(|own| Some(*own) == theirs)
             };
             let alike = intact.iter().filter(is_alike);
             finding.nearby.sibling = nearby::older(&finding.tags, alike).cloned();
@@ -176,7 +177,10 @@ impl Walk {
                 digest: Some(node.digest.clone()),
                 media_type: media_type.filter(|media_type| !media_type.is_empty()),
                 size: edge.and_then(|edge| edge.size),
-                tags: states.map(|state| state.tag.clone()).collect(),
+                tags: {
+                    let tags: BTreeSet<_> = states.map(|state| state.tag.clone()).collect();
+                    tags.into_iter().collect()
+                },
                 platforms: trail.platforms.into_iter().map(Printable::from).collect(),
                 parent,
                 defect: defect.clone(),
