@@ -80,26 +80,27 @@ pub(super) fn write(lines: &mut Lines, stories: &[Story<'_>]) {
         let objects = many(length(objects), "object", "objects");
         let more = number(length(rest.len()));
         lines.fixed(&format!("and {more} more rows like these, of {objects}"));
-        let of = |stories: &[Story<'_>]| -> BTreeSet<String> {
-            let found = stories.iter().flat_map(|story| &story.findings);
-            found
-                .map(|found| printable(found.repository.as_str()))
-                .collect()
-        };
-        let in_rows = of(shown);
-        let others: Vec<_> = of(rest)
-            .into_iter()
-            .filter(|name| !in_rows.contains(name))
-            .collect();
-        let names = others.iter().take(OTHERS).map(String::as_str);
-        let names = names.collect::<Vec<_>>().join(", ");
-        let beyond = match others.len().saturating_sub(OTHERS) {
-            0 => String::new(),
-            more => format!(" and {} more", number(length(more))),
-        };
-        if !others.is_empty() {
-            lines.entry("also", format!("in {names}{beyond}").split_whitespace());
-        }
+        others(lines, shown, rest);
+    }
+}
+
+/// The repositories of `rest` that are in no row.
+fn others(lines: &mut Lines, shown: &[Story<'_>], rest: &[Story<'_>]) {
+    let of = |stories: &[Story<'_>]| -> BTreeSet<String> {
+        let found = stories.iter().flat_map(|story| &story.findings);
+        found
+            .map(|found| printable(found.repository.as_str()))
+            .collect()
+    };
+    let in_rows = of(shown);
+    let others: Vec<_> = of(rest).difference(&in_rows).cloned().collect();
+    let names = others[..others.len().min(OTHERS)].join(", ");
+    let beyond = match others.len().saturating_sub(OTHERS) {
+        0 => String::new(),
+        more => format!(" and {} more", number(length(more))),
+    };
+    if !others.is_empty() {
+        lines.entry("also", format!("in {names}{beyond}").split_whitespace());
     }
 }
 

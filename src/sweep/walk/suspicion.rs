@@ -12,12 +12,6 @@ use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
 use crate::sweep::memory_limits::NamesLimit;
 use crate::sweep::nearby;
 
-/// The configs of container images: clients take the one for the other.
-const IMAGE_CONFIGS: [&str; 2] = [
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-];
-
 /// What leads to an object: found by going up the graph.
 #[derive(Default)]
 pub(super) struct Trail {
@@ -55,56 +49,48 @@ impl Walk {
             is_intact.then(|| (state.tag.clone(), digest.clone()))
         };
         let intact: Vec<_> = (0..).zip(&self.tags).filter_map(intact).collect();
-        let makeups = self.makeups();
+        let platforms = self.platforms_of_tags();
         for Suspicion { finding, .. } in &mut look.suspicions {
             // What a lost manifest held is not known, so that nothing is known to be like it.
-            let own: Vec<_> = finding
-                .tags
-                .iter()
-                .filter_map(|tag| makeups.get(tag))
-                .collect();
-            let is_known = own.len() == finding.tags.len();
+            let pointed_to = &finding.nearby.pointed_to;
+            let is_lost = |digest: &Digest| Some(digest) == finding.digest.as_ref();
+            if pointed_to.is_empty() || pointed_to.iter().any(is_lost) {
+                continue;
+            }
             let is_alike = |(tag, _): &&(Tag, Digest)| {
-                let theirs = makeups.get(tag);
-                is_known && own.iter().all(|own| Some(*own) == theirs)
+                let mut tags = finding.tags.iter();
+                tags.all(|own| platforms.get(own) == platforms.get(tag))
             };
             let alike = intact.iter().filter(is_alike);
             finding.nearby.sibling = nearby::older(&finding.tags, alike).cloned();
         }
     }
 
-    /// What each tag leads to, as far as that tells one kind of artifact from another: the platforms of an
-    /// index, the media type of an image's config.
-    fn makeups(&self) -> HashMap<&Tag, BTreeSet<&str>> {
+    /// The platforms of the index that each tag leads to. An image alone has them in its config, which is not kept.
+    fn platforms_of_tags(&self) -> HashMap<&Tag, BTreeSet<&str>> {
         let edges = |id: usize| self.nodes[id].edges.iter();
         let mut tags_of = HashMap::<NodeId, Vec<&Tag>>::new();
         for (id, root) in (0..self.nodes.len()).zip(0..) {
             for edge in edges(id) {
                 if let Parent::Tag(tag) = edge.parent {
-                    tags_of
-                        .entry(root)
-                        .or_default()
-                        .push(&self.tags[tag as usize].tag);
+                    let tag = &self.tags[tag as usize].tag;
+                    tags_of.entry(root).or_default().push(tag);
                 }
             }
         }
-        let mut makeups = HashMap::<&Tag, BTreeSet<&str>>::new();
+        let mut platforms = HashMap::<&Tag, BTreeSet<&str>>::new();
         for edge in (0..self.nodes.len()).flat_map(edges) {
-            let Parent::Node(root) = edge.parent else {
-                continue;
-            };
-            let part = match (edge.kind, edge.platform.as_deref()) {
-                (Kind::Config, _) if IMAGE_CONFIGS.contains(&&*edge.media_type) => "image",
-                (Kind::Config, _) => &edge.media_type,
-                // Attestations are of no platform, and come and go.
-                (Kind::Child, Some(platform)) if !platform.starts_with("unknown") => platform,
-                _ => continue,
-            };
-            for tag in tags_of.get(&root).into_iter().flatten() {
-                makeups.entry(tag).or_default().insert(part);
+            // Attestations are of no platform, and come and go.
+            if let (Parent::Node(root), Kind::Child, Some(platform)) =
+                (edge.parent, edge.kind, edge.platform.as_deref())
+                && !platform.starts_with("unknown")
+            {
+                for tag in tags_of.get(&root).into_iter().flatten() {
+                    platforms.entry(tag).or_default().insert(platform);
+                }
             }
         }
-        makeups
+        platforms
     }
 
     pub(super) fn dangling_tag(&self, state: &TagState, defect: Defect, depth: Depth) -> Finding {
