@@ -162,6 +162,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         unmet: Vec::new(),
         exposed: Vec::new(),
         unverified: Vec::new(),
+        suspected: Vec::new(),
         skipped: BTreeMap::new(),
         warnings: Vec::new(),
         scrub_period: None,

@@ -75,7 +75,7 @@ pub async fn sweep<R: Registry>(
             let detail = format!("the sweep's {} were up", humantime::format_duration(length));
             Some(Unverified::new(UnverifiedReason::Deadline, detail))
         }
-        ran = AssertUnwindSafe(crawl.run(deadline)).catch_unwind() => ran.unwrap_or_else(|_| {
+        ran = AssertUnwindSafe(Box::pin(crawl.run(deadline))).catch_unwind() => ran.unwrap_or_else(|_| {
             let detail = "the sweep broke off by a fault of this program; standard error says which";
             crawl.is_in_doubt = true;
             Some(Unverified::new(UnverifiedReason::Protocol, detail))

@@ -180,7 +180,7 @@ impl LoginStore {
             };
             match login_helper::ask(helper, server).await {
                 Ok(login) => {
-                    found = login.map(|login| (login, format!(", by its helper {helper}")))
+                    found = login.map(|login| (login, format!(", by its helper {helper}")));
                 }
                 Err(why) => trouble(why, file.names(registry)),
             }
@@ -237,11 +237,11 @@ mod tests {
         found.map(|(login, _)| login)
     }
 
-    fn password(username: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials::Password {
+    fn login(username: &str, password: &str) -> Credentials {
+        Credentials::Password {
             username: username.into(),
             password: Secret::new(password),
-        })
+        }
     }
 
     #[tokio::test]
@@ -275,7 +275,7 @@ mod tests {
                 let json = format!(r#"{{"auths":{{"{key}":{{"auth":"dTpwOnE="}}}}}}"#);
                 assert_eq!(
                     load(&json, registry, "a").await,
-                    password("u", "p:q"),
+                    Some(login("u", "p:q")),
                     "{key}"
                 );
                 assert_eq!(load(&json, "s.example", "a").await, None, "{key}");
@@ -305,7 +305,7 @@ mod tests {
             let json = json(keys);
             assert_eq!(
                 load(&json, "r", "a").await,
-                password(expected, "x"),
+                Some(login(expected, "x")),
                 "{json}"
             );
         }
@@ -322,11 +322,11 @@ mod tests {
         ] {
             assert_eq!(
                 load(json, "r", repository).await,
-                password(user, user),
+                Some(login(user, user)),
                 "{repository}"
             );
         }
-        assert_eq!(load(json, "r", "Not a name").await, password("a", "a"));
+        assert_eq!(load(json, "r", "Not a name").await, Some(login("a", "a")));
     }
 
     #[tokio::test]
@@ -334,14 +334,14 @@ mod tests {
         use Credentials::{IdentityToken, RegistryToken};
         let token = || Secret::new("t");
         for (entry, expected) in [
-            (r#"{"auth":"dTpw"}"#, password("u", "p")),
-            (r#"{"auth":"dTpwOnE"}"#, password("u", "p:q")),
-            (r#"{"auth":"dTpw\nOnE=\n"}"#, password("u", "p:q")),
-            (r#"{"auth":"dTpwAAA="}"#, password("u", "p")),
-            (r#"{"username":"u","password":"p"}"#, password("u", "p")),
+            (r#"{"auth":"dTpw"}"#, Some(login("u", "p"))),
+            (r#"{"auth":"dTpwOnE"}"#, Some(login("u", "p:q"))),
+            (r#"{"auth":"dTpw\nOnE=\n"}"#, Some(login("u", "p:q"))),
+            (r#"{"auth":"dTpwAAA="}"#, Some(login("u", "p"))),
+            (r#"{"username":"u","password":"p"}"#, Some(login("u", "p"))),
             (
                 r#"{"auth":"dTpw","username":"x","password":"y"}"#,
-                password("u", "p"),
+                Some(login("u", "p")),
             ),
             (
                 r#"{"auth":"dTo=","identitytoken":"t"}"#,
@@ -404,7 +404,7 @@ mod tests {
     fn nothing_secret_is_printed() {
         let text = format!(
             "{:?} {:?}",
-            password("u", "hunter2"),
+            Some(login("u", "hunter2")),
             Secret::new("hunter2")
         );
         assert!(!text.contains("hunter2"), "{text}");
