@@ -177,6 +177,12 @@ fn of_tls(error: &rustls::Error) -> Option<&'static str> {
         E::AlertReceived(A::BadCertificate | A::UnknownCA | A::CertificateUnknown) => {
             "it does not take this client certificate, or wants one: --client-cert and --client-key name it"
         }
+        E::InvalidCertificate(C::Other(why))
+            if format!("{why:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "its certificate is one of an authority (CA:TRUE), which is for issuing others: have one issued for the \
+             registry (with openssl req -x509: -addext basicConstraints=critical,CA:FALSE), and name it with --ca-file"
+        }
         E::InvalidCertificate(_) => "look at the certificate that the registry shows",
         _ => return None,
     })
