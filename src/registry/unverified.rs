@@ -120,6 +120,15 @@ impl Unverified {
         matches!(self.reason, Connect | Dns | Timeout | Tls)
     }
 
+    /// Whether the sweep ended before it asked.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        matches!(
+            self.reason,
+            UnverifiedReason::Deadline | UnverifiedReason::Cancelled
+        )
+    }
+
     /// Whether the registry answered, and refuses this to us.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

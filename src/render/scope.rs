@@ -51,6 +51,7 @@ pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
         let checked = number(checked);
         match sweep.listed {
             // How many there are would be a guess.
+            Listed::Failed(ref why) if why.is_cut_short() => format!("{checked} checked"),
             Listed::Failed(_) => format!("{checked} checked; the list of them is not whole"),
             _ => format!("{checked} of {} checked", number(listed)),
         }

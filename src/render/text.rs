@@ -132,6 +132,7 @@ fn gaps(lines: &mut Lines, sweep: &Sweep<Found>) {
         Listed::Failed(why) if why.is_of_connection() && sweep.counts.repositories.listed == 0 => {
             clauses.push("the registry could not be reached".into());
         }
+        Listed::Failed(why) if why.is_cut_short() => clauses.push("the sweep ended early".into()),
         Listed::Failed(_) => {
             clauses.push("the list of repositories could not be read to its end".into());
         }
