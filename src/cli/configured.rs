@@ -710,6 +710,19 @@ fn a_public_name_is_of_one_registry() {
 
 /// What is in a pod's environment is about the registry there, and an image is often of another.
 #[test]
+fn the_scheme_of_an_image_is_that_of_the_connection() {
+    let file = Configured::by("");
+    for (image, is_https) in [
+        ("https://localhost:5000/app:v1", true),
+        ("localhost:5000/app:v1", false),
+    ] {
+        let target = file.targets(&["verify", image], &[]).remove(0);
+        assert_eq!(target.http.endpoint.is_https(), is_https);
+        assert_eq!(target.http.endpoint.name(), "localhost:5000");
+    }
+}
+
+#[test]
 fn of_two_public_names_the_longer_one_is_meant() {
     let one = "{registry: 'http://one:5000', public-name: r.example}";
     let two = "{registry: 'http://two:5000', public-name: r.example/mirror}";

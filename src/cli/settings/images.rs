@@ -139,7 +139,10 @@ fn target<A>(
     known: &[Known],
 ) -> Result<Target, Error> {
     let name = images.first().map_or("", |image| image.endpoint.name());
-    let http = connection(sources, name, &look.connection);
+    // With its scheme: what is shown and trusted for a registry depends on that.
+    let exact = images.iter().rev().find(|image| image.is_exact);
+    let address = exact.map_or(name.to_owned(), |image| image.endpoint.base().to_string());
+    let http = connection(sources, &address, &look.connection);
     let mut http = http.map_err(|error| own.locate(error))?;
     // One that is configured for a registry is not the name of another.
     let origin = own.origins.get("public-name").map(|origin| origin.rank);

@@ -1,6 +1,7 @@
 //! One attempt at a question: as whom it is asked, and whether it is asked again as somebody else.
 
 use reqwest::StatusCode;
+use tokio::sync::MutexGuard;
 
 use super::authorization::{Authorization, AuthorizationKind};
 use super::challenge::{self, Challenge};
@@ -58,7 +59,8 @@ impl Exchange {
         let mut sent = current.map_err(Failure::last_word)?;
         let (mut is_fresh, mut held_token) = (false, false);
         loop {
-            let reply = self.redirected(ask, sent.as_ref()).await?;
+            // Held until it is known whether the password is right.
+            let (reply, turn) = self.shown(ask, sent.as_ref()).await?;
             if reply.redirected() {
                 // Who is elsewhere has no say in who we are.
                 return self.settle(reply);
@@ -78,6 +80,10 @@ impl Exchange {
             let kind = sent.as_ref().map(|sent| sent.kind);
             held_token |= kind == Some(AuthorizationKind::Token);
             let wants_password = !wants_token && challenges.contains(&Challenge::Basic);
+            if wants_token {
+                // A token is asked for in turn, too.
+                drop(turn);
+            }
             let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));
             let renewed = if may_renew {
                 let renewed = self.auth.renew(&challenges, &ask.scope, sent.as_ref());
@@ -104,6 +110,25 @@ impl Exchange {
             }
             return Err(failure);
         }
+    }
+
+    /// Asks as somebody, or as nobody. Until a password was taken once, one request at a time shows it.
+    async fn shown(
+        &self,
+        ask: &Ask<'_>,
+        sent: Option<&Authorization>,
+    ) -> Result<(Reply, Option<MutexGuard<'_, ()>>), Failure> {
+        let password = sent.filter(|sent| sent.kind == AuthorizationKind::Basic);
+        let turn = self.auth.turn(password.is_some()).await;
+        if let Some(why) = password.and_then(|password| self.auth.refusal_of(password)) {
+            return Err(Failure::last_word(why));
+        }
+        let reply = self.redirected(ask, sent).await?;
+        let is_taken = reply.status.is_success() || reply.status == StatusCode::NOT_FOUND;
+        if is_taken && password.is_some() {
+            self.auth.note_proven();
+        }
+        Ok((reply, turn))
     }
 
     /// Finds out whether a refused password is wrong, or has no right to what was asked for: a ping is for

@@ -40,6 +40,10 @@ pub(crate) struct Auth {
     insists: AtomicBool,
     /// A password that it does not know, and how it said so: to show it with every request may lock an account.
     wrong: Mutex<Option<(Authorization, Unverified)>>,
+    /// Whether a login was taken. Until then one request at a time shows one, so that a wrong one is not shown by
+    /// as many as there are at a time.
+    is_proven: AtomicBool,
+    proof: tokio::sync::Mutex<()>,
     tokens: Mutex<HashMap<String, TokenSlot>>,
     scopes: Scopes,
 }
@@ -56,6 +60,8 @@ impl Auth {
             scheme: Mutex::new(Scheme::Open),
             insists: AtomicBool::default(),
             wrong: Mutex::default(),
+            is_proven: AtomicBool::default(),
+            proof: tokio::sync::Mutex::default(),
             tokens: Mutex::default(),
             scopes: Scopes::default(),
         }
@@ -251,6 +257,26 @@ impl Auth {
         }
     }
 
+    /// The turn to show a login that was not taken before; `None` where nothing is shown, or one was.
+    pub(crate) async fn turn(&self, shown: bool) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if !shown || self.is_proven.load(Ordering::Relaxed) {
+            return None;
+        }
+        let turn = self.proof.lock().await;
+        (!self.is_proven.load(Ordering::Relaxed)).then_some(turn)
+    }
+
+    pub(crate) fn note_proven(&self) {
+        self.is_proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Why a password is not shown again, if it was refused.
+    pub(crate) fn refusal_of(&self, password: &Authorization) -> Option<Unverified> {
+        let wrong = self.wrong.lock();
+        let (refused, why) = wrong.as_ref()?;
+        (refused.header == password.header).then(|| why.clone())
+    }
+
     /// Takes note of a password that the registry does not know.
     pub(crate) fn note_wrong(&self, password: Authorization, why: Unverified) {
         *self.wrong.lock() = Some((password, why));
@@ -307,6 +333,7 @@ impl Auth {
         token_scope: &str,
         credentials: Option<&Credentials>,
     ) -> Result<Fetched, Unverified> {
+        let _turn = self.turn(credentials.is_some()).await;
         if let Some(why) = self.login.refusal_of(credentials) {
             return Err(why);
         }
@@ -314,6 +341,9 @@ impl Auth {
             .service
             .fetch(challenge, token_scope, credentials)
             .await;
+        if fetched.is_ok() && credentials.is_some() {
+            self.note_proven();
+        }
         if let (Err(why), Some(login)) = (&fetched, credentials)
             && why.reason == UnverifiedReason::Unauthorized
         {

@@ -466,7 +466,7 @@ async fn a_wrong_password_is_shown_twice_at_most() {
     let auths = json!({double.address(): {"auth": encoded("user:wrong")}});
     home.write(".docker/config.json", &json!({"auths": auths}));
     let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
-    let arguments = ["--repo", &names.join(","), "--concurrency", "1"];
+    let arguments = ["--repo", &names.join(",")];
     let sweep = home.sweep(&double, &[], &arguments).await;
     assert!(
         sweep.told().contains(&"unauthorized".to_owned()),
@@ -475,6 +475,28 @@ async fn a_wrong_password_is_shown_twice_at_most() {
     );
     // With what was asked for, and to find out whether it is about that.
     assert_eq!(double.count(&on::any().header("authorization")), 2);
+}
+
+#[tokio::test]
+async fn a_token_service_is_shown_a_wrong_password_once() {
+    let double = Double::start().await;
+    for n in 0..6 {
+        double.image(&format!("team/app-{n}"), Some("v1"), &[b"a layer"]);
+    }
+    double.require(Bearer::user_only("user", "right"));
+    let home = Home::new();
+    let auths = json!({double.address(): {"auth": encoded("user:wrong")}});
+    home.write(".docker/config.json", &json!({"auths": auths}));
+    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
+    let sweep = home
+        .sweep(&double, &[], &["--repo", &names.join(",")])
+        .await;
+    assert!(
+        sweep.told().contains(&"unauthorized".to_owned()),
+        "{:?}",
+        sweep.told()
+    );
+    assert_eq!(double.count(&on::token()), 1);
 }
 
 #[tokio::test]
