@@ -111,7 +111,7 @@ fn the_text_report_says_what_to_check_too() {
     assert_eq!(outcome.code, 3, "{outcome}");
     assert!(outcome.words().contains("unauthorized"), "{outcome}");
     assert!(
-        outcome.words().contains("credential"),
+        outcome.words().contains("the login is refused"),
         "what to check: {outcome}"
     );
 }
