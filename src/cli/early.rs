@@ -24,7 +24,11 @@ pub(super) fn is_json<W: AsRef<OsStr>>(words: &[W], around: &Surroundings) -> bo
         return said == "json";
     }
     let file = option("--config").or_else(|| around.first(&["PROBE_CONFIG"]));
-    let text = file.and_then(|path| std::fs::read_to_string(path).ok());
+    // A pipe can be read once, and whoever reads the configuration has to.
+    let is_file = |path: &&str| std::fs::metadata(path).is_ok_and(|there| there.is_file());
+    let text = file
+        .filter(is_file)
+        .and_then(|path| std::fs::read_to_string(path).ok());
     let mut lines = text.iter().flat_map(|text| text.lines());
     lines.any(|line| {
         let value = line.strip_prefix("log-format:").unwrap_or_default();

@@ -191,7 +191,9 @@ fn folder(path: &Path) -> &Path {
 /// Whether nobody but this user and root puts links into a folder, as far as its owner and mode tell.
 fn is_trusted(folder: &Metadata, user: Option<u32>) -> bool {
     const STICKY: u32 = 0o1000;
-    folder.mode() & STICKY == 0 && (folder.uid() == 0 || Some(folder.uid()) == user)
+    const WRITABLE_BY_OTHERS: u32 = 0o002;
+    folder.mode() & (STICKY | WRITABLE_BY_OTHERS) == 0
+        && (folder.uid() == 0 || Some(folder.uid()) == user)
 }
 
 /// The number of the user that this process runs as.

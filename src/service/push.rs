@@ -17,7 +17,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use crate::oci::shorten;
-use crate::registry::client::own_certificates::{authorities, trusted};
+use crate::registry::client::own_certificates::{authorities, is_special, trusted};
 use crate::registry::client::{ClientPair, Proxies, classify, crypto};
 use crate::render::metrics;
 use crate::report::{Record, Shard};
@@ -54,6 +54,7 @@ impl GatewayTls {
     /// Reads the files again. One that is gone or half-written stays as it was.
     fn read_again(&mut self) {
         if let Some((path, pem)) = &mut self.authorities
+            && !is_special(path)
             && let Err(why) = reread(path, pem)
         {
             tracing::warn!("{} {why}: what it said before stays in use", path.display());

@@ -80,8 +80,8 @@ impl Exchange {
             let kind = sent.as_ref().map(|sent| sent.kind);
             held_token |= kind == Some(AuthorizationKind::Token);
             let wants_password = !wants_token && challenges.contains(&Challenge::Basic);
-            if wants_token {
-                // A token is asked for in turn, too.
+            if !wants_password {
+                // What follows may be a token, which is asked for in turn, too.
                 drop(turn);
             }
             let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));

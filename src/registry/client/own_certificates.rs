@@ -95,7 +95,9 @@ impl ClientPair {
     ///
     /// Why it stays.
     pub(crate) fn read_again(&mut self) -> Result<(), String> {
-        *self = Self::read(&self.certificate, &self.key)?;
+        if !is_special(&self.certificate) && !is_special(&self.key) {
+            *self = Self::read(&self.certificate, &self.key)?;
+        }
         Ok(())
     }
 
@@ -249,7 +251,8 @@ impl CertsFolder {
     pub(super) fn read_again(&mut self) -> Result<(), String> {
         let new = Self::read(self.looked_at.clone());
         let is_lost = self.path.is_some() && new.path.is_none();
-        if is_lost || (new != *self && !new.trouble.is_empty()) {
+        let has_new_trouble = new.trouble.iter().any(|one| !self.trouble.contains(one));
+        if is_lost || has_new_trouble {
             let path = self.path.as_ref().or(new.path.as_ref());
             let path = path
                 .map(|path| path.display().to_string())
@@ -268,6 +271,12 @@ impl CertsFolder {
         let places = self.looked_at.iter();
         places.map(|path| path.display().to_string()).collect()
     }
+}
+
+/// Whether something is there that is no file, such as a pipe: it is read once, and to open it again may wait for
+/// ever.
+pub(crate) fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|there| !there.is_file())
 }
 
 #[cfg(test)]

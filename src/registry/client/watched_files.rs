@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::Config;
-use super::own_certificates::{ClientPair, authorities};
+use super::own_certificates::{ClientPair, authorities, is_special};
 use super::{CredentialSource, Secret};
 
 /// The password in the text of a file or of standard input: its first line, without a byte order mark.
@@ -25,6 +25,7 @@ impl Config {
         };
         if let (Some(path), CredentialSource::Given { password: old, .. }) =
             (&self.files.password, &mut self.credentials)
+            && !is_special(path)
         {
             match std::fs::read_to_string(path).map(|text| password(&text)) {
                 Ok(new) if !new.reveal().is_empty() => *old = new,
@@ -32,7 +33,7 @@ impl Config {
                 Err(error) => kept(path, &format!("cannot be read ({})", error.kind())),
             }
         }
-        if let Some(path) = &self.files.ca {
+        if let Some(path) = self.files.ca.as_ref().filter(|path| !is_special(path)) {
             match std::fs::read(path) {
                 Ok(pem) if Some(&pem) == self.ca_pem.as_ref() => {}
                 Ok(pem) => match authorities(&pem) {
