@@ -109,7 +109,8 @@ fn told(count: usize, details: bool) -> String {
     text::render(&[incident(count).into()], view)
 }
 
-fn assert_width(text: &str) {
+/// Longer than 80 columns is only a line that ends in what cannot be broken, and then that begins early.
+pub(super) fn assert_width(text: &str) {
     for line in text.lines() {
         // What goes on in the next line says so at its end.
         let line = line.strip_suffix(" \\").unwrap_or(line);

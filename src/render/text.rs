@@ -214,7 +214,8 @@ fn totals(lines: &mut Lines, reports: &[Report]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{fixture, lines};
+    use crate::render::fixture;
+    use crate::render::incident::assert_width;
     use crate::report::fixture::evidence_of;
 
     const PLAIN: View = View {
@@ -364,23 +365,13 @@ mod tests {
         assert_eq!(render(&[], COLORED), "");
     }
 
-    /// Longer is only a line that ends in what cannot be broken, and then that begins early.
     #[test]
     fn lines_are_80_columns_at_most() {
         let mut sweeps = fixture::all().to_vec();
         sweeps.extend([fixture::stopped().into(), fixture::by_digest().into()]);
         let others = fixture::away().into_iter().chain(fixture::unlisted());
         sweeps.extend(others.map(Report::from));
-        for line in plain(&render(&sweeps, COLORED)).lines() {
-            // What goes on in the next line says so at its end.
-            let line = line.strip_suffix(" \\").unwrap_or(line);
-            let last = line.split(' ').next_back().unwrap_or_default();
-            let unbreakable = last.len() > 60 && line.len() - last.len() <= 20;
-            assert!(
-                lines::columns(line) <= lines::WIDTH || unbreakable,
-                "{line}"
-            );
-        }
+        assert_width(&plain(&render(&sweeps, COLORED)));
     }
 
     #[test]

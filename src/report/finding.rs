@@ -82,6 +82,14 @@ pub struct Bracket {
 }
 
 impl Finding {
+    /// Whether what a tag points to is itself what is broken: what it held cannot be read, and it cannot be deleted
+    /// by its digest.
+    #[must_use]
+    pub fn is_root_lost(&self) -> bool {
+        let is_broken = |digest: &Digest| Some(digest) == self.digest.as_ref();
+        self.nearby.pointed_to.is_empty() || self.nearby.pointed_to.iter().any(is_broken)
+    }
+
     /// Its tags, with its repository.
     pub fn named_tags(&self) -> impl Iterator<Item = (&Repository, &Tag)> {
         self.tags.iter().map(|tag| (&self.repository, tag))

@@ -15,7 +15,7 @@ use super::outcome::Reason;
 use super::shell::{Command, for_each_tag, quote};
 use super::store::{Store, in_repository};
 use super::sweep::Sweep;
-use crate::oci::{Digest, Tag, printable};
+use crate::oci::{Tag, printable};
 use crate::registry::{Identified, Software};
 use crate::words::words;
 
@@ -167,7 +167,7 @@ impl Writer<'_> {
     /// An older version in place of the broken one, for as long as nobody can push that again.
     fn roll_back(&self) -> Option<Repair> {
         // zot and Gitea answer 400 to a push under a tag whose own manifest is lost.
-        if self.is_any_of(&[Software::Zot, Software::Gitea]) && self.is_root_lost() {
+        if self.is_any_of(&[Software::Zot, Software::Gitea]) && self.finding.is_root_lost() {
             return None;
         }
         let (older, digest) = self.finding.nearby.sibling.as_ref()?;
@@ -186,7 +186,7 @@ impl Writer<'_> {
     /// What ends the false promise when nobody needs it.
     fn given_up(&self) -> Option<Repair> {
         let (few, tags) = self.few_tags()?;
-        if !self.is_root_lost() {
+        if !self.finding.is_root_lost() {
             let what =
                 format!("if nobody needs {tags}: delete by digest, where deleting is enabled");
             let pointed_to = self.finding.nearby.pointed_to.iter();
@@ -208,14 +208,6 @@ impl Writer<'_> {
     fn is_any_of(&self, software: &[Software]) -> bool {
         let own = self.access.software.as_ref();
         own.is_some_and(|own| software.contains(&own.name))
-    }
-
-    /// Whether what a tag points to is itself what is broken: it cannot be read, and so not be deleted by its
-    /// digest either.
-    fn is_root_lost(&self) -> bool {
-        let pointed_to = &self.finding.nearby.pointed_to;
-        let is_broken = |digest: &Digest| Some(digest) == self.finding.digest.as_ref();
-        pointed_to.is_empty() || pointed_to.iter().any(is_broken)
     }
 
     /// The tags, and the same in words, if there are few.
@@ -344,6 +336,7 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Digest;
     use crate::registry::Authentication;
     use crate::report::fixture;
     use crate::report::{Elsewhere, Nearby};

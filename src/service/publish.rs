@@ -66,8 +66,9 @@ fn write(
             "{option} {path} cannot be written, and stays as it was: {why}"
         ))
     };
+    // What is known comes before what is shown: the textfile may be a pipe that nobody reads.
+    let state = state.and_then(|path| failure("--state", path, state::write(path, &all)));
     let textfile =
         textfile.and_then(|path| failure("--textfile", path, textfile::write(path, &all)));
-    let state = state.and_then(|path| failure("--state", path, state::write(path, &all)));
     textfile.into_iter().chain(state).collect()
 }

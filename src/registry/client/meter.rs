@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prometheus::core::{Collector, Desc};
+use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
@@ -184,27 +184,17 @@ impl Meter {
         self.concurrency_limit.set(limit);
     }
 
-    fn collectors(&self) -> [&dyn Collector; 6] {
-        [
+    /// Its families, as they are now.
+    pub(crate) fn collect(&self) -> Vec<MetricFamily> {
+        let all: [&dyn Collector; 6] = [
             &self.requests,
             &self.durations,
             &self.retries,
             &self.throttled,
             &self.in_flight,
             &self.concurrency_limit,
-        ]
-    }
-}
-
-impl Collector for Meter {
-    fn desc(&self) -> Vec<&Desc> {
-        let collectors = self.collectors().into_iter();
-        collectors.flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let collectors = self.collectors().into_iter();
-        collectors.flat_map(Collector::collect).collect()
+        ];
+        all.into_iter().flat_map(Collector::collect).collect()
     }
 }
 

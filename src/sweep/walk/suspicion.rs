@@ -52,9 +52,7 @@ impl Walk {
         let platforms = self.platforms_of_tags();
         for Suspicion { finding, .. } in &mut look.suspicions {
             // What a lost manifest held is not known, so that nothing is known to be like it.
-            let pointed_to = &finding.nearby.pointed_to;
-            let is_lost = |digest: &Digest| Some(digest) == finding.digest.as_ref();
-            if pointed_to.is_empty() || pointed_to.iter().any(is_lost) {
+            if finding.is_root_lost() {
                 continue;
             }
             let is_alike = |(tag, _): &&(Tag, Digest)| {
@@ -68,10 +66,9 @@ impl Walk {
 
     /// The platforms of the index that each tag leads to. An image alone has them in its config, which is not kept.
     fn platforms_of_tags(&self) -> HashMap<&Tag, BTreeSet<&str>> {
-        let edges = |id: usize| self.nodes[id].edges.iter();
         let mut tags_of = HashMap::<NodeId, Vec<&Tag>>::new();
-        for (id, root) in (0..self.nodes.len()).zip(0..) {
-            for edge in edges(id) {
+        for (root, node) in (0..).zip(&self.nodes) {
+            for edge in &node.edges {
                 if let Parent::Tag(tag) = edge.parent {
                     let tag = &self.tags[tag as usize].tag;
                     tags_of.entry(root).or_default().push(tag);
@@ -79,7 +76,7 @@ impl Walk {
             }
         }
         let mut platforms = HashMap::<&Tag, BTreeSet<&str>>::new();
-        for edge in (0..self.nodes.len()).flat_map(edges) {
+        for edge in self.nodes.iter().flat_map(|node| &node.edges) {
             // Attestations are of no platform, and come and go.
             if let (Parent::Node(root), Kind::Child, Some(platform)) =
                 (edge.parent, edge.kind, edge.platform.as_deref())

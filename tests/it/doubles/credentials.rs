@@ -455,24 +455,25 @@ async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
     assert!((1..=3).contains(&asked), "{asked}");
 }
 
-#[tokio::test]
-async fn a_wrong_password_is_shown_twice_at_most() {
-    let double = Double::start().await;
-    for n in 0..6 {
-        double.image(&format!("team/app-{n}"), Some("v1"), &[b"a layer"]);
+/// Sweeps six repositories with a wrong password, which is refused for each.
+async fn with_a_wrong_password(double: &Double) {
+    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
+    for name in &names {
+        double.image(name, Some("v1"), &[b"a layer"]);
     }
-    double.require(Basic::new("user", "right"));
     let home = Home::new();
     let auths = json!({double.address(): {"auth": encoded("user:wrong")}});
     home.write(".docker/config.json", &json!({"auths": auths}));
-    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
     let arguments = ["--repo", &names.join(",")];
-    let sweep = home.sweep(&double, &[], &arguments).await;
-    assert!(
-        sweep.told().contains(&"unauthorized".to_owned()),
-        "{:?}",
-        sweep.told()
-    );
+    let told = home.sweep(double, &[], &arguments).await.told();
+    assert!(told.contains(&"unauthorized".to_owned()), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_shown_twice_at_most() {
+    let double = Double::start().await;
+    double.require(Basic::new("user", "right"));
+    with_a_wrong_password(&double).await;
     // With what was asked for, and to find out whether it is about that.
     assert_eq!(double.count(&on::any().header("authorization")), 2);
 }
@@ -480,22 +481,8 @@ async fn a_wrong_password_is_shown_twice_at_most() {
 #[tokio::test]
 async fn a_token_service_is_shown_a_wrong_password_once() {
     let double = Double::start().await;
-    for n in 0..6 {
-        double.image(&format!("team/app-{n}"), Some("v1"), &[b"a layer"]);
-    }
     double.require(Bearer::user_only("user", "right"));
-    let home = Home::new();
-    let auths = json!({double.address(): {"auth": encoded("user:wrong")}});
-    home.write(".docker/config.json", &json!({"auths": auths}));
-    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
-    let sweep = home
-        .sweep(&double, &[], &["--repo", &names.join(",")])
-        .await;
-    assert!(
-        sweep.told().contains(&"unauthorized".to_owned()),
-        "{:?}",
-        sweep.told()
-    );
+    with_a_wrong_password(&double).await;
     assert_eq!(double.count(&on::token()), 1);
 }
 
