@@ -150,6 +150,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         access: Access::default(),
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: SystemTime::UNIX_EPOCH + Duration::from_secs(60),
+        shard: None,
         depth: Depth::Tail,
         mode: Mode::Private,
         listed: Listed::Catalog,

@@ -2,15 +2,19 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::oci::Repository;
 
 /// One of some equal parts of all repositories. Which part a repository belongs to follows from its
 /// name alone, so that others that come or go move none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Shard {
+    /// Its number, from 0.
     index: u32,
+    /// How many parts there are.
     count: u32,
 }
 
@@ -28,6 +32,12 @@ impl Shard {
         let mut first = [0; 8];
         first.copy_from_slice(&digest[..8]);
         u64::from_be_bytes(first) % u64::from(self.count) == u64::from(self.index)
+    }
+
+    /// How many parts there are.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.count
     }
 
     /// Its number, from 0.

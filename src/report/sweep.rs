@@ -10,6 +10,7 @@ use super::finding::Finding;
 use super::image::{Image, Unmet};
 use super::mode::Mode;
 use super::outcome::SkipReason;
+use super::shard::Shard;
 use super::time;
 use crate::oci::{Digest, Repository};
 use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
@@ -181,6 +182,8 @@ pub struct Sweep<F = Finding> {
     #[serde(with = "time")]
     #[cfg_attr(test, schemars(with = "time::Rfc3339"))]
     pub finished_at: SystemTime,
+    /// Which part of the repositories it was to look at; null where it was all of them.
+    pub shard: Option<Shard>,
     /// How closely blobs were looked at.
     pub depth: Depth,
     /// What kind of registry it was taken for.
@@ -250,6 +253,7 @@ impl<F> Sweep<F> {
             access: self.access,
             started_at: self.started_at,
             finished_at: self.finished_at,
+            shard: self.shard,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,

@@ -17,13 +17,14 @@ use crate::registry::Traffic;
 use crate::registry::{Access, Unverified, UnverifiedReason};
 use crate::report::{
     Counts, Coverage, Exposed, Finding, Image, Listed, Presence, Reason, Record, RepositoryResult,
-    SkipReason, Sweep, UnverifiedObjects,
+    Shard, SkipReason, Sweep, UnverifiedObjects,
 };
 
 /// Everything known so far of one sweep.
 pub(super) struct Ledger {
     registry: String,
     started_at: SystemTime,
+    shard: Option<Shard>,
     depth: crate::registry::Depth,
     pub(super) mode: crate::report::Mode,
     before: Traffic,
@@ -69,6 +70,7 @@ impl Ledger {
         Self {
             registry: policy.registry.clone(),
             started_at: SystemTime::now(),
+            shard: policy.scope.shard,
             depth: policy.depth,
             mode: policy.mode,
             before,
@@ -271,6 +273,7 @@ impl Ledger {
             access: ending.access,
             started_at: self.started_at,
             finished_at: SystemTime::now(),
+            shard: self.shard,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,
