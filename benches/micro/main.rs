@@ -167,6 +167,9 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         skipped: BTreeMap::new(),
         warnings: Vec::new(),
         scrub_period: None,
+        read_every: None,
+        oldest_read_at: None,
+        reads: registry_probe::report::Reads::default(),
         certificate_expires_at: None,
     }
 }

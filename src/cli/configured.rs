@@ -312,7 +312,7 @@ fn the_variable_takes_several_registries() {
 fn an_option_may_need_one_from_another_source() {
     let file = Configured::by("once: true\nscrub-every: 7days\nregistries: [r]\n");
     let targets = file.targets(&["--scrub-max-bytes", "20GB"], &[]);
-    assert!(targets[0].scrub.is_some());
+    assert!(targets[0].schedules.digest.is_some());
 }
 
 #[test]

@@ -52,10 +52,11 @@ async fn once(
     let mut registries = Vec::new();
     let progress = Arc::<sweep::Progress>::default();
     for mut target in std::mem::take(&mut settings.targets) {
-        let scrub = target.scrub;
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
-        target.policy.scrub = scrub.map(|scrub| scrub.turn(SystemTime::now(), None));
+        let known = known_of(&target.policy.registry, &settings.known);
+        let (depth, now) = (target.policy.depth, SystemTime::now());
+        target.policy.owed = target.schedules.owed(depth, &known.reads, now);
         registries.push((client(target.http)?, target.policy, target.repair_from));
     }
     let expectations = settings.expectations.as_ref();

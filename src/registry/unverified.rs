@@ -42,6 +42,8 @@ words! {
         StorageUnavailable = "storage_unavailable",
         /// There was nothing to check, which is also what a registry answers that lost its store.
         NothingListed = "nothing_listed",
+        /// Bytes of blobs were not read for more than twice the time in which all of them are to be read.
+        ReadOverdue = "read_overdue",
     }
 }
 
@@ -102,7 +104,8 @@ impl Unverified {
             | R::Cancelled
             | R::TooLarge
             | R::StorageUnavailable
-            | R::NothingListed => false,
+            | R::NothingListed
+            | R::ReadOverdue => false,
         }
     }
 
@@ -181,6 +184,9 @@ impl Unverified {
             R::NothingListed => {
                 "check the filters, the credentials and the registry's storage; say --allow-empty if there is \
                  nothing to check"
+            }
+            R::ReadOverdue => {
+                "let sweeps run to their end: raise --deadline, or --read-every if the registry is too large for it"
             }
         }
     }

@@ -35,6 +35,8 @@ pub(crate) fn rich() -> Sweep {
             absent: 0,
             requests: 20_655,
             bytes: 18_734_211,
+            blobs_read: 1_204,
+            blobs_put_off: 6_020,
             scrubbed_bytes: 7_340_032,
         },
         repositories: vec![
@@ -100,6 +102,8 @@ pub(crate) fn rich() -> Sweep {
             "team/old is in the catalog and has no tags".into(),
         ],
         scrub_period: Some(Duration::from_secs(7 * 24 * 3600)),
+        read_every: Some(Duration::from_secs(24 * 3600)),
+        oldest_read_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_500_000)),
         ..plain("registry.example:5050", 612_400)
     };
     sweep.listed = Listed::Catalog;
@@ -255,6 +259,8 @@ pub(crate) fn intact() -> Sweep {
             absent: 6,
             requests: 3_101,
             bytes: 912_441,
+            blobs_read: 0,
+            blobs_put_off: 0,
             scrubbed_bytes: 0,
         },
         repositories: vec![RepositoryResult {

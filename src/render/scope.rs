@@ -24,6 +24,27 @@ pub(super) fn intact(sweep: &Sweep<Found>) -> String {
     }
 }
 
+/// What was read of blobs, where some are left to later sweeps.
+fn put_off(sweep: &Sweep<Found>) -> String {
+    let counts = &sweep.counts;
+    let read = many(counts.blobs_read, "blob", "blobs");
+    let (put_off, every) = (
+        number(counts.blobs_put_off),
+        sweep.read_every.unwrap_or_default(),
+    );
+    let oldest = match sweep.oldest_read_at {
+        Some(at) => {
+            let age = words::duration(words::between(at, sweep.finished_at));
+            format!("the oldest read is {age} old")
+        }
+        None => "when the others were read is not known here".into(),
+    };
+    let every = words::duration(every);
+    format!(
+        "the bytes of {read}, and of {put_off} others in later sweeps, each once in {every}; {oldest}"
+    )
+}
+
 pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep<Found>) {
     if sweep.skipped.is_empty() {
         return;
@@ -75,6 +96,9 @@ pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
     }
     let depth = words::depth(sweep.depth, sweep.mode);
     rows.push(("depth", format!("{}: {depth}", sweep.depth)));
+    if counts.blobs_put_off > 0 {
+        rows.push(("read", put_off(sweep)));
+    }
     if let Some(period) = sweep.scrub_period {
         let (read, period) = (words::bytes(counts.scrubbed_bytes), words::duration(period));
         let text = format!("{read} read in full; every blob once in {period}");

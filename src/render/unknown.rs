@@ -40,8 +40,11 @@ impl Group<'_> {
 
     /// Whether this is said of the registry and of none of its objects.
     pub(super) fn is_about_all(&self) -> bool {
-        use UnverifiedReason::{NothingListed, StorageUnavailable};
-        let is_general = matches!(self.reason, NothingListed | StorageUnavailable);
+        use UnverifiedReason::{NothingListed, ReadOverdue, StorageUnavailable};
+        let is_general = matches!(
+            self.reason,
+            NothingListed | StorageUnavailable | ReadOverdue
+        );
         is_general && self.count == 1
     }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::{
     Bracket, Counts, Defect, Evidence, Finding, Kind, LengthSource, Listed, Mode, Nearby, Observed,
-    Promised, Reason, Start, Sweep,
+    Promised, Reads, Reason, Start, Sweep,
 };
 use crate::oci::{Digest, MediaKind};
 use crate::registry::{Access, Depth, Identified, Software};
@@ -37,6 +37,9 @@ pub(crate) fn sweep() -> Sweep {
         skipped: BTreeMap::new(),
         warnings: Vec::new(),
         scrub_period: None,
+        read_every: None,
+        oldest_read_at: None,
+        reads: Reads::default(),
         certificate_expires_at: None,
     }
 }

@@ -10,6 +10,7 @@ use super::finding::{Bracket, Finding};
 use super::finished::Report;
 use super::kept;
 use super::mode::Mode;
+use super::reads::Reads;
 use super::sweep::{Listed, Presence, Sweep, Verdict};
 use super::time;
 use crate::oci::Repository;
@@ -40,6 +41,9 @@ pub struct Record {
     pub last_complete: Option<SystemTime>,
     /// The last sweeps in brief, the oldest first.
     pub glances: VecDeque<Glance>,
+    /// When the bytes of blobs were last read.
+    #[serde(default)]
+    pub reads: Reads,
 }
 
 /// What is known of one repository.
@@ -100,6 +104,7 @@ impl Record {
             last: None,
             last_complete: None,
             glances: VecDeque::new(),
+            reads: Reads::default(),
         }
     }
 
@@ -139,7 +144,7 @@ impl Record {
                         |known: &&Finding| !sweep.mode.excuses(known.kind, known.defect.reason);
                     findings.extend(known.findings.iter().filter(is_kept).cloned());
                 }
-                known.replace(findings, sweep.finished_at);
+                known.replace(findings, sweep.finished_at, sweep.looked_at());
                 known.tags = result.tags;
             } else {
                 known.merge(findings);
@@ -147,6 +152,7 @@ impl Record {
             }
         }
         self.count_missing(&sweep);
+        self.reads.update(&sweep.reads);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
         }
@@ -204,6 +210,10 @@ impl Record {
         for time in times.chain([&mut self.last_complete]).flatten() {
             *time = now.min(*time);
         }
+        let Reads { tail, digest } = &mut self.reads;
+        for slots in [tail, digest].into_iter().flatten() {
+            slots.forget_the_future(now);
+        }
     }
 
     /// All broken objects that are known, by repository.
@@ -260,10 +270,11 @@ impl Record {
 }
 
 impl Known {
-    fn replace(&mut self, findings: Vec<Finding>, now: SystemTime) {
+    /// Takes what a look at all of it found, whose bytes were last read at `looked_at`.
+    fn replace(&mut self, findings: Vec<Finding>, now: SystemTime, looked_at: Option<SystemTime>) {
         self.failures = Some(findings.len() as u64);
         if findings.is_empty() {
-            self.last_success = Some(now);
+            self.last_success = self.last_success.max(looked_at);
         }
         self.findings = findings;
         self.last_verified = Some(now);

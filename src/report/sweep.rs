@@ -10,6 +10,7 @@ use super::finding::Finding;
 use super::image::{Image, Unmet};
 use super::mode::Mode;
 use super::outcome::SkipReason;
+use super::reads::Reads;
 use super::shard::Shard;
 use super::time;
 use crate::oci::{Digest, Repository};
@@ -93,6 +94,11 @@ pub struct Counts {
     pub requests: u64,
     /// Body bytes received.
     pub bytes: u64,
+    /// Blobs whose bytes were read, once for all repositories that have the digest.
+    pub blobs_read: u64,
+    /// Blobs whose bytes are left to later sweeps, because they are not due and the sweep ran for as long as it
+    /// may read others.
+    pub blobs_put_off: u64,
     /// Bytes of the blobs that were read in full and hashed, be it in their turn or all of them.
     pub scrubbed_bytes: u64,
 }
@@ -231,6 +237,18 @@ pub struct Sweep<F = Finding> {
     #[serde(rename = "scrub_period_seconds", serialize_with = "time::seconds")]
     #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub scrub_period: Option<Duration>,
+    /// In how long a time the last bytes of every blob are read once, if that is spread over time; in seconds.
+    #[serde(rename = "read_every_seconds", serialize_with = "time::seconds")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
+    pub read_every: Option<Duration>,
+    /// When the last bytes were read of the blobs that were not read for the longest time, where reads are spread
+    /// over time and all were read since that is remembered.
+    #[serde(with = "time::option")]
+    #[cfg_attr(test, schemars(with = "Option<time::Rfc3339>"))]
+    pub oldest_read_at: Option<SystemTime>,
+    /// When the bytes of blobs were last read.
+    #[serde(skip)]
+    pub reads: Reads,
     /// When the registry's TLS certificate expires, if it showed one.
     #[serde(with = "time::option")]
     #[cfg_attr(test, schemars(with = "Option<time::Rfc3339>"))]
@@ -270,6 +288,9 @@ impl<F> Sweep<F> {
             skipped: self.skipped,
             warnings: self.warnings,
             scrub_period: self.scrub_period,
+            read_every: self.read_every,
+            oldest_read_at: self.oldest_read_at,
+            reads: self.reads,
             certificate_expires_at: self.certificate_expires_at,
         }
     }
@@ -313,6 +334,16 @@ impl<F> Sweep<F> {
     pub fn is_storage_unavailable(&self) -> bool {
         let is_it = |reason| reason == UnverifiedReason::StorageUnavailable;
         self.unverified.iter().any(|group| is_it(group.why.reason))
+    }
+
+    /// When everything that was verified was last looked at as closely as is promised: by this sweep, or when
+    /// those blobs were read that were not read for the longest time; `None` if that is not known.
+    #[must_use]
+    pub fn looked_at(&self) -> Option<SystemTime> {
+        match self.counts.blobs_put_off {
+            0 => Some(self.finished_at),
+            _ => self.oldest_read_at,
+        }
     }
 
     /// How many manifests the next garbage collection would break.

@@ -34,7 +34,7 @@ pub use repair_source::{RepairSource, look_elsewhere};
 
 use crate::registry::client::Config;
 use crate::report::Record;
-use crate::sweep::{Policy, Scrub};
+use crate::sweep::{Policy, Schedules};
 use status::StatusBoard;
 
 /// How often the page is rendered between sweeps: it tells ages.
@@ -47,8 +47,8 @@ pub struct Target {
     pub http: Config,
     /// How to sweep it.
     pub policy: Policy,
-    /// How full reads of its blobs are spread over time, if they are.
-    pub scrub: Option<Scrub>,
+    /// How reads of its blobs are spread over time.
+    pub schedules: Schedules,
     /// Registries that may hold what is broken in it.
     pub repair_from: Vec<RepairSource>,
 }

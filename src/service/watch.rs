@@ -30,8 +30,6 @@ pub(super) async fn watch(
 ) {
     let name = target.policy.registry.clone();
     let mut pace = Pace::new(interval);
-    // The last slot of the scrub that was read.
-    let mut scrubbed = None;
     let mut target = target;
     target.policy.turn = fastrand::u64(..);
     loop {
@@ -40,8 +38,8 @@ pub(super) async fn watch(
         let known = board.record(&name);
         target.policy.turn = target.policy.turn.wrapping_add(1);
         target.read_files_again();
-        let scrub = target.scrub.as_ref();
-        target.policy.scrub = scrub.map(|scrub| scrub.turn(now, scrubbed));
+        let schedules = &target.schedules;
+        target.policy.owed = schedules.owed(target.policy.depth, &known.reads, now);
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
         let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()
@@ -55,9 +53,6 @@ pub(super) async fn watch(
         let has_run = matches!(&sweep, Ok(Ok(sweep)) if has_run(sweep));
         match sweep {
             Ok(Ok(sweep)) => {
-                // What it could not reach comes again with its slot in the next period; to wait for a
-                // complete sweep would leave out the slots that go by while others run.
-                scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
                 if let Some(record) = board.end(&name, sweep) {
                     record.last.iter().for_each(log);
                     let (changed, known) = ([record], Arc::clone(&board));

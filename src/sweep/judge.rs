@@ -24,7 +24,7 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    fn of(outcome: Outcome) -> Self {
+    pub(super) fn of(outcome: Outcome) -> Self {
         Self {
             outcome,
             length: None,

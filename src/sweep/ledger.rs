@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::Policy;
 use super::counts::Tally;
 use super::counts::UnverifiedCounts;
 use super::policy::Need;
 use super::progress::Progress;
+use super::reading::Read;
 use super::walk::Endpoint;
 use super::walk::Past;
 use super::walk::{Suspicion, Walked, settle_image};
@@ -59,8 +60,7 @@ pub(super) struct Ending {
     pub(super) access: Access,
     pub(super) traffic: Traffic,
     pub(super) certificate_expires_at: Option<SystemTime>,
-    pub(super) scrubbed_bytes: u64,
-    pub(super) scrub_period: Option<Duration>,
+    pub(super) read: Read,
 }
 
 impl Ledger {
@@ -289,7 +289,10 @@ impl Ledger {
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,
             warnings: self.warnings,
-            scrub_period: ending.scrub_period,
+            scrub_period: ending.read.in_full_every,
+            read_every: ending.read.every,
+            oldest_read_at: ending.read.oldest(),
+            reads: ending.read.reads,
             certificate_expires_at: ending.certificate_expires_at,
         }
     }
@@ -334,7 +337,9 @@ impl Ledger {
             absent: tally.absent,
             requests: ending.traffic.requests - self.before.requests,
             bytes: ending.traffic.bytes - self.before.bytes,
-            scrubbed_bytes: ending.scrubbed_bytes,
+            blobs_read: ending.read.blobs,
+            blobs_put_off: ending.read.put_off,
+            scrubbed_bytes: ending.read.bytes,
         }
     }
 }

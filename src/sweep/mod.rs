@@ -21,11 +21,12 @@ mod notices;
 mod owner;
 mod policy;
 mod progress;
+mod reading;
 mod recheck;
 mod repeats;
 mod resolve;
+mod schedule;
 mod scope;
-mod scrub;
 mod seed;
 mod verify;
 mod visit;
@@ -40,8 +41,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use policy::{Empty, Policy};
 pub use progress::{Progress, Wait, WaitReason};
+pub use schedule::{Owed, Schedule, Schedules, Turn};
 pub use scope::{Filter, Scope, Source};
-pub use scrub::{Scrub, Turn};
 pub use verify::{Expectations, platform, verify};
 
 use crate::registry::Registry;

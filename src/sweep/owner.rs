@@ -11,10 +11,10 @@ use super::ledger::{Ending, Ledger};
 use super::memory_limits::NamesLimit;
 use super::nearby::CopyTable;
 use super::policy::Policy;
+use super::reading::Reading;
 use super::repeats::Repeats;
 use super::resolve::Pointed;
 use super::scope::Source;
-use super::scrub::{Reading, Turn};
 use super::visit::{Running, Seen, Visit};
 use super::walk::History;
 use super::walk::Walk;
@@ -99,7 +99,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             doubtful: Vec::new(),
             room: NamesLimit::default(),
             running: Running::new(&policy.progress),
-            reading: Reading::new(policy.scrub.as_ref(), policy.depth),
+            reading: Reading::new(&policy.owed, policy.depth),
             repeats: Repeats::default(),
             controls: Controls::default(),
             copies: CopyTable::default(),
@@ -217,7 +217,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             return false;
         };
         let scope = &self.policy.scope;
-        let history = match &mut before {
+        let mut history = match &mut before {
             Some(before) => std::mem::take(&mut before.history),
             // A cache is not asked for what it may not have.
             None if self.policy.mode == Mode::PullThrough => History::default(),
@@ -226,6 +226,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 History::of(known, |tag| scope.tags.takes(tag.as_str()))
             }
         };
+        if self.policy.suspects.contains(&repository) {
+            history.read_at = Some(self.policy.closest());
+        }
         let mut walk = Walk::new(repository, self.policy, history);
         if !matches!(scope.source, Source::Images(_)) {
             walk.read_list(is_listed);
@@ -373,12 +376,15 @@ impl<'a, R: Registry> Crawl<'a, R> {
         if let Some(warning) = self.reading.warning() {
             self.ledger.warn(&warning);
         }
+        let read = self.reading.end(cut_short.is_some());
+        if let Some(why) = read.overdue() {
+            self.ledger.obstruct(None, &why);
+        }
         let ending = Ending {
             access: self.registry.access(),
             traffic: self.registry.traffic(),
             certificate_expires_at: self.registry.certificate_end(),
-            scrubbed_bytes: self.reading.bytes(),
-            scrub_period: self.policy.scrub.as_ref().map(Turn::period),
+            read,
         };
         self.ledger.close(ending, cut_short)
     }

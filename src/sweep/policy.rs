@@ -1,12 +1,14 @@
 //! How to sweep: what to look at, how closely, and for how long.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::progress::Progress;
+use super::schedule::Owed;
 use super::scope::Scope;
-use super::scrub::Turn;
+use crate::oci::Repository;
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Mode, Record};
 
@@ -19,8 +21,10 @@ pub struct Policy {
     pub scope: Scope,
     /// How closely to look at blobs.
     pub depth: Depth,
-    /// Which blobs to read in full all the same, because it is their turn.
-    pub scrub: Option<Turn>,
+    /// What is read of blobs in this sweep.
+    pub owed: Owed,
+    /// Repositories in which something was broken that is not known: their blobs are read as closely as any.
+    pub suspects: BTreeSet<Repository>,
     /// What kind of registry it is.
     pub mode: Mode,
     /// Picks the tag of each repository that is asked for by GET, too: with each number the next one.
@@ -48,7 +52,8 @@ impl Policy {
             registry: registry.into(),
             scope,
             depth: Depth::Tail,
-            scrub: None,
+            owed: Owed::default(),
+            suspects: BTreeSet::new(),
             mode: Mode::Private,
             turn: 0,
             empty: Empty::Unverified,
@@ -57,6 +62,16 @@ impl Policy {
             deadline: None,
             is_repeated: false,
             progress: Arc::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// How closely a sweep looks at any blob.
+    pub(super) fn closest(&self) -> Depth {
+        match self.owed.digest {
+            Some(_) => Depth::Digest,
+            None => self.depth,
         }
     }
 }

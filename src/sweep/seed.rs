@@ -70,7 +70,10 @@ impl<R: Registry> Crawl<'_, R> {
             self.ledger
                 .repositories_of_other_shards(taken.of_other_shards);
         }
-        let tasks = taken.repositories.into_iter().map(|repository| Task {
+        let mut repositories = taken.repositories;
+        let first = first_in_turn(self.policy.turn, repositories.len());
+        repositories.rotate_left(first);
+        let tasks = repositories.into_iter().map(|repository| Task {
             repository,
             is_listed,
             before: None,
@@ -111,5 +114,27 @@ impl<R: Registry> Crawl<'_, R> {
             }
             self.open(walk, None);
         }
+    }
+}
+
+/// Where to begin in a list of so many: with each turn far from where the one before began, since whoever comes
+/// first reads the bytes of a blob for all that have it.
+fn first_in_turn(turn: u64, count: usize) -> usize {
+    // The golden ratio's part of 2^64.
+    let part = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let first = (u128::from(part) * count as u128) >> 64;
+    usize::try_from(first).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_begin_everywhere() {
+        assert_eq!(first_in_turn(7, 0), 0);
+        let firsts: BTreeSet<_> = (0..40).map(|turn| first_in_turn(turn, 10)).collect();
+        assert_eq!(firsts, (0..10).collect());
+        assert_eq!(first_in_turn(0, 10), 0);
     }
 }

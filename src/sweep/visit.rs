@@ -7,9 +7,9 @@ use tokio::task::{Id, JoinSet};
 
 use super::judge::{self, Judged};
 use super::progress::Progress;
+use super::reading::{Plan, Reading, Shared};
 use super::repeats::{Repeated, Repeats};
 use super::resolve::{self, Pointed};
-use super::scrub::Reading;
 use super::walk::Object;
 use super::walk::Walk;
 use super::walk::{Endpoint, NodeId, TagId};
@@ -47,7 +47,7 @@ pub(super) enum Visit {
         id: NodeId,
         digest: Digest,
         size: Option<u64>,
-        depth: Depth,
+        plan: Plan,
         repeated: Repeated,
     },
 }
@@ -93,20 +93,19 @@ impl Visit {
             Step::Blob(id, digest, size) => {
                 let object = has_past.then(|| Object::Content(Endpoint::Blobs, digest.clone()));
                 let past = object.as_ref().and_then(|object| history.past(object));
-                let before = past.and_then(|past| past.depth);
-                let depth = reading.depth(&digest, size);
-                let depth = before.map_or(depth, |before| before.max(depth));
+                let before = past.and_then(|past| past.depth).max(history.read_at);
+                let plan = reading.plan(&digest, size, before, false);
                 let mut repeated = repeats.of(history, object.as_ref());
-                if depth == Depth::Digest {
+                if plan.depth == Depth::Digest {
                     // To read gigabytes a dozen times costs more than it tells.
                     repeated.left = 1;
                 }
                 Self::Blob {
                     repository,
                     id,
-                    depth,
                     digest,
                     size,
+                    plan,
                     repeated,
                 }
             }
@@ -199,18 +198,79 @@ impl Visit {
                 id,
                 digest,
                 size,
-                depth,
-                mut repeated,
-            } => loop {
-                let answer = registry.blob(&repository, &digest, size, depth).await;
-                if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
-                    return Seen::CachedBlob;
+                plan: Plan { depth, shared },
+                repeated,
+            } => {
+                let blob = BlobVisit {
+                    registry: &registry,
+                    repository: &repository,
+                    id,
+                    digest,
+                    size,
+                    repeated,
+                };
+                blob.run(depth, shared).await
+            }
+        }
+    }
+}
+
+/// A question for a blob.
+struct BlobVisit<'a, R> {
+    registry: &'a R,
+    repository: &'a Repository,
+    id: NodeId,
+    digest: Digest,
+    size: Option<u64>,
+    repeated: Repeated,
+}
+
+impl<R: Registry> BlobVisit<'_, R> {
+    async fn run(self, depth: Depth, shared: Shared) -> Seen {
+        match shared {
+            Shared::No => self.look(depth).await,
+            Shared::Here(outcome) => {
+                let seen = self.look(depth).await;
+                let is_intact = matches!(&seen, Seen::Blob(_, _, _, judged) if judged.outcome == Outcome::Intact);
+                // Nobody may wait for it.
+                _ = outcome.send(Some(is_intact));
+                seen
+            }
+            Shared::Elsewhere(mut outcome) => {
+                let again = Self {
+                    digest: self.digest.clone(),
+                    repeated: self.repeated.clone(),
+                    ..self
+                };
+                let seen = self.look(Depth::Head).await;
+                if !matches!(&seen, Seen::Blob(_, _, _, judged) if judged.outcome == Outcome::Intact)
+                {
+                    return seen;
                 }
-                let judged = judge::blob(&digest, size, answer);
-                if let Some(outcome) = repeated.take(&judged.outcome) {
-                    return Seen::Blob(id, digest, depth, Judged { outcome, ..judged });
+                // Whoever reads them may have come to no end.
+                let read = outcome.wait_for(Option::is_some).await;
+                if read.is_ok_and(|read| *read == Some(true)) {
+                    return seen;
                 }
-            },
+                again.look(depth).await
+            }
+        }
+    }
+
+    async fn look(mut self, depth: Depth) -> Seen {
+        let (digest, size) = (self.digest, self.size);
+        loop {
+            let answer = self
+                .registry
+                .blob(self.repository, &digest, size, depth)
+                .await;
+            if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
+                return Seen::CachedBlob;
+            }
+            let judged = judge::blob(&digest, size, answer);
+            if let Some(outcome) = self.repeated.take(&judged.outcome) {
+                return Seen::Blob(self.id, digest, depth, Judged { outcome, ..judged });
+            }
         }
     }
 }

@@ -208,6 +208,13 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A part of a hundred, as `10%`.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let percent = number.parse().ok().filter(|percent| *percent <= 100);
+    percent.ok_or_else(|| "not a part: give a whole number from 0% to 100%".into())
+}
+
 /// A number of bytes, as `500MB`, `2GiB` or `2Gi`.
 fn size(text: &str) -> Result<u64, String> {
     let unit_at = text
@@ -307,6 +314,16 @@ mod tests {
         }
         for text in ["", "0", "GB", "1.5GB", "-1", "1XB", "99999999999TB"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_are_of_a_hundred() {
+        for (text, part) in [("10%", 10), ("0", 0), ("100 %", 100)] {
+            assert_eq!(percent(text), Ok(part), "{text}");
+        }
+        for text in ["", "%", "101%", "-1%", "0.5%", "10%%"] {
+            assert!(percent(text).is_err(), "{text}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::connection::ConnectionArgs;
 use super::repair::RepairArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
-use super::{CHECKS, SCOPE, positive_duration, size};
+use super::{CHECKS, SCOPE, duration, percent, positive_duration, size};
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -60,6 +60,16 @@ pub(in crate::cli) struct SweepArgs {
 
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,
+
+    /// Read the last byte of every blob at least once in this time, a part of them in each sweep: 0 reads all
+    /// in every sweep. Every sweep asks for all blobs by HEAD; with --once, --interval says how often that is run
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", help_heading = CHECKS)]
+    pub(in crate::cli) read_every: Duration,
+
+    /// While a sweep has not run for this part of --interval, it reads blobs that are not due, too: a small
+    /// registry is read in every sweep
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "10%", help_heading = CHECKS)]
+    pub(in crate::cli) load: u8,
 
     /// Read every blob in full once in this time, a part of them in each sweep; with --once, --interval
     /// says how often that is run

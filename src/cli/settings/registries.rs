@@ -14,7 +14,7 @@ use crate::cli::surroundings::Surroundings;
 use crate::registry::client::{self, Config, Endpoint, PublicName};
 use crate::report::{Mode, Record, Shard};
 use crate::service::{Gateway, GatewayTls, Publish, Target, state};
-use crate::sweep::{Empty, Expectations, Policy, Scope, Scrub};
+use crate::sweep::{Empty, Expectations, Policy, Schedule, Schedules, Scope};
 
 /// Everything that a run needs to know.
 pub(in crate::cli) struct Settings {
@@ -95,16 +95,27 @@ fn target(
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
     }
-    target.scrub = match (args.scrub_every, args.scrub_max_bytes) {
+    target.schedules = schedules(args)?;
+    Ok(target)
+}
+
+/// How reads of blobs are spread over time.
+fn schedules(args: &SweepArgs) -> Result<Schedules, Error> {
+    let interval = args.service.interval;
+    let tail = Schedule::new(args.read_every, interval);
+    let digest = match (args.scrub_every, args.scrub_max_bytes) {
         (None, Some(_)) => {
             return Err(Error::option(
                 "scrub-max-bytes",
                 "limits --scrub-every, which is missing",
             ));
         }
-        (every, most) => every.map(|every| Scrub::new(every, args.service.interval, most)),
+        (every, most) => every.map(|every| (Schedule::new(every, interval), most)),
     };
-    Ok(target)
+    Ok(Schedules {
+        tail: Some((tail, interval.mul_f64(f64::from(args.load) / 100.0))),
+        digest,
+    })
 }
 
 /// What of a registry is looked at as closely as these options say.
@@ -123,7 +134,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
     Target {
         http,
         policy,
-        scrub: None,
+        schedules: Schedules::default(),
         repair_from: Vec::new(),
     }
 }

@@ -19,9 +19,9 @@ const SMALL_BLOB: u64 = 16 * 1024;
 const START: u64 = 64 * 1024;
 
 impl HttpRegistry {
-    /// Looks at a blob in the cheapest way that shows what `depth` asks for. HEAD and ranges are such
-    /// ways, and nothing more: what they refuse or say otherwise than promised is asked for as a client
-    /// asks for it.
+    /// Looks at a blob in the cheapest way that shows what `depth` asks for, by one request where its answer
+    /// is what a registry sends that has the blob. HEAD and ranges are such ways, and nothing more: what they
+    /// refuse or say otherwise than promised is asked for as a client asks for it.
     pub(crate) async fn look_at_blob(
         &self,
         repository: &Repository,
@@ -30,27 +30,36 @@ impl HttpRegistry {
         depth: Depth,
     ) -> Result<BlobLook, Stop> {
         let url = self.endpoint.blob(repository, digest);
-        let get = Ask::get(url, "*/*", Scope::Pull(repository), Read::Nothing);
-        let head = self.head_of_blob(&get).await?;
+        let mut blob = BlobAsk {
+            ask: Ask::get(url, "*/*", Scope::Pull(repository), Read::Nothing),
+            digest,
+            promised: size,
+            size,
+            most: u64::MAX,
+        };
+        // A range, or all of it, says what HEAD would.
+        let is_asked_by_head = match depth {
+            Depth::Head => true,
+            Depth::Tail => size.unwrap_or(0) == 0 || self.habits.ranges.is_given_up(),
+            Depth::Digest => size.is_none(),
+        };
+        if !is_asked_by_head {
+            return self.get_blob(blob, None, depth).await;
+        }
+        let head = self.head_of_blob(&blob.ask).await?;
         if let Some(head) = &head {
-            let is_from_cache = self.detect_cache && is_from_cache(head);
+            let is_from_cache = self.is_from_cache(head);
             if is_from_cache || shows_enough(head, size, depth) {
                 return Ok(BlobLook {
                     is_from_cache,
                     ..head_look(head)
                 });
             }
+            // Some proxies strip the length or state 0, so neither is taken for a length (rule 4).
+            let stated = Some(head).filter(|head| is_there(head));
+            let stated = stated.and_then(Reply::content_length);
+            blob.size = size.or(stated.filter(|length| *length > 0));
         }
-        let stated = head.as_ref().filter(|head| is_there(head));
-        // Some proxies strip the length or state 0, so neither is taken for a length (rule 4).
-        let stated = stated.and_then(Reply::content_length);
-        let blob = BlobAsk {
-            ask: get,
-            digest,
-            promised: size,
-            size: size.or(stated.filter(|length| *length > 0)),
-            most: u64::MAX,
-        };
         let looked = self.get_blob(blob, head.as_ref(), depth).await;
         if head.is_some() {
             self.habits.heads.works();
@@ -75,8 +84,9 @@ impl HttpRegistry {
         if let Some(size) = part.filter(|_| !gave_up) {
             match self.read_part(&blob, size).await? {
                 Part::Shown(look) => return Ok(look),
-                // Whoever may not ask for it by HEAD either may not have it.
-                Part::Denied(failure) if head.is_some_and(is_denial) => return Err(failure.into()),
+                Part::Denied(failure) if self.is_denied_by_head(&blob, head).await? => {
+                    return Err(failure.into());
+                }
                 Part::Denied(_) => doubt = Some(None),
                 Part::Refused(status) => doubt = Some(status),
             }
@@ -98,6 +108,25 @@ impl HttpRegistry {
             ranges.fails();
         }
         Ok(look)
+    }
+
+    /// Whether a blob may not be asked for by HEAD either: then it may not be had.
+    async fn is_denied_by_head(
+        &self,
+        blob: &BlobAsk<'_>,
+        head: Option<&Reply>,
+    ) -> Result<bool, Failure> {
+        match head {
+            Some(head) => Ok(is_denial(head)),
+            None => Ok(self
+                .head_of_blob(&blob.ask)
+                .await?
+                .is_some_and(|head| is_denial(&head))),
+        }
+    }
+
+    fn is_from_cache(&self, reply: &Reply) -> bool {
+        self.detect_cache && is_from_cache(reply)
     }
 
     /// What HEAD says of a blob; `None` where the registry fails on HEAD.
@@ -150,11 +179,14 @@ impl HttpRegistry {
                     most: START,
                     ..blob.clone()
                 };
-                start.look(&reply)
+                BlobLook {
+                    is_from_cache: self.is_from_cache(&reply),
+                    ..start.look(&reply)
+                }
             }
             _ => return refused,
         };
-        if !blob.is_as_promised(&look) {
+        if !look.is_from_cache && !blob.is_as_promised(&look) {
             return refused;
         }
         if reply.status == StatusCode::PARTIAL_CONTENT {
@@ -171,7 +203,10 @@ impl HttpRegistry {
         };
         let reply = self.ask_again_if_cut(&ask).await?;
         reply.expect_object()?;
-        Ok(blob.look(&reply))
+        Ok(BlobLook {
+            is_from_cache: self.is_from_cache(&reply),
+            ..blob.look(&reply)
+        })
     }
 }
 

@@ -159,6 +159,26 @@ const VALUES: &[Value] = &[
         |_, sweep| count(sweep.counts.absent),
     ),
     (
+        "blobs_read",
+        "Blobs whose bytes the last sweep read, once for all repositories that have the digest.",
+        |_, sweep| count(sweep.counts.blobs_read),
+    ),
+    (
+        "blobs_put_off",
+        "Blobs whose bytes the last sweep left to later ones, and asked for by HEAD alone.",
+        |_, sweep| count(sweep.counts.blobs_put_off),
+    ),
+    (
+        "read_period_seconds",
+        "In how long a time the last bytes of every blob are read once, if that is spread over time.",
+        |_, sweep| Some(sweep.read_every?.as_secs_f64()),
+    ),
+    (
+        "oldest_read_timestamp_seconds",
+        "When those blobs were read that were not read for the longest time, once all were.",
+        |_, sweep| seconds(sweep.oldest_read_at?),
+    ),
+    (
         "scrubbed_bytes",
         "Bytes of the blobs that the last sweep read in full and hashed.",
         |_, sweep| count(sweep.counts.scrubbed_bytes),

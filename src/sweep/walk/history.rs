@@ -76,6 +76,9 @@ pub(in crate::sweep) struct History {
     pub(super) lists: Vec<TagList>,
     /// Tags in its list, as of the last sweep.
     pub(in crate::sweep) tags_known: u64,
+    /// How closely to look at each of its blobs, whatever is due: something was broken in it, and it is not
+    /// known what.
+    pub(in crate::sweep) read_at: Option<Depth>,
     /// What was seen intact in this sweep, with its length, as hashes: a repository has millions.
     intact: HashMap<u64, Option<u64>>,
     hashes: RandomState,

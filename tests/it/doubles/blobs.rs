@@ -308,7 +308,59 @@ async fn bytes_are_read_in_full_once_for_all_repositories() {
     // The link is each repository's own.
     for name in ["one", "two"] {
         let link = on::blob().repository(name).reference(&image.layers[0]);
-        assert!(double.count(&link.head()) >= 1);
+        assert_eq!(double.count(&link), 1, "{name}");
+    }
+}
+
+/// `one` to `four`, which have a layer of their own each, and one in common.
+fn sharing(double: &Double) -> Image {
+    let names = ["one", "two", "three", "four"];
+    let images = names.map(|name| double.image(name, Some("v1"), &[name.as_bytes(), &long()]));
+    let [.., last] = images;
+    last
+}
+
+#[tokio::test]
+async fn the_last_byte_is_read_once_for_all_repositories() {
+    for concurrency in [1, 8] {
+        let double = Double::start().await;
+        let image = sharing(&double);
+        // Others ask while it is being read.
+        let shared = on::blob().reference(&image.layers[1]);
+        double
+            .when(shared.clone().get())
+            .delay(Duration::from_millis(300));
+        let sweep = Probe::of(&double).concurrency(concurrency).sweep().await;
+        assert_eq!(told(&sweep), ["intact"]);
+        let (by_get, by_head) = (
+            double.count(&shared.clone().get()),
+            double.count(&shared.head()),
+        );
+        assert_eq!((by_get, by_head), (1, 3), "{concurrency}");
+        // Four short layers, four configs, and that one.
+        assert_eq!(sweep.counts.blobs_read, 9);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_gone_are_gone_from_all_repositories() {
+    for concurrency in [1, 8] {
+        let double = presets::stale_descriptor_cache().await;
+        let image = sharing(&double);
+        double.empty_bytes(&image.layers[1]);
+        let shared = on::blob().reference(&image.layers[1]).get();
+        double.when(shared).delay(Duration::from_millis(100));
+        let sweep = Probe::of(&double).concurrency(concurrency).sweep().await;
+        let repositories: Vec<_> = sweep
+            .findings
+            .iter()
+            .map(|finding| finding.repository.as_str())
+            .collect();
+        assert_eq!(
+            repositories,
+            ["four", "one", "three", "two"],
+            "{concurrency}"
+        );
     }
 }
 

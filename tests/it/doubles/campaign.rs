@@ -223,6 +223,7 @@ fn seen(counts: &Counts) -> Counts {
     Counts {
         requests: 0,
         bytes: 0,
+        blobs_read: 0,
         scrubbed_bytes: 0,
         ..*counts
     }

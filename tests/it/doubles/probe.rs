@@ -112,8 +112,8 @@ impl<'a> Probe<'a> {
     }
 
     /// With this part of the blobs read in full.
-    pub(super) fn scrub(mut self, turn: Turn) -> Self {
-        self.policy.scrub = Some(turn);
+    pub(super) fn scrub(mut self, turn: (Turn, Option<u64>)) -> Self {
+        self.policy.owed.digest = Some(turn);
         self
     }
 

@@ -16,7 +16,13 @@ fn long() -> Vec<u8> {
 
 #[tokio::test]
 async fn redirects_keep_method_and_range_and_drop_authorization() {
-    for status in [301, 302, 303, 307, 308] {
+    let by_head = (Depth::Head, ("HEAD", None));
+    let by_range = (Depth::Tail, ("GET", Some("bytes=99999-99999")));
+    let statuses = [301, 302, 303, 307, 308];
+    for (status, (depth, expected)) in statuses
+        .into_iter()
+        .flat_map(|status| [(status, by_head), (status, by_range)])
+    {
         let double = Double::start().await;
         double.require(Basic::new("user", "secret"));
         let image = double.image("app", Some("v1"), &[&long()]);
@@ -24,19 +30,15 @@ async fn redirects_keep_method_and_range_and_drop_authorization() {
         double
             .when(on::blob())
             .redirect_to_storage(status, &storage);
-        let sweep = Probe::of(&double).login("user", "secret").sweep().await;
-        assert_eq!(told(&sweep), ["intact"], "{status}");
+        let probe = Probe::of(&double).login("user", "secret").depth(depth);
+        assert_eq!(told(&probe.sweep().await), ["intact"], "{status}");
         manners::hold(&storage);
         let layer = storage.seen(&on::storage().reference(&image.layers[0]));
         let asked: Vec<_> = layer
             .iter()
             .map(|seen| (seen.method(), seen.header("range")))
             .collect();
-        assert_eq!(
-            asked,
-            [("HEAD", None), ("GET", Some("bytes=99999-99999"))],
-            "{status}"
-        );
+        assert_eq!(asked, [expected], "{status}");
         assert_eq!(storage.count(&on::any().header("authorization")), 0);
     }
 }

@@ -59,7 +59,7 @@ async fn a_token_of_two_seconds_is_renewed_before_it_expires() {
 #[tokio::test]
 async fn a_token_that_expires_early_is_renewed_once_a_refusal() {
     let double = Double::start().await;
-    fill(&double, 2);
+    fill(&double, 4);
     double.require(Bearer::anonymous().saying_lifetime(None));
     expire_twice(&double);
     let sweep = Probe::of(&double)
@@ -103,7 +103,7 @@ async fn a_lifetime_that_is_a_lie_is_no_trap() {
 #[tokio::test]
 async fn ecr_public_says_400_to_an_expired_token() {
     let double = presets::ecr_public().await;
-    fill(&double, 2);
+    fill(&double, 4);
     expire_twice(&double);
     let sweep = Probe::of(&double)
         .repositories(&["app"])
@@ -124,7 +124,7 @@ async fn a_token_refused_with_403_and_no_challenge_is_renewed() {
     ]
     .map(|expired| async move {
         let double = Double::start().await;
-        fill(&double, 2);
+        fill(&double, 4);
         let bearer = Bearer::anonymous().saying_lifetime(None);
         double.require(bearer.expired(expired));
         expire_twice(&double);

@@ -157,7 +157,7 @@ async fn what_another_repository_holds_is_asked_for_there() {
     let blobs = |repository| on::blob().repository(repository).reference(layer);
     for repository in ["a-first", "z-last"] {
         double
-            .when(blobs(repository).after(2))
+            .when(blobs(repository).after(1))
             .error(404, "BLOB_UNKNOWN");
     }
     let sweep = Probe::of(&double).sweep().await;

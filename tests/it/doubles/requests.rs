@@ -32,10 +32,8 @@ fn at_least(
     all.extend(ask("HEAD", "manifests", tags));
     all.extend(ask("GET", "manifests", manifests));
     all.extend(ask("GET", "manifests", &[pulled]));
-    all.extend(ask("HEAD", "blobs", blobs));
-    if depth == Depth::Tail {
-        all.extend(ask("GET", "blobs", blobs));
-    }
+    let method = if depth == Depth::Tail { "GET" } else { "HEAD" };
+    all.extend(ask(method, "blobs", blobs));
     all.sort_unstable();
     all
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use registry_double::{Double, Image, on};
 use registry_probe::registry::Depth;
 use registry_probe::report::{Record, Sweep};
-use registry_probe::sweep::{Scrub, Turn};
+use registry_probe::sweep::{Schedule, Turn};
 
 use super::probe::{Probe, told};
 
@@ -21,8 +21,9 @@ fn moment(slot: u32) -> SystemTime {
     SystemTime::UNIX_EPOCH + HOUR * (480_000 + slot) + HOUR / 2
 }
 
-fn turn(slot: u32, most_bytes: Option<u64>) -> Turn {
-    Scrub::new(HOUR * SLOTS, HOUR, most_bytes).turn(moment(slot), None)
+fn turn(slot: u32, most_bytes: Option<u64>) -> (Turn, Option<u64>) {
+    let turn = Schedule::new(HOUR * SLOTS, HOUR).turn(moment(slot), None);
+    (turn, most_bytes)
 }
 
 async fn registry() -> (Double, Image) {

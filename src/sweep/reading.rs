@@ -1,0 +1,402 @@
+//! How closely a sweep looks at each blob: what it owes, what it has time for, and what another repository
+//! has shown.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::judge::Judged;
+use super::schedule::{Owed, Turn};
+use crate::oci::Digest;
+use crate::registry::{Depth, Unverified, UnverifiedReason};
+use crate::report::{Outcome, Reads};
+
+/// Blobs of which it is remembered in a sweep that their bytes were read, at most; others are read in each
+/// repository that has them. Takes 9 bytes each.
+const MOST_SHARED: usize = 400_000;
+
+/// How to look at a blob.
+pub(super) struct Plan {
+    /// How closely.
+    pub(super) depth: Depth,
+    /// What comes of it where another repository's copy of the same bytes is being read.
+    pub(super) shared: Shared,
+}
+
+/// Whether the bytes of a blob are read for several repositories at once.
+pub(super) enum Shared {
+    /// They are not.
+    No,
+    /// They are read here, and others wait for whether they are intact.
+    Here(watch::Sender<Option<bool>>),
+    /// They are read in another repository. HEAD shows whether this one has the blob, and the other whether
+    /// its bytes are intact; if they are not, this repository is asked for them, too, at the plan's depth.
+    Elsewhere(watch::Receiver<Option<bool>>),
+}
+
+/// What a sweep has read so far, and what it still may.
+pub(super) struct Reading<'a> {
+    depth: Depth,
+    owed: &'a Owed,
+    /// Until when what is not due is read, too.
+    until: Option<Instant>,
+    bytes_left: u64,
+    left_out: u64,
+    /// Which slots have a blob whose last bytes were not read.
+    missed: Vec<bool>,
+    /// Blobs whose bytes were read, with what came of it, as hashes.
+    marks: HashSet<u64>,
+    /// Blobs whose bytes are being read.
+    under_way: HashMap<u64, (Depth, watch::Receiver<Option<bool>>)>,
+    hashes: RandomState,
+    bytes: u64,
+    read: u64,
+    put_off: u64,
+}
+
+/// What came of reading a blob's bytes.
+#[derive(Clone, Copy, Hash)]
+enum Mark {
+    IntactTail,
+    IntactDigest,
+    /// They were not what they are to be, in one repository at least: the others are not taken for read by any.
+    Broken,
+}
+
+impl<'a> Reading<'a> {
+    /// Nothing is read yet of what is owed, in a sweep at this depth.
+    pub(super) fn new(owed: &'a Owed, depth: Depth) -> Self {
+        let most_bytes = owed.digest.as_ref().and_then(|(_, most)| *most);
+        let tail = owed.tail.as_ref();
+        Self {
+            depth,
+            owed,
+            until: tail.map(|(_, load)| Instant::now() + *load),
+            bytes_left: most_bytes.unwrap_or(u64::MAX),
+            left_out: 0,
+            missed: vec![false; tail.map_or(0, |(turn, _)| turn.count())],
+            marks: HashSet::new(),
+            under_way: HashMap::new(),
+            hashes: RandomState::new(),
+            bytes: 0,
+            read: 0,
+            put_off: 0,
+        }
+    }
+
+    /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
+    /// closely again, and what is `new` is read at once.
+    pub(super) fn plan(
+        &mut self,
+        digest: &Digest,
+        size: Option<u64>,
+        before: Option<Depth>,
+        is_new: bool,
+    ) -> Plan {
+        let is_broken = self.has(digest, Mark::Broken);
+        let intact = if is_broken { None } else { self.intact(digest) };
+        let depth = self.depth(digest, size, intact, is_new);
+        if let Some(before) = before {
+            let (depth, shared) = (depth.max(before), Shared::No);
+            return Plan { depth, shared };
+        }
+        let is_shared = depth > Depth::Head && !is_broken;
+        let shared = if is_shared {
+            self.share(digest, depth)
+        } else {
+            Shared::No
+        };
+        Plan { depth, shared }
+    }
+
+    /// How closely a blob is to be looked at whose bytes were found intact at a depth in another repository.
+    fn depth(
+        &mut self,
+        digest: &Digest,
+        size: Option<u64>,
+        intact: Option<Depth>,
+        is_new: bool,
+    ) -> Depth {
+        if self.depth == Depth::Digest || self.is_due_in_full(digest) {
+            if intact == Some(Depth::Digest) {
+                return Depth::Head;
+            }
+            let left = self.bytes_left.checked_sub(size.unwrap_or_default());
+            if let Some(left) = left {
+                self.bytes_left = left;
+                return Depth::Digest;
+            }
+            self.left_out += 1;
+        }
+        if self.depth == Depth::Head || intact.is_some() {
+            return Depth::Head;
+        }
+        let Some((turn, _)) = &self.owed.tail else {
+            return Depth::Tail;
+        };
+        let has_time = || self.until.is_some_and(|until| Instant::now() < until);
+        if turn.is_due(digest) || is_new || has_time() {
+            return Depth::Tail;
+        }
+        self.put_off += 1;
+        self.miss(digest);
+        Depth::Head
+    }
+
+    fn is_due_in_full(&self, digest: &Digest) -> bool {
+        let owed = self.owed.digest.as_ref();
+        owed.is_some_and(|(turn, _)| turn.is_due(digest))
+    }
+
+    /// Reads bytes here, unless they are being read elsewhere.
+    fn share(&mut self, digest: &Digest, depth: Depth) -> Shared {
+        let key = self.hashes.hash_one(digest);
+        if let Some((at, outcome)) = self.under_way.get(&key)
+            && *at >= depth
+        {
+            return Shared::Elsewhere(outcome.clone());
+        }
+        if self.marks.len() >= MOST_SHARED {
+            return Shared::No;
+        }
+        let (here, outcome) = watch::channel(None);
+        self.under_way.insert(key, (depth, outcome));
+        Shared::Here(here)
+    }
+
+    /// Notes that a blob's bytes were not read, though that may be their turn.
+    fn miss(&mut self, digest: &Digest) {
+        if let Some((turn, _)) = &self.owed.tail {
+            self.missed[turn.slot(digest)] = true;
+        }
+    }
+
+    fn has(&self, digest: &Digest, mark: Mark) -> bool {
+        !self.marks.is_empty() && self.marks.contains(&self.hashes.hash_one((digest, mark)))
+    }
+
+    fn intact(&self, digest: &Digest) -> Option<Depth> {
+        if self.has(digest, Mark::IntactDigest) {
+            Some(Depth::Digest)
+        } else {
+            self.has(digest, Mark::IntactTail).then_some(Depth::Tail)
+        }
+    }
+
+    /// Notes what a look at this depth came to.
+    pub(super) fn seen(&mut self, digest: &Digest, depth: Depth, judged: &Judged) {
+        if depth == Depth::Head {
+            return;
+        }
+        self.under_way.remove(&self.hashes.hash_one(digest));
+        let mark = match judged.outcome {
+            Outcome::Unverified(_) => return self.miss(digest),
+            Outcome::Broken(_) => Mark::Broken,
+            Outcome::Intact if depth == Depth::Digest => Mark::IntactDigest,
+            Outcome::Intact => Mark::IntactTail,
+        };
+        self.read += 1;
+        if depth == Depth::Digest {
+            // A length is what the registry says it is.
+            let length = judged.length.unwrap_or_default();
+            self.bytes = self.bytes.saturating_add(length);
+        }
+        if self.marks.len() < MOST_SHARED {
+            self.marks.insert(self.hashes.hash_one((digest, mark)));
+        }
+    }
+
+    /// What was read, once the sweep has ended. `is_cut_short` says that it ended early.
+    pub(super) fn end(&self, is_cut_short: bool) -> Read {
+        let tail = self.owed.tail.as_ref().map(|(turn, _)| turn);
+        let digest = self.owed.digest.as_ref().map(|(turn, _)| turn);
+        let after = |turn: &Turn| {
+            if is_cut_short {
+                turn.slots().clone()
+            } else {
+                turn.after(&self.missed)
+            }
+        };
+        Read {
+            blobs: self.read,
+            put_off: self.put_off,
+            bytes: self.bytes,
+            every: tail.map(Turn::every),
+            in_full_every: digest.map(Turn::every),
+            reads: Reads {
+                tail: tail.map(after),
+                // What it could not reach comes again with its slot in the next period; to wait for a
+                // complete sweep would leave out the slots that go by while others run.
+                digest: digest.map(Turn::after_what_is_due),
+            },
+        }
+    }
+
+    /// What a reader should know if the limit kept blobs from being read in their turn.
+    pub(super) fn warning(&self) -> Option<String> {
+        let (turn, _) = self.owed.digest.as_ref().filter(|_| self.left_out > 0)?;
+        let period = humantime::format_duration(turn.every());
+        Some(format!(
+            "{} blobs whose turn it was were not read in full, because of --scrub-max-bytes; their \
+             next turn is in {period}",
+            self.left_out
+        ))
+    }
+}
+
+/// What a sweep read of blobs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Read {
+    /// Blobs whose bytes were read.
+    pub(super) blobs: u64,
+    /// Blobs whose bytes are left to later sweeps.
+    pub(super) put_off: u64,
+    /// Bytes of the blobs that were read in full.
+    pub(super) bytes: u64,
+    /// In how long a time the last bytes of every blob are read once, if that is spread over time.
+    pub(super) every: Option<Duration>,
+    /// The same for all bytes.
+    pub(super) in_full_every: Option<Duration>,
+    /// When what was last read, as of now.
+    pub(super) reads: Reads,
+}
+
+impl Read {
+    /// When those blobs were read that were not read for the longest time; `None` if that is not known, or
+    /// reads are not spread over time.
+    pub(super) fn oldest(&self) -> Option<SystemTime> {
+        self.reads.tail.as_ref()?.oldest()
+    }
+
+    /// Why what is left to later sweeps is not verified any more.
+    pub(super) fn overdue(&self) -> Option<Unverified> {
+        let (every, slots) = (self.every?, self.reads.tail.as_ref()?);
+        let age = SystemTime::now().duration_since(slots.all_owed_since());
+        let age = age.unwrap_or_default();
+        (self.put_off > 0 && age > every * 2).then(|| {
+            let minutes = |time: Duration| {
+                humantime::format_duration(Duration::from_secs(time.as_secs() / 60 * 60))
+            };
+            let detail = format!(
+                "bytes of some blobs were last read {} ago, and are to be read every {}",
+                minutes(age),
+                minutes(every)
+            );
+            Unverified::new(UnverifiedReason::ReadOverdue, detail)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Defect, Evidence, Reason, Slots};
+    use crate::sweep::schedule::Schedule;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn digest(number: u8) -> Digest {
+        Digest::sha256(&[number])
+    }
+
+    fn judged(outcome: Outcome) -> Judged {
+        Judged {
+            length: Some(7),
+            ..Judged::of(outcome)
+        }
+    }
+
+    fn broken() -> Outcome {
+        Outcome::Broken(Defect {
+            reason: Reason::ShortRead,
+            evidence: Box::new(Evidence::default()),
+        })
+    }
+
+    /// A day that is as long as a hundred sweeps, of which each may take so long to read more than it owes.
+    fn owed(load: Duration) -> Owed {
+        let schedule = Schedule::new(DAY, DAY / 100);
+        Owed {
+            tail: Some((schedule.turn(SystemTime::now(), None), load)),
+            digest: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_repository_reads_for_all_unless_it_is_broken() {
+        let owed = Owed::default();
+        let mut reading = Reading::new(&owed, Depth::Tail);
+        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, false);
+        let first = plan(&mut reading);
+        let Shared::Here(outcome) = first.shared else {
+            panic!("it is read here");
+        };
+        let Shared::Elsewhere(mut waiting) = plan(&mut reading).shared else {
+            panic!("it is being read");
+        };
+        outcome.send(Some(true)).expect("somebody waits");
+        assert_eq!(
+            *waiting.wait_for(Option::is_some).await.expect("sent"),
+            Some(true)
+        );
+        reading.seen(&digest(1), first.depth, &judged(Outcome::Intact));
+        assert_eq!(plan(&mut reading).depth, Depth::Head);
+        // One that is broken somewhere is read everywhere.
+        reading.seen(&digest(1), Depth::Tail, &judged(broken()));
+        let again = plan(&mut reading);
+        assert!(matches!(
+            (again.depth, again.shared),
+            (Depth::Tail, Shared::No)
+        ));
+        // What was seen broken before is looked at as closely again, by its own repository.
+        let known = reading.plan(&digest(2), None, Some(Depth::Digest), false);
+        assert!(matches!(
+            (known.depth, known.shared),
+            (Depth::Digest, Shared::No)
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_due_waits_once_the_time_is_up() {
+        let (hour, none) = (owed(Duration::from_secs(3600)), owed(Duration::ZERO));
+        let count = |owed: &Owed, is_new| {
+            let mut reading = Reading::new(owed, Depth::Tail);
+            for number in 0..=255 {
+                let plan = reading.plan(&digest(number), Some(7), None, is_new);
+                if plan.depth == Depth::Tail {
+                    reading.seen(&digest(number), plan.depth, &judged(Outcome::Intact));
+                }
+            }
+            let read = reading.end(false);
+            (read.blobs, read.put_off, read.oldest().is_some())
+        };
+        assert_eq!(count(&hour, false), (256, 0, true));
+        assert_eq!(count(&none, true), (256, 0, true));
+        let (read, put_off, is_known) = count(&none, false);
+        assert!((1..20).contains(&read), "{read}");
+        assert_eq!((read + put_off, is_known), (256, false));
+    }
+
+    #[test]
+    fn reads_are_overdue_after_twice_their_time() {
+        let ago = |days: u32| Read {
+            put_off: 1,
+            every: Some(DAY),
+            reads: Reads {
+                tail: Some(Slots::new(4, SystemTime::now() - DAY * days)),
+                digest: None,
+            },
+            ..Read::default()
+        };
+        assert_eq!(ago(1).overdue(), None);
+        let why = ago(3).overdue().expect("it is");
+        assert_eq!(why.reason, UnverifiedReason::ReadOverdue);
+        assert_eq!(
+            &*why.detail,
+            "bytes of some blobs were last read 3days ago, and are to be read every 1day"
+        );
+    }
+}
