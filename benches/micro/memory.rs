@@ -137,6 +137,10 @@ impl Registry for Memory {
         Answer::Found(self.body(digest))
     }
 
+    async fn still_has(&self, _: &Repository, _: &Digest, _: &ManifestBody) -> bool {
+        true
+    }
+
     async fn config(&self, _repository: &Repository, _digest: &Digest) -> Answer<ManifestBody> {
         Answer::Absent(absent())
     }

@@ -14,7 +14,9 @@ use super::settings::Settings;
 use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::{Record, Report};
+use crate::service::state::read_manifests;
 use crate::service::{Limits, Listener, Plan, WebProtection, look_elsewhere};
+use crate::sweep::KnownManifests;
 use crate::{service, sweep};
 
 /// How long results may take to be handed on once the process was told to end.
@@ -54,6 +56,9 @@ async fn once(
     for mut target in std::mem::take(&mut settings.targets) {
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
+        let state = settings.publish.state.as_deref();
+        let manifests = state.map(|path| read_manifests(path, &target.policy.registry));
+        target.policy.manifests.known = manifests.map(Arc::new);
         let known = known_of(&target.policy.registry, &settings.known);
         let (depth, now) = (target.policy.depth, SystemTime::now());
         target.policy.owed = target.schedules.owed(depth, &known.reads, now);
@@ -74,6 +79,12 @@ async fn once(
         });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
+    let policies = registries.iter().map(|(_, policy, _)| policy);
+    let manifests = policies.filter_map(|policy| {
+        let known = policy.manifests.known.clone()?;
+        Some((policy.registry.clone(), known))
+    });
+    let manifests: Vec<_> = manifests.collect();
     let absorbed = sweeps.into_iter().map(|(mut known, sweep)| {
         known.absorb(sweep);
         known
@@ -83,7 +94,7 @@ async fn once(
     let last = records.iter().filter_map(|record| record.last.clone());
     let reports: Arc<Vec<_>> = Arc::new(last.collect());
     let fail_on = settings.report.fail_on.clone();
-    let handed_on = hand_on(settings, &reports, records, color);
+    let handed_on = hand_on(settings, &reports, records, manifests, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,
         () = signals.ended_for(LAST_PUSH) => false,
@@ -104,6 +115,7 @@ async fn hand_on(
     settings: Settings,
     reports: &Arc<Vec<Report>>,
     records: Vec<Record>,
+    manifests: Vec<(String, Arc<KnownManifests>)>,
     color: bool,
 ) -> bool {
     // Shared, for a registry of many names takes many megabytes.
@@ -117,8 +129,9 @@ async fn hand_on(
     let write = move || output::write(&report, summary.as_deref(), &reports, &known, color);
     let writing = tokio::task::spawn_blocking(write);
     let publishing = settings.publish.publish(&records, move || all.to_vec());
-    let (is_written, errors) = tokio::join!(writing, publishing);
-    is_written.unwrap_or(false) && errors.is_empty()
+    let keeping = settings.publish.keep(manifests);
+    let (is_written, errors, are_kept) = tokio::join!(writing, publishing, keeping);
+    is_written.unwrap_or(false) && errors.is_empty() && are_kept
 }
 
 /// Sweeps by the newest settings until a signal ends it.

@@ -50,6 +50,15 @@ pub trait Registry: Clone + Send + Sync + 'static {
         reference: &Reference,
     ) -> impl Future<Output = Answer<ManifestBody>> + Send;
 
+    /// Asks by HEAD whether a manifest that was read before is still there, and still the same by its headers.
+    /// `false` says nothing: it is to be read then.
+    fn still_has(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        body: &ManifestBody,
+    ) -> impl Future<Output = bool> + Send;
+
     /// Reads a blob whole that is known to be short (`GET`): an image's config, or a document that is
     /// kept as one.
     fn config(

@@ -39,6 +39,18 @@ words! {
     }
 }
 
+impl Software {
+    /// Whether HEAD of a manifest is better than GET where its bytes are known: HEAD reads the storage as GET
+    /// does (distribution), or GET counts as a pull and HEAD does not (Harbor, Docker Hub).
+    #[must_use]
+    pub fn is_asked_by_head(self) -> bool {
+        matches!(
+            self,
+            Self::Distribution2 | Self::Distribution3 | Self::Harbor | Self::DockerHub
+        )
+    }
+}
+
 /// Which software a registry runs, as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

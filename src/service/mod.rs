@@ -17,6 +17,7 @@ mod tls;
 mod watch;
 mod web_config;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub use repair_source::{RepairSource, look_elsewhere};
 
 use crate::registry::client::Config;
 use crate::report::Record;
-use crate::sweep::{Policy, Schedules};
+use crate::sweep::{KnownManifests, Policy, Schedules};
 use status::StatusBoard;
 
 /// How often the page is rendered between sweeps: it tells ages.
@@ -94,7 +95,10 @@ pub async fn serve(
     board.watch(&plan.names(), &plan.known);
     let endpoints = endpoints::router(Arc::clone(&board));
     let mut server = tokio::spawn(listener.serve(endpoints, cancel.clone()));
+    // They outlive the plans.
+    let mut manifests = BTreeMap::new();
     loop {
+        plan.know_manifests(&mut manifests);
         let round = cancel.child_token();
         board.process_metrics.page_at(plan.external_url.as_deref());
         board.watch(&plan.names(), &plan.known);
@@ -138,6 +142,22 @@ fn begin(
 }
 
 impl Plan {
+    /// Gives each target the manifests that are known of its registry: those that were read by this process, or
+    /// as they were kept beside the state.
+    fn know_manifests(&mut self, all: &mut BTreeMap<String, Arc<KnownManifests>>) {
+        for target in &mut self.targets {
+            let registry = &target.policy.registry;
+            let kept = || match &self.publish.state {
+                Some(path) => state::read_manifests(path, registry),
+                None => KnownManifests::default(),
+            };
+            let known = all
+                .entry(registry.clone())
+                .or_insert_with(|| Arc::new(kept()));
+            target.policy.manifests.known = Some(Arc::clone(known));
+        }
+    }
+
     fn names(&self) -> Vec<String> {
         let targets = self.targets.iter();
         targets

@@ -1,12 +1,14 @@
 //! Hands results on to where they are wanted besides the endpoints: a Pushgateway, a file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::push::Gateway;
 use super::{state, textfile};
 use crate::report::Record;
+use crate::sweep::KnownManifests;
 
 /// Whose turn it is to write files: what was known later must not be written earlier.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -50,6 +52,29 @@ impl Publish {
             tracing::error!("{error}");
         }
         errors
+    }
+}
+
+impl Publish {
+    /// Writes the manifests of registries that were read to files beside the state, where one is kept. Gives
+    /// whether that worked; what did not is logged.
+    pub async fn keep(&self, manifests: Vec<(String, Arc<KnownManifests>)>) -> bool {
+        let Some(path) = self.state.clone() else {
+            return true;
+        };
+        let write = move || {
+            let written = manifests.iter().map(|(registry, known)| {
+                let error = state::write_manifests(&path, registry, known).err()?;
+                Some(format!("the manifests of {registry} are not kept: {error}"))
+            });
+            written.flatten().collect::<Vec<_>>()
+        };
+        let errors = tokio::task::spawn_blocking(write).await;
+        let errors = errors.unwrap_or_else(|fault| vec![fault.to_string()]);
+        for error in &errors {
+            tracing::error!("{error}");
+        }
+        errors.is_empty()
     }
 }
 

@@ -1,13 +1,17 @@
 //! What is known of registries, kept in a file, so that a restart forgets nothing.
 
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::files::{Unwritten, replace};
 use crate::report::{Record, state};
+use crate::sweep::KnownManifests;
 
 /// The largest file that is read. A finding takes about a kilobyte.
 const LARGEST_FILE: u64 = 256 << 20;
+
+/// The largest list of manifests that is read: twice what is kept of one.
+const LARGEST_MANIFESTS: u64 = 32 << 20;
 
 /// The records in the file at `path`; none if it is not there, or empty, as a crash of the machine or `touch`
 /// leaves it.
@@ -48,6 +52,58 @@ pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
     let others = read(path)?.into_iter().filter(is_other);
     let all: Vec<_> = records.iter().cloned().chain(others).collect();
     replace(path, state::render(&all).as_bytes()).map_err(|error| Unwritten(&error).to_string())
+}
+
+/// The manifests of a registry that are kept beside a state file. What cannot be read is none, and logged: each
+/// manifest is read once more.
+#[must_use]
+pub fn read_manifests(state: &Path, registry: &str) -> KnownManifests {
+    let path = manifests_path(state, registry);
+    let read = || {
+        let metadata = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(KnownManifests::default());
+            }
+            metadata => metadata.map_err(|error| error.to_string())?,
+        };
+        if !metadata.is_file() || metadata.len() > LARGEST_MANIFESTS {
+            return Err("it is no list of manifests of this program".to_owned());
+        }
+        let file = std::fs::read(&path).map_err(|error| error.to_string())?;
+        KnownManifests::from_file(&file, registry)
+    };
+    read().unwrap_or_else(|error| {
+        let path = path.display();
+        tracing::warn!(registry, "{path}: {error}; every manifest is read again");
+        KnownManifests::default()
+    })
+}
+
+/// Keeps the manifests of a registry beside a state file, if any was read since they were kept last.
+///
+/// # Errors
+///
+/// If the file cannot be written: why.
+pub(super) fn write_manifests(
+    state: &Path,
+    registry: &str,
+    known: &KnownManifests,
+) -> Result<(), String> {
+    let Some(file) = known.to_file(registry) else {
+        return Ok(());
+    };
+    let path = manifests_path(state, registry);
+    let written = replace(&path, &file);
+    written.map_err(|error| format!("{}: {}", path.display(), Unwritten(&error)))
+}
+
+/// `STATE.HOST_PORT.manifests`.
+fn manifests_path(state: &Path, registry: &str) -> PathBuf {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let name = registry.chars().map(|c| if is_plain(c) { c } else { '_' });
+    let mut path = state.as_os_str().to_owned();
+    path.push(format!(".{}.manifests", name.collect::<String>()));
+    path.into()
 }
 
 #[cfg(test)]

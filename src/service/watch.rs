@@ -57,6 +57,10 @@ pub(super) async fn watch(
                     record.last.iter().for_each(log);
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());
+                    let manifests = target.policy.manifests.known.clone();
+                    let manifests = manifests.map(|known| (name.clone(), known));
+                    let keeping = publish.keep(manifests.into_iter().collect());
+                    let publishing = async { tokio::join!(publishing, keeping).0 };
                     tokio::select! {
                         errors = publishing => errors.iter().for_each(|_| board.process_metrics.push_failed()),
                         () = cancelled_for(&cancel, LAST_PUSH) => return,

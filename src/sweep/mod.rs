@@ -13,6 +13,7 @@ mod form;
 #[path = "../../fuzz/checks/sweep.rs"]
 pub(crate) mod fuzzing;
 mod judge;
+mod known_manifests;
 mod ledger;
 mod likeness;
 mod memory_limits;
@@ -39,6 +40,7 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use known_manifests::{KnownManifests, ManifestMethod, ManifestPolicy};
 pub use policy::{Empty, Policy};
 pub use progress::{Progress, Wait, WaitReason};
 pub use schedule::{Owed, Schedule, Schedules, Turn};

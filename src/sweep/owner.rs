@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::control::{self, Controls};
 use super::judge::Judged;
+use super::known_manifests::Recall;
 use super::ledger::{Ending, Ledger};
 use super::memory_limits::NamesLimit;
 use super::nearby::CopyTable;
@@ -75,6 +76,7 @@ pub(super) struct Crawl<'a, R> {
     pub(super) room: NamesLimit,
     reading: Reading<'a>,
     repeats: Repeats,
+    recall: Recall,
     pub(super) controls: Controls,
     pub(super) copies: CopyTable,
     pub(super) troubles_in_a_row: u32,
@@ -101,6 +103,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             running: Running::new(&policy.progress),
             reading: Reading::new(&policy.owed, policy.depth),
             repeats: Repeats::default(),
+            recall: Recall::begin(&policy.manifests),
             controls: Controls::default(),
             copies: CopyTable::default(),
             troubles_in_a_row: 0,
@@ -198,10 +201,14 @@ impl<'a, R: Registry> Crawl<'a, R> {
             let Some(step) = walk.next(blobs_may_go, most) else {
                 continue;
             };
-            return Some((
-                number,
-                Visit::of(step, walk, &mut self.reading, &mut self.repeats),
-            ));
+            let visit = Visit::of(
+                step,
+                walk,
+                &mut self.reading,
+                &mut self.repeats,
+                &self.recall,
+            );
+            return Some((number, visit));
         }
         None
     }
@@ -229,7 +236,15 @@ impl<'a, R: Registry> Crawl<'a, R> {
         if self.policy.suspects.contains(&repository) {
             history.read_at = Some(self.policy.closest());
         }
+        let is_first = history.looks == 0;
         let mut walk = Walk::new(repository, self.policy, history);
+        // A method that is decided here is that of all visits from here on.
+        if self.recall.is_by_head(&self.registry) && is_first {
+            let was_pulled = self.recall.was_pulled(walk.repository());
+            if was_pulled {
+                walk.pull_no_tag();
+            }
+        }
         if !matches!(scope.source, Source::Images(_)) {
             walk.read_list(is_listed);
         }
@@ -255,7 +270,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::IsKnown(is_known) => walk.is_known(is_known),
             Seen::Resolved(id, Ok(pointed)) => self.resolved(number, id, pointed),
             Seen::Resolved(id, Err(outcome)) => _ = walk.tag_seen(id, Err(outcome)),
-            Seen::Manifest(id, digest, judged, document) => {
+            Seen::Manifest(id, digest, judged, document, is_new) => {
+                if is_new {
+                    walk.is_pushed(id);
+                }
                 self.manifest_seen(number, id, digest, judged, document);
             }
             Seen::Blob(id, digest, depth, judged) => {

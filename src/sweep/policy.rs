@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::known_manifests::ManifestPolicy;
 use super::progress::Progress;
 use super::schedule::Owed;
 use super::scope::Scope;
@@ -23,6 +24,8 @@ pub struct Policy {
     pub depth: Depth,
     /// What is read of blobs in this sweep.
     pub owed: Owed,
+    /// How manifests are asked for that were read before.
+    pub manifests: ManifestPolicy,
     /// Repositories in which something was broken that is not known: their blobs are read as closely as any.
     pub suspects: BTreeSet<Repository>,
     /// What kind of registry it is.
@@ -53,6 +56,7 @@ impl Policy {
             scope,
             depth: Depth::Tail,
             owed: Owed::default(),
+            manifests: ManifestPolicy::default(),
             suspects: BTreeSet::new(),
             mode: Mode::Private,
             turn: 0,

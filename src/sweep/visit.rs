@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 
 use super::judge::{self, Judged};
+use super::known_manifests::Recall;
 use super::progress::Progress;
 use super::reading::{Plan, Reading, Shared};
 use super::repeats::{Repeated, Repeats};
@@ -33,6 +34,7 @@ pub(super) enum Visit {
         id: TagId,
         tag: Tag,
         way: Way,
+        recall: Recall,
         repeated: Repeated,
     },
     Manifest {
@@ -40,6 +42,7 @@ pub(super) enum Visit {
         id: NodeId,
         digest: Digest,
         keeper: Keeper,
+        recall: Recall,
         repeated: Repeated,
     },
     Blob {
@@ -59,6 +62,7 @@ impl Visit {
         walk: &Walk,
         reading: &mut Reading,
         repeats: &mut Repeats,
+        recall: &Recall,
     ) -> Self {
         let repository = walk.repository().clone();
         let history = walk.history();
@@ -76,6 +80,7 @@ impl Visit {
                     repository,
                     id,
                     repeated: repeats.of(history, object.as_ref()),
+                    recall: recall.clone(),
                     tag,
                     way,
                 }
@@ -86,6 +91,11 @@ impl Visit {
                     repository,
                     id,
                     repeated: repeats.of(history, object.as_ref()),
+                    recall: if history.looks == 0 && !has_past {
+                        recall.clone()
+                    } else {
+                        recall.clone().by_get()
+                    },
                     digest,
                     keeper,
                 }
@@ -94,7 +104,7 @@ impl Visit {
                 let object = has_past.then(|| Object::Content(Endpoint::Blobs, digest.clone()));
                 let past = object.as_ref().and_then(|object| history.past(object));
                 let before = past.and_then(|past| past.depth).max(history.read_at);
-                let plan = reading.plan(&digest, size, before, false);
+                let plan = reading.plan(&digest, size, before, walk.is_new(id));
                 let mut repeated = repeats.of(history, object.as_ref());
                 if plan.depth == Depth::Digest {
                     // To read gigabytes a dozen times costs more than it tells.
@@ -126,7 +136,8 @@ pub(super) enum Seen {
     /// Whether the registry knows the repository.
     IsKnown(bool),
     Resolved(TagId, Result<Pointed, Outcome>),
-    Manifest(NodeId, Digest, Judged, Option<Document>),
+    /// The last says whether it was pushed since the last sweep, as far as that shows.
+    Manifest(NodeId, Digest, Judged, Option<Document>, bool),
     Blob(NodeId, Digest, Depth, Judged),
     /// A blob of a registry that gave itself away as a pull-through cache.
     CachedBlob,
@@ -145,7 +156,7 @@ impl Seen {
                 return false;
             }
             Self::Resolved(_, Err(outcome)) => outcome,
-            Self::Manifest(_, _, judged, _) | Self::Blob(_, _, _, judged) => &judged.outcome,
+            Self::Manifest(_, _, judged, _, _) | Self::Blob(_, _, _, judged) => &judged.outcome,
         };
         match outcome {
             Outcome::Unverified(why) => why.is_transient(),
@@ -167,9 +178,13 @@ impl Visit {
                 id,
                 tag,
                 way,
+                recall,
                 mut repeated,
             } => loop {
                 let seen = resolve::judge(registry.resolve(&repository, &tag, way).await);
+                if way == Way::Both && seen.is_ok() {
+                    recall.pulled(&repository);
+                }
                 let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
                 match repeated.take(&outcome) {
                     None => {}
@@ -182,17 +197,29 @@ impl Visit {
                 id,
                 digest,
                 keeper,
+                recall,
                 mut repeated,
-            } => loop {
-                let (judged, document) = match keeper {
-                    Keeper::Manifests => look_at_manifest(&registry, &repository, &digest).await,
-                    Keeper::Either => look_at_document(&registry, &repository, &digest).await,
-                };
-                if let Some(outcome) = repeated.take(&judged.outcome) {
-                    let judged = Judged { outcome, ..judged };
-                    return Seen::Manifest(id, digest, judged, document);
+            } => {
+                if keeper == Keeper::Manifests
+                    && let Some((judged, document)) =
+                        recall.look(&registry, &repository, &digest).await
+                {
+                    return Seen::Manifest(id, digest, judged, Some(document), false);
                 }
-            },
+                let is_new = recall.is_new(&digest);
+                loop {
+                    let (judged, document) = match keeper {
+                        Keeper::Manifests => {
+                            look_at_manifest(&registry, &repository, &digest, &recall).await
+                        }
+                        Keeper::Either => look_at_document(&registry, &repository, &digest).await,
+                    };
+                    if let Some(outcome) = repeated.take(&judged.outcome) {
+                        let judged = Judged { outcome, ..judged };
+                        return Seen::Manifest(id, digest, judged, document, is_new);
+                    }
+                }
+            }
             Self::Blob {
                 repository,
                 id,
@@ -307,10 +334,19 @@ async fn look_at_manifest<R: Registry>(
     registry: &R,
     repository: &Repository,
     digest: &Digest,
+    recall: &Recall,
 ) -> (Judged, Option<Document>) {
     let reference = Reference::Digest(digest.clone());
     let answer = registry.manifest(repository, &reference).await;
-    judge::manifest(Some(digest), answer)
+    let body = match &answer {
+        Answer::Found(body) => Some(body.clone()),
+        _ => None,
+    };
+    let seen = judge::manifest(Some(digest), answer);
+    if let Some(body) = body.filter(|_| seen.0.outcome == Outcome::Intact) {
+        recall.keep(digest, &body);
+    }
+    seen
 }
 
 /// Looks at a child of a type that clients do not know: containerd has it as a blob, others may have

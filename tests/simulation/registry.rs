@@ -341,6 +341,19 @@ impl Registry for Simulated {
         }
     }
 
+    /// By headers that are those of what is there: whoever altered it did not know what to write there.
+    async fn still_has(&self, of: &Repository, digest: &Digest, body: &ManifestBody) -> bool {
+        let question = self.object(of, digest, true);
+        let reply = self.ask(question, Depth::Head).await;
+        let request = format!("HEAD /v2/{of}/manifests/{digest}");
+        match self.body(question, reply, request) {
+            Answer::Found(there) => {
+                there.bytes == body.bytes && there.media_type == body.media_type
+            }
+            Answer::Absent(_) | Answer::Failing(_) | Answer::Unverified(_) => false,
+        }
+    }
+
     async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
         let question = self.object(repository, digest, false);
         let reply = self.ask(question, Depth::Digest).await;

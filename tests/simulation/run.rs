@@ -10,7 +10,10 @@ use std::time::Duration;
 use registry_probe::oci::{Reference, Repository};
 use registry_probe::render::metrics;
 use registry_probe::report::{Record, Sweep, Verdict, state};
-use registry_probe::sweep::{self, Empty, Expectations, Filter, Policy, Scope, Source};
+use registry_probe::sweep::{
+    self, Empty, Expectations, Filter, KnownManifests, ManifestMethod, ManifestPolicy, Policy,
+    Scope, Source,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::oracle::{self, Case, Class, Lie, Past};
@@ -83,6 +86,8 @@ struct Run {
     most: u64,
     header: Option<String>,
     record: Record,
+    /// The manifests that were read, in the runs that ask for these by HEAD.
+    manifests: Option<Arc<KnownManifests>>,
     series: BTreeMap<Repository, u64>,
     past: Vec<Past>,
     hasher: DefaultHasher,
@@ -112,6 +117,7 @@ impl Run {
             shared: Shared::new(plan.world),
             header,
             record: Record::new(REGISTRY),
+            manifests: (plan.requests % 2 == 0).then(Arc::default),
             series: BTreeMap::new(),
             past: vec![Past::default(); repos],
             hasher: DefaultHasher::new(),
@@ -127,6 +133,7 @@ impl Run {
                 let text = state::render(std::slice::from_ref(&self.record));
                 let mut records = state::parse(&text).expect("what was just written is read");
                 self.record = records.remove(0);
+                self.manifests = self.manifests.as_deref().map(read_again);
             }
             let ended = self.step(step).await;
             ended.log.hash(&mut self.hasher);
@@ -230,6 +237,11 @@ impl Run {
         };
         let mut policy = policy(source);
         policy.turn = step.at;
+        policy.manifests = ManifestPolicy {
+            method: ManifestMethod::Head,
+            every: Duration::from_secs(24 * 3600),
+            known: self.manifests.clone(),
+        };
         if matches!(step.what, What::Nothing) {
             let none = Filter::new(&["no-such-team/*".to_owned()], &[]);
             policy.scope.repositories = none.expect("a pattern");
@@ -322,6 +334,13 @@ impl Run {
 fn is_possible(world: &World, asked: &Asked) -> bool {
     let possible = world.possible(asked.question, asked.depth, asked.at);
     possible.contains(&asked.reply)
+}
+
+/// What another process knows of these manifests.
+fn read_again(manifests: &KnownManifests) -> Arc<KnownManifests> {
+    let file = manifests.to_file(REGISTRY);
+    let read = file.map(|file| KnownManifests::from_file(&file, REGISTRY).expect("a list"));
+    Arc::new(read.unwrap_or_default())
 }
 
 /// How to look at some images or repositories, unless something else is said.

@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
 
 use super::check::CheckArgs;
 use super::config::ConfigArgs;
@@ -13,6 +14,7 @@ use super::repair::RepairArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE, duration, percent, positive_duration, size};
+use crate::sweep::ManifestMethod;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -71,6 +73,11 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "10%", help_heading = CHECKS)]
     pub(in crate::cli) load: u8,
 
+    /// How to ask for manifests that an earlier sweep read: by HEAD where that is known to be as good, or where GET
+    /// counts as a pull; each is read once in --read-every all the same
+    #[arg(long, value_name = "METHOD", value_enum, default_value = "auto", help_heading = CHECKS)]
+    pub(in crate::cli) manifests: ManifestMethod,
+
     /// Read every blob in full once in this time, a part of them in each sweep; with --once, --interval
     /// says how often that is run
     #[arg(long, value_name = "TIME", value_parser = positive_duration, help_heading = CHECKS)]
@@ -88,4 +95,14 @@ pub(in crate::cli) struct SweepArgs {
     pub(in crate::cli) service: ServiceArgs,
     #[command(flatten)]
     pub(in crate::cli) report: ReportArgs,
+}
+
+impl ValueEnum for ManifestMethod {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()))
+    }
 }

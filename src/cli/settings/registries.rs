@@ -96,6 +96,8 @@ fn target(
         name.clone_into(&mut target.policy.registry);
     }
     target.schedules = schedules(args)?;
+    target.policy.manifests.method = args.manifests;
+    target.policy.manifests.every = args.read_every;
     Ok(target)
 }
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 pub(super) struct Habits {
     /// Whether HEAD of a tag is about another manifest than GET, or fails where GET does not.
     tags_by_get: AtomicBool,
+    /// HEAD of manifests that are known.
+    pub(super) manifest_heads: Economy,
     /// HEAD of blobs.
     pub(super) heads: Economy,
     /// Ranges of blobs.

@@ -226,6 +226,15 @@ impl Registry for HttpRegistry {
         self.read_manifest(repository, reference).await.into()
     }
 
+    async fn still_has(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        body: &ManifestBody,
+    ) -> bool {
+        self.manifest_is_still_there(repository, digest, body).await
+    }
+
     async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
         self.read_config(repository, digest).await.into()
     }

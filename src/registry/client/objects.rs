@@ -49,6 +49,41 @@ impl HttpRegistry {
         Ok(reply.status == StatusCode::OK && !is_other)
     }
 
+    /// Whether HEAD of a manifest says what it said of this one when that was read.
+    pub(crate) async fn manifest_is_still_there(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        body: &ManifestBody,
+    ) -> bool {
+        let heads = &self.habits.manifest_heads;
+        if heads.is_given_up() {
+            return false;
+        }
+        let ask = Ask {
+            method: Method::HEAD,
+            read: Read::Nothing,
+            ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
+        };
+        let Ok(reply) = self.exchange.ask(&ask).await else {
+            heads.fails();
+            return false;
+        };
+        if reply.status != StatusCode::OK {
+            // What is not there is no fault of HEAD.
+            if reply.status != StatusCode::NOT_FOUND {
+                heads.fails();
+            }
+            return false;
+        }
+        heads.works();
+        let media_type = reply.header(CONTENT_TYPE).map(Printable::from);
+        let is_length = |length: u64| length == body.bytes.len() as u64;
+        stated_digest(&reply).is_none_or(|stated| stated == *digest)
+            && reply.content_length().is_none_or(is_length)
+            && media_type == body.media_type
+    }
+
     pub(crate) async fn resolve_tag(
         &self,
         repository: &Repository,

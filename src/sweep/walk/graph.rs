@@ -59,6 +59,9 @@ pub(in crate::sweep) struct Node {
     pub(in crate::sweep) depth: Option<Depth>,
     /// What it is and what it is said to be, if it is a document that was read.
     pub(in crate::sweep) form: Option<Form>,
+    /// Whether it was pushed since the last sweep, as far as that shows; of a blob, whether a manifest that
+    /// promises it was.
+    pub(in crate::sweep) is_new: bool,
 }
 
 impl Node {

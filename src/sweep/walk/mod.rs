@@ -59,6 +59,8 @@ pub(super) struct Walk {
     turn: u64,
     /// That tag.
     pulled: Option<TagId>,
+    /// Whether no tag is to be asked for by GET in the first look.
+    is_pulled_lately: bool,
     /// What documents promised so far.
     promises: PromiseLimit,
     nodes: Vec<Node>,
@@ -86,6 +88,7 @@ impl Walk {
             next_tag: 0,
             turn: policy.turn,
             pulled: None,
+            is_pulled_lately: false,
             promises: PromiseLimit::default(),
             nodes: Vec::new(),
             known: NodeIndex::default(),
@@ -234,6 +237,9 @@ impl Walk {
                 .find(|(_, state)| state.tag == *pulled)
                 .map(|(id, _)| id);
         }
+        if self.is_pulled_lately {
+            return None;
+        }
         let id = resolve::in_turn(&self.repository, self.tags.len(), self.turn);
         self.history.pulled = Some(self.tags[id as usize].tag.clone());
         Some(id)
@@ -269,6 +275,21 @@ impl Walk {
         waiting
             .map(|position| self.to_visit.swap_remove(position))
             .is_some()
+    }
+
+    /// Notes that a manifest was pushed since the last sweep, before what it promises is taken up.
+    pub(super) fn is_pushed(&mut self, id: NodeId) {
+        self.nodes[id as usize].is_new = true;
+    }
+
+    /// Whether a blob may never have been looked at.
+    pub(super) fn is_new(&self, id: NodeId) -> bool {
+        self.nodes[id as usize].is_new
+    }
+
+    /// Asks for no tag by GET, because that was done lately.
+    pub(super) fn pull_no_tag(&mut self) {
+        self.is_pulled_lately = true;
     }
 
     /// Notes what a manifest turned out to be, and what it promises in turn.
@@ -373,6 +394,11 @@ impl Walk {
         let seen = Some(endpoint).filter(|endpoint| *endpoint == Endpoint::Blobs);
         let seen = seen.filter(|_| self.history.past_of(endpoint, &digest).is_none());
         let seen = seen.and_then(|endpoint| self.history.seen(endpoint, &digest));
+        let of_new = |parent: Parent| match parent {
+            Parent::Node(parent) => self.nodes[parent as usize].is_new,
+            Parent::Tag(_) | Parent::Caller => false,
+        };
+        let is_new = of_new(edge.parent);
         self.nodes.push(Node {
             digest,
             endpoint,
@@ -384,6 +410,7 @@ impl Walk {
             visits: 0,
             depth: None,
             form: None,
+            is_new,
         });
         self.known.add(&self.nodes, id);
         if seen.is_none() {

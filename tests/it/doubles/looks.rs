@@ -82,6 +82,15 @@ impl Registry for Counted {
         self.http.manifest(of, reference).await
     }
 
+    async fn still_has(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        body: &ManifestBody,
+    ) -> bool {
+        self.http.still_has(repository, digest, body).await
+    }
+
     async fn config(&self, repository: &Repository, digest: &Digest) -> Answer<ManifestBody> {
         self.http.config(repository, digest).await
     }
