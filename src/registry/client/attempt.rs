@@ -1,6 +1,6 @@
 //! One attempt at a question: as whom it is asked, and whether it is asked again as somebody else.
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 
 use super::auth::Scheme;
 use super::authorization::{Authorization, AuthorizationKind};
@@ -143,19 +143,18 @@ impl Exchange {
 
     /// Shows a login to what nobody in particular is let in to, if such a thing is known.
     async fn test(&self, asked: &Ask<'_>, login: &Authorization, standing: &Standing) {
-        let (url, method) = match standing.test() {
-            Test::Ping if self.auth.ping_wants_password() => (self.base.clone(), Method::GET),
-            Test::At(url) => (url, Method::HEAD),
+        // By GET, since not every list takes a HEAD.
+        let (url, read) = match standing.test() {
+            Test::Ping if self.auth.ping_wants_password() => {
+                (self.base.clone(), Read::Whole { cap: 1 << 20 })
+            }
+            Test::At(url) => (url, Read::Nothing),
             Test::Ping | Test::None => return,
         };
         if url == asked.url {
             return;
         }
-        let read = Read::Whole { cap: 1 << 20 };
-        let ask = Ask {
-            method,
-            ..Ask::get(url, "*/*", Scope::None, read)
-        };
+        let ask = Ask::get(url, "*/*", Scope::None, read);
         let Ok(reply) = self.redirected(&ask, Some(login)).await else {
             return;
         };
