@@ -1,4 +1,4 @@
-//! The macro for closed vocabularies.
+//! The macro for closed vocabularies, and what a system says of a file in plain words.
 
 /// A closed set of values, each with the one word that names it in reports, metrics and JSON.
 macro_rules! words {
@@ -27,3 +27,14 @@ macro_rules! words {
     };
 }
 pub(crate) use words;
+
+/// What is wrong with a file, as a person would say it. Rust's own word for one that is not there is "entity not
+/// found".
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{IsADirectory, NotFound};
+    match error.kind() {
+        NotFound => "it is not there".to_owned(),
+        IsADirectory => "it is a folder".to_owned(),
+        kind => kind.to_string(),
+    }
+}

@@ -79,6 +79,11 @@ pub(super) fn registries(
         let command = (may_be_command && at == 0)
             .then(|| command(text, typed))
             .flatten();
+        if may_be_command && at == 0 && Cli::command().find_subcommand(text).is_some() {
+            return Err(Error::Usage(format!(
+                "`{text}` is a command, and comes before all options: `probe {text} --...`"
+            )));
+        }
         let text = shorten(text, 80);
         return Err(Error::Usage(match command {
             Some(command) => format!(

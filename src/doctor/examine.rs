@@ -87,7 +87,8 @@ impl Doctor<'_> {
             login = self.log_in(answer).await;
         }
         let mut seen = None;
-        if !self.is_shut_out(&login) {
+        // What is public is shown to whoever has no login, as a sweep finds, too. A wrong one is not shown again.
+        if !matches!(login, Login::Refused(_)) {
             let url = self.registry.endpoint.catalog();
             let catalog = self.first_page(url, Scope::Catalog).await;
             if login == Login::NotWanted && self.scheme() != Scheme::Open {
@@ -100,7 +101,9 @@ impl Doctor<'_> {
             let sample = self.sample(named.unwrap_or(listed)).await;
             seen = Some((catalog, sample));
         }
-        let check = self.login(&login, wants_login).await;
+        let sample = seen.as_ref().and_then(|(_, sample)| sample.as_ref());
+        let is_open = sample.is_some_and(|sample| sample.why().is_none());
+        let check = self.login(&login, wants_login, is_open).await;
         self.note(check);
         if let Some((catalog, sample)) = &seen {
             let there = sample.as_ref().filter(|sample| sample.tags.is_ok());

@@ -38,8 +38,8 @@ impl Doctor<'_> {
     pub(super) async fn log_in(&self, answer: Result<(), Unverified>) -> Login {
         let auth = &self.registry.exchange.auth;
         if !auth.login.is_there(self.named.first()).await {
-            let trouble = auth.login.trouble(self.named.first());
-            return trouble.map_or(Login::Missing, |why| Login::Untried(why.detail.to_string()));
+            let failure = auth.login.failure(self.named.first());
+            return failure.map_or(Login::Missing, |why| Login::Untried(why.detail.to_string()));
         }
         let answer = match self.scheme() {
             Scheme::Bearer(_) => match auth.try_token_service(self.named.first()).await {
@@ -61,16 +61,6 @@ impl Doctor<'_> {
         }
     }
 
-    /// Whether asking for anything more would only be refused. An anonymous client may yet have a
-    /// token for what is public.
-    pub(super) fn is_shut_out(&self, login: &Login) -> bool {
-        match login {
-            Login::NotWanted | Login::Accepted => false,
-            Login::Refused(_) => true,
-            Login::Missing | Login::Untried(_) => !matches!(self.scheme(), Scheme::Bearer(_)),
-        }
-    }
-
     /// The user whose password was given, if one was.
     pub(super) fn given_user(&self) -> Option<&str> {
         match self.registry.exchange.auth.login.source() {
@@ -79,15 +69,22 @@ impl Doctor<'_> {
         }
     }
 
-    pub(super) async fn login(&self, login: &Login, is_asked: bool) -> Check {
+    /// What to say of the login, by what came of asking: whether it is asked for, and whether something can be
+    /// pulled.
+    pub(super) async fn login(&self, login: &Login, is_asked: bool, is_open: bool) -> Check {
         let known = &self.registry.exchange.auth.login;
         let is_there = known.is_there(self.named.first()).await;
         let user = self.given_user().map(printable);
         let who = match &user {
             Some(user) => format!("{user}, by the login that was given"),
             None if is_there => format!("the login in {}", known.found_at().unwrap_or_default()),
-            None if known.trouble(self.named.first()).is_some() => "nobody".into(),
-            None => "nobody: no login for it was given or is stored".into(),
+            None if matches!(login, Login::Untried(_)) => "nobody".into(),
+            None => {
+                let trouble = known.trouble(self.named.first());
+                let why = trouble.map(|why| why.detail.to_string());
+                let why = why.unwrap_or_else(|| "no login for it was given or is stored".into());
+                format!("nobody: {why}")
+            }
         };
         let mut data = json!(login);
         data["user"] = user.into();
@@ -111,13 +108,13 @@ impl Doctor<'_> {
                 ("token", wanted)
             }
         };
-        let is_token = kind == "token";
+        let as_nobody = kind == "token" || is_open;
         data["wanted"] = kind.into();
         let (outcome, what) = match login {
             Login::NotWanted if is_there => (Fine, format!("; not sent: {who}")),
             Login::NotWanted => (Fine, String::new()),
             Login::Accepted => (Fine, format!("; accepted: {who}")),
-            Login::Missing if is_token => (Info, format!("; asked for as {who}")),
+            Login::Missing if as_nobody => (Info, format!("; asked for as {who}")),
             Login::Missing => (Fail, format!("; you are {who}")),
             Login::Refused(why) => (Fail, format!("; refused to {who}: {why}")),
             Login::Untried(why) => (Warn, format!("; {who}, not tried: {why}")),
@@ -126,10 +123,11 @@ impl Doctor<'_> {
             Check::new("login", outcome, wanted + &what, data),
             login,
             kind,
+            as_nobody,
         )
     }
 
-    fn advised(&self, check: Check, login: &Login, wanted: &str) -> Check {
+    fn advised(&self, check: Check, login: &Login, wanted: &str, as_nobody: bool) -> Check {
         let how = format!(
             "--username with --password-file, PROBE_USERNAME with PROBE_PASSWORD, or `docker login {}` \
              as the user that runs the probe",
@@ -137,7 +135,7 @@ impl Doctor<'_> {
         );
         match login {
             Login::NotWanted | Login::Accepted => check,
-            Login::Missing if wanted == "token" => {
+            Login::Missing if as_nobody => {
                 check.will(format!("It asks as nobody, and sees what is public. For more: {how}."))
             }
             Login::Missing if wanted == "other" => {

@@ -39,9 +39,12 @@ impl<R: Registry> Crawl<'_, R> {
         // Rather an early look than none before the deadline.
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let wait = left.map_or(wait, |left| wait.min(left / 3));
-        if !self.policy.is_repeated {
+        let repositories = self.doubtful.len();
+        if !self.policy.is_repeated && wait.is_zero() {
+            tracing::info!(repositories, "looking again at what is not plainly intact");
+        } else if !self.policy.is_repeated {
             tracing::warn!(
-                repositories = self.doubtful.len(),
+                repositories,
                 ?wait,
                 "looking again at what is not plainly intact"
             );

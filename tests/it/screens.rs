@@ -41,6 +41,7 @@ fn mistakes() {
         &["verfy"][..],
         &["scan", "registry.example"],
         &["harbor"],
+        &["--log-format", "text", "serve"],
         &["serve", "--listen", "localhost", "registry.example"],
         &["--once", "registry.example/team/app:1.4.1"],
         &["--mdoe", "private", "registry.example"],

@@ -65,6 +65,8 @@ enum Meant {
 struct Case {
     config: Value,
     helper: Option<&'static str>,
+    /// Whether the registry asks for a password, whatever the file holds.
+    is_basic: bool,
 }
 
 impl fmt::Display for Case {
@@ -95,6 +97,9 @@ fn entries(user: &str) -> Vec<Value> {
         json!({"auth": auth(":secret")}),
         json!({"auth": pair, "identitytoken": "identity"}),
         json!({"identitytoken": "identity"}),
+        json!({"Auth": pair}),
+        json!({"AUTH": pair, "auth": null}),
+        json!({"auth": auth("other:secret"), "Auth": pair}),
     ]
 }
 
@@ -102,6 +107,7 @@ fn cases() -> Vec<Case> {
     let plain = |config| Case {
         config,
         helper: None,
+        is_basic: false,
     };
     let mut cases = vec![
         plain(json!({})),
@@ -114,6 +120,35 @@ fn cases() -> Vec<Case> {
         for entry in entries("user") {
             cases.push(plain(json!({"auths": {key: entry}})));
         }
+    }
+    // A token beside a password, where a password is wanted.
+    for key in KEYS {
+        let auth = |text: &str| STANDARD.encode(text);
+        for entry in [
+            json!({"auth": auth("user:secret"), "identitytoken": "identity"}),
+            json!({"auth": auth("user:"), "identitytoken": "identity"}),
+            json!({"auth": auth("user:secret"), "IdentityToken": "identity"}),
+        ] {
+            cases.push(Case {
+                is_basic: true,
+                ..plain(json!({"auths": {key: entry}}))
+            });
+        }
+    }
+    // Other capitals.
+    let entry = json!({"auth": STANDARD.encode("user:secret")});
+    for table in ["Auths", "AUTHS", "aUTHS"] {
+        cases.push(plain(json!({table: {"HOST": entry}})));
+    }
+    for table in ["credhelpers", "CredHelpers"] {
+        cases.push(Case {
+            helper: Some(HELPERS[0]),
+            ..plain(json!({table: {"HOST": "test"}}))
+        });
+        cases.push(Case {
+            helper: Some("echo '{\"username\":\"helper\",\"SECRET\":\"secret\"}'"),
+            ..plain(json!({table: {"HOST": "test"}}))
+        });
     }
     // Two keys, each with a user of its own.
     for first in KEYS {
@@ -137,6 +172,7 @@ fn cases() -> Vec<Case> {
                 cases.push(Case {
                     config: config.into(),
                     helper: Some(helper),
+                    is_basic: false,
                 });
             }
         }
@@ -188,8 +224,9 @@ fn came(double: &Double) -> Came {
 fn try_out(case: &Case) -> (Came, Came) {
     let home = TempDir::new().expect("a temporary directory");
     let text = case.config.to_string();
-    let wants_token =
+    let is_token =
         text.contains("identitytoken") || case.helper.is_some_and(|h| h.contains("<token>"));
+    let wants_token = is_token && !case.is_basic;
     let double = registry(wants_token);
     let host = double.address().to_owned();
     let file = home.path().join("config.json");

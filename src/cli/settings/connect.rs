@@ -119,8 +119,11 @@ pub(super) fn client_pair(
         }
         (Some(certificate), key) => {
             let pair = ClientPair::read(certificate, key.unwrap_or(certificate));
-            pair.map(Some)
-                .map_err(|why| Error::option(&cert_option, why))
+            pair.map(Some).map_err(|error| {
+                let is_key = error.is_key && key.is_some();
+                let option = if is_key { &key_option } else { &cert_option };
+                Error::option(option, error.why)
+            })
         }
     }
 }

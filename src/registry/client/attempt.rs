@@ -1,8 +1,8 @@
 //! One attempt at a question: as whom it is asked, and whether it is asked again as somebody else.
 
 use reqwest::StatusCode;
-use tokio::sync::MutexGuard;
 
+use super::auth::Scheme;
 use super::authorization::{Authorization, AuthorizationKind};
 use super::challenge::{self, Challenge};
 use super::classify::Failure;
@@ -10,6 +10,7 @@ use super::exchange::{Ask, Exchange};
 use super::login::{LOG_IN, LOG_IN_ANEW};
 use super::reply::{Read, Reply};
 use super::scope::Scope;
+use super::standing::{Standing, Test, Turn};
 use crate::registry::{Unverified, UnverifiedReason};
 
 impl Exchange {
@@ -44,9 +45,8 @@ impl Exchange {
         let reply = self.redirected(ask, None).await?;
         if !reply.redirected() {
             let is_refused = reply.status == StatusCode::UNAUTHORIZED;
-            self.auth.note_refusal(is_refused);
             let challenges = challenge::challenges(&reply.headers);
-            self.auth.learn(&challenges, is_refused);
+            self.auth.note_ping(is_refused, &challenges);
         }
         self.settle(reply)
     }
@@ -57,10 +57,10 @@ impl Exchange {
         // A token service is asked again by those who ask it.
         let current = self.auth.current(&ask.scope).await;
         let mut sent = current.map_err(Failure::last_word)?;
-        let (mut is_fresh, mut held_token) = (false, false);
+        let (mut is_fresh, mut held_token, mut is_wanted) = (false, false, false);
         loop {
             // Held until it is known whether the password is right.
-            let (reply, turn) = self.shown(ask, sent.as_ref()).await?;
+            let (reply, mut turn) = self.shown(ask, sent.as_ref(), is_wanted).await?;
             if reply.redirected() {
                 // Who is elsewhere has no say in who we are.
                 return self.settle(reply);
@@ -80,9 +80,10 @@ impl Exchange {
             let kind = sent.as_ref().map(|sent| sent.kind);
             held_token |= kind == Some(AuthorizationKind::Token);
             let wants_password = !wants_token && challenges.contains(&Challenge::Basic);
-            if !wants_password {
+            is_wanted |= is_refused && wants_password;
+            if wants_token || (!wants_password && self.auth.scheme() != Scheme::Basic) {
                 // What follows may be a token, which is asked for in turn, too.
-                drop(turn);
+                turn = None;
             }
             let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));
             let renewed = if may_renew {
@@ -105,43 +106,88 @@ impl Exchange {
                 return Err(Failure::last_word(self.auth.login.is_missing()));
             }
             let failure = denied(&reply, sent.is_some(), held_token);
-            if let Some(password) = sent.filter(|_| kind == Some(AuthorizationKind::Basic)) {
-                self.note_if_wrong(ask, password, &failure).await;
+            if let Some(password) = &sent {
+                self.note_refused(ask, password, turn, &failure).await;
             }
             return Err(failure);
         }
     }
 
-    /// Asks as somebody, or as nobody. Until a password was taken once, one request at a time shows it.
+    /// Asks as somebody, or as nobody. Until a login was taken, one request at a time shows it, and
+    /// first to what it can be tested with. That it was taken is seen only where it was wanted: what
+    /// is public is given to a wrong one, too.
     async fn shown(
         &self,
         ask: &Ask<'_>,
         sent: Option<&Authorization>,
-    ) -> Result<(Reply, Option<MutexGuard<'_, ()>>), Failure> {
-        let password = sent.filter(|sent| sent.kind == AuthorizationKind::Basic);
-        let turn = self.auth.turn(password.is_some()).await;
-        if let Some(why) = password.and_then(|password| self.auth.refusal_of(password)) {
+        is_wanted: bool,
+    ) -> Result<(Reply, Option<Turn>), Failure> {
+        let login = sent.and_then(|sent| Some((sent, sent.standing.as_ref()?)));
+        let Some((sent, standing)) = login else {
+            return Ok((self.redirected(ask, sent).await?, None));
+        };
+        let turn = standing.turn().await;
+        if turn.is_some() && !is_wanted {
+            self.test(ask, sent, standing).await;
+        }
+        if let Some(why) = standing.refusal() {
             return Err(Failure::last_word(why));
         }
-        let reply = self.redirected(ask, sent).await?;
-        let is_taken = reply.status.is_success() || reply.status == StatusCode::NOT_FOUND;
-        if is_taken && password.is_some() {
-            self.auth.note_proven();
+        let reply = self.redirected(ask, Some(sent)).await?;
+        let is_ping = ask.url == self.base && self.auth.ping_wants_password();
+        if (is_wanted || is_ping) && (reply.redirected() || reply.status.is_success()) {
+            standing.note_taken(Some(&ask.url));
         }
         Ok((reply, turn))
     }
 
-    /// Finds out whether a refused password is wrong, or has no right to what was asked for: a ping is for
-    /// everybody whom the registry knows.
-    async fn note_if_wrong(&self, ask: &Ask<'_>, password: Authorization, failure: &Failure) {
-        let read = Read::Whole { cap: 1 << 20 };
-        let ping = Ask::get(self.base.clone(), "application/json", Scope::None, read);
-        let is_wrong = ask.url == ping.url || {
-            let answer = self.redirected(&ping, Some(&password)).await;
-            answer.is_ok_and(|reply| reply.status == StatusCode::UNAUTHORIZED)
+    /// Shows a login to what nobody in particular is let in to, if such a thing is known.
+    async fn test(&self, asked: &Ask<'_>, login: &Authorization, standing: &Standing) {
+        // By GET, since not every list takes a HEAD.
+        let (url, read) = match standing.test() {
+            Test::Ping if self.auth.ping_wants_password() => {
+                (self.base.clone(), Read::Whole { cap: 1 << 20 })
+            }
+            Test::At(url) => (url, Read::Nothing),
+            Test::Ping | Test::None => return,
         };
-        if is_wrong {
-            self.auth.note_wrong(password, failure.why.clone());
+        if url == asked.url {
+            return;
+        }
+        let ask = Ask::get(url, "*/*", Scope::None, read);
+        let Ok(reply) = self.redirected(&ask, Some(login)).await else {
+            return;
+        };
+        let status = reply.status;
+        if reply.redirected() || status.is_success() {
+            standing.note_taken(None);
+        } else if status == StatusCode::UNAUTHORIZED {
+            standing.note_refused(denied(&reply, true, false).why);
+            standing.note_useless_test();
+        } else if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
+            standing.note_useless_test();
+        }
+    }
+
+    /// Takes note of a refusal, and finds out whether the login is wrong or has no right to what was asked for.
+    async fn note_refused(
+        &self,
+        ask: &Ask<'_>,
+        login: &Authorization,
+        turn: Option<Turn>,
+        failure: &Failure,
+    ) {
+        let Some(standing) = &login.standing else {
+            return;
+        };
+        let _turn = match turn {
+            Some(turn) => turn,
+            None => standing.next().await,
+        };
+        // Somebody else may have found out meanwhile.
+        if standing.refusal().is_none() {
+            standing.note_refused(failure.why.clone());
+            self.test(ask, login, standing).await;
         }
     }
 
@@ -159,7 +205,9 @@ impl Exchange {
         let is_list = matches!(ask.scope, Scope::Catalog) && status.is_success();
         // Who asks for patience is not asked again at once.
         let is_trouble = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        if is_trouble || (challenges.is_empty() && !is_list) {
+        // What nobody in particular may see may be said not to be there, with no word of a login.
+        let may_be_hidden = status.is_client_error() && self.auth.scheme() == Scheme::Basic;
+        if is_trouble || (challenges.is_empty() && !is_list && !may_be_hidden) {
             return false;
         }
         let is_offered = self.auth.offers_login(&ask.scope).await;

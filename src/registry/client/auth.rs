@@ -12,9 +12,10 @@ use parking_lot::Mutex;
 
 use super::authorization::{Authorization, AuthorizationKind, Kept};
 use super::challenge::{BearerChallenge, Challenge};
-use super::login::{self, Login};
+use super::login::{self, LOG_IN_ANEW, Login};
 use super::scope::{Scope, Scopes, is_particular};
 use super::secret::{Credentials, basic_header, bearer_header};
+use super::standing::Standings;
 use super::token::{Fetched, TokenService};
 use crate::oci::Repository;
 use crate::registry::{Authentication, Unverified, UnverifiedReason};
@@ -38,12 +39,9 @@ pub(crate) struct Auth {
     scheme: Mutex<Scheme>,
     /// Whether it refused anybody who did not say who they are. If not, its challenges are an offer.
     insists: AtomicBool,
-    /// A password that it does not know, and how it said so: to show it with every request may lock an account.
-    wrong: Mutex<Option<(Authorization, Unverified)>>,
-    /// Whether a login was taken. Until then one request at a time shows one, so that a wrong one is not shown by
-    /// as many as there are at a time.
-    is_proven: AtomicBool,
-    proof: tokio::sync::Mutex<()>,
+    /// Whether the ping is refused to nobody, and let through with a password.
+    ping_wants_password: AtomicBool,
+    logins: Standings,
     tokens: Mutex<HashMap<String, TokenSlot>>,
     scopes: Scopes,
 }
@@ -59,9 +57,8 @@ impl Auth {
             service,
             scheme: Mutex::new(Scheme::Open),
             insists: AtomicBool::default(),
-            wrong: Mutex::default(),
-            is_proven: AtomicBool::default(),
-            proof: tokio::sync::Mutex::default(),
+            ping_wants_password: AtomicBool::default(),
+            logins: Standings::default(),
             tokens: Mutex::default(),
             scopes: Scopes::default(),
         }
@@ -80,7 +77,14 @@ impl Auth {
         }
         match scheme {
             Scheme::Open => Ok(None),
-            Scheme::Basic => self.basic(scope, None).await,
+            // Until it was taken, whether it is wanted here is for what is asked for to say: what is public needs
+            // none, and is given to a wrong one, too. A catalog is cut to who asks.
+            Scheme::Basic => {
+                let password = self.basic(scope, None).await.unwrap_or_default();
+                let is_catalog = matches!(scope, Scope::Catalog);
+                let may_ping = self.ping_wants_password();
+                Ok(password.filter(|sent| is_catalog || sent.may_be_sent_unasked(may_ping)))
+            }
             Scheme::Bearer(challenge) => match self.scopes.name(&challenge, scope) {
                 Some(named) => self.bearer(&challenge, &named, scope, None).await,
                 // Nothing is asked for, but what is there may be sent.
@@ -101,6 +105,15 @@ impl Auth {
 
     fn insists(&self) -> bool {
         self.insists.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how the ping was answered to nobody.
+    pub(crate) fn note_ping(&self, is_refused: bool, challenges: &[Challenge]) {
+        self.note_refusal(is_refused);
+        self.learn(challenges, is_refused);
+        let wants_password = is_refused && preferred(challenges) == Some(&Challenge::Basic);
+        self.ping_wants_password
+            .store(wants_password, Ordering::Relaxed);
     }
 
     /// Learns what the registry wants, without fetching a token. What it only offers, beside an answer,
@@ -199,8 +212,11 @@ impl Auth {
             return Ok(None);
         }
         let scope = challenge.scope.as_deref().unwrap_or_default();
-        let fetched = self.service.fetch(&challenge, scope, Some(&credentials));
-        fetched.await.map(|_| Some(()))
+        self.fetch(&challenge, scope, Some(&credentials)).await?;
+        match self.logins.of(&credentials).refusal() {
+            Some(why) => Err(why),
+            None => Ok(Some(())),
+        }
     }
 
     /// Keeps the challenge for the requests to come. A scope that names one repository or the
@@ -228,58 +244,37 @@ impl Auth {
         refused: Option<&Authorization>,
     ) -> Result<Option<Authorization>, Unverified> {
         let path = scope.repository().map_or("", Repository::as_str);
-        let wrong = self.wrong.lock().clone();
-        let refused = refused.or(wrong.as_ref().map(|(wrong, _)| wrong));
-        let is_wrong = AtomicBool::default();
         let read = async || {
-            let (header, kind) = match self.login.load(scope.repository()).await {
-                Some(Credentials::Password { username, password }) => (
-                    basic_header(&username, &password)?,
-                    AuthorizationKind::Basic,
-                ),
+            let authorization = match self.login.load(scope.repository()).await {
                 Some(Credentials::RegistryToken(token)) => {
-                    (bearer_header(&token)?, AuthorizationKind::Token)
+                    Authorization::new(bearer_header(&token)?, AuthorizationKind::Token)
                 }
-                Some(Credentials::IdentityToken(_)) | None => return Ok(None),
+                Some(
+                    Credentials::Password { username, password }
+                    | Credentials::IdentityToken {
+                        beside: Some((username, password)),
+                        ..
+                    },
+                ) => {
+                    let header = basic_header(&username, &password)?;
+                    let standing = self
+                        .logins
+                        .of(&Credentials::Password { username, password });
+                    if let Some(why) = standing.refusal() {
+                        return Err(why);
+                    }
+                    Authorization::password(header, standing)
+                }
+                Some(Credentials::IdentityToken { beside: None, .. }) | None => return Ok(None),
             };
-            let is_new = refused.is_none_or(|refused| refused.header != header);
-            let known = wrong
-                .as_ref()
-                .is_some_and(|(wrong, _)| wrong.header == header);
-            is_wrong.store(known, Ordering::Relaxed);
-            let authorization = Authorization::new(header, kind);
+            let is_new = refused.is_none_or(|refused| refused.header != authorization.header);
             Ok(is_new.then(|| Kept::of(authorization, login::LIFETIME)))
         };
-        let kept = self.kept(&format!("basic {path}"), refused, read).await?;
-        match wrong {
-            Some((_, why)) if is_wrong.into_inner() => Err(why),
-            _ => Ok(kept),
-        }
+        self.kept(&format!("basic {path}"), refused, read).await
     }
 
-    /// The turn to show a login that was not taken before; `None` where nothing is shown, or one was.
-    pub(crate) async fn turn(&self, shown: bool) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        if !shown || self.is_proven.load(Ordering::Relaxed) {
-            return None;
-        }
-        let turn = self.proof.lock().await;
-        (!self.is_proven.load(Ordering::Relaxed)).then_some(turn)
-    }
-
-    pub(crate) fn note_proven(&self) {
-        self.is_proven.store(true, Ordering::Relaxed);
-    }
-
-    /// Why a password is not shown again, if it was refused.
-    pub(crate) fn refusal_of(&self, password: &Authorization) -> Option<Unverified> {
-        let wrong = self.wrong.lock();
-        let (refused, why) = wrong.as_ref()?;
-        (refused.header == password.header).then(|| why.clone())
-    }
-
-    /// Takes note of a password that the registry does not know.
-    pub(crate) fn note_wrong(&self, password: Authorization, why: Unverified) {
-        *self.wrong.lock() = Some((password, why));
+    pub(crate) fn ping_wants_password(&self) -> bool {
+        self.ping_wants_password.load(Ordering::Relaxed)
     }
 
     /// The token for a scope.
@@ -333,21 +328,42 @@ impl Auth {
         token_scope: &str,
         credentials: Option<&Credentials>,
     ) -> Result<Fetched, Unverified> {
-        let _turn = self.turn(credentials.is_some()).await;
-        if let Some(why) = self.login.refusal_of(credentials) {
-            return Err(why);
-        }
+        let standing = credentials.map(|login| self.logins.of(login));
+        let _turn = match &standing {
+            Some(standing) => standing.turn().await,
+            None => None,
+        };
+        let refused = standing.as_ref().and_then(|standing| standing.refusal());
+        let (Some(login), Some(standing), None) = (credentials, &standing, &refused) else {
+            let fetch = async || self.service.fetch(challenge, token_scope, None).await;
+            return match (credentials, refused) {
+                // Who is not known by it is as good as nobody.
+                (Some(Credentials::IdentityToken { .. }), Some(refused)) => {
+                    let is_refusal =
+                        |why: &Unverified| why.reason == UnverifiedReason::Unauthorized;
+                    fetch()
+                        .await
+                        .map_err(|why| if is_refusal(&why) { refused } else { why })
+                }
+                (_, Some(refused)) => Err(refused),
+                (_, None) => fetch().await,
+            };
+        };
         let fetched = self
             .service
-            .fetch(challenge, token_scope, credentials)
+            .fetch(challenge, token_scope, Some(login))
             .await;
-        if fetched.is_ok() && credentials.is_some() {
-            self.note_proven();
-        }
-        if let (Err(why), Some(login)) = (&fetched, credentials)
-            && why.reason == UnverifiedReason::Unauthorized
-        {
-            self.login.note_refusal(login, why);
+        match &fetched {
+            Ok(fetched) if fetched.is_anonymous => {
+                let detail = "the token service does not take the identity token";
+                let why = Unverified::new(UnverifiedReason::Unauthorized, detail);
+                standing.note_unknown(why.advised(Some(LOG_IN_ANEW)));
+            }
+            Ok(_) => standing.note_taken(None),
+            Err(why) if why.reason == UnverifiedReason::Unauthorized => {
+                standing.note_unknown(why.clone());
+            }
+            Err(_) => {}
         }
         fetched
     }

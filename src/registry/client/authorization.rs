@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::secret::bearer_header;
+use super::standing::{Standing, Test};
 use super::token::Fetched;
 use crate::registry::Unverified;
 
@@ -19,6 +20,8 @@ pub(crate) struct Authorization {
     /// Whether it was refused when it was new, so that a refusal says nothing of its age. Clones share
     /// this, so that it is renewed in vain once and not for every request.
     is_refused_anyway: Arc<AtomicBool>,
+    /// Of the login, where that itself is sent.
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 impl Authorization {
@@ -27,7 +30,24 @@ impl Authorization {
             header,
             kind,
             is_refused_anyway: Arc::default(),
+            standing: None,
         }
+    }
+
+    pub(crate) fn password(header: HeaderValue, standing: Arc<Standing>) -> Self {
+        Self {
+            standing: Some(standing),
+            ..Self::new(header, AuthorizationKind::Basic)
+        }
+    }
+
+    /// Whether a login is known to be right, or can be put to the test.
+    pub(crate) fn may_be_sent_unasked(&self, ping_wants_password: bool) -> bool {
+        self.standing.as_ref().is_none_or(|of| match of.test() {
+            Test::Ping => of.is_taken() || ping_wants_password,
+            Test::At(_) => true,
+            Test::None => of.is_taken(),
+        })
     }
 
     pub(crate) fn note_that_refusals_stand(&self) {
@@ -78,6 +98,8 @@ impl Kept {
 
     pub(crate) fn is_usable(&self, refused: Option<&Authorization>) -> bool {
         let was_refused = refused.is_some_and(|r| r.header == self.authorization.header);
-        self.renew_at > Instant::now() && !was_refused
+        let standing = self.authorization.standing.as_ref();
+        let is_wrong = standing.is_some_and(|standing| standing.refusal().is_some());
+        self.renew_at > Instant::now() && !was_refused && !is_wrong
     }
 }

@@ -73,7 +73,9 @@ fn builder(config: &Config, idle_connections: usize) -> Result<ClientBuilder, Cl
     }
     if let Some(pem) = &config.ca_pem {
         let authorities = trusted(pem);
-        let unusable = |why| ClientError(format!("--ca-file {why}"));
+        let path = config.files.ca.as_ref();
+        let path = path.map_or(String::new(), |path| format!("{} ", path.display()));
+        let unusable = |why| ClientError(format!("--ca-file: {path}{why}"));
         builder = builder.tls_certs_merge(authorities.map_err(unusable)?);
     }
     Ok(builder)

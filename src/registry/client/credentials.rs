@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::login_file::{Helper, LoginFile, Rules};
-use super::login_helper;
+use super::login_helper::{self, NoLogin};
 use super::secret::{Credentials, Secret};
 use crate::oci::Repository;
 use crate::registry::{Unverified, UnverifiedReason};
+use crate::words::plain;
 
 /// Where credentials come from. Files and helpers are read anew whenever they are asked, because
 /// some (ECR) hold passwords that live for hours only.
@@ -55,6 +56,24 @@ impl fmt::Display for Place {
     }
 }
 
+/// A name under which logins for a registry are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredAs {
+    pub(crate) registry: String,
+    /// What goes before the name of a repository.
+    pub(crate) prefix: Option<String>,
+}
+
+impl StoredAs {
+    fn path(&self, repository: Option<&Repository>) -> Option<Repository> {
+        let Some(prefix) = &self.prefix else {
+            return repository.cloned();
+        };
+        let path = repository.map_or(prefix.clone(), |name| format!("{prefix}/{name}"));
+        path.parse().ok()
+    }
+}
+
 /// What became of looking for a login.
 #[derive(Default)]
 pub(crate) struct Looked {
@@ -71,9 +90,32 @@ pub(crate) struct Trouble {
     pub(crate) why: String,
     /// Whether the place does speak of the registry.
     pub(crate) is_about_it: bool,
+    /// Whether it was asked, and has none.
+    pub(crate) has_none: bool,
 }
 
 impl CredentialSource {
+    /// Looks under one name after the other for the login for `repository`, or for the registry as a whole.
+    pub(crate) async fn look_by(
+        &self,
+        names: &[StoredAs],
+        repository: Option<&Repository>,
+    ) -> Looked {
+        let mut looked = Looked::default();
+        for (index, name) in names.iter().enumerate() {
+            let by = self
+                .look(&name.registry, name.path(repository).as_ref())
+                .await;
+            looked.troubles.extend(by.troubles);
+            if let Some((login, place)) = by.found {
+                let of = Some(format!("{place}, for {}", name.registry)).filter(|_| index > 0);
+                looked.found = Some((login, of.unwrap_or(place)));
+                break;
+            }
+        }
+        looked
+    }
+
     /// Looks for the login for `repository` of the registry named `registry`, or for the registry as a whole.
     pub(crate) async fn look(&self, registry: &str, repository: Option<&Repository>) -> Looked {
         match self {
@@ -148,7 +190,7 @@ impl LoginStore {
             Place::File(path) => match tokio::fs::read(path).await {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error.kind().to_string()),
+                Err(error) => return Err(format!("cannot be read: {}", plain(&error))),
             },
             Place::Variable(_, text) => text.reveal().as_bytes().to_vec(),
         };
@@ -157,15 +199,19 @@ impl LoginStore {
 
     /// A helper comes before what is written, as it does for both clients.
     async fn look(&self, registry: &str, repository: Option<&Repository>, looked: &mut Looked) {
-        let mut trouble = |why: String, is_about_it| {
+        let mut trouble = |why: String, is_about_it, has_none| {
             let why = format!("{}: {why}", self.place);
-            looked.troubles.push(Trouble { why, is_about_it });
+            looked.troubles.push(Trouble {
+                why,
+                is_about_it,
+                has_none,
+            });
         };
         let file = match self.read().await {
             Ok(Some(file)) => file,
             Ok(None) => return,
             // What it says of the registry is not known.
-            Err(why) => return trouble(why, true),
+            Err(why) => return trouble(why, true, false),
         };
         let mut found = None;
         if let Some(Helper {
@@ -179,10 +225,8 @@ impl LoginStore {
                 server => server,
             };
             match login_helper::ask(helper, server).await {
-                Ok(login) => {
-                    found = login.map(|login| (login, format!(", by its helper {helper}")));
-                }
-                Err(why) => trouble(why, file.names(registry)),
+                Ok(login) => found = Some((login, format!(", by its helper {helper}"))),
+                Err(NoLogin { why, has_none }) => trouble(why, file.names(registry), has_none),
             }
             // A helper for this registry has the last word of its file; a store is for all of them.
             if found.is_none() && is_own {
@@ -194,7 +238,7 @@ impl LoginStore {
         {
             match entry.credentials() {
                 Ok(login) => found = login.map(|login| (login, String::new())),
-                Err(why) => trouble(why.to_owned(), true),
+                Err(why) => trouble(why.to_owned(), true, false),
             }
         }
         looked.found = found.map(|(login, how)| (login, format!("{}{how}", self.place)));
@@ -344,8 +388,23 @@ mod tests {
                 Some(login("u", "p")),
             ),
             (
-                r#"{"auth":"dTo=","identitytoken":"t"}"#,
-                Some(IdentityToken(token())),
+                r#"{"auth":"dTpw","identitytoken":"t"}"#,
+                Some(IdentityToken {
+                    token: token(),
+                    beside: Some(("u".into(), Secret::new("p"))),
+                }),
+            ),
+            (
+                r#"{"auth":"???","identitytoken":"t"}"#,
+                Some(IdentityToken {
+                    token: token(),
+                    beside: None,
+                }),
+            ),
+            (r#"{"AUTH":"dTpw","Email":7}"#, Some(login("u", "p"))),
+            (
+                r#"{"auth":"eDp4","Auth":"dTpw","auTH":null}"#,
+                Some(login("u", "p")),
             ),
             (r#"{"registrytoken":"t"}"#, Some(RegistryToken(token()))),
             (r#"{"auth":"","username":null}"#, None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::credentials::CredentialSource;
+use super::credentials::{CredentialSource, StoredAs};
 use super::secret::Credentials;
 use crate::oci::Repository;
 use crate::registry::{Unverified, UnverifiedReason};
@@ -19,14 +19,13 @@ const MANY: usize = 1024;
 
 /// Where the login for one registry comes from, and what became of it.
 pub(crate) struct Login {
-    registry: String,
+    /// Its names, that which is dialled before that by which people call it.
+    names: Vec<StoredAs>,
     source: CredentialSource,
     /// What came of looking for one for a repository, or for the registry as a whole. To look may start a
     /// program.
     known: Mutex<HashMap<Option<Repository>, Known>>,
     found_at: Mutex<Option<String>>,
-    /// What a token service refused, and how: to try it for every repository may lock an account.
-    refused: Mutex<Option<(Credentials, Unverified)>>,
     is_configured: AtomicBool,
     was_sent: AtomicBool,
     /// Whether the catalog was given to somebody without it, by a registry that had not asked for any.
@@ -41,6 +40,8 @@ struct Known {
     trouble: Option<Unverified>,
     /// Whether a place that could not be asked may hold one for this registry.
     is_about_it: bool,
+    /// Whether more is wrong than that a store has none.
+    is_failure: bool,
     /// Until when that is believed.
     until: Instant,
 }
@@ -53,13 +54,12 @@ pub(super) const LOG_IN_ANEW: &str = "the login is refused, and may have expired
                                       PROBE_PASSWORD, or `docker login` as the user that runs the probe";
 
 impl Login {
-    pub(crate) fn new(registry: String, source: CredentialSource) -> Self {
+    pub(crate) fn new(names: Vec<StoredAs>, source: CredentialSource) -> Self {
         Self {
-            registry,
+            names,
             source,
             known: Mutex::default(),
             found_at: Mutex::default(),
-            refused: Mutex::default(),
             is_configured: AtomicBool::default(),
             was_sent: AtomicBool::default(),
             has_open_catalog: AtomicBool::default(),
@@ -82,11 +82,13 @@ impl Login {
     }
 
     async fn look(&self, repository: Option<&Repository>) -> Option<Credentials> {
-        let looked = self.source.look(&self.registry, repository).await;
+        let looked = self.source.look_by(&self.names, repository).await;
+        let troubles = &looked.troubles;
         let answer = Known {
             is_there: looked.found.is_some(),
             trouble: looked.trouble(),
-            is_about_it: looked.troubles.iter().any(|trouble| trouble.is_about_it),
+            is_about_it: troubles.iter().any(|trouble| trouble.is_about_it),
+            is_failure: troubles.iter().any(|trouble| !trouble.has_none),
             until: Instant::now() + LIFETIME,
         };
         let mut known = self.known.lock();
@@ -114,6 +116,12 @@ impl Login {
         self.known(repository)?.trouble
     }
 
+    /// The same where more is wrong than that a store has none.
+    pub(crate) fn failure(&self, repository: Option<&Repository>) -> Option<Unverified> {
+        let known = self.known(repository)?;
+        known.trouble.filter(|_| known.is_failure)
+    }
+
     /// The same where a login for this registry may be stored: what an anonymous client sees may be less than
     /// there is.
     pub(crate) fn trouble_with_its_own(
@@ -121,6 +129,18 @@ impl Login {
         repository: Option<&Repository>,
     ) -> Option<Unverified> {
         let known = self.known(repository)?;
+        known
+            .trouble
+            .filter(|_| known.is_about_it && known.is_failure)
+    }
+
+    /// Why the catalog that was given to nobody may not be the whole: a login for this registry is configured,
+    /// and cannot be had. It is looked for here where the registry never asked for one.
+    pub(crate) async fn why_not_whole(&self) -> Option<Unverified> {
+        if self.is_configured.load(Ordering::Relaxed) {
+            self.is_there(None).await;
+        }
+        let known = self.known(None)?;
         known.trouble.filter(|_| known.is_about_it)
     }
 
@@ -134,21 +154,13 @@ impl Login {
         }
     }
 
-    /// What became of this login at a token service, if that refused it before.
-    pub(crate) fn refusal_of(&self, credentials: Option<&Credentials>) -> Option<Unverified> {
-        let refused = self.refused.lock();
-        let (login, why) = refused.as_ref()?;
-        (Some(login) == credentials).then(|| why.clone())
-    }
-
-    pub(crate) fn note_refusal(&self, credentials: &Credentials, why: &Unverified) {
-        *self.refused.lock() = Some((credentials.clone(), why.clone()));
-    }
-
     /// Finds out whether somebody meant this registry to be asked as somebody. Starts no program.
     pub(crate) async fn look_for_any(&self) {
-        let is_configured = self.source.names(&self.registry).await;
-        self.is_configured.store(is_configured, Ordering::Relaxed);
+        for name in &self.names {
+            let is_configured = self.source.names(&name.registry).await;
+            self.is_configured
+                .fetch_or(is_configured, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn note_open_catalog(&self) {
@@ -161,7 +173,8 @@ impl Login {
 
     /// Why nothing can be asked where a login is wanted and there is none.
     pub(crate) fn is_missing(&self) -> Unverified {
-        let detail = format!("{} wants a login, and there is none for it", self.registry);
+        let name = self.names.first().map_or("", |name| &name.registry);
+        let detail = format!("{name} wants a login, and there is none for it");
         Unverified::new(UnverifiedReason::Unauthorized, detail).advised(Some(LOG_IN))
     }
 

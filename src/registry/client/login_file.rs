@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Deserializer};
 
+use super::json::{AsGo, Fields, replace};
 use super::secret::{Credentials, Secret};
 use crate::oci::Repository;
 
@@ -31,19 +33,14 @@ pub enum Rules {
     Podman,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 pub(crate) struct LoginFile {
-    #[serde(deserialize_with = "or_null")]
     auths: BTreeMap<String, Option<Entry>>,
-    #[serde(deserialize_with = "or_null")]
     creds_store: String,
-    #[serde(deserialize_with = "or_null")]
     cred_helpers: BTreeMap<String, Option<String>>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 pub(crate) struct Entry {
     auth: Option<String>,
     username: Option<String>,
@@ -61,10 +58,51 @@ pub(crate) struct Helper<'a> {
     pub(crate) is_own: bool,
 }
 
-fn or_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    from: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(from).map(Option::unwrap_or_default)
+impl Fields for LoginFile {
+    fn take<'de, M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
+        match key {
+            "auths" => merge(&mut self.auths, map.next_value()?),
+            "credhelpers" => merge(&mut self.cred_helpers, map.next_value()?),
+            "credsstore" => replace(&mut self.creds_store, map.next_value()?),
+            _ => _ = map.next_value::<IgnoredAny>()?,
+        }
+        Ok(())
+    }
+}
+
+impl Fields for Entry {
+    fn take<'de, M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
+        let field = match key {
+            "auth" => &mut self.auth,
+            "username" => &mut self.username,
+            "password" => &mut self.password,
+            "identitytoken" => &mut self.identitytoken,
+            "registrytoken" => &mut self.registrytoken,
+            _ => return map.next_value::<IgnoredAny>().map(drop),
+        };
+        *field = map.next_value::<Option<String>>()?.or(field.take());
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for LoginFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(AsGo::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(AsGo::default())
+    }
+}
+
+/// A table that stands there twice is one; `null` empties it.
+fn merge<T>(into: &mut BTreeMap<String, T>, more: Option<BTreeMap<String, T>>) {
+    match more {
+        Some(more) => into.extend(more),
+        None => into.clear(),
+    }
 }
 
 impl LoginFile {
@@ -108,9 +146,15 @@ impl LoginFile {
     }
 
     /// Whether it says anything of the registry, or of a path in it. Docker writes empty entries for what a
-    /// store keeps.
+    /// store keeps; without one they say nothing.
     pub(crate) fn names(&self, registry: &str) -> bool {
-        let mut keys = self.auths.keys().chain(self.cred_helpers.keys());
+        let has_store = !self.creds_store.is_empty();
+        let holds = |entry: &Option<Entry>| {
+            let login = entry.as_ref().map(Entry::credentials);
+            has_store || !matches!(login, None | Some(Ok(None)))
+        };
+        let entries = self.auths.iter().filter(|(_, entry)| holds(entry));
+        let mut keys = entries.map(|(key, _)| key).chain(self.cred_helpers.keys());
         keys.any(|key| is_below(key, registry) || host(key) == host(registry))
     }
 }
@@ -183,17 +227,24 @@ impl Entry {
     pub(crate) fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = given(&self.identitytoken) {
-            return Ok(Some(Credentials::IdentityToken(Secret::new(token))));
+            // What stands beside it is for a registry that asks for a password, if it can be read.
+            return Ok(Some(Credentials::IdentityToken {
+                token: Secret::new(token),
+                beside: self.pair().unwrap_or_default(),
+            }));
         }
         if let Some(token) = given(&self.registrytoken) {
             return Ok(Some(Credentials::RegistryToken(Secret::new(token))));
         }
+        let pair = self.pair()?;
+        Ok(pair.map(|(username, password)| Credentials::Password { username, password }))
+    }
+
+    fn pair(&self) -> Result<Option<(String, Secret)>, &'static str> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let Some(auth) = given(&self.auth) else {
             let pair = given(&self.username).zip(given(&self.password));
-            return Ok(pair.map(|(username, password)| Credentials::Password {
-                username,
-                password: Secret::new(password),
-            }));
+            return Ok(pair.map(|(username, password)| (username, Secret::new(password))));
         };
         let auth: String = auth.split_whitespace().collect();
         let decoded = BASE64.decode(auth);
@@ -203,9 +254,6 @@ impl Entry {
         let (username, password) = pair.ok_or("`auth` is not base64 of USER:PASSWORD")?;
         // Docker pads old entries with NUL bytes.
         let password = Secret::new(password.trim_matches('\0'));
-        Ok(Some(Credentials::Password {
-            username: username.to_owned(),
-            password,
-        }))
+        Ok(Some((username.to_owned(), password)))
     }
 }

@@ -1,13 +1,16 @@
 //! Credential helpers: programs of docker's that keep logins (docker-credential-helpers' protocol).
 
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess};
+use serde::{Deserialize, Deserializer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::json::{AsGo, Fields, replace};
 use super::secret::{Credentials, Secret};
 use crate::oci::shorten;
+use crate::words::plain;
 
 /// A helper may ask a cloud service, and must not hold a sweep.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,11 +19,27 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The longest answer that is read.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
 struct Answer {
     username: String,
     secret: String,
+}
+
+impl Fields for Answer {
+    fn take<'de, M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
+        match key {
+            "username" => replace(&mut self.username, map.next_value()?),
+            "secret" => replace(&mut self.secret, map.next_value()?),
+            _ => _ = map.next_value::<IgnoredAny>()?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(AsGo::default())
+    }
 }
 
 /// The program that a helper's name stands for; `None` for a name that would lead elsewhere.
@@ -31,15 +50,24 @@ pub(crate) fn program(helper: &str) -> Option<String> {
     (is_plain && !helper.is_empty()).then(|| format!("docker-credential-{helper}"))
 }
 
+/// Why a helper gave no login.
+pub(super) struct NoLogin {
+    /// With what it says itself of that.
+    pub(super) why: String,
+    /// Whether it did its work, and has none.
+    pub(super) has_none: bool,
+}
+
 /// Asks `docker-credential-HELPER get`: the server's address on standard input, JSON on standard output.
-/// `None` if the helper says that it has none.
 ///
 /// # Errors
 ///
-/// What is wrong with the helper, with what it says itself of that.
-pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
-    let program = program(helper).ok_or("the name of a credential helper is not a plain word")?;
-    let failed = |why: String| format!("`{program}` {why}");
+/// That it has none, or what is wrong with it.
+pub(super) async fn ask(helper: &str, server: &str) -> Result<Credentials, NoLogin> {
+    let no_login = |why: String, has_none| NoLogin { why, has_none };
+    let not_plain = || "the name of a credential helper is not a plain word".to_owned();
+    let program = program(helper).ok_or_else(|| no_login(not_plain(), false))?;
+    let failed = |why: String| no_login(format!("`{program}` {why}"), false);
     let mut child = tokio::process::Command::new(&program)
         .arg("get")
         .stdin(Stdio::piped())
@@ -47,7 +75,7 @@ pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Credentials
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| failed(format!("cannot be started: {}", error.kind())))?;
+        .map_err(|error| failed(format!("cannot be started: {}", plain(&error))))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not read has its reasons, and its exit status tells them.
         let _ = stdin.write_all(server.as_bytes()).await;
@@ -57,28 +85,35 @@ pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Credentials
     let ended = tokio::time::timeout(TIMEOUT, child.wait()).await;
     let status = ended
         .map_err(|_| failed(format!("does not answer within {} s", TIMEOUT.as_secs())))?
-        .map_err(|error| failed(error.kind().to_string()))?;
+        .map_err(|error| failed(plain(&error)))?;
     let (out, err) = tokio::join!(collected(out), collected(err));
     if !status.success() {
         // The protocol's words for "I have none"; they stand on standard output.
         let has_none = String::from_utf8_lossy(&out).contains("credentials not found");
-        return if has_none {
-            Ok(None)
+        let how = if has_none {
+            "has none".to_owned()
         } else {
-            Err(failed(complaint(status, &out, &err)))
+            format!("fails ({status})")
         };
+        let why = format!("`{program}` {how}{}", complaint(&out, &err));
+        return Err(no_login(why, has_none));
     }
     let answer: Answer = serde_json::from_slice(&out)
         .map_err(|_| failed("does not answer in its protocol".to_owned()))?;
-    let is_empty = answer.username.is_empty() || answer.secret.is_empty();
+    if answer.username.is_empty() || answer.secret.is_empty() {
+        let why = format!("`{program}` has none: its answer is empty");
+        return Err(no_login(why, true));
+    }
     let secret = Secret::new(answer.secret);
     Ok(match answer.username.as_str() {
-        _ if is_empty => None,
-        "<token>" => Some(Credentials::IdentityToken(secret)),
-        _ => Some(Credentials::Password {
+        "<token>" => Credentials::IdentityToken {
+            token: secret,
+            beside: None,
+        },
+        _ => Credentials::Password {
             username: answer.username,
             password: secret,
-        }),
+        },
     })
 }
 
@@ -112,17 +147,17 @@ async fn collected(reading: Option<Reading>) -> Vec<u8> {
     std::mem::take(&mut *bytes.lock())
 }
 
-/// How a helper ended, and what it says of that: by the protocol on standard output. What may hold a secret, as
-/// the JSON of an answer does, is not repeated.
-fn complaint(status: ExitStatus, out: &[u8], err: &[u8]) -> String {
+/// What a helper says of giving no login: by the protocol on standard output. What may hold a secret, as the JSON
+/// of an answer does, is not repeated.
+fn complaint(out: &[u8], err: &[u8]) -> String {
     let said = [out, err].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     let said = said.iter().find(|text| !text.is_empty());
     let line = said
         .and_then(|text| text.lines().next())
         .unwrap_or_default();
     if line.is_empty() || line.contains(['{', '"']) {
-        format!("fails ({status})")
+        String::new()
     } else {
-        format!("fails ({status}) and says: {}", shorten(line, 200))
+        format!(" and says: {}", shorten(line, 200))
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod exchange;
 #[path = "../../../fuzz/checks/client.rs"]
 pub(crate) mod fuzzing;
 mod habits;
+mod json;
 pub(crate) mod link;
 pub(crate) mod listing;
 mod login;
@@ -46,6 +47,7 @@ mod secret;
 mod sign_table;
 mod signs;
 mod ssrf_guard;
+mod standing;
 mod token;
 pub(crate) mod transcript;
 mod watched_files;
@@ -73,6 +75,7 @@ use crate::registry::{
 };
 use auth::Auth;
 use clients::Clients;
+use credentials::StoredAs;
 use exchange::{Ask, Exchange};
 use habits::Habits;
 use login::Login;
@@ -120,8 +123,14 @@ impl HttpRegistry {
             meter: meter.clone(),
             pool: pool(),
         };
-        let name = config.endpoint.name().to_owned();
-        let login = Login::new(name, config.credentials.clone());
+        let dialled = StoredAs {
+            registry: config.endpoint.name().to_owned(),
+            prefix: None,
+        };
+        let public = config.public_name.as_ref().map(PublicName::stored_as);
+        let public = public.filter(|public| *public != dialled);
+        let names = std::iter::once(dialled).chain(public).collect();
+        let login = Login::new(names, config.credentials.clone());
         let exchange = Exchange {
             client: Clients::build(&config, at_a_time)?,
             base,
@@ -201,8 +210,9 @@ impl Registry for HttpRegistry {
     async fn repositories(&self) -> Listing<Repository> {
         let mut listing = self.exchange.catalog(self.endpoint.catalog()).await;
         // A catalog is cut to who asks, and that is not who was meant to.
-        let trouble = self.exchange.auth.login.trouble_with_its_own(None);
-        if let (ListEnd::Whole, Some(why)) = (&listing.end, trouble) {
+        if let ListEnd::Whole = &listing.end
+            && let Some(why) = self.exchange.auth.login.why_not_whole().await
+        {
             listing.end = ListEnd::Failed(why);
         }
         listing

@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::{Secret, crypto};
+use crate::words::plain;
 
 /// What is meant for the registry's own origin alone.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,15 @@ impl OwnCertificates {
     }
 }
 
+/// Why a client certificate cannot be used.
+#[derive(Debug)]
+pub struct UnusablePair {
+    /// Whether it is for its key.
+    pub is_key: bool,
+    /// One sentence for a person, with the file.
+    pub why: String,
+}
+
 /// A client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPair {
@@ -55,20 +65,26 @@ impl ClientPair {
     ///
     /// # Errors
     ///
-    /// One sentence for a person. A certificate and a key that do not belong together are an error.
-    pub fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
+    /// Which of the two cannot be used, and one sentence for a person. A certificate and a key that do not belong together are an error.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Self, UnusablePair> {
         let (shown, hidden) = (certificate.display(), key.display());
-        let chain = authorities(&read(certificate)?).map_err(|why| format!("{shown} {why}"))?;
-        let text = read(key)?;
+        let of_certificate = |why| UnusablePair { is_key: false, why };
+        let of_key = |why| UnusablePair { is_key: true, why };
+        let chain = read(certificate)
+            .and_then(|pem| authorities(&pem).map_err(|why| format!("{shown} {why}")));
+        let chain = chain.map_err(of_certificate)?;
+        let text = read(key).map_err(of_key)?;
         let is_encrypted = String::from_utf8_lossy(&text).contains("ENCRYPTED");
         if is_encrypted {
-            return Err(format!(
+            return Err(of_key(format!(
                 "the key in {hidden} is encrypted, and nobody is here to ask for its passphrase: \
                  `openssl pkey` writes it without one"
-            ));
+            )));
         }
         let der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
-            format!("{hidden} holds no private key in PEM (PKCS#8, SEC1 or PKCS#1)")
+            of_key(format!(
+                "{hidden} holds no private key in PEM (PKCS#8, SEC1 or PKCS#1)"
+            ))
         })?;
         let pem = Secret::new(pem_of(&chain, &der));
         match CertifiedKey::from_der(chain, der, &crypto::provider()) {
@@ -77,15 +93,15 @@ impl ClientPair {
                 key: key.to_owned(),
                 pem,
             }),
-            Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(format!(
+            Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(of_key(format!(
                 "the key in {hidden} is not that of the certificate in {shown}"
-            )),
-            Err(Error::InvalidCertificate(_)) => {
-                Err(format!("{shown} holds no usable certificate"))
-            }
-            Err(_) => Err(format!(
+            ))),
+            Err(Error::InvalidCertificate(_)) => Err(of_certificate(format!(
+                "{shown} holds no usable certificate"
+            ))),
+            Err(_) => Err(of_key(format!(
                 "the key in {hidden} cannot be used: it must be RSA, ECDSA by P-256 or P-384, or Ed25519"
-            )),
+            ))),
         }
     }
 
@@ -96,7 +112,7 @@ impl ClientPair {
     /// Why it stays.
     pub(crate) fn read_again(&mut self) -> Result<(), String> {
         if !is_special(&self.certificate) && !is_special(&self.key) {
-            *self = Self::read(&self.certificate, &self.key)?;
+            *self = Self::read(&self.certificate, &self.key).map_err(|error| error.why)?;
         }
         Ok(())
     }
@@ -170,7 +186,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         format!(
             "{} cannot be read: {}{}",
             path.display(),
-            error.kind(),
+            plain(&error),
             of.unwrap_or_default()
         )
     })
@@ -207,7 +223,7 @@ impl CertsFolder {
         let mut files: Vec<_> = match std::fs::read_dir(&path) {
             Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
             Err(error) => {
-                let why = format!("{} cannot be read: {}", path.display(), error.kind());
+                let why = format!("{} cannot be read: {}", path.display(), plain(&error));
                 folder.trouble.push(why);
                 Vec::new()
             }
@@ -237,6 +253,7 @@ impl CertsFolder {
             Some("cert") if self.pair.is_none() => {
                 let pair = ClientPair::read(file, &file.with_extension("key"));
                 pair.map(|pair| self.pair = Some(pair))
+                    .map_err(|error| error.why)
             }
             _ => Ok(()),
         };
@@ -314,7 +331,7 @@ mod tests {
             fs::write(at("k"), text).expect("written");
             let error = ClientPair::read(&at("c"), &at("k"))
                 .err()
-                .unwrap_or_default();
+                .map_or_else(String::new, |error| error.why);
             assert!(error.contains(expected), "{error}");
             assert_eq!(error.is_empty(), expected.is_empty(), "{error}");
             assert!(
@@ -327,7 +344,11 @@ mod tests {
         assert!(pair.identity().is_ok());
         assert!(format!("{pair:?}").contains("[secret]"), "{pair:?}");
         let gone = ClientPair::read(&at("gone"), &at("k")).expect_err("gone");
-        assert!(gone.contains("gone cannot be read"), "{gone}");
+        assert!(!gone.is_key);
+        let expected = "gone cannot be read: it is not there";
+        assert!(gone.why.ends_with(expected), "{}", gone.why);
+        let gone = ClientPair::read(&at("c"), &at("gone")).expect_err("gone");
+        assert!(gone.is_key, "{}", gone.why);
     }
 
     #[test]

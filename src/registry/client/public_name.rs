@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::credentials::StoredAs;
 use super::endpoint::Endpoint;
 use crate::oci::Repository;
 use crate::registry::Access;
@@ -55,6 +56,15 @@ impl PublicName {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How docker and podman call it where they store a login for it.
+    pub(super) fn stored_as(&self) -> StoredAs {
+        let prefix = self.name.split_once('/').map(|(_, prefix)| prefix);
+        StoredAs {
+            registry: self.endpoint.name().to_owned(),
+            prefix: prefix.map(str::to_owned),
+        }
     }
 
     /// How a person reaches the registry that the probe reaches by `dialled`. Nobody here has tried that

@@ -8,7 +8,7 @@ use reqwest::header::HeaderValue;
 use crate::registry::{Unverified, UnverifiedReason};
 
 /// A password or token. It has no `Display`, and `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
@@ -31,14 +31,18 @@ impl fmt::Debug for Secret {
 }
 
 /// What to prove who we are with.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Credentials {
     Password {
         username: String,
         password: Secret,
     },
-    /// An OAuth2 refresh token, which only a token service takes.
-    IdentityToken(Secret),
+    /// An OAuth2 refresh token, which only a token service takes. A user and a password may stand beside it, for a
+    /// registry that has none.
+    IdentityToken {
+        token: Secret,
+        beside: Option<(String, Secret)>,
+    },
     /// A token that is sent as it is.
     RegistryToken(Secret),
 }

@@ -87,7 +87,7 @@ impl TokenService {
         scope: &str,
         credentials: Option<&Credentials>,
     ) -> Result<Fetched, Failure> {
-        if let Some(Credentials::IdentityToken(token)) = credentials {
+        if let Some(Credentials::IdentityToken { token, .. }) = credentials {
             let form = self.form(realm, challenge, scope, token);
             match self.ask(realm, Method::POST, form).await? {
                 Ok(fetched) => return Ok(fetched),
@@ -114,7 +114,7 @@ impl TokenService {
                 is_anonymous: !has_credentials,
                 ..fetched
             }),
-            Err(status) => Err(refused(realm, status, has_credentials)),
+            Err(status) => Err(refused(realm, status, credentials.is_some())),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::config::Config;
 use super::own_certificates::{ClientPair, authorities, is_special};
 use super::{CredentialSource, Secret};
+use crate::words::plain;
 
 /// The password in the text of a file or of standard input: its first line, without a byte order mark.
 #[must_use]
@@ -30,7 +31,7 @@ impl Config {
             match std::fs::read_to_string(path).map(|text| password(&text)) {
                 Ok(new) if !new.reveal().is_empty() => *old = new,
                 Ok(_) => kept(path, "is empty"),
-                Err(error) => kept(path, &format!("cannot be read ({})", error.kind())),
+                Err(error) => kept(path, &format!("cannot be read ({})", plain(&error))),
             }
         }
         if let Some(path) = self.files.ca.as_ref().filter(|path| !is_special(path)) {
@@ -40,7 +41,7 @@ impl Config {
                     Ok(_) => self.ca_pem = Some(pem),
                     Err(why) => kept(path, why),
                 },
-                Err(error) => kept(path, &format!("cannot be read ({})", error.kind())),
+                Err(error) => kept(path, &format!("cannot be read ({})", plain(&error))),
             }
         }
         let own = Arc::make_mut(&mut self.own);

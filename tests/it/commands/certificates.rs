@@ -84,10 +84,25 @@ async fn a_key_of_another_certificate_is_told_before_anything_else() {
         assert_eq!(said.code, Some(2), "{}", said.all());
         let expected = format!("{} is not that of the certificate in", "other.key");
         assert!(said.all().contains(&expected), "{}", said.all());
+        assert!(
+            said.all().contains(&format!("{}:", options[1])),
+            "{}",
+            said.all()
+        );
         let said = home.sweep(&[&pair[2..], &push].concat()).await;
         assert!(said.all().contains(options[0]), "{}", said.all());
         assert_eq!(said.code, Some(2), "{}", said.all());
     }
+}
+
+#[tokio::test]
+async fn unusable_authorities_are_told_by_their_file() {
+    let home = Home::new();
+    let file = home.write("authority.pem", "no certificate");
+    let said = home.sweep(&["--ca-file", &file, "127.0.0.1:1"]).await;
+    assert_eq!(said.code, Some(2), "{}", said.all());
+    let expected = format!("--ca-file: {file} holds no whole PEM certificate");
+    assert!(said.all().contains(&expected), "{}", said.all());
 }
 
 #[tokio::test]

@@ -119,3 +119,21 @@ async fn a_failing_start_is_told_in_the_form_of_the_log() {
     let help = super::probe(&["--log-format", "json", "--help"], &[]).await;
     assert_eq!((help.code, &*help.stderr), (Some(0), ""));
 }
+
+#[tokio::test]
+async fn a_look_that_follows_at_once_is_no_warning() {
+    let double = Double::start().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double.when(on::manifest()).error(403, "DENIED");
+    let image = format!("{}/app:v1", double.address());
+    let output = Command::new(env!("CARGO_BIN_EXE_probe"))
+        .args(["verify", &image])
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("looking again"), "{said}");
+}

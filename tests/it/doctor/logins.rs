@@ -27,8 +27,27 @@ async fn a_password_that_is_missing() {
     let found = examine(&double, &[]).await;
     assert_eq!(found_login(&found), ("password", "missing"));
     assert_eq!(data(&found, "login")["is_known"], false);
-    assert_eq!((found.outlook, found.requests), (Outlook::Blind, 1));
+    assert_eq!((found.outlook, found.requests), (Outlook::Blind, 2));
     assert_page("login_missing", &found);
+}
+
+#[tokio::test]
+async fn what_is_public_is_seen_where_the_ping_wants_a_password() {
+    let double = double_with_image().await;
+    let refusal = Reply::error(401, "UNAUTHORIZED", "who?");
+    let refusal = refusal.with_header("WWW-Authenticate", "Basic realm=\"x\"");
+    double.when(on::ping()).reply(refusal.clone());
+    let found = examine(&double, &[]).await;
+    assert_eq!(found_login(&found), ("password", "missing"));
+    assert_eq!(found.outlook, Outlook::Ready, "{found:#?}");
+    assert_eq!(data(&found, "catalog")["entries"], 1);
+    assert_page("login_for_the_ping", &found);
+
+    // By name, where the catalog is not for everybody.
+    double.when(on::catalog()).reply(refusal);
+    let found = examine(&double, &["app"]).await;
+    assert_eq!(found.outlook, Outlook::Ready, "{found:#?}");
+    assert_eq!(data(&found, "catalog")["reason"], "unauthorized");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use base64::Engine as _;
-use registry_double::{Basic, Bearer, Double, on, presets};
+use registry_double::{Basic, Bearer, Double, Reply, on, presets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -258,6 +258,90 @@ async fn a_helper_says_in_its_own_words_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_helper_that_has_none_is_named_where_a_login_is_wanted() {
+    let double = locked().await;
+    for answer in [NONE, "echo '{}'"] {
+        for config in [
+            json!({"credsStore": "test"}),
+            json!({"credsStore": "test", "auths": {double.address(): {}}}),
+            json!({"credHelpers": {double.address(): "test"}}),
+        ] {
+            let home = Home::new();
+            home.helper("test", answer);
+            let path = home.write(".docker/config.json", &config);
+            for arguments in [&[][..], &["--repo", "team/app"]] {
+                let sweep = home.sweep(&double, &[], arguments).await;
+                assert_eq!(sweep.told(), ["unverified", "unauthorized"], "{config}");
+                let report = sweep.report();
+                let own = if answer == NONE {
+                    "credentials not found in native keychain"
+                } else {
+                    "its answer is empty"
+                };
+                let file = path.to_str().expect("text");
+                for word in ["docker-credential-test", own, file] {
+                    let report = report.to_string();
+                    assert!(report.contains(word), "{word} in {report}");
+                }
+                assert_eq!(report["warnings"], json!([]), "{config}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_catalog_is_not_whole_where_a_login_was_meant() {
+    let double = Double::start().await;
+    double.image("team/app", Some("v1"), &[b"a layer"]);
+    for answer in ["echo 'the keyring is locked'; exit 1", NONE] {
+        let home = Home::new();
+        home.helper("test", answer);
+        let config = json!({"credsStore": "test", "auths": {double.address(): {}}});
+        home.write(".docker/config.json", &config);
+        let sweep = home.sweep(&double, &[], &[]).await;
+        assert_eq!(sweep.told(), ["unverified", "unauthorized"], "{answer}");
+        let report = sweep.report();
+        assert_eq!(report["counts"]["tags"]["checked"], 1, "{report:#}");
+        let said = report.to_string();
+        assert!(said.contains("docker-credential-test"), "{said}");
+        assert!(said.contains(".docker/config.json"), "{said}");
+        let sweep = home.sweep(&double, &[], &["--repo", "team/app"]).await;
+        assert_eq!(sweep.told(), ["intact"], "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn logins_are_stored_for_the_public_name_too() {
+    let double = locked().await;
+    let right = json!({"auth": encoded("user:hunter2")});
+    let wrong = json!({"auth": encoded("user:wrong")});
+    let dialled = double.address();
+    for (public, auths) in [
+        ("r.example", json!({"r.example": right})),
+        ("r.example", json!({"https://r.example": right})),
+        ("r.example/mirror", json!({"r.example/mirror": right})),
+        ("r.example", json!({"r.example": wrong, dialled: right})),
+    ] {
+        let home = Home::new();
+        let path = home.write("auth.json", &json!({"auths": auths}));
+        let path = path.to_str().expect("a plain path");
+        let arguments = ["--authfile", path, "--public-name", public];
+        let sweep = home.sweep(&double, &[], &arguments).await;
+        assert_eq!(sweep.told(), ["intact"], "{public} {auths}");
+    }
+    let home = Home::new();
+    let auths = json!({"r.example/mirror/team": right, "r.example/team": wrong});
+    let path = home.write("auth.json", &json!({"auths": auths}));
+    let path = path.to_str().expect("a plain path");
+    let public = ["--public-name", "r.example/mirror", "--repo", "team/app"];
+    let arguments = [&["--authfile", path], &public[..]].concat();
+    assert_eq!(
+        home.sweep(&double, &[], &arguments).await.told(),
+        ["intact"]
+    );
+}
+
+#[tokio::test]
 async fn what_is_public_is_swept_whatever_the_login_files_hold() {
     let double = Double::start().await;
     double.image("team/app", Some("v1"), &[b"a layer"]);
@@ -421,13 +505,19 @@ async fn keys_with_a_path_are_for_what_is_under_it() {
 }
 
 #[tokio::test]
-async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
+async fn an_open_registry_is_sent_no_login_and_warns_of_one() {
     let double = Double::start().await;
     double.image("team/app", Some("v1"), &[b"a layer"]);
     double.image("team/other", Some("v1"), &[b"another"]);
     let home = Home::new();
     home.helper("test", FOUND);
-    // As docker writes it for what a store keeps.
+    // As docker writes it for what a store keeps; without one it says nothing.
+    home.write(
+        ".docker/config.json",
+        &json!({"auths": {double.address(): {}}}),
+    );
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.report()["warnings"], json!([]));
     let config = json!({"credsStore": "test", "auths": {double.address(): {}}});
     home.write(".docker/config.json", &config);
     let sweep = home.sweep(&double, &[], &[]).await;
@@ -435,13 +525,15 @@ async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
     assert_eq!(sweep.0.status.code(), Some(0));
     let warnings = sweep.report()["warnings"].to_string();
     assert!(warnings.contains("never asked for"), "{warnings}");
-    assert!(home.asked("test").is_empty());
+    // Whether there is one is to be known; it is shown to nobody.
+    assert_eq!(home.asked("test").len(), 1);
+    assert_eq!(double.count(&on::any().header("authorization")), 0);
 
     // Of a store that nobody spoke of for this registry, there is nothing to say.
     home.write(".docker/config.json", &json!({"credsStore": "test"}));
     let sweep = home.sweep(&double, &[], &[]).await;
     assert_eq!(sweep.report()["warnings"], json!([]));
-    assert!(home.asked("test").is_empty());
+    assert_eq!(home.asked("test").len(), 1);
 
     // Where a login is offered and there is none, the helper is asked once for each repository.
     home.helper("test", NONE);
@@ -451,13 +543,14 @@ async fn an_open_registry_starts_no_helper_and_warns_of_a_login() {
     let sweep = home.sweep(&double, &[], &[]).await;
     assert_eq!(sweep.told(), ["intact"]);
     assert!(double.count(&on::any().header("authorization")) == 0);
-    let asked = home.asked("test").len();
+    let asked = home.asked("test").len() - 1;
     assert!((1..=3).contains(&asked), "{asked}");
 }
 
-/// Sweeps six repositories with a wrong password, which is refused for each.
+/// Sweeps what is public and six repositories with a wrong password, which is refused for each of these.
 async fn with_a_wrong_password(double: &Double) {
-    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
+    let names = (0..6).map(|n| format!("team/app-{n}"));
+    let names: Vec<_> = std::iter::once("public".to_owned()).chain(names).collect();
     for name in &names {
         double.image(name, Some("v1"), &[b"a layer"]);
     }
@@ -476,6 +569,148 @@ async fn a_wrong_password_is_shown_twice_at_most() {
     with_a_wrong_password(&double).await;
     // With what was asked for, and to find out whether it is about that.
     assert_eq!(double.count(&on::any().header("authorization")), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_shown_twice_where_everybody_may_ping() {
+    let double = Double::start().await;
+    double.require(Basic::new("user", "right"));
+    double
+        .when(on::ping().before_auth())
+        .reply(Reply::json(200, &json!({})));
+    with_a_wrong_password(&double).await;
+    assert_eq!(double.count(&on::any().header("authorization")), 2);
+}
+
+#[tokio::test]
+async fn what_is_public_does_not_prove_a_wrong_password() {
+    let double = Double::start().await;
+    double.require(Basic::new("user", "right"));
+    // It is given to everybody, whatever they show.
+    double
+        .when(on::any().repository("public").before_auth())
+        .reply(Reply::json(200, &json!({"name": "public", "tags": []})));
+    with_a_wrong_password(&double).await;
+    let refused = double.seen(&on::any().header("authorization"));
+    let refused = refused.iter().filter(|seen| seen.status == 401).count();
+    assert_eq!(refused, 2);
+}
+
+#[tokio::test]
+async fn a_login_that_is_wrong_for_one_path_is_not_proven_by_another() {
+    let double = Double::start().await;
+    let names: Vec<_> = (0..12)
+        .map(|n| format!("{}/app-{n}", ["right", "wrong"][n % 2]))
+        .collect();
+    for name in &names {
+        double.image(name, Some("v1"), &[name.as_bytes()]);
+    }
+    double.require(Basic::new("user", "right"));
+    let home = Home::new();
+    let auths = json!({
+        format!("{}/right", double.address()): {"auth": encoded("user:right")},
+        format!("{}/wrong", double.address()): {"auth": encoded("user:wrong")},
+    });
+    let path = home.write("auth.json", &json!({"auths": auths}));
+    let path = path.to_str().expect("a plain path");
+    let arguments = ["--authfile", path, "--repo", &names.join(",")];
+    let sweep = home.sweep(&double, &[], &arguments).await;
+    let wrong = on::any().header_with("authorization", &encoded("user:wrong"));
+    assert_eq!(double.count(&wrong), 2);
+    assert_eq!(sweep.report()["counts"]["tags"]["checked"], 6);
+    assert_eq!(sweep.told().len(), 1 + 6, "{:?}", sweep.told());
+}
+
+#[tokio::test]
+async fn what_is_not_there_does_not_prove_a_wrong_password() {
+    let double = Double::start().await;
+    double.require(Basic::new("user", "right"));
+    double
+        .when(on::ping().before_auth())
+        .reply(Reply::json(200, &json!({})));
+    let gone = on::any().repository("team/app-0").before_auth();
+    double.when(gone).error(404, "NAME_UNKNOWN");
+    with_a_wrong_password(&double).await;
+    let refused = double.seen(&on::any().header("authorization"));
+    let refused = refused.iter().filter(|seen| seen.status == 401).count();
+    assert_eq!(refused, 2);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_for_some_is_shown_for_the_rest() {
+    let double = Double::start().await;
+    let names = (0..6).map(|n| format!("team/app-{n}")).collect::<Vec<_>>();
+    for name in &names {
+        double.image(name, Some("v1"), &[name.as_bytes()]);
+    }
+    double.require(Basic::new("user", "hunter2"));
+    for name in &names[1..5] {
+        // Some say so by a 401, as to who is not known.
+        let denied = Reply::error(401, "UNAUTHORIZED", "no right to this");
+        let denied = denied.with_header("WWW-Authenticate", "Basic realm=\"x\"");
+        double.when(on::any().repository(name)).reply(denied);
+    }
+    for may_ping in [false, true] {
+        if may_ping {
+            double
+                .when(on::ping().before_auth())
+                .reply(Reply::json(200, &json!({})));
+        }
+        let home = Home::new();
+        let auths = json!({double.address(): {"auth": encoded("user:hunter2")}});
+        home.write(".docker/config.json", &json!({"auths": auths}));
+        // Where the ping does not tell a right login from a wrong one, the first that is let in does.
+        let arguments = ["--concurrency", "1", "--repo", &names.join(",")];
+        let sweep = home.sweep(&double, &[], &arguments).await;
+        let checked = &sweep.report()["counts"]["tags"]["checked"];
+        assert_eq!(*checked, 2, "{may_ping}: {:?}", sweep.told());
+    }
+}
+
+#[tokio::test]
+async fn an_identity_token_that_is_refused_is_not_posted_again() {
+    for status in [400, 401, 404, 405] {
+        let double = Double::start().await;
+        for n in 0..4 {
+            double.image(&format!("team/app-{n}"), Some("v1"), &[b"a layer"]);
+        }
+        double.require(Bearer::anonymous().post_refused(status));
+        let home = Home::new();
+        let entry = json!({"identitytoken": "identity"});
+        let auths = json!({double.address(): entry});
+        home.write(".docker/config.json", &json!({"auths": auths}));
+        let sweep = home.sweep(&double, &[], &[]).await;
+        assert_eq!(sweep.told(), ["intact"], "{status}");
+        assert_eq!(double.count(&on::token().method("POST")), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_password_beside_an_identity_token_is_for_who_wants_one() {
+    let double = locked().await;
+    let home = Home::new();
+    let entry = json!({"auth": encoded("user:hunter2"), "identitytoken": "identity"});
+    let auths = json!({double.address(): entry});
+    home.write(".docker/config.json", &json!({"auths": auths}));
+    let sweep = home.sweep(&double, &[], &[]).await;
+    assert_eq!(sweep.told(), ["intact"]);
+}
+
+#[tokio::test]
+async fn keys_are_read_in_capitals_too() {
+    let double = locked().await;
+    let entry = json!({"Auth": encoded("user:hunter2")});
+    for config in [
+        json!({"Auths": {double.address(): entry}}),
+        json!({"CREDSSTORE": "test"}),
+        json!({"credhelpers": {double.address(): "test"}}),
+    ] {
+        let home = Home::new();
+        home.helper("test", r#"echo '{"username":"user","SECRET":"hunter2"}'"#);
+        home.write(".docker/config.json", &config);
+        let sweep = home.sweep(&double, &[], &[]).await;
+        assert_eq!(sweep.told(), ["intact"], "{config}");
+    }
 }
 
 #[tokio::test]
