@@ -30,8 +30,8 @@ pub(super) async fn watch(
 ) {
     let name = target.policy.registry.clone();
     let mut pace = Pace::new(interval);
-    // The last slot of the scrub that was read.
-    let mut scrubbed = None;
+    // The last slot of the scrub that was read, and what the last sweep was warned of.
+    let (mut scrubbed, mut warned) = (None, Vec::new());
     let mut target = target;
     target.policy.turn = fastrand::u64(..);
     loop {
@@ -59,7 +59,7 @@ pub(super) async fn watch(
                 // complete sweep would leave out the slots that go by while others run.
                 scrubbed = target.scrub.as_ref().map(|scrub| scrub.slot(now));
                 if let Some(record) = board.end(&name, sweep) {
-                    record.last.iter().for_each(log);
+                    record.last.iter().for_each(|last| log(last, &mut warned));
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());
                     tokio::select! {
@@ -105,9 +105,16 @@ async fn sweep(
     Ok(sweep)
 }
 
-fn log(report: &Report) {
+/// Logs what a sweep came to, and what it was `warned` of that the one before was not.
+fn log(report: &Report, warned: &mut Vec<String>) {
     let (sweep, verdict) = (&report.sweep, report.verdict.word());
     let registry = &sweep.registry;
+    for warning in &sweep.warnings {
+        if !warned.contains(warning) {
+            tracing::warn!(registry, "{warning}");
+        }
+    }
+    warned.clone_from(&sweep.warnings);
     let (broken, unverified) = (sweep.findings.len(), sweep.unverified_objects());
     let tags = sweep.counts.tags.checked;
     if report.verdict == Verdict::Intact {

@@ -133,6 +133,10 @@ impl Verify<'_> {
         };
         let cut_short = |reason| {
             let detail = "the platforms of the images were not all read";
+            let mut told = sweep.unverified.iter();
+            if told.any(|group| group.why.reason == reason) {
+                return (Vec::new(), Vec::new());
+            }
             let unverified = UnverifiedObjects {
                 repository: None,
                 why: Unverified::new(reason, detail),
