@@ -36,6 +36,10 @@ impl Explanation {
         let known = Record::new(policy.registry.clone());
         let look = sweep::sweep(&registry, &policy, &known, &cancel);
         let mut sweep = Box::pin(screen.during(&policy.progress, look)).await;
+        // The page is the image's.
+        for warning in &sweep.warnings {
+            tracing::warn!("{warning}");
+        }
         let platforms = async {
             for image in &mut sweep.images {
                 // It is for the reader only: what keeps it from us is no verdict on the image.

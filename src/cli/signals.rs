@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,16 +16,21 @@ use super::exit::Exit;
 /// process and to its group.
 const ECHO: Duration = Duration::from_secs(1);
 
-/// Whether signals are listened to by whoever can end what runs.
-static LISTENING: AtomicBool = AtomicBool::new(false);
+/// Whom the thread of the first process tells of signals, once somebody can end what runs.
+static TOLD: Mutex<Option<Told>> = Mutex::new(None);
 
-/// Ends the process with a signal that comes before anybody listens: the first process of a container, which
-/// the kernel keeps from signals that nobody listens to, may wait for its standard input or a slow disk.
+/// Whether that thread listens.
+static IS_FIRST: AtomicBool = AtomicBool::new(false);
+
+/// Listens to signals for the first process of a container, which the kernel keeps from those that nobody listens
+/// to: from the time when this returns, none is lost. One that comes before anybody can end what runs ends the
+/// process at once: it may wait for its standard input or a slow disk.
 pub(super) fn end_early() {
     if std::process::id() != 1 {
         return;
     }
-    std::thread::spawn(|| {
+    let (listens, is_heard) = mpsc::channel();
+    std::thread::spawn(move || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let Ok(runtime) = builder.enable_all().build() else {
             return;
@@ -34,15 +40,40 @@ pub(super) fn end_early() {
             let [Ok(mut interrupt), Ok(mut terminate)] = signals else {
                 return;
             };
-            let exit = tokio::select! {
-                _ = interrupt.recv() => Exit::Interrupted,
-                _ = terminate.recv() => Exit::Terminated,
-            };
-            if !LISTENING.load(Ordering::Relaxed) {
-                std::process::exit(i32::from(exit.code()));
+            IS_FIRST.store(true, Ordering::Release);
+            let _ = listens.send(());
+            loop {
+                let exit = tokio::select! {
+                    Some(()) = interrupt.recv() => Exit::Interrupted,
+                    Some(()) = terminate.recv() => Exit::Terminated,
+                    else => return,
+                };
+                match &*TOLD.lock() {
+                    Some(told) => told.receive(exit),
+                    None => std::process::exit(i32::from(exit.code())),
+                }
             }
         });
     });
+    // Where there can be no such thread, it goes on as other processes do.
+    let _ = is_heard.recv();
+}
+
+/// What a signal is told to.
+#[derive(Clone)]
+struct Told {
+    cancel: CancellationToken,
+    first: Arc<OnceLock<(Instant, Exit)>>,
+}
+
+impl Told {
+    fn receive(&self, exit: Exit) {
+        let (since, _) = *self.first.get_or_init(|| (Instant::now(), exit));
+        self.cancel.cancel();
+        if since.elapsed() > ECHO {
+            std::process::exit(i32::from(exit.code()));
+        }
+    }
 }
 
 /// The signals that were received so far.
@@ -56,25 +87,27 @@ impl Signals {
     /// Listens from now on, and cancels `cancel` with the first signal that is to end the process. One
     /// that comes later ends it at once.
     pub(super) fn listen(cancel: &CancellationToken) -> Result<Self, Error> {
-        LISTENING.store(true, Ordering::Relaxed);
-        let first = Arc::<OnceLock<(Instant, Exit)>>::default();
-        for (kind, exit) in [
-            (SignalKind::interrupt(), Exit::Interrupted),
-            (SignalKind::terminate(), Exit::Terminated),
-        ] {
-            let mut stream = signal(kind).map_err(unheard)?;
-            let (first, cancel) = (Arc::clone(&first), cancel.clone());
-            tokio::spawn(async move {
-                while stream.recv().await.is_some() {
-                    let (since, _) = *first.get_or_init(|| (Instant::now(), exit));
-                    cancel.cancel();
-                    if since.elapsed() > ECHO {
-                        std::process::exit(i32::from(exit.code()));
+        let told = Told {
+            cancel: cancel.clone(),
+            first: Arc::default(),
+        };
+        if IS_FIRST.load(Ordering::Acquire) {
+            *TOLD.lock() = Some(told.clone());
+        } else {
+            for (kind, exit) in [
+                (SignalKind::interrupt(), Exit::Interrupted),
+                (SignalKind::terminate(), Exit::Terminated),
+            ] {
+                let mut stream = signal(kind).map_err(unheard)?;
+                let told = told.clone();
+                tokio::spawn(async move {
+                    while stream.recv().await.is_some() {
+                        told.receive(exit);
                     }
-                }
-            });
+                });
+            }
         }
-        let cancel = cancel.clone();
+        let Told { cancel, first } = told;
         Ok(Self { cancel, first })
     }
 

@@ -61,6 +61,9 @@ impl Doctor<'_> {
         }
         if is_encrypted {
             self.note(self.trust());
+        } else {
+            let in_vain = self.in_vain();
+            self.found.checks.extend(in_vain);
         }
     }
 

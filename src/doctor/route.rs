@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Check;
-use super::Outcome::{Fine, Info, Warn};
+use super::Outcome::{Fail, Fine, Info, Warn};
 use super::subject::Doctor;
 use crate::registry::client::proxies::{Proxies, Route};
 
@@ -20,6 +20,10 @@ impl Doctor<'_> {
                 let words = format!("{address}, which {variable} names");
                 (words, Some(address), Some(variable))
             }
+            Route::Unusable(variable) => {
+                let words = format!("{variable} names none that can be used");
+                (words, None, Some(variable))
+            }
             Route::Direct => ("none: no variable names one".to_owned(), None, None),
             Route::Loopback => ("none: it is this machine".to_owned(), None, None),
             Route::Excepted(variable) => {
@@ -27,12 +31,11 @@ impl Doctor<'_> {
                 (words, None, Some(variable))
             }
         };
-        let unused: Vec<_> = proxies.notices().collect();
         let looked_at: Vec<_> = Proxies::variables(url).collect();
         let data = json!({ "proxy": proxy, "variable": variable, "looked_at": looked_at });
-        let outcome = if unused.is_empty() { Info } else { Warn };
-        let check = Check::new("proxy", outcome, words, data);
-        unused.iter().fold(check, Check::care)
+        let is_unusable = matches!(proxies.route(url), Route::Unusable(_));
+        let outcome = if is_unusable { Fail } else { Info };
+        Check::new("proxy", outcome, words, data)
     }
 
     /// Whom the probe trusts at the registry's own address, and the certificate that it shows there.
@@ -58,9 +61,18 @@ impl Doctor<'_> {
             "folder": folder.map_or(Value::Null, |path| path.display().to_string().into()),
             "looked_at": own.folder.places(),
         });
-        let unused: Vec<_> = own.notices().collect();
+        let unused: Vec<_> = own
+            .notices(registry.endpoint.is_https(), registry.files.ca.is_some())
+            .collect();
         let outcome = if unused.is_empty() { Fine } else { Warn };
         let check = Check::new("trust", outcome, words, data);
         unused.iter().fold(check, Check::care)
+    }
+    /// What is named for a registry that is not encrypted, and does nothing there.
+    pub(super) fn in_vain(&self) -> Option<Check> {
+        let has_ca = self.registry.files.ca.is_some();
+        let notices: Vec<_> = self.registry.own.notices(false, has_ca).collect();
+        let check = Check::new("trust", Warn, "nobody: it is not encrypted", Value::Null);
+        (!notices.is_empty()).then(|| notices.iter().fold(check, Check::care))
     }
 }

@@ -78,6 +78,13 @@ impl Unverified {
         self
     }
 
+    /// The same, with what was being done before the detail.
+    #[must_use]
+    pub fn of(self, what: &str) -> Self {
+        let detail = format!("{what}: {}", self.detail).into();
+        Self { detail, ..self }
+    }
+
     /// Adds `words` to the detail.
     pub fn extend(&mut self, words: &str) {
         // Rather the beginning is cut than what is added.
@@ -175,7 +182,7 @@ impl Unverified {
                 "check that the address is a registry's and not a proxy's or login page's"
             }
             R::Deadline => "raise --deadline, or sweep fewer repositories at a time",
-            R::Cancelled => "let the next sweep run to its end",
+            R::Cancelled => "run it again, and let it come to its end",
             R::TooLarge => "look at who pushed this: no image needs it",
             R::StorageUnavailable => {
                 "check that the registry's storage is mounted and is the one it had; no image is lost if it is \

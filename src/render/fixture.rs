@@ -310,7 +310,7 @@ pub(crate) fn empty() -> Sweep {
 
 /// A registry of which twelve repositories seemed broken when the sweep was stopped, and one timed out.
 pub(crate) fn stopped() -> Sweep {
-    let end = "the sweep was told to stop";
+    let end = "it was told to stop";
     let suspected = |number: u64| {
         let repository = format!("team/app{number:02}");
         group(Some(&repository), UnverifiedReason::Cancelled, end, number)

@@ -62,7 +62,7 @@ pub(crate) fn unverified(reason: UnverifiedReason) -> &'static str {
         UnverifiedReason::RegistryError => "the registry itself is in trouble",
         UnverifiedReason::Protocol => "the answer is not one of a registry",
         UnverifiedReason::Deadline => "the time was up",
-        UnverifiedReason::Cancelled => "the sweep was stopped",
+        UnverifiedReason::Cancelled => "stopped before the end",
         UnverifiedReason::TooLarge => "the answer is too large to read",
         UnverifiedReason::StorageUnavailable => "the registry's storage is away",
         UnverifiedReason::NothingListed => "there was nothing to check",

@@ -1,23 +1,30 @@
 //! Writes files: in one step where that is possible, into what is no plain file, and not through a link that
 //! somebody else may have put there.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::net::unix::pipe;
 
 /// Links followed before it is called a circle, as the kernel counts.
 const MOST_LINKS: usize = 40;
 
 /// How long a pipe may be without a reader.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OPENING: Duration = Duration::from_secs(10);
+
+/// How long the readers of what is no plain file may take for it.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where this process writes to, if it was said.
 static OUTPUTS: OnceLock<Vec<OwnedFd>> = OnceLock::new();
@@ -28,31 +35,72 @@ pub fn know_outputs(outputs: Vec<OwnedFd>) {
 }
 
 /// Writes a text to `path`. Of a plain file whoever reads it sees the old text or the new one, unless it is one
-/// that cannot be replaced but written: mounted by itself, or in a folder that is not ours. To be called in
-/// a runtime.
+/// that cannot be replaced but written: mounted by itself, or in a folder that is not ours. A pipe that somebody named
+/// is given up on when its reader stops. To be called in a runtime.
 ///
 /// # Errors
 ///
-/// If it cannot be written; then a plain file stays as it was, unless it had to be written in place.
+/// If it cannot be written; then a plain file stays as it was, or the error says that it does not.
 pub fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let place = Place::of(path)?;
-    if let Some(mut open) = place.open()? {
-        return match open.write_all(text).and_then(|()| open.flush()) {
-            // Whoever closed the pipe has read enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        };
+    if !place.is_stream() {
+        return place.write(text);
     }
-    match replaced(&place.path, text) {
-        Err(error) if place.is_file() && may_work_in_place(&error) => {
-            let written = OpenOptions::new().write(true).open(&place.path);
-            // What stands in the way of both is told with the folder's remedy.
-            let mut file = written.map_err(|_| error)?;
-            file.set_len(0)?;
-            file.write_all(text)
-        }
-        replaced => replaced,
+    let patience = place.patience();
+    pour(path, place, text, patience)
+}
+
+/// The same, for what is written time and again: nobody's reading is waited for without end.
+pub(super) fn write_soon(path: &Path, text: &[u8]) -> io::Result<()> {
+    let place = Place::of(path)?;
+    if place.is_stream() {
+        pour(path, place, text, Some(PATIENCE))
+    } else {
+        place.write(text)
     }
+}
+
+/// Whether something is there that is written into as it is, and that a reader may keep from being written.
+pub(super) fn is_stream(path: &Path) -> bool {
+    Place::of(path).is_ok_and(|place| place.is_stream())
+}
+
+/// What is written into by somebody at this moment.
+static POURING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Whether somebody is at it.
+#[cfg(test)]
+pub(super) fn is_pouring(path: &Path) -> bool {
+    POURING.lock().contains(path)
+}
+
+/// Writes into a pipe, a device or a socket, in a thread of its own: nothing ends a write whose reader stops. That
+/// thread is left behind then, and is the only one for this path until it has ended.
+fn pour(path: &Path, place: Place, text: &[u8], patience: Option<Duration>) -> io::Result<()> {
+    if !POURING.lock().insert(path.to_owned()) {
+        return Err(io::Error::other(
+            "whoever reads it has not yet read what was written before",
+        ));
+    }
+    let (done, is_done) = mpsc::channel();
+    let (path, text) = (path.to_owned(), text.to_owned());
+    // For opening a pipe.
+    let runtime = tokio::runtime::Handle::try_current();
+    std::thread::spawn(move || {
+        let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
+        let written = place.pour(&text);
+        POURING.lock().remove(&path);
+        let _ = done.send(written);
+    });
+    let written = match patience {
+        Some(patience) => is_done.recv_timeout(patience),
+        None => is_done.recv().map_err(mpsc::RecvTimeoutError::from),
+    };
+    written.unwrap_or_else(|_| {
+        Err(io::Error::other(
+            "whoever reads it has stopped, and has not got all of it",
+        ))
+    })
 }
 
 /// Replaces the plain file at `path` in one step, or not at all.
@@ -75,8 +123,9 @@ pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 /// If it cannot be written.
 pub fn append(path: &Path, text: impl FnOnce(u64) -> String) -> io::Result<()> {
     let place = Place::of(path)?;
-    if let Some(mut open) = place.open()? {
-        return open.write_all(text(0).as_bytes());
+    if place.is_stream() {
+        let patience = place.patience();
+        return pour(path, place, text(0).as_bytes(), patience);
     }
     if place.metadata.as_ref().is_some_and(Metadata::is_symlink) {
         return Err(io::Error::other(
@@ -125,6 +174,57 @@ impl Place {
         self.metadata.as_ref().is_some_and(Metadata::is_file)
     }
 
+    /// Whether it is an output of this process.
+    fn is_output(&self) -> bool {
+        let mut own = OUTPUTS.get().into_iter().flatten();
+        let there = self.metadata.as_ref();
+        there.is_some_and(|there| own.any(|own| same(own, there).is_some()))
+    }
+
+    /// How long its reader may take. That of our own output is waited for as with what is printed there.
+    fn patience(&self) -> Option<Duration> {
+        (!self.is_output()).then_some(PATIENCE)
+    }
+
+    fn is_stream(&self) -> bool {
+        self.metadata.as_ref().is_some_and(is_special) || self.is_output()
+    }
+
+    fn pour(&self, text: &[u8]) -> io::Result<()> {
+        let Some(mut open) = self.open()? else {
+            return Err(io::Error::other("it was replaced meanwhile"));
+        };
+        match open.write_all(text).and_then(|()| open.flush()) {
+            // Whoever closed the pipe has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Replaces a plain file, or else writes it in place.
+    fn write(&self, text: &[u8]) -> io::Result<()> {
+        match replaced(&self.path, text) {
+            Err(error) if self.is_file() && may_work_in_place(&error) => {
+                self.write_in_place(text, error)
+            }
+            replaced => replaced,
+        }
+    }
+
+    /// What stands in the way of both is told by the `error` of the first, which has the folder's remedy.
+    fn write_in_place(&self, text: &[u8], error: io::Error) -> io::Result<()> {
+        // Others may have put something else there meanwhile: a link to what is not theirs to write, or a pipe.
+        let open = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&self.path);
+        let mut file = open.map_err(|_| error)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it was replaced meanwhile"));
+        }
+        written_over(&mut file, text)
+    }
+
     /// What is written into as it is: a pipe, a device, a socket, and the output of this process.
     fn open(&self) -> io::Result<Option<Box<dyn Write>>> {
         let Some(there) = &self.metadata else {
@@ -163,9 +263,9 @@ fn pipe(path: &Path) -> io::Result<File> {
     loop {
         match pipe::OpenOptions::new().open_sender(path) {
             Ok(sender) => return sender.into_blocking_fd().map(File::from),
-            // ENXIO, for which there is no kind: nobody reads it.
-            Err(error) if error.raw_os_error() != Some(6) => return Err(error),
-            Err(_) if began.elapsed() > PATIENCE => {
+            // For which there is no kind: nobody reads it.
+            Err(error) if error.raw_os_error() != Some(libc::ENXIO) => return Err(error),
+            Err(_) if began.elapsed() > OPENING => {
                 return Err(io::Error::other("nobody reads that pipe"));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
@@ -199,6 +299,39 @@ fn is_trusted(folder: &Metadata, user: Option<u32>) -> bool {
 /// The number of the user that this process runs as.
 fn user() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|process| process.uid())
+}
+
+/// Writes over a file. What it takes more room for comes first, so that a disk without that room leaves the old text.
+fn written_over(file: &mut File, text: &[u8]) -> io::Result<()> {
+    let old = file.metadata()?.len();
+    let (over, more) = text.split_at(text.len().min(usize::try_from(old).unwrap_or(usize::MAX)));
+    if !more.is_empty() {
+        file.seek(SeekFrom::End(0))?;
+        let grown = file.write_all(more).and_then(|()| synced(file));
+        if let Err(error) = grown {
+            file.set_len(old)?;
+            return Err(error);
+        }
+    }
+    let overwritten = file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| file.write_all(over))
+        .and_then(|()| file.set_len(text.len() as u64))
+        .and_then(|()| synced(file));
+    overwritten.map_err(|error| {
+        let why = format!(
+            "{error}, and the file, which can only be written in place, is half of each now"
+        );
+        io::Error::new(error.kind(), why)
+    })
+}
+
+/// Some disks say only then that they are full. What cannot be synced has said so before.
+fn synced(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 fn replaced(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -310,6 +443,51 @@ mod tests {
         let error = replace(&link, b"state").expect_err("it is no file");
         assert!(error.to_string().contains("no plain file"), "{error}");
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stops_is_given_up_on_until_it_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = fifo(folder.path());
+        let mut both = OpenOptions::new();
+        let mut both = both.read(true).write(true).open(&path).expect("open");
+        // More than a pipe holds.
+        let text = vec![b'x'; 1 << 20];
+        let pour = |patience| {
+            let place = Place::of(&path).expect("there");
+            pour(&path, place, &text, Some(patience)).map_err(|error| error.to_string())
+        };
+        let stopped = pour(Duration::from_millis(10)).expect_err("nobody reads");
+        assert!(stopped.contains("has stopped"), "{stopped}");
+        let taken = write(&path, b"y").expect_err("it is still at the first");
+        assert!(taken.to_string().contains("not yet read"), "{taken}");
+        let mut read = vec![0; text.len()];
+        both.read_exact(&mut read).expect("read");
+        assert_eq!(read, text);
+        while is_pouring(&path) {
+            std::thread::yield_now();
+        }
+        write(&path, b"after").expect("written");
+    }
+
+    #[test]
+    fn what_is_put_there_meanwhile_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, precious) = (folder.path().join("f"), folder.path().join("precious"));
+        for path in [&path, &precious] {
+            fs::write(path, "old").expect("written");
+        }
+        let place = Place::of(&path).expect("there");
+        let busy = || io::Error::from(ErrorKind::ResourceBusy);
+        place.write_in_place(b"new text", busy()).expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"new text");
+        place.write_in_place(b"short", busy()).expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"short");
+        fs::remove_file(&path).expect("removed");
+        symlink(&precious, &path).expect("a link");
+        let error = place.write_in_place(b"new", busy()).expect_err("a link");
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+        assert_eq!(fs::read(&precious).expect("there"), b"old");
     }
 
     #[tokio::test]

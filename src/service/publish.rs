@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::push::Gateway;
-use super::{state, textfile};
+use super::{files, state, textfile};
 use crate::report::Record;
 use crate::sweep::KnownManifests;
 
-/// Whose turn it is to write files: what was known later must not be written earlier.
+/// Whose turn it is to write plain files: what was known later must not be written earlier.
 static WRITING: Mutex<()> = Mutex::new(());
 
 /// Where results go besides the endpoints.
@@ -83,17 +83,53 @@ fn write(
     state: Option<&Path>,
     all: impl FnOnce() -> Vec<Record>,
 ) -> Vec<String> {
-    let _turn = WRITING.lock();
+    let turn = WRITING.lock();
     let all = all();
-    let failure = |option: &str, path: &Path, written: Result<(), String>| {
-        let (path, why) = (path.display(), written.err()?);
-        Some(format!(
-            "{option} {path} cannot be written, and stays as it was: {why}"
-        ))
+    let failure = |option: &str, path: &Path, why: &str| {
+        format!("{option} {} cannot be written: {why}", path.display())
     };
-    // What is known comes before what is shown: the textfile may be a pipe that nobody reads.
-    let state = state.and_then(|path| failure("--state", path, state::write(path, &all)));
-    let textfile =
-        textfile.and_then(|path| failure("--textfile", path, textfile::write(path, &all)));
+    // What is known comes before what is shown.
+    let state = state.and_then(|path| {
+        let why = state::write(path, &all).err()?;
+        Some(failure("--state", path, &why))
+    });
+    let textfile = textfile.and_then(|path| {
+        let written = textfile::render(path, &all).and_then(|text| {
+            // Who reads a pipe may stop, and keeps nobody else from writing.
+            let _turn = (!files::is_stream(path)).then_some(turn);
+            files::write_soon(path, text.as_bytes())
+        });
+        let why = files::Unwritten(&written.err()?).to_string();
+        Some(failure("--textfile", path, &why))
+    });
     textfile.into_iter().chain(state).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pipe_that_nobody_reads_keeps_no_other_from_being_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [fifo, state] = ["fifo", "state"].map(|name| folder.path().join(name));
+        let made = Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.expect("mkfifo runs").success());
+        let path = fifo.clone();
+        let waiting = tokio::task::spawn_blocking(move || write(Some(&path), None, Vec::new));
+        while !files::is_pouring(&fifo) {
+            tokio::task::yield_now().await;
+        }
+        let other = state.clone();
+        let other = tokio::task::spawn_blocking(move || write(None, Some(&other), Vec::new));
+        assert_eq!(other.await.expect("written"), [""; 0]);
+        assert!(!waiting.is_finished(), "the state had to wait for it");
+        assert!(state.exists());
+        let mut both = OpenOptions::new();
+        let _both = both.read(true).write(true).open(&fifo).expect("open");
+        assert_eq!(waiting.await.expect("written"), [""; 0]);
+    }
 }

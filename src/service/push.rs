@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::oci::shorten;
 use crate::registry::client::own_certificates::{authorities, is_special, trusted};
+use crate::registry::client::way_out::{self, Whose};
 use crate::registry::client::{ClientPair, Proxies, classify, crypto};
 use crate::render::metrics;
 use crate::report::{Record, Shard};
@@ -156,6 +157,11 @@ impl Gateway {
         let client = {
             let mut tls = self.tls.lock();
             tls.read_again();
+            let vetted = tls.proxies.vet(&self.url, tls.pair.is_some());
+            vetted.map_err(|why| {
+                let (detail, hint) = (&why.detail, why.hint());
+                PushError::permanent(format!("--push-gateway is not asked: {detail}; {hint}"))
+            })?;
             tls.client()?
         };
         if report.complete {
@@ -280,8 +286,8 @@ impl Gateway {
         let through = tls.proxies.before(&self.url);
         let through = through.map(|proxy| format!(", through {proxy}"));
         let through = through.unwrap_or_default();
-        let advice =
-            classify::advice(error).unwrap_or("is the gateway up, and --push-gateway right?");
+        let advice = way_out::advice(error, Whose::Own)
+            .unwrap_or("is the gateway up, and --push-gateway right?");
         let advice = advice.replace("--c", "--push-c");
         PushError {
             message: format!("{what} failed: {cause}{through}; {advice}"),

@@ -1,9 +1,10 @@
 //! Other registries that may hold what is broken here: asked for it, and for nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::oci::{Digest, Repository};
@@ -38,8 +39,8 @@ impl RepairSource {
 }
 
 /// Notes with each finding of `sweep` where its image is intact, by the first of the `sources` that has it:
-/// one HEAD for each image and source, and none where nothing is broken. A source that fails is logged, and asked
-/// no more. Who cancels does not wait for it.
+/// one HEAD for each image and source, and none where nothing is broken. What a source refuses is logged; one
+/// that fails is, too, and is asked no more. Who cancels does not wait for it.
 pub async fn look_elsewhere(
     sweep: &mut Sweep,
     sources: &[RepairSource],
@@ -53,15 +54,7 @@ pub async fn look_elsewhere(
 }
 
 async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
-    let mut wanted: BTreeMap<(Repository, Digest), Option<Elsewhere>> = sweep
-        .findings
-        .iter()
-        .filter_map(image_of)
-        .map(|image| (image, None))
-        .collect();
-    while wanted.len() > LOOKS {
-        wanted.pop_last();
-    }
+    let mut wanted = wanted(sweep);
     for source in sources {
         if wanted.values().all(Option::is_some) {
             break;
@@ -74,24 +67,33 @@ async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
                 continue;
             }
         };
+        let refused = Mutex::new(BTreeSet::new());
         let missing = wanted.iter_mut().filter(|(_, found)| found.is_none());
         let looks = missing.map(|((repository, digest), found)| {
-            let (registry, host) = (&registry, &host);
+            let (registry, host, refused) = (&registry, &host, &refused);
             async move {
                 let Some(there) = source.named(repository) else {
                     return Ok(());
                 };
-                if registry.has_manifest(&there, digest).await? {
-                    *found = Some(Elsewhere {
-                        image: format!("{host}/{there}@{digest}"),
-                        is_verified: registry.endpoint.is_https(),
-                    });
-                }
+                let is_there = match registry.has_manifest(&there, digest).await {
+                    // Who may not pull from one repository may pull from the next.
+                    Err(why) if why.is_refusal() => {
+                        if refused.lock().insert(there.clone()) {
+                            tracing::warn!("--repair-from {host}/{there}: {}", why.detail);
+                        }
+                        false
+                    }
+                    answer => answer?,
+                };
+                *found = is_there.then(|| Elsewhere {
+                    image: format!("{host}/{there}@{digest}"),
+                    is_verified: registry.endpoint.is_https(),
+                });
                 Ok::<_, Unverified>(())
             }
         });
         let looks = futures::stream::iter(looks).buffer_unordered(CONCURRENCY);
-        // What keeps it from one answer keeps it from the next.
+        // What else keeps it from one answer keeps it from the next.
         let asked = tokio::time::timeout(LONGEST_WAIT, looks.try_collect::<()>());
         match asked.await {
             Ok(Ok(())) => {}
@@ -104,6 +106,16 @@ async fn look(sweep: &mut Sweep, sources: &[RepairSource]) {
             finding.nearby.elsewhere = wanted.get(&image).cloned().flatten();
         }
     }
+}
+
+/// The images that are asked for, and nowhere found yet.
+fn wanted(sweep: &Sweep) -> BTreeMap<(Repository, Digest), Option<Elsewhere>> {
+    let images = sweep.findings.iter().filter_map(image_of);
+    let mut wanted: BTreeMap<_, _> = images.map(|image| (image, None)).collect();
+    while wanted.len() > LOOKS {
+        wanted.pop_last();
+    }
+    wanted
 }
 
 /// The whole image that brings back what is broken: what its tags point to, or else the manifest itself.

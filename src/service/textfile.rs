@@ -3,23 +3,18 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::files::{self, Unwritten};
 use crate::render::metrics;
 use crate::report::Record;
 
 /// As much of an older file as is read back.
 const LARGEST_FILE: u64 = 64 << 20;
 
-/// Writes the records into the file at `path`. What a sweep could not see is taken over from the old one.
+/// What is written of the records into the file at `path`. What a sweep could not see is taken over from the old one.
 ///
 /// # Errors
 ///
-/// If it cannot be written.
-pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
-    written(path, records).map_err(|error| Unwritten(&error).to_string())
-}
-
-fn written(path: &Path, records: &[Record]) -> io::Result<()> {
+/// If the old one cannot be read.
+pub(super) fn render(path: &Path, records: &[Record]) -> io::Result<String> {
     let mut records = records.to_vec();
     let is_blind = |record: &Record| record.last.as_ref().is_some_and(|report| !report.complete);
     if records.iter().any(is_blind) {
@@ -29,7 +24,7 @@ fn written(path: &Path, records: &[Record]) -> io::Result<()> {
         }
     }
     let records: Vec<_> = records.iter().collect();
-    files::write(path, metrics::render(&records).as_bytes())
+    Ok(metrics::render(&records))
 }
 
 fn read(path: &Path) -> io::Result<String> {

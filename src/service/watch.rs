@@ -30,6 +30,8 @@ pub(super) async fn watch(
 ) {
     let name = target.policy.registry.clone();
     let mut pace = Pace::new(interval);
+    // What the last sweep was warned of.
+    let mut warned = Vec::new();
     let mut target = target;
     target.policy.turn = fastrand::u64(..);
     loop {
@@ -54,7 +56,7 @@ pub(super) async fn watch(
         match sweep {
             Ok(Ok(sweep)) => {
                 if let Some(record) = board.end(&name, sweep) {
-                    record.last.iter().for_each(log);
+                    record.last.iter().for_each(|last| log(last, &mut warned));
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());
                     let manifests = target.policy.manifests.known.clone();
@@ -104,9 +106,16 @@ async fn sweep(
     Ok(sweep)
 }
 
-fn log(report: &Report) {
+/// Logs what a sweep came to, and what it was `warned` of that the one before was not.
+fn log(report: &Report, warned: &mut Vec<String>) {
     let (sweep, verdict) = (&report.sweep, report.verdict.word());
     let registry = &sweep.registry;
+    for warning in &sweep.warnings {
+        if !warned.contains(warning) {
+            tracing::warn!(registry, "{warning}");
+        }
+    }
+    warned.clone_from(&sweep.warnings);
     let (broken, unverified) = (sweep.findings.len(), sweep.unverified_objects());
     let tags = sweep.counts.tags.checked;
     if report.verdict == Verdict::Intact {

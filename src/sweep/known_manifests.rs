@@ -247,8 +247,10 @@ impl KnownManifests {
         let rest = rest.and_then(|rest| rest.strip_prefix(b"\n"));
         file = rest.ok_or("it is of another registry")?;
         let now = seconds(SystemTime::now());
-        let mut inner = Inner::default();
-        inner.is_partial = take(&mut file).is_none_or(|is_partial| is_partial != [0]);
+        let mut inner = Inner {
+            is_partial: take(&mut file).is_none_or(|is_partial| is_partial != [0]),
+            ..Inner::default()
+        };
         while let Some(name) = take(&mut file).and_then(number)
             && let Some(read_at) = take(&mut file).and_then(number)
         {
@@ -417,7 +419,8 @@ impl Inner {
 fn is_due(read_at: u64, spread: u64, every: Duration) -> bool {
     let age = seconds(SystemTime::now()).saturating_sub(read_at);
     let half = every.as_secs() / 2;
-    age >= half + (u128::from(spread) * u128::from(half) >> 64) as u64
+    let part = (u128::from(spread) * u128::from(half)) >> 64;
+    age >= half.saturating_add(u64::try_from(part).unwrap_or(half))
 }
 
 fn hash(repository: &Repository) -> u64 {
@@ -443,8 +446,8 @@ fn pack(body: &ManifestBody) -> Option<Box<[u8]>> {
 
 fn unpack(packed: &[u8]) -> Option<ManifestBody> {
     let mut unpacked = Vec::new();
-    let unpacker = DeflateDecoder::new(packed);
-    unpacker
+    let decoder = DeflateDecoder::new(packed);
+    decoder
         .take(2 * LONGEST as u64)
         .read_to_end(&mut unpacked)
         .ok()?;

@@ -71,7 +71,7 @@ pub async fn sweep<R: Registry>(
     let cut_short = tokio::select! {
         biased;
         () = cancel.cancelled() => {
-            Some(Unverified::new(UnverifiedReason::Cancelled, "the sweep was told to stop"))
+            Some(Unverified::new(UnverifiedReason::Cancelled, "it was told to stop"))
         }
         () = timer => {
             let length = policy.deadline.unwrap_or_default();

@@ -109,14 +109,15 @@ impl Verify<'_> {
     /// A sweep, and what was expected of it and not so. As nothing is called broken on one look, nothing is
     /// called unmet on one: it is looked at again, and two seconds later once more.
     async fn look<R: Registry>(&self, registry: &R) -> Sweep {
-        let mut sweep = self.sweep(registry).await;
+        // Large, and awaited in many places.
+        let mut sweep = Box::pin(self.sweep(registry)).await;
         for wait in [self.policy.confirm_after, PAUSE] {
             if sweep.unmet.is_empty() {
                 break;
             }
             // Where it is cancelled meanwhile, the next look says so, and there is no verdict on one.
             self.pause(WaitReason::SecondLook, wait).await;
-            sweep = self.sweep(&registry.reconnected()).await;
+            sweep = Box::pin(self.sweep(&registry.reconnected())).await;
         }
         sweep
     }
@@ -133,6 +134,10 @@ impl Verify<'_> {
         };
         let cut_short = |reason| {
             let detail = "the platforms of the images were not all read";
+            let mut told = sweep.unverified.iter();
+            if told.any(|group| group.why.reason == reason) {
+                return (Vec::new(), Vec::new());
+            }
             let unverified = UnverifiedObjects {
                 repository: None,
                 why: Unverified::new(reason, detail),

@@ -71,6 +71,8 @@ make_spaces() {
     ip -n "$client" link set to-server up
     # The client knows names for what it reaches, the servers' side for what is inside.
     printf '10.77.0.1 near.test storage.test\nfd77::1 six.test\n10.78.0.1 known.test\n' >>"/etc/netns/$client/hosts"
+    # Where a proxy is that stands on the client's own machine.
+    printf '127.0.0.1 gate.test\n' >>"/etc/netns/$client/hosts"
     printf '10.77.0.1 near.test storage.test\n10.78.0.1 inside.test known.test\n' >>"/etc/netns/$server/hosts"
 }
 
@@ -144,6 +146,7 @@ EOF
         front 8443 server-p384 "$asked"
         front 8444 server-p384 "$asked" 'location ~ /blobs/ { return 307 https://storage.test:8445$request_uri; }'
         front 8445 server-p384 "$offered"
+        front 8446 server-p384 'location ~ /blobs/ { return 307 https://gate.test:9999$request_uri; }'
         printf '}\n'
     } >"$work/nginx.conf"
 }
@@ -213,9 +216,20 @@ says() { # CASE WORDS
     tr -s ' \n' ' ' <"$out/$1" | grep -qF -- "$2" || fail "$1 does not say: $2"
 }
 
+# Whether a log has lines, and each begins so: LOG WORD WHAT_IF_NOT
+all_are() {
+    [ -s "$1" ] || fail "$1 is empty: $3, or nobody came"
+    ! grep -v "^$2 " "$1" || fail "$3"
+}
+
 held_of() { in_server curl -sf http://10.78.0.1:9091/metrics | grep "tags_checked{.*instance=\"$1\""; }
 served() { in_client curl -sf --noproxy '*' "http://$listen/metrics" | grep "^registry_manifest_integrity_$1[ {]"; }
-has_swept() { [ "$(served last_complete_timestamp_seconds | sed 's/.* //')" != "${1:-}" ]; }
+swept_at() { served last_complete_timestamp_seconds | sed 's/.* //' | grep -x '[0-9.e+]*[1-9][0-9.e+]*'; }
+# A service that does not answer, or has no whole sweep yet, has not swept.
+has_swept() { # [SINCE]
+    local at
+    at=$(swept_at) && [ "$at" != "${1:-}" ]
+}
 stops() { kill "$1"; wait "$1" || true; }
 
 serve() { # CASE ARGUMENTS...: in the background, as $service
@@ -312,12 +326,18 @@ says certs.d 'client.cert'
 # A redirect to somebody who asks for a certificate gets none, nor the trust that is the registry's own.
 all_work redirected https://near.test:8444 https://near.test:8443/gateway "${trusted[@]}" "${push_pair[@]}" \
     --client-cert="$work/client.pem" --client-key="$work/client.key"
+all_are "$work/access-8445.log" NONE 'the redirect target got a certificate'
 grep -q '^NONE GET /v2/app/blobs' "$work/access-8445.log" || fail 'nobody was redirected'
-! grep -v '^NONE' "$work/access-8445.log" || fail 'the redirect target got a certificate'
-! grep -qv '^SUCCESS' "$work/access-8444.log" || fail 'the registry got no certificate'
+all_are "$work/access-8444.log" SUCCESS 'the registry got no certificate'
 cp -rp "$folder" "${folder%8443}8444"
 fails_with 3 redirected-by-folder sweep --depth digest --confirm-after 0s https://near.test:8444
 says redirected-by-folder UnknownIssuer
+
+# The proxy's own host is known to be on this machine, and is none of the registry's business for that.
+environment=("HTTPS_PROXY=http://gate.test:3128" "NO_PROXY=near.test,gate.test")
+fails_with 3 redirected-to-the-proxy sweep --confirm-after 0s --ca-file="$work/p384.pem" https://near.test:8446
+says redirected-to-the-proxy 'gate.test is an address of this machine or network'
+environment=()
 
 # A Secret that Kubernetes rotates: the link is swapped, and the next sweep shows the new certificate.
 secret=$work/secret
@@ -337,7 +357,7 @@ kill -HUP "$(cat "$work/nginx.pid")"
 until_true 'the old certificate is refused' grep -q '^FAILED' "$work/access-8443.log"
 ln -s ..next-client "$secret/..new"
 mv -T "$secret/..new" "$secret/..data"
-before=$(served last_complete_timestamp_seconds | sed 's/.* //')
+before=$(swept_at) || fail 'rotated: it says of no sweep'
 until_true 'the new certificate is taken' has_swept "$before"
 stops "$service"
 say 'rotated: the new certificate is in use'

@@ -167,6 +167,28 @@ fn what_cannot_be_replaced_is_written_in_place() {
 }
 
 #[test]
+fn a_full_disk_keeps_what_can_only_be_written_in_place() {
+    let double = intact();
+    let disk = tempfile::tempdir().expect("a temporary directory");
+    // The file is mounted from a disk that is full, into a folder with room.
+    let script = format!(
+        r#"set -e; {SMALL_DISK}; cd "$DISK"; mkdir small big; mount -t tmpfs -o size=16k none small
+        echo old >small/f; dd if=/dev/zero of=small/filler bs=4k 2>/dev/null || true
+        cd big; : >m.prom; mount --bind ../small/f m.prom
+        run() {{ "$PROBE" --once --textfile m.prom "$URL" >/dev/null && echo exit 0 || echo exit $?; }}
+        run; cat m.prom; truncate -s 0 ../small/filler; head -c 4k /dev/zero >>m.prom; run; ls -A
+        tail -c 1 m.prom | od -An -c"#
+    );
+    let folder = disk.path().display().to_string();
+    let variables = [("DISK", folder.as_str()), ("URL", &double.url())];
+    let said = in_namespace(&script, &variables);
+    let (printed, errors) = (text(&said.stdout), text(&said.stderr));
+    assert!(said.status.success(), "{printed}{errors}");
+    assert_eq!(printed, "exit 3\nold\nexit 0\nm.prom\n  \\n\n", "{errors}");
+    assert!(errors.contains("No space left on device"), "{errors}");
+}
+
+#[test]
 fn a_report_goes_into_what_is_open() {
     let double = intact();
     let folder = tempfile::tempdir().expect("a temporary directory");

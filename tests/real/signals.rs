@@ -426,7 +426,8 @@ fn the_first_process_of_a_container_ends_whatever_it_waits_for() {
                 .expect("unshare can be started");
             let children = format!("/proc/{0}/task/{0}/children", child.id());
             let first = || fs::read_to_string(&children).unwrap_or_default();
-            // Until it listens a signal is lost, as for any first process: so it is sent again.
+            // Until it listens a signal is lost, as for any first process: so it is sent again. Once it does,
+            // one is enough, as the next test shows.
             let ended = (0..600).find_map(|_| {
                 let ended = child.try_wait().expect("it is ours");
                 if ended.is_none() {
@@ -442,5 +443,94 @@ fn the_first_process_of_a_container_ends_whatever_it_waits_for() {
             let ended = ended.and_then(|status| status.code());
             assert_eq!(ended, Some(code), "{command:?} {options:?} {name}");
         }
+    }
+}
+
+#[test]
+fn one_signal_at_any_moment_ends_the_first_process() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    // The bit of SIGTERM in what a process catches.
+    let catches = |process: &str| {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|caught| u64::from_str_radix(caught.trim(), 16).ok());
+        caught.is_some_and(|caught| caught & (1 << 14) != 0)
+    };
+    // From the moment when it is caught on, at all moments of a start.
+    for moment in 0..40 {
+        let mut child = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child"])
+            .arg(env!("CARGO_BIN_EXE_probe"))
+            .args(["sweep", &url])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("unshare can be started");
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let mut first = String::new();
+        let is_there = (0..600_000).any(|_| {
+            let named = fs::read_to_string(&children).unwrap_or_default();
+            named.trim().clone_into(&mut first);
+            let is_it = !first.is_empty() && catches(&first);
+            if !is_it {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            is_it
+        });
+        assert!(is_there, "it never listens");
+        std::thread::sleep(Duration::from_micros(500 * moment));
+        let sent = Command::new("kill").args(["-s", "TERM", &first]).status();
+        assert!(sent.expect("kill runs").success());
+        let ended = (0..600).find_map(|_| {
+            let ended = child.try_wait().expect("it is ours");
+            if ended.is_none() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            ended
+        });
+        let _ = child.kill();
+        let ended = ended.and_then(|status| status.code());
+        assert_eq!(ended, Some(143), "the signal of moment {moment} was lost");
+    }
+}
+
+#[test]
+fn an_image_that_is_no_longer_waited_for_is_told_as_an_image() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let image = format!("{}/app:v1", silent.local_addr().expect("an address"));
+    let child = Command::new(env!("CARGO_BIN_EXE_probe"))
+        .args(["verify", "--wait", "1h", &image])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it can be started");
+    // It listens before it asks.
+    let asked = silent.accept().expect("it asks");
+    let told = Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status();
+    assert!(told.expect("kill runs").success());
+    let said = child.wait_with_output().expect("it ends");
+    drop(asked);
+    assert_eq!(said.status.code(), Some(130));
+    let text = String::from_utf8_lossy(&said.stdout);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "stopped before the end: 1 object",
+        "where app (1)",
+        "it was told to stop",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for part in [
+        "platforms",
+        "list of repositories",
+        "next sweep",
+        "as a whole",
+    ] {
+        assert!(!text.contains(part), "{part}: {text}");
     }
 }

@@ -117,7 +117,7 @@ impl Run {
             shared: Shared::new(plan.world),
             header,
             record: Record::new(REGISTRY),
-            manifests: (plan.requests % 2 == 0).then(Arc::default),
+            manifests: plan.requests.is_multiple_of(2).then(Arc::default),
             series: BTreeMap::new(),
             past: vec![Past::default(); repos],
             hasher: DefaultHasher::new(),

@@ -57,8 +57,9 @@ pub(super) fn public_name(args: &ConnectionArgs) -> Result<Option<PublicName>, E
     args.public_name.as_ref().map(parse).transpose()
 }
 
-/// The registries that may hold what is broken in the one of `http`: reached as that is, by the logins that are
-/// stored for them. What was typed as this registry's login or trust is not theirs.
+/// The registries that may hold what is broken in the one of `http`: by the logins that are
+/// stored for them, through the same proxies, and trusting `--ca-file` as this registry's storage does. What was
+/// typed as this registry's login, and its client certificate, are not theirs.
 pub(in crate::cli) fn repair_sources(
     sources: &Sources,
     http: &Config,

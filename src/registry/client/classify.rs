@@ -1,7 +1,6 @@
 //! The one place that looks at status codes, error bodies and transport errors, and turns them
 //! into plain data.
 
-use std::error::Error;
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-use super::proxies::LOOK_AT_IT;
-use super::ssrf_guard;
+use super::way_out::{Whose, advice, chain, tls_error};
 use crate::oci::{Printable, shorten};
 use crate::registry::{Answer, Refusal};
 use crate::registry::{Unverified, UnverifiedReason};
@@ -116,77 +114,11 @@ impl From<Unverified> for Failure {
     }
 }
 
-/// What a transport error means. `what` names what was being done, such as `GET /v2/`.
-pub(crate) fn transport(error: &reqwest::Error, what: &str) -> Unverified {
+/// What a transport error means. `what` names what was being done, such as `GET /v2/`, and `of` whose server it was.
+pub(crate) fn transport(error: &reqwest::Error, what: &str, of: Whose) -> Unverified {
     let reason = transport_reason(error);
     let why = Unverified::new(reason, format!("{what}: {}", cause(error)));
-    why.advised(advice(error))
-}
-
-/// What a person can do about a transport error that has a way out of its own.
-pub(crate) fn advice(error: &reqwest::Error) -> Option<&'static str> {
-    chain(error).find_map(way_out)
-}
-
-/// What a person can do about a cause that has a way out of its own.
-fn way_out(cause: &(dyn Error + 'static)) -> Option<&'static str> {
-    if let Some(error) = tls_error(cause) {
-        return of_tls(error);
-    }
-    let is_no_http = |error: &hyper::Error| error.is_parse();
-    if cause.downcast_ref().is_some_and(is_no_http) {
-        return Some(SPEAKS_TLS);
-    }
-    let words = cause.to_string();
-    // These error types are private to the HTTP library; only their words are visible.
-    if words.starts_with("tunnel error") || words.contains("proxy authorization") {
-        Some(LOOK_AT_IT)
-    } else if words.ends_with(ssrf_guard::OF_THIS_MACHINE) {
-        Some(
-            "name the registry by the address that it is at: it may not send us to this machine or network",
-        )
-    } else {
-        None
-    }
-}
-
-/// For an answer to http that is none, or that says so.
-pub(crate) const SPEAKS_TLS: &str =
-    "if that port speaks TLS, write https:// before the registry's name";
-
-fn of_tls(error: &rustls::Error) -> Option<&'static str> {
-    use rustls::{AlertDescription as A, CertificateError as C, Error as E};
-    Some(match error {
-        E::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            "if that port speaks plain http, write http:// before the registry's name"
-        }
-        E::InvalidCertificate(C::UnknownIssuer) => {
-            "nobody that is trusted here has issued its certificate: name the authority's PEM file with --ca-file"
-        }
-        E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            "the certificate is of other names: dial one of these, or have it issued for this one"
-        }
-        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "renew the registry's certificate, or set this machine's clock if it is wrong"
-        }
-        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
-            "set this machine's clock, or wait until the registry's certificate begins"
-        }
-        E::AlertReceived(A::CertificateRequired) => {
-            "name a client certificate with --client-cert and --client-key"
-        }
-        E::AlertReceived(A::BadCertificate | A::UnknownCA | A::CertificateUnknown) => {
-            "it does not take this client certificate, or wants one: --client-cert and --client-key name it"
-        }
-        E::InvalidCertificate(C::Other(why))
-            if format!("{why:?}").contains("CaUsedAsEndEntity") =>
-        {
-            "its certificate is one of an authority (CA:TRUE), which is for issuing others: have one issued for the \
-             registry (with openssl req -x509: -addext basicConstraints=critical,CA:FALSE), and name it with --ca-file"
-        }
-        E::InvalidCertificate(_) => "look at the certificate that the registry shows",
-        _ => return None,
-    })
+    why.advised(advice(error, of))
 }
 
 fn transport_reason(error: &reqwest::Error) -> UnverifiedReason {
@@ -214,26 +146,10 @@ fn transport_reason(error: &reqwest::Error) -> UnverifiedReason {
     }
 }
 
-/// Errors of TLS arrive wrapped in I/O errors, whose own `source` passes them over.
-fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let wrapped = || {
-        let io = cause.downcast_ref::<io::Error>()?;
-        let inner: &'a (dyn Error + 'static) = io.get_ref()?;
-        tls_error(inner)
-    };
-    cause.downcast_ref().or_else(wrapped)
-}
-
 /// Whether a connection ended without the words that its protocol has for that.
 pub(crate) fn is_early_end(error: &reqwest::Error) -> bool {
     let is_it = |cause: &io::Error| cause.kind() == io::ErrorKind::UnexpectedEof;
     chain(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_it))
-}
-
-fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| {
-        (*cause).source()
-    })
 }
 
 /// The innermost cause in words: the outer ones repeat the URL, which may carry a signature.
@@ -252,6 +168,9 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
     if words.contains("UnsupportedSignatureAlgorithm") {
         return "its certificate is signed in a way that is not supported (SHA-1, or an unusual key)"
             .to_owned();
+    }
+    if words.contains("CaUsedAsEndEntity") {
+        return "its certificate is one of an authority (CA:TRUE), and none of a server".to_owned();
     }
     shorten(&words, 200)
 }
@@ -331,13 +250,35 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
     };
     let detail = format!("{} {who} {}", refusal.request, status_words(refusal));
     let is_of_proxy = refusal.status == 407;
-    let advice = is_of_proxy
-        .then_some("the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT");
+    let advice = if is_of_proxy {
+        Some("the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT")
+    } else if reason == UnverifiedReason::Forbidden {
+        of_no_repository(&refusal.request)
+    } else {
+        None
+    };
     // 503 speaks of the service (distribution's health check), never of one object.
     let by_object = reason == UnverifiedReason::RegistryError && refusal.status != 503;
     Failure {
         refusal: by_object.then(|| refusal.clone()),
         ..Unverified::new(reason, detail).advised(advice).into()
+    }
+}
+
+/// What a person can do about a refusal of what is about no repository.
+fn of_no_repository(request: &str) -> Option<&'static str> {
+    let path = request.split([' ', '?']).nth(1)?;
+    if path.ends_with("/v2/") {
+        Some(
+            "it lets nobody in who comes from here: look at what stands before it, such as a firewall or a list of \
+             allowed addresses",
+        )
+    } else if path.ends_with("/_catalog") {
+        Some(
+            "these credentials may not list repositories: give them that right, or name repositories in its place",
+        )
+    } else {
+        None
     }
 }
 
@@ -417,6 +358,28 @@ mod tests {
         assert_eq!(read("soon"), None);
         for endless in ["18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
             assert_eq!(read(endless), Some(LONGEST_WAIT), "{endless}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_speaks_of_a_repository_where_it_is_of_one() {
+        let hint = |request: &str| {
+            let refusal = Refusal {
+                request: request.into(),
+                status: 403,
+                code: None,
+                storage: None,
+                is_page: false,
+            };
+            refused(&refusal).why.hint()
+        };
+        let of_repository = "check the repository's name";
+        for request in ["GET /v2/", "GET /prefix/v2/", "GET /v2/_catalog?n=100"] {
+            let hint = hint(request);
+            assert!(!hint.contains(of_repository), "{request}: {hint}");
+        }
+        for request in ["GET /v2/app/tags/list", "HEAD /v2/v2/manifests/v2"] {
+            assert!(hint(request).contains(of_repository), "{request}");
         }
     }
 

@@ -15,6 +15,8 @@ use super::{classify, crypto};
 pub(crate) struct Clients {
     own: Client,
     foreign: Client,
+    /// Whether the first shows a client certificate to whoever asks for one.
+    shows_certificate: bool,
 }
 
 impl Clients {
@@ -24,7 +26,11 @@ impl Clients {
         let own = &config.own;
         if own.pair().is_none() && own.folder.authorities.is_empty() {
             let own = foreign.clone();
-            return Ok(Self { own, foreign });
+            return Ok(Self {
+                own,
+                foreign,
+                shows_certificate: false,
+            });
         }
         let mut builder = builder(config, idle_connections)?;
         for (path, pem) in &own.folder.authorities {
@@ -42,7 +48,16 @@ impl Clients {
             })?);
         }
         let own = build(builder)?;
-        Ok(Self { own, foreign })
+        Ok(Self {
+            own,
+            foreign,
+            shows_certificate: config.own.pair().is_some(),
+        })
+    }
+
+    /// Whether whoever asks for a client certificate gets one.
+    pub(super) fn shows_certificate(&self, is_own: bool) -> bool {
+        self.shows_certificate && is_own
     }
 
     /// The one for the registry's own origin, or else the other.

@@ -22,9 +22,11 @@ use super::proxies::Proxies;
 use super::rate_limiter::{Permit, Pool};
 use super::redirect::{MOST_REDIRECTS, redirect_target};
 use super::reply::{Body, Read, ReadLimits, Reply};
+use super::resolver;
 use super::scope::Scope;
 use super::signs::Signs;
 use super::transcript::Transcript;
+use super::way_out::{LOOK_THERE, Whose};
 use crate::oci::shorten;
 use crate::registry::{Unverified, UnverifiedReason};
 
@@ -230,6 +232,8 @@ impl Exchange {
         if let Some(authorization) = authorization {
             builder = builder.header(AUTHORIZATION, authorization.header.clone());
         }
+        let (of, said) = (Whose::of(is_own), said_of(request, url, is_own));
+        self.vet(url, is_own, &said).await?;
         let began = Instant::now();
         let sent = tokio::time::timeout(self.timeout, builder.send()).await;
         let status = sent.iter().flatten().map(Response::status).next();
@@ -238,15 +242,17 @@ impl Exchange {
         self.meter.request(asked, &ask.method, status, took);
         let Ok(sent) = sent else {
             permit.timed_out();
-            let detail = format!(
-                "{request}: no answer within {} s",
-                self.timeout.as_secs_f64()
-            );
+            let detail = format!("{said}: no answer within {} s", self.timeout.as_secs_f64());
             let why = Unverified::new(UnverifiedReason::Timeout, detail);
             return Err(self.proxies.told(why, url).into());
         };
-        let failed = |error| classify::transport(&error, request);
-        let response = sent.map_err(|error| self.proxies.told(failed(error), url))?;
+        let failed = |error| {
+            let why = classify::transport(&error, &said, of);
+            let why = self.proxies.told(why, url);
+            let advice = why.advice.or((of == Whose::Foreign).then_some(LOOK_THERE));
+            why.advised(advice)
+        };
+        let response = sent.map_err(failed)?;
         permit.took((asked, ask.method == Method::HEAD), took);
         let is_own = url.origin() == self.base.origin();
         self.notices.note(&response, is_own);
@@ -258,6 +264,15 @@ impl Exchange {
             "answered"
         );
         Ok(response)
+    }
+
+    /// What keeps a URL from being asked for; `said` is how that begins.
+    async fn vet(&self, url: &Url, is_own: bool, said: &str) -> Result<(), Failure> {
+        let shows_certificate = self.client.shows_certificate(is_own);
+        let vetted = self.proxies.vet(url, shows_certificate);
+        vetted.map_err(|why| Failure::last_word(why.of(said)))?;
+        let led = resolver::vet(url, &self.base, &self.proxies).await;
+        led.map_err(|why| Failure::new(UnverifiedReason::Protocol, format!("{said}: {why}")))
     }
 
     async fn read(
@@ -274,15 +289,25 @@ impl Exchange {
         };
         let url = response.url();
         let through = self.proxies.before(url).filter(|_| url.scheme() == "http");
+        let said = said_of(&request, url, redirected_to.is_none());
         Ok(Reply {
             status: response.status(),
             headers: response.headers().clone(),
             version: response.version(),
             proxy: through.map(ToString::to_string),
             tls: response.extensions_mut().remove(),
-            body: Body::read(response, &ask.read, &request, limits).await?,
+            body: Body::read(response, &ask.read, &said, limits).await?,
             request,
             redirected_to,
         })
     }
+}
+
+/// A request, and who was asked for it where that was not the registry itself. The rest of such a URL is a signature.
+fn said_of(request: &str, url: &Url, is_own: bool) -> String {
+    if is_own {
+        return request.to_owned();
+    }
+    let origin = url.origin().ascii_serialization();
+    format!("{request}, sent on to {origin}")
 }

@@ -51,6 +51,7 @@ mod standing;
 mod token;
 pub(crate) mod transcript;
 mod watched_files;
+pub(crate) mod way_out;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -201,7 +202,7 @@ impl Registry for HttpRegistry {
         let reply = reply.map_err(|failure| failure.why)?;
         // So do servers of TLS answer what is not encrypted.
         let wants_tls = reply.status == 400 && !self.endpoint.is_https();
-        let advice = wants_tls.then_some(classify::SPEAKS_TLS);
+        let advice = wants_tls.then_some(way_out::SPEAKS_TLS);
         vet_ping(&reply).map_err(|why| why.advised(advice))?;
         self.exchange.auth.login.look_for_any().await;
         Ok(())
@@ -272,8 +273,10 @@ impl Registry for HttpRegistry {
         let of_login = self.exchange.auth.login.notice();
         let said = self.exchange.notices.warnings().into_iter();
         let said = said.map(|notice| format!("the registry says: {notice}"));
-        let of_route = self.own.notices().chain(self.exchange.proxies.notices());
-        said.chain(of_login).chain(of_route).collect()
+        let of_own = self
+            .own
+            .notices(self.endpoint.is_https(), self.files.ca.is_some());
+        said.chain(of_login).chain(of_own).collect()
     }
 
     fn certificate_end(&self) -> Option<SystemTime> {

@@ -32,11 +32,28 @@ impl OwnCertificates {
 }
 
 impl OwnCertificates {
-    /// What a person should know of them.
-    pub(crate) fn notices(&self) -> impl Iterator<Item = String> {
+    /// What a person should know of them, and of a `--ca-file`, if one `is_trusted`.
+    pub(crate) fn notices(
+        &self,
+        is_encrypted: bool,
+        is_trusted: bool,
+    ) -> impl Iterator<Item = String> {
         let of_key = self.pair().and_then(ClientPair::warning);
         let unused = self.folder.trouble.iter();
-        unused.map(|why| format!("not used: {why}")).chain(of_key)
+        let named = [
+            (is_trusted, "--ca-file"),
+            (self.given.is_some(), "--client-cert"),
+        ];
+        let named = named
+            .into_iter()
+            .filter(move |(is_named, _)| *is_named && !is_encrypted);
+        let in_vain = named.map(|(_, option)| {
+            format!("{option} is in vain over http: if the registry speaks TLS, write https:// before its name")
+        });
+        unused
+            .map(|why| format!("not used: {why}"))
+            .chain(of_key)
+            .chain(in_vain)
     }
 }
 

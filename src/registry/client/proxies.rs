@@ -21,13 +21,14 @@ const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// The proxies that the environment names.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
+    http: Option<Named>,
+    https: Option<Named>,
     /// Who is asked directly, and the variable that says so.
     except: Option<(&'static str, Vec<Exception>)>,
-    /// Variables that name no proxy that can be used.
-    unusable: Vec<&'static str>,
 }
+
+/// What a variable names: a proxy, or nothing that can be used.
+type Named = Result<Proxy, &'static str>;
 
 /// A proxy, and the variable that names it. What it prints has no login.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub(crate) struct Proxy {
 /// How a URL is asked for.
 pub(crate) enum Route<'a> {
     Through(&'a Proxy),
+    /// This variable names no proxy that can be used. Who set it does not want to be asked for directly.
+    Unusable(&'static str),
     /// No variable names a proxy for its scheme.
     Direct,
     /// It is this machine, which no proxy stands before.
@@ -56,17 +59,12 @@ impl Proxies {
         };
         // Whoever asks a CGI program sets that variable (httpoxy.org).
         let is_cgi = read("REQUEST_METHOD").is_some();
-        let mut unusable = Vec::new();
-        let mut proxy = |names: [&'static str; 4]| {
+        let proxy = |names: [&'static str; 4]| {
             let mut allowed = names
                 .into_iter()
                 .filter(|name| !(is_cgi && *name == "HTTP_PROXY"));
             let (variable, text) = allowed.find_map(value)?;
-            let proxy = Proxy::parse(variable, text);
-            if proxy.is_none() && !unusable.contains(&variable) {
-                unusable.push(variable);
-            }
-            proxy
+            Some(Proxy::parse(variable, text).ok_or(variable))
         };
         let (http, https) = (proxy(FOR_HTTP), proxy(FOR_HTTPS));
         let except = EXCEPT.into_iter().find_map(value).map(|(name, list)| {
@@ -77,7 +75,6 @@ impl Proxies {
             http,
             https,
             except,
-            unusable,
         }
     }
 
@@ -97,7 +94,33 @@ impl Proxies {
             Some((name, list)) if list.iter().any(|one| one.is_met_by(url)) => {
                 Route::Excepted(name)
             }
-            _ => Route::Through(proxy),
+            _ => match proxy {
+                Ok(proxy) => Route::Through(proxy),
+                Err(variable) => Route::Unusable(variable),
+            },
+        }
+    }
+
+    /// Says why a URL is not asked for, if it is not: its proxy cannot be used, or would be shown a client
+    /// certificate that is meant for who is behind it (the HTTP library has one for both).
+    ///
+    /// # Errors
+    ///
+    /// Why not, for a person.
+    pub(crate) fn vet(&self, url: &Url, shows_certificate: bool) -> Result<(), Unverified> {
+        match self.route(url) {
+            Route::Unusable(variable) => {
+                let detail = format!("{variable} names no proxy that can be used");
+                let advice = "name one as http://, https://, socks5:// or socks5h://HOST:PORT, or unset the variable";
+                Err(Unverified::new(UnverifiedReason::Connect, detail).advised(Some(advice)))
+            }
+            Route::Through(proxy) if shows_certificate && proxy.url.scheme() == "https" => {
+                let detail =
+                    format!("a client certificate is not shown to {proxy}, which could ask for it");
+                let advice = "name that proxy as http://, if it can be spoken to so, or except this host from it with NO_PROXY";
+                Err(Unverified::new(UnverifiedReason::Tls, detail).advised(Some(advice)))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -105,7 +128,7 @@ impl Proxies {
     pub(crate) fn before(&self, url: &Url) -> Option<&Proxy> {
         match self.route(url) {
             Route::Through(proxy) => Some(proxy),
-            Route::Direct | Route::Loopback | Route::Excepted(_) => None,
+            _ => None,
         }
     }
 
@@ -121,20 +144,24 @@ impl Proxies {
         Unverified::new(why.reason, detail).advised(advice)
     }
 
-    /// What a person should know of them.
-    pub(crate) fn notices(&self) -> impl Iterator<Item = String> {
-        let unusable = self.unusable.iter();
-        unusable.map(|name| {
-            format!(
-                "not used: {name} names no proxy (http://, https://, socks5:// or socks5h://HOST:PORT)"
-            )
+    /// Whether this is the name of one of the proxies, which are where their user says. What a registry names at
+    /// other ports of it, [`super::resolver::vet`] holds against the guard.
+    pub(super) fn is_one(&self, host: &str) -> bool {
+        self.known().any(|proxy| proxy.url.host_str() == Some(host))
+    }
+
+    /// Whether one of the proxies is at the host and port of this URL.
+    pub(super) fn is_at(&self, url: &Url) -> bool {
+        let mut known = self.known();
+        known.any(|proxy| {
+            proxy.url.host_str() == url.host_str()
+                && proxy.port().is_some()
+                && proxy.port() == url.port_or_known_default()
         })
     }
 
-    /// Whether this is the name of one of the proxies, which are where their user says.
-    pub(super) fn is_one(&self, host: &str) -> bool {
-        let mut known = [&self.http, &self.https].into_iter().flatten();
-        known.any(|proxy| proxy.url.host_str() == Some(host))
+    fn known(&self) -> impl Iterator<Item = &Proxy> {
+        [&self.http, &self.https].into_iter().flatten().flatten()
     }
 
     /// The same for the HTTP library.
@@ -170,6 +197,12 @@ impl Proxy {
         );
         let has_host = url.host_str().is_some_and(|host| !host.is_empty());
         (is_known && has_host).then_some(Self { url, variable })
+    }
+
+    fn port(&self) -> Option<u16> {
+        let is_socks = self.url.scheme().starts_with("socks");
+        let port = self.url.port_or_known_default();
+        port.or(is_socks.then_some(1080))
     }
 
     /// Its address without a login.
@@ -330,9 +363,31 @@ mod tests {
             "://",
             "a b",
         ] {
-            let some = proxies(&[("ALL_PROXY", value)]);
-            assert_eq!(some.unusable, ["ALL_PROXY"], "{value}");
-            assert_eq!(before(&some, "https://r.example"), "", "{value}");
+            let some = proxies(&[("ALL_PROXY", value), ("NO_PROXY", "direct.example")]);
+            let vet = |url: &str| some.vet(&Url::parse(url).expect("a URL"), false);
+            for scheme in ["http", "https"] {
+                let why = vet(&format!("{scheme}://r.example")).expect_err(value);
+                assert!(why.detail.starts_with("ALL_PROXY names no"), "{why:?}");
+                assert!(!format!("{why:?}{some:?}").contains("pw"), "{why:?}");
+            }
+            for direct in ["https://direct.example", "http://127.0.0.1:1"] {
+                assert!(vet(direct).is_ok(), "{value} {direct}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_encrypted_proxy_gets_no_client_certificate() {
+        for (proxy, url, is_refused) in [
+            ("https://p.example", "https://r.example", true),
+            ("https://p.example", "https://direct.example", false),
+            ("http://p.example", "https://r.example", false),
+            ("socks5://p.example", "https://r.example", false),
+        ] {
+            let some = proxies(&[("ALL_PROXY", proxy), ("NO_PROXY", "direct.example")]);
+            let url = Url::parse(url).expect("a URL");
+            assert_eq!(some.vet(&url, true).is_err(), is_refused, "{proxy} {url}");
+            assert!(some.vet(&url, false).is_ok());
         }
     }
 

@@ -45,6 +45,34 @@ impl Resolve for Resolver {
     }
 }
 
+/// Holds what the registry names at another port of one of the proxies against the guard. The [`Resolver`] knows
+/// names and no ports, so there a proxy's name may lead anywhere.
+///
+/// # Errors
+///
+/// The name, and where it leads.
+pub(super) async fn vet(to: &Url, registry: &Url, proxies: &Proxies) -> Result<(), String> {
+    let Some(Host::Domain(name)) = to.host() else {
+        return Ok(());
+    };
+    let is_known = registry.host_str() == Some(name) || place_named(name) != Place::Elsewhere;
+    if is_known || !proxies.is_one(name) || proxies.is_at(to) {
+        return Ok(());
+    }
+    // What cannot be looked up fails by itself.
+    let found = look_up(name).await.unwrap_or_default();
+    let is_allowed = found.iter().all(is_elsewhere) || {
+        let count = found.len();
+        let allowed = allowed(found, &addresses_of(registry).await);
+        allowed.is_some_and(|allowed| allowed.len() == count)
+    };
+    if is_allowed {
+        Ok(())
+    } else {
+        Err(format!("{name} is {OF_THIS_MACHINE}"))
+    }
+}
+
 /// The addresses to which whoever is at `registry` may send us; `None` where that leaves none.
 fn allowed(mut found: Vec<SocketAddr>, registry: &[IpAddr]) -> Option<Vec<SocketAddr>> {
     let places: Vec<_> = registry.iter().copied().map(place_of).collect();

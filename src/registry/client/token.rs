@@ -19,8 +19,10 @@ use super::meter::{Asked, Meter};
 use super::proxies::Proxies;
 use super::rate_limiter::Pool;
 use super::redirect::{MOST_REDIRECTS, redirect_target};
+use super::resolver;
 use super::secret::{Credentials, Secret, basic_header};
 use super::ssrf_guard;
+use super::way_out::Whose;
 use crate::oci::shorten;
 use crate::registry::{Unverified, UnverifiedReason};
 
@@ -156,7 +158,7 @@ impl TokenService {
         what: &str,
     ) -> Result<Response, Failure> {
         let request = request.timeout(self.timeout).build();
-        let mut request = request.map_err(|error| classify::transport(&error, what))?;
+        let mut request = request.map_err(|error| classify::transport(&error, what, Whose::Own))?;
         let is_secret = request.headers().contains_key(AUTHORIZATION) || *method == Method::POST;
         let protocol = |detail| Failure::new(UnverifiedReason::Protocol, detail);
         let mut is_own = true;
@@ -166,11 +168,17 @@ impl TokenService {
             let began = Instant::now();
             // What is meant for the registry's own origin is shown to nobody that it leads to, and to nobody behind.
             is_own &= from.origin() == self.registry.origin();
+            self.proxies
+                .vet(&from, self.client.shows_certificate(is_own))
+                .map_err(|why| Failure::last_word(why.of(what)))?;
+            let led = resolver::vet(&from, &self.registry, &self.proxies).await;
+            led.map_err(|why| protocol(format!("{what}: {why}")))?;
             let sent = self.client.of(is_own).execute(request).await;
             let status = sent.as_ref().ok().map(Response::status);
             self.meter
                 .request(Asked::Token, method, status, began.elapsed());
-            let failed = |error| classify::transport(&error, what);
+            let of = Whose::of(is_own);
+            let failed = |error| classify::transport(&error, what, of);
             let response = sent.map_err(|error| self.proxies.told(failed(error), &from))?;
             let Some(target) = redirect_target(&response, what)? else {
                 return Ok(response);
@@ -229,7 +237,7 @@ impl TokenService {
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|e| classify::transport(&e, &what))?
+            .map_err(|e| classify::transport(&e, &what, Whose::Foreign))?
         {
             self.meter.bytes(chunk.len());
             body.extend_from_slice(&chunk);

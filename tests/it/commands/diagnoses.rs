@@ -86,6 +86,17 @@ async fn each_fault_of_a_certificate_has_its_own_way_out() {
         assert!(remedy.contains(way_out), "{way_out}: {said}");
         assert_eq!(remedy.contains("--ca-file"), !is_trusted, "{said}");
     }
+    // Known or not, it cannot be a server's; and debug text helps nobody.
+    let of_authority = Server::start(&Names::loopback().of_authority()).await;
+    let (authority, url) = (of_authority.authority(), of_authority.url());
+    let authority = authority.display().to_string();
+    let trust = ["--ca-file", &*authority, &*url];
+    for options in [&trust[..], &trust[2..]] {
+        let said = swept(options).await;
+        assert!(said.contains("one of an authority (CA:TRUE)"), "{said}");
+        assert!(said.contains("CA:FALSE"), "{said}");
+        assert!(!said.contains("OtherError"), "{said}");
+    }
     let authority = unknown.authority().display().to_string();
     let url = format!("https://{}", unknown.address);
     let said = swept(&["--ca-file", &authority, &url]).await;

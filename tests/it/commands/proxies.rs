@@ -35,16 +35,38 @@ async fn a_proxy_that_refuses_is_told_without_its_password() {
 }
 
 #[tokio::test]
-async fn what_names_no_proxy_is_told_and_not_used() {
+async fn what_names_no_proxy_is_an_error_of_who_would_go_through_it() {
     let double = Double::start().await;
     let port = double.address().rsplit_once(':').expect("a port").1;
-    let address = format!("127.0.0.1:{port}");
-    let odd = format!("socks9://user:{PASSWORD}@p.example");
-    let said = probe(&[&SWEEP[..], &[&address]].concat(), &[("ALL_PROXY", &odd)]).await;
-    let all = said.all().split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(said.code, Some(0), "{all}");
-    assert!(all.contains("ALL_PROXY names no proxy"), "{all}");
-    assert!(!all.contains(PASSWORD), "{all}");
+    let here = format!("127.0.0.1:{port}");
+    for odd in ["socks9://user:pr0xy-hunter2@p.example", "::::"] {
+        let all = async |arguments: &[&str], code| {
+            let said = probe(arguments, &[("ALL_PROXY", odd)]).await;
+            let all = said.all().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(said.code, Some(code), "{all}");
+            assert!(!all.contains(PASSWORD), "{all}");
+            all
+        };
+        let told = "ALL_PROXY names no proxy that can be used";
+        let away = all(&[&SWEEP[..], &["http://r.example"]].concat(), 3).await;
+        assert!(
+            away.contains(told) && away.contains("unset the variable"),
+            "{away}"
+        );
+        assert!(!away.contains("dns"), "nobody is asked: {away}");
+        let page = all(&["doctor", "http://r.example"], 3).await;
+        assert!(page.contains("ALL_PROXY names none"), "{page}");
+        assert!(page.contains(told), "{page}");
+        let push = ["--push-gateway", "http://gateway.example", &here];
+        let pushed = all(&[&SWEEP[..], &push].concat(), 3).await;
+        assert!(
+            pushed.contains("--push-gateway is not asked: ALL_PROXY"),
+            "{pushed}"
+        );
+        // No proxy stands before this machine.
+        let swept = all(&[&SWEEP[..], &[&here]].concat(), 0).await;
+        assert!(!swept.contains("ALL_PROXY"), "{swept}");
+    }
 }
 
 /// Takes whatever is sent to it, as a Pushgateway does.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use parking_lot::Mutex;
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientCertVerifierBuilder, WantsServerCert, WebPkiClientVerifier};
@@ -27,6 +27,12 @@ impl Names {
 
     pub(super) fn loopback() -> Self {
         Self::of("127.0.0.1")
+    }
+
+    /// The same, and one of an authority, as `openssl req -x509` makes it.
+    pub(super) fn of_authority(mut self) -> Self {
+        self.0.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self
     }
 
     /// The same, and long past.

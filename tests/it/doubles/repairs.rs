@@ -120,6 +120,31 @@ async fn another_registry_is_asked_once_for_what_is_broken() {
 }
 
 #[tokio::test]
+async fn what_a_source_refuses_of_one_repository_ends_nothing_else() {
+    for status in [401, 403] {
+        let (double, backup) = (Double::start().await, Double::start().await);
+        for name in ["a", "b"] {
+            let image = double.image(name, Some("v1"), &[name.as_bytes()]);
+            backup.image(name, Some("v1"), &[name.as_bytes()]);
+            double.remove_layer_link(name, &image.layers[0]);
+        }
+        let refused = on::manifest().repository("a");
+        backup.when(refused).error(status, "DENIED");
+        let mut sweep = Probe::of(&double).sweep().await;
+        let sources = [source(&backup, None)];
+        look_elsewhere(&mut sweep, &sources, &CancellationToken::new()).await;
+        let found = |finding: &Finding| {
+            let elsewhere = &finding.nearby.elsewhere;
+            (finding.repository.to_string(), elsewhere.is_some())
+        };
+        let mut found: Vec<_> = sweep.findings.iter().map(found).collect();
+        found.sort();
+        let expected = [("a".to_owned(), false), ("b".to_owned(), true)];
+        assert_eq!(found, expected, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_sibling_that_has_moved_is_none() {
     let (double, shared) = shelf().await;
     double.remove_manifest_link("app", &shared.digest);
