@@ -1,7 +1,7 @@
 //! The composition root: builds the parts from the settings, runs them, and prints what came of it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::{Record, Report};
 use crate::service::state::read_manifests;
-use crate::service::{Limits, Listener, Plan, WebProtection, look_elsewhere};
+use crate::service::{Limits, Listener, Plan, Target, WebProtection, look_elsewhere};
 use crate::sweep::KnownManifests;
 use crate::{service, sweep};
 
@@ -56,12 +56,7 @@ async fn once(
     for mut target in std::mem::take(&mut settings.targets) {
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
-        let state = settings.publish.state.as_deref();
-        let manifests = state.map(|path| read_manifests(path, &target.policy.registry));
-        target.policy.manifests.known = manifests.map(Arc::new);
-        let known = known_of(&target.policy.registry, &settings.known);
-        let (depth, now) = (target.policy.depth, SystemTime::now());
-        target.policy.owed = target.schedules.owed(depth, &known.reads, now);
+        prepare(&mut target, &settings).await;
         registries.push((client(target.http)?, target.policy, target.repair_from));
     }
     let expectations = settings.expectations.as_ref();
@@ -80,11 +75,9 @@ async fn once(
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
     let policies = registries.iter().map(|(_, policy, _)| policy);
-    let manifests = policies.filter_map(|policy| {
-        let known = policy.manifests.known.clone()?;
-        Some((policy.registry.clone(), known))
-    });
-    let manifests: Vec<_> = manifests.collect();
+    let manifests: Vec<_> = policies
+        .filter_map(sweep::Policy::known_manifests)
+        .collect();
     let absorbed = sweeps.into_iter().map(|(mut known, sweep)| {
         known.absorb(sweep);
         known
@@ -101,6 +94,23 @@ async fn once(
     };
     let exit = signals.exit();
     Ok(exit.unwrap_or_else(|| Exit::of(&reports, is_handed_on, &fail_on)))
+}
+
+/// Gives a single sweep what earlier runs left: the manifests that were read, when bytes were, and what was broken.
+async fn prepare(target: &mut Target, settings: &Settings) {
+    let registry = &target.policy.registry;
+    let state = settings.publish.state.as_deref();
+    let manifests = state.map(|path| read_manifests(path, registry));
+    target.policy.manifests.known = manifests.map(Arc::new);
+    let known = known_of(registry, &settings.known);
+    target.begin(&known);
+    if target.policy.owed == sweep::Owed::default() {
+        return;
+    }
+    match settings.publish.failing(&target.policy.registry).await {
+        Some(failing) => target.policy.suspects = failing,
+        None => target.policy.owed.tail = None,
+    }
 }
 
 /// What is known of a registry before this sweep.

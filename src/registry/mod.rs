@@ -268,3 +268,15 @@ words! {
         Digest = "digest",
     }
 }
+
+words! {
+    /// How manifests are asked for whose bytes are known.
+    ManifestMethod {
+        /// By HEAD where that is known to be as good, or where GET counts as a pull; by GET elsewhere.
+        Auto = "auto",
+        /// By GET.
+        Get = "get",
+        /// By HEAD.
+        Head = "head",
+    }
+}

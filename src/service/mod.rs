@@ -20,7 +20,7 @@ mod web_config;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -55,6 +55,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// Says what a sweep owes that begins now, of a registry of which this much is `known`.
+    pub fn begin(&mut self, known: &Record) {
+        let (depth, now) = (self.policy.depth, SystemTime::now());
+        self.policy.owed = self.schedules.owed(depth, &known.reads, now);
+    }
+
     /// Reads files again that may have been rotated since.
     fn read_files_again(&mut self) {
         self.http.read_again();

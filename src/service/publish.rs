@@ -1,12 +1,15 @@
 //! Hands results on to where they are wanted besides the endpoints: a Pushgateway, a file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::push::Gateway;
 use super::{files, state, textfile};
+use crate::oci::Repository;
 use crate::report::Record;
 use crate::sweep::KnownManifests;
 
@@ -55,7 +58,41 @@ impl Publish {
     }
 }
 
+/// How long a gateway may take to say what it holds.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+
 impl Publish {
+    /// The repositories of a registry in which an earlier run found something broken, as the gateway and the
+    /// textfile hold it; `None` if they cannot be asked, which is logged.
+    pub async fn failing(&self, registry: &str) -> Option<BTreeSet<Repository>> {
+        let mut failing = BTreeSet::new();
+        let unknown = "what was broken before is not known, and the bytes of all blobs are read";
+        if let Some(path) = &self.textfile {
+            match textfile::failing(path, registry) {
+                Ok(names) => failing.extend(names),
+                Err(error) => {
+                    let path = path.display();
+                    tracing::warn!(registry, "--textfile {path}: {error}; {unknown}");
+                    return None;
+                }
+            }
+        }
+        if let Some(gateway) = &self.gateway {
+            let asked = tokio::time::timeout(LONGEST_ANSWER, gateway.failing(registry));
+            let why = match asked.await {
+                Ok(Ok(names)) => {
+                    failing.extend(names);
+                    return Some(failing);
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("{gateway} does not say in time what it holds"),
+            };
+            tracing::warn!(registry, "{why}; {unknown}");
+            return None;
+        }
+        Some(failing)
+    }
+
     /// Writes the manifests of registries that were read to files beside the state, where one is kept. Gives
     /// whether that worked; what did not is logged.
     pub async fn keep(&self, manifests: Vec<(String, Arc<KnownManifests>)>) -> bool {

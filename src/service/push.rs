@@ -3,6 +3,7 @@
 //! A sweep that reached everything replaces its group (PUT); one that did not only adds to it (POST),
 //! so that being blind clears no alert. The group is `job` and `instance`, which is the registry.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
-use crate::oci::shorten;
+use crate::oci::{Repository, shorten};
 use crate::registry::client::own_certificates::{authorities, is_special, trusted};
 use crate::registry::client::way_out::{self, Whose};
 use crate::registry::client::{ClientPair, Proxies, classify, crypto};
@@ -154,16 +155,7 @@ impl Gateway {
         let Some(report) = &record.last else {
             return Ok(());
         };
-        let client = {
-            let mut tls = self.tls.lock();
-            tls.read_again();
-            let vetted = tls.proxies.vet(&self.url, tls.pair.is_some());
-            vetted.map_err(|why| {
-                let (detail, hint) = (&why.detail, why.hint());
-                PushError::permanent(format!("--push-gateway is not asked: {detail}; {hint}"))
-            })?;
-            tls.client()?
-        };
+        let client = self.client()?;
         if report.complete {
             let text = metrics::render(&[record]);
             return self.send(&client, Method::PUT, record, text).await;
@@ -174,6 +166,27 @@ impl Gateway {
         metrics::recall(&mut record, &held, &self.key(&registry));
         let text = metrics::render_partial(&record);
         self.send(&client, Method::POST, &record, text).await
+    }
+
+    /// The repositories in which something is broken, as far as the gateway holds what an earlier run pushed.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway cannot be reached, or refuses.
+    pub(super) async fn failing(&self, registry: &str) -> Result<BTreeSet<Repository>, PushError> {
+        let held = self.held(&self.client()?).await?;
+        Ok(metrics::failing(registry, &held, &self.key(registry)))
+    }
+
+    fn client(&self) -> Result<Client, PushError> {
+        let mut tls = self.tls.lock();
+        tls.read_again();
+        let vetted = tls.proxies.vet(&self.url, tls.pair.is_some());
+        vetted.map_err(|why| {
+            let (detail, hint) = (&why.detail, why.hint());
+            PushError::permanent(format!("--push-gateway is not asked: {detail}; {hint}"))
+        })?;
+        tls.client()
     }
 
     fn key<'a>(&'a self, registry: &'a str) -> Vec<(&'a str, &'a str)> {

@@ -1,8 +1,10 @@
 //! Writes what is known of registries to a file for the node exporter's textfile collector.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use crate::oci::Repository;
 use crate::render::metrics;
 use crate::report::Record;
 
@@ -25,6 +27,15 @@ pub(super) fn render(path: &Path, records: &[Record]) -> io::Result<String> {
     }
     let records: Vec<_> = records.iter().collect();
     Ok(metrics::render(&records))
+}
+
+/// The repositories in which something is broken, as an earlier run wrote it into the file at `path`.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub(super) fn failing(path: &Path, registry: &str) -> io::Result<BTreeSet<Repository>> {
+    Ok(metrics::failing(registry, &read(path)?, &[]))
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
@@ -36,12 +36,10 @@ pub(super) async fn watch(
     target.policy.turn = fastrand::u64(..);
     loop {
         board.begin(&name);
-        let now = SystemTime::now();
         let known = board.record(&name);
         target.policy.turn = target.policy.turn.wrapping_add(1);
         target.read_files_again();
-        let schedules = &target.schedules;
-        target.policy.owed = schedules.owed(target.policy.depth, &known.reads, now);
+        target.begin(&known);
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
         let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()
@@ -59,9 +57,8 @@ pub(super) async fn watch(
                     record.last.iter().for_each(|last| log(last, &mut warned));
                     let (changed, known) = ([record], Arc::clone(&board));
                     let publishing = publish.publish(&changed, move || known.records());
-                    let manifests = target.policy.manifests.known.clone();
-                    let manifests = manifests.map(|known| (name.clone(), known));
-                    let keeping = publish.keep(manifests.into_iter().collect());
+                    let keeping =
+                        publish.keep(target.policy.known_manifests().into_iter().collect());
                     let publishing = async { tokio::join!(publishing, keeping).0 };
                     tokio::select! {
                         errors = publishing => errors.iter().for_each(|_| board.process_metrics.push_failed()),

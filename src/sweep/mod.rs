@@ -8,6 +8,7 @@
 mod control;
 mod counts;
 mod coverage;
+mod ending;
 mod form;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/sweep.rs"]
@@ -16,6 +17,8 @@ mod judge;
 mod known_manifests;
 mod ledger;
 mod likeness;
+mod looking;
+mod manifests_file;
 mod memory_limits;
 mod nearby;
 mod notices;
@@ -23,12 +26,14 @@ mod owner;
 mod policy;
 mod progress;
 mod reading;
+mod recall;
 mod recheck;
 mod repeats;
 mod resolve;
 mod schedule;
 mod scope;
 mod seed;
+mod seen;
 mod verify;
 mod visit;
 mod waiting;
@@ -40,9 +45,10 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use known_manifests::{KnownManifests, ManifestMethod, ManifestPolicy};
+pub use known_manifests::KnownManifests;
 pub use policy::{Empty, Policy};
 pub use progress::{Progress, Wait, WaitReason};
+pub use recall::ManifestPolicy;
 pub use schedule::{Owed, Schedule, Schedules, Turn};
 pub use scope::{Filter, Scope, Source};
 pub use verify::{Expectations, platform, verify};

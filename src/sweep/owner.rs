@@ -7,16 +7,17 @@ use tokio::time::Instant;
 
 use super::control::{self, Controls};
 use super::judge::Judged;
-use super::known_manifests::Recall;
-use super::ledger::{Ending, Ledger};
+use super::ledger::Ledger;
 use super::memory_limits::NamesLimit;
 use super::nearby::CopyTable;
 use super::policy::Policy;
 use super::reading::Reading;
+use super::recall::Recall;
 use super::repeats::Repeats;
 use super::resolve::Pointed;
 use super::scope::Source;
-use super::visit::{Running, Seen, Visit};
+use super::seen::Seen;
+use super::visit::{Running, Visit};
 use super::walk::History;
 use super::walk::Walk;
 use super::walk::Walked;
@@ -25,7 +26,7 @@ use super::walk::{Endpoint, NodeId, TagId};
 use crate::oci::{Digest, Document, Repository};
 use crate::registry::Registry;
 use crate::registry::{Unverified, UnverifiedReason};
-use crate::report::{Mode, Outcome, Presence, Record, Sweep};
+use crate::report::{Mode, Outcome, Presence, Record};
 
 /// Unverified answers and 5xx in a row after which the registry is asked whether it is there at all.
 const SUSPICIOUS_ROW: u32 = 16;
@@ -54,7 +55,7 @@ pub(super) struct Task {
 }
 
 /// A repository that is being walked.
-struct Open {
+pub(super) struct Open {
     walk: Walk,
     /// What the look before came to, of which the walk has the history.
     before: Option<Box<Walked>>,
@@ -68,13 +69,13 @@ pub(super) struct Crawl<'a, R> {
     /// Repositories not begun yet.
     pub(super) waiting: VecDeque<Task>,
     /// Repositories being walked, by the number that their visits carry.
-    walks: Vec<Option<Open>>,
+    pub(super) walks: Vec<Option<Open>>,
     /// Repositories that need another look.
     pub(super) doubtful: Vec<Walked>,
     running: Running,
     pub(super) ledger: Ledger,
     pub(super) room: NamesLimit,
-    reading: Reading<'a>,
+    pub(super) reading: Reading<'a>,
     repeats: Repeats,
     recall: Recall,
     pub(super) controls: Controls,
@@ -353,7 +354,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
     }
 
     /// What a walk comes to, with what the looks before it saw. `cut_short` says why it ended early.
-    fn end(&mut self, open: Open, cut_short: Option<&Unverified>) -> Walked {
+    pub(super) fn end(&mut self, open: Open, cut_short: Option<&Unverified>) -> Walked {
         let walked = open
             .walk
             .finish(self.policy.depth, cut_short, &mut self.room);
@@ -365,45 +366,5 @@ impl<'a, R: Registry> Crawl<'a, R> {
         self.is_in_doubt |= walked.has_deletions || walked.presence == Presence::Gone;
         self.ledger.looked(&walked, is_first);
         walked
-    }
-
-    /// Ends the sweep, with what is left to ask put down to `cut_short`.
-    pub(super) fn finish(mut self, cut_short: Option<Unverified>) -> Sweep {
-        if let Some(why) = &cut_short {
-            self.take_back_what_was_not_vetted(why);
-            if self.is_in_doubt {
-                self.ledger.listing_failed(why.clone());
-            }
-            for open in std::mem::take(&mut self.walks).into_iter().flatten() {
-                let walked = self.end(open, Some(why));
-                self.ledger.cut_short(walked, why);
-            }
-            for walked in std::mem::take(&mut self.doubtful) {
-                self.ledger.cut_short(walked, why);
-            }
-            for task in std::mem::take(&mut self.waiting) {
-                match task.before {
-                    Some(before) => self.ledger.cut_short(*before, why),
-                    None => self.ledger.not_reached(task.repository, why),
-                }
-            }
-        }
-        for notice in self.registry.notices() {
-            self.ledger.warn(&notice);
-        }
-        if let Some(warning) = self.reading.warning() {
-            self.ledger.warn(&warning);
-        }
-        let read = self.reading.end(cut_short.is_some());
-        if let Some(why) = read.overdue() {
-            self.ledger.obstruct(None, &why);
-        }
-        let ending = Ending {
-            access: self.registry.access(),
-            traffic: self.registry.traffic(),
-            certificate_expires_at: self.registry.certificate_end(),
-            read,
-        };
-        self.ledger.close(ending, cut_short)
     }
 }

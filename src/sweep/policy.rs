@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::known_manifests::ManifestPolicy;
+use super::known_manifests::KnownManifests;
 use super::progress::Progress;
+use super::recall::ManifestPolicy;
 use super::schedule::Owed;
 use super::scope::Scope;
 use crate::oci::Repository;
@@ -71,6 +72,13 @@ impl Policy {
 }
 
 impl Policy {
+    /// The manifests of the registry that were read, with its name, where they are remembered.
+    #[must_use]
+    pub fn known_manifests(&self) -> Option<(String, Arc<KnownManifests>)> {
+        let known = self.manifests.known.clone()?;
+        Some((self.registry.clone(), known))
+    }
+
     /// How closely a sweep looks at any blob.
     pub(super) fn closest(&self) -> Depth {
         match self.owed.digest {

@@ -98,7 +98,8 @@ impl<'a> Reading<'a> {
     ) -> Plan {
         let is_broken = self.has(digest, Mark::Broken);
         let intact = if is_broken { None } else { self.intact(digest) };
-        let depth = self.depth(digest, size, intact, is_new);
+        let is_wanted = is_new || before >= Some(Depth::Tail);
+        let depth = self.depth(digest, size, intact, is_wanted);
         if let Some(before) = before {
             let (depth, shared) = (depth.max(before), Shared::No);
             return Plan { depth, shared };
@@ -112,13 +113,14 @@ impl<'a> Reading<'a> {
         Plan { depth, shared }
     }
 
-    /// How closely a blob is to be looked at whose bytes were found intact at a depth in another repository.
+    /// How closely a blob is to be looked at whose bytes were found `intact` at a depth in another repository.
+    /// What is wanted is read whether it is due or not.
     fn depth(
         &mut self,
         digest: &Digest,
         size: Option<u64>,
         intact: Option<Depth>,
-        is_new: bool,
+        is_wanted: bool,
     ) -> Depth {
         if self.depth == Depth::Digest || self.is_due_in_full(digest) {
             if intact == Some(Depth::Digest) {
@@ -138,7 +140,7 @@ impl<'a> Reading<'a> {
             return Depth::Tail;
         };
         let has_time = || self.until.is_some_and(|until| Instant::now() < until);
-        if turn.is_due(digest) || is_new || has_time() {
+        if turn.is_due(digest) || is_wanted || has_time() {
             return Depth::Tail;
         }
         self.put_off += 1;

@@ -139,6 +139,12 @@ impl Turn {
         slots
     }
 
+    /// When each slot was last read after a sweep that read all blobs.
+    #[must_use]
+    pub fn all_read(&self) -> Slots {
+        self.after(&vec![false; self.count()])
+    }
+
     /// When each slot was last read after a sweep that read what was due, as far as it may.
     pub(super) fn after_what_is_due(&self) -> Slots {
         let missed: Vec<_> = self.due.iter().map(|is_due| !is_due).collect();
@@ -260,8 +266,7 @@ mod tests {
 
     /// When each slot was read, where a sweep that began then read all of them.
     fn all_read(schedule: &Schedule, then: Duration) -> Slots {
-        let turn = schedule.turn(at(then), None);
-        turn.after(&vec![false; turn.count()])
+        schedule.turn(at(then), None).all_read()
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use registry_probe::oci::{Reference, Repository};
+use registry_probe::registry::ManifestMethod;
 use registry_probe::render::metrics;
 use registry_probe::report::{Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestMethod, ManifestPolicy, Policy,
-    Scope, Source,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Scope, Source,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -14,7 +14,7 @@ use super::repair::RepairArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE, duration, percent, positive_duration, size};
-use crate::sweep::ManifestMethod;
+use crate::registry::ManifestMethod;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 pub use family::{Family, encode};
-pub use recall::{foreign_groups, recall};
+pub use recall::{failing, foreign_groups, recall};
 
 use crate::oci::Repository;
 use crate::registry::UnverifiedReason;

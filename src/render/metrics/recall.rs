@@ -40,6 +40,16 @@ pub fn recall(record: &mut Record, text: &str, labels: &[(&str, &str)]) {
     }
 }
 
+/// The repositories of a registry in which something is broken, as `text` has it.
+#[must_use]
+pub fn failing(registry: &str, text: &str, labels: &[(&str, &str)]) -> BTreeSet<Repository> {
+    let mut record = Record::new(registry);
+    recall(&mut record, text, labels);
+    let known = record.repositories.into_iter();
+    let failing = known.filter(|(_, known)| known.failures > Some(0));
+    failing.map(|(name, _)| name).collect()
+}
+
 /// The groups of a Pushgateway that hold metrics of ours under another key than `own`, as the paths
 /// under which the gateway knows them.
 #[must_use]

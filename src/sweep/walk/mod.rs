@@ -11,6 +11,7 @@ mod look;
 mod settle;
 mod suspicion;
 mod tag_list;
+mod turns;
 
 use std::collections::BTreeMap;
 
@@ -29,10 +30,8 @@ use super::form::Form;
 use super::judge::{self, Judged};
 use super::memory_limits::PromiseLimit;
 use super::policy::Policy;
-use super::resolve;
 use super::scope::Source;
 use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
-use crate::registry::Way;
 use crate::registry::{Depth, Unverified};
 use crate::report::{Kind, Mode, Outcome};
 
@@ -194,57 +193,6 @@ impl Walk {
         Some(Step::Resolve(id, self.tags[id as usize].tag.clone(), way))
     }
 
-    fn is_first_tag_awaited(&self) -> bool {
-        let first = self
-            .pulled
-            .and_then(|pulled| self.tags.get(pulled as usize));
-        first.is_some_and(|state| state.resolved.is_none())
-    }
-
-    /// The tag that is asked for in this place, and how. What a client pulls is what GET gives. Of all
-    /// that a sweep finds by HEAD, one tag of each repository is asked for by GET, too, before the
-    /// others; so is a tag that was seen broken, and what the caller named.
-    fn in_turn(&mut self, turn: TagId) -> (TagId, Way) {
-        if self.documents.is_some() {
-            return (turn, Way::Both);
-        }
-        if turn == 0 {
-            self.pulled = self.whose_turn();
-        }
-        let id = match self.pulled {
-            Some(pulled) if turn == 0 => pulled,
-            Some(pulled) if turn <= pulled => turn - 1,
-            _ => turn,
-        };
-        let was_broken = || {
-            let tag = &self.tags[id as usize].tag;
-            self.history.has_past() && self.history.past(&Object::Tag(tag.clone())).is_some()
-        };
-        let way = if self.pulled == Some(id) || was_broken() {
-            Way::Both
-        } else {
-            Way::Cheap
-        };
-        (id, way)
-    }
-
-    /// The tag that is asked for by GET, too: in later looks the same as in the first, if it is among
-    /// those that are looked at again.
-    fn whose_turn(&mut self) -> Option<TagId> {
-        if let Some(pulled) = &self.history.pulled {
-            let mut tags = (0..).zip(&self.tags);
-            return tags
-                .find(|(_, state)| state.tag == *pulled)
-                .map(|(id, _)| id);
-        }
-        if self.is_pulled_lately {
-            return None;
-        }
-        let id = resolve::in_turn(&self.repository, self.tags.len(), self.turn);
-        self.history.pulled = Some(self.tags[id as usize].tag.clone());
-        Some(id)
-    }
-
     /// Whether there is nothing left to ask and nothing under way.
     pub(super) fn is_done(&self) -> bool {
         let has_all = self.list.ask.is_none() && self.next_tag as usize == self.tags.len();
@@ -285,11 +233,6 @@ impl Walk {
     /// Whether a blob may never have been looked at.
     pub(super) fn is_new(&self, id: NodeId) -> bool {
         self.nodes[id as usize].is_new
-    }
-
-    /// Asks for no tag by GET, because that was done lately.
-    pub(super) fn pull_no_tag(&mut self) {
-        self.is_pulled_lately = true;
     }
 
     /// Notes what a manifest turned out to be, and what it promises in turn.

@@ -17,6 +17,7 @@ mod faults;
 mod forms;
 mod harmless;
 mod images;
+mod known_manifests;
 mod limits;
 mod listing;
 mod looks;

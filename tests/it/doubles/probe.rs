@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use registry_double::{Registry, Request};
@@ -12,10 +13,11 @@ use registry_probe::registry::Registry as Seam;
 use registry_probe::registry::client::{
     Config, CredentialSource, Endpoint, HttpRegistry, LoginStore, Meter, Secret,
 };
-use registry_probe::registry::{Depth, Software};
+use registry_probe::registry::{Depth, ManifestMethod, Software};
 use registry_probe::report::{Finding, Mode, Record, Shard, SkipReason, Sweep};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, Policy, Progress, Scope, Source, Turn,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Scope,
+    Source, Turn,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -114,6 +116,28 @@ impl<'a> Probe<'a> {
     /// With this part of the blobs read in full.
     pub(super) fn scrub(mut self, turn: (Turn, Option<u64>)) -> Self {
         self.policy.owed.digest = Some(turn);
+        self
+    }
+
+    /// With the manifests that were read before, each of which is read once a day all the same.
+    pub(super) fn manifests(mut self, method: ManifestMethod, known: &Arc<KnownManifests>) -> Self {
+        self.policy.manifests = ManifestPolicy {
+            method,
+            every: Duration::from_secs(24 * 3600),
+            known: Some(Arc::clone(known)),
+        };
+        self
+    }
+
+    /// With no time for bytes that are not due.
+    pub(super) fn owing(mut self, turn: Turn) -> Self {
+        self.policy.owed.tail = Some((turn, Duration::ZERO));
+        self
+    }
+
+    /// Where something unknown was broken in this repository.
+    pub(super) fn suspecting(mut self, name: &str) -> Self {
+        self.policy.suspects.insert(repository(name));
         self
     }
 

@@ -1,0 +1,132 @@
+//! Which manifests a sweep asks for by HEAD, because they were read before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::judge::Judged;
+use super::known_manifests::{KnownManifests, Remembered};
+use crate::oci::{Digest, Document, Repository};
+use crate::registry::{ManifestBody, ManifestMethod, Registry};
+
+/// How manifests are asked for that were read before.
+#[derive(Clone, Debug)]
+pub struct ManifestPolicy {
+    /// By which method.
+    pub method: ManifestMethod,
+    /// In how long a time each is read once all the same.
+    pub every: Duration,
+    /// Those that were read before; `None` where nothing is remembered.
+    pub known: Option<Arc<KnownManifests>>,
+}
+
+impl Default for ManifestPolicy {
+    /// Nothing is remembered.
+    fn default() -> Self {
+        Self {
+            method: ManifestMethod::Auto,
+            every: Duration::ZERO,
+            known: None,
+        }
+    }
+}
+
+/// What one sweep makes of the manifests that are known.
+#[derive(Clone)]
+pub(super) struct Recall {
+    known: Option<Arc<KnownManifests>>,
+    every: Duration,
+    method: ManifestMethod,
+    /// Whether they are asked for by HEAD, once that is decided.
+    is_by_head: Option<bool>,
+    /// Whether what is not known is new.
+    tells_new: bool,
+}
+
+impl Recall {
+    /// A sweep begins.
+    pub(super) fn begin(policy: &ManifestPolicy) -> Self {
+        Self {
+            known: policy.known.clone(),
+            every: policy.every,
+            method: policy.method,
+            is_by_head: None,
+            tells_new: policy.known.as_ref().is_some_and(|known| known.begin()),
+        }
+    }
+
+    /// Whether what is known is asked for by HEAD. The registry's software may show itself in the course of a
+    /// sweep.
+    pub(super) fn is_by_head<R: Registry>(&mut self, registry: &R) -> bool {
+        if self.known.is_none() {
+            return false;
+        }
+        if self.is_by_head.is_none() {
+            self.is_by_head = match self.method {
+                ManifestMethod::Get => Some(false),
+                ManifestMethod::Head => Some(true),
+                ManifestMethod::Auto => {
+                    let software = registry.access().software;
+                    software.map(|found| found.name.is_asked_by_head())
+                }
+            };
+        }
+        self.is_by_head == Some(true)
+    }
+
+    /// The same for what was in doubt, which is read.
+    pub(super) fn by_get(self) -> Self {
+        Self {
+            is_by_head: Some(false),
+            ..self
+        }
+    }
+
+    /// Whether no tag of a repository needs to be read by GET.
+    pub(super) fn was_pulled(&self, repository: &Repository) -> bool {
+        let known = self.known.as_ref();
+        known.is_some_and(|known| known.was_pulled(repository, self.every))
+    }
+
+    /// Notes that a tag of a repository was just read by GET.
+    pub(super) fn pulled(&self, repository: &Repository) {
+        if let Some(known) = &self.known {
+            known.pulled(repository);
+        }
+    }
+
+    /// Whether a manifest was pushed since the last sweep, as far as that shows.
+    pub(super) fn is_new(&self, digest: &Digest) -> bool {
+        let known = self.known.as_ref().filter(|_| self.tells_new);
+        known.is_some_and(|known| !known.has(digest))
+    }
+
+    /// Keeps a manifest that was just read by GET and is intact.
+    pub(super) fn keep(&self, digest: &Digest, body: &ManifestBody) {
+        if let Some(known) = &self.known {
+            known.keep(digest, body);
+        }
+    }
+
+    /// What a manifest is that HEAD shows to be there as it was read; `None` if it has to be read.
+    pub(super) async fn look<R: Registry>(
+        &self,
+        registry: &R,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Option<(Judged, Document)> {
+        let known = self
+            .known
+            .as_ref()
+            .filter(|_| self.is_by_head == Some(true))?;
+        let Remembered {
+            body,
+            judged,
+            document,
+        } = known.get(digest, self.every)?;
+        if registry.still_has(repository, digest, &body).await {
+            return Some((judged, document));
+        }
+        known.forget(digest);
+        None
+    }
+}

@@ -1,0 +1,165 @@
+//! Manifests that an earlier sweep read: asked for by HEAD where that is as good or GET counts as a pull, and
+//! read again where HEAD leaves a doubt.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use registry_double::{Double, Population, on};
+use registry_probe::registry::{ManifestMethod, Software};
+use registry_probe::report::{Counts, Sweep};
+use registry_probe::sweep::{KnownManifests, Schedule, Turn};
+
+use super::probe::{Probe, told};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn registry() -> Double {
+    let double = Double::start().await;
+    double.populate(Population {
+        repositories: 3,
+        tags: 4,
+        platforms: 2,
+        ..Population::default()
+    });
+    double
+}
+
+fn objects(sweep: &Sweep) -> Counts {
+    Counts {
+        requests: 0,
+        bytes: 0,
+        ..sweep.counts
+    }
+}
+
+#[tokio::test]
+async fn a_second_sweep_pulls_nothing() {
+    for (software, is_by_head) in [
+        (Software::Distribution2, true),
+        (Software::Harbor, true),
+        (Software::Gitea, false),
+    ] {
+        let double = registry().await;
+        let known = Arc::<KnownManifests>::default();
+        let sweep = async || {
+            let probe = Probe::of(&double).software(software);
+            probe.manifests(ManifestMethod::Auto, &known).sweep().await
+        };
+        let first = sweep().await;
+        assert_eq!(told(&first), ["intact"]);
+        let pulls = double.count(&on::manifest().get());
+        double.forget_requests();
+        let second = sweep().await;
+        assert_eq!(told(&second), ["intact"]);
+        assert_eq!(objects(&second), objects(&first));
+        let (again, by_head) = (
+            double.count(&on::manifest().get()),
+            double.count(&on::manifest().head()),
+        );
+        if is_by_head {
+            // The same questions; what was read for one tag of each repository is not.
+            assert_eq!((again, by_head), (0, 12 + pulls - 3), "{software}");
+        } else {
+            assert_eq!((again, by_head), (pulls, 12), "{software}");
+        }
+    }
+}
+
+fn probe<'a>(double: &'a Double, known: &Arc<KnownManifests>) -> Probe<'a> {
+    Probe::of(double).manifests(ManifestMethod::Head, known)
+}
+
+#[tokio::test]
+async fn what_head_leaves_in_doubt_is_read() {
+    let known = Arc::<KnownManifests>::default();
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.image("app", Some("v2"), &[b"another layer"]);
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    // Another type, another length, and HEAD that is refused or fails: each is read, and whole.
+    for meddle in [
+        |double: &Double| {
+            double
+                .when(on::manifest().head())
+                .set_header("Content-Type", "text/json");
+        },
+        |double: &Double| {
+            double
+                .when(on::manifest().head())
+                .set_header("Content-Length", "7");
+        },
+        |double: &Double| double.when(on::manifest().head()).error(405, "UNSUPPORTED"),
+        |double: &Double| double.when(on::manifest().head()).error(500, "UNKNOWN"),
+    ] {
+        let double = Double::start().await;
+        double.image("app", Some("v1"), &[b"a layer"]);
+        double.image("app", Some("v2"), &[b"another layer"]);
+        meddle(&double);
+        assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+        assert!(double.count(&on::manifest().get()) >= 2);
+    }
+    double.truncate_bytes(&image.digest, 20);
+    let broken = ["broken", "finding app tag unreadable: v1"];
+    assert_eq!(told(&probe(&double, &known).sweep().await), broken);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_found_by_head() {
+    let known = Arc::<KnownManifests>::default();
+    let double = Double::start().await;
+    let children = [b"one", b"two"].map(|layer| double.image("app", None, &[layer]));
+    let [amd64, arm64] = &children;
+    double.index(
+        "app",
+        Some("v1"),
+        &[("linux/amd64", amd64), ("linux/arm64", arm64)],
+    );
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    double.remove_manifest_link("app", &arm64.digest);
+    let broken = ["broken", "finding app child not_found: v1"];
+    assert_eq!(told(&probe(&double, &known).sweep().await), broken);
+}
+
+/// One of a hundred slots of a day, in which the image's blobs are not due.
+fn not_due() -> Turn {
+    let schedule = Schedule::new(24 * HOUR, HOUR / 4);
+    let now = SystemTime::now();
+    let read = schedule.turn(now, None).all_read();
+    schedule.turn(now, Some(&read))
+}
+
+#[tokio::test]
+async fn what_was_pushed_since_is_read_at_once() {
+    let known = Arc::<KnownManifests>::default();
+    let double = registry().await;
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    let image = double.image("group-00/app-0001", Some("new"), &[&vec![9; 20_000]]);
+    double.forget_requests();
+    let sweep = probe(&double, &known).owing(not_due()).sweep().await;
+    assert_eq!(told(&sweep), ["intact"]);
+    // Its layer and its config.
+    assert_eq!(sweep.counts.blobs_read, 2);
+    assert!(sweep.counts.blobs_put_off > 10);
+    assert_eq!(double.count(&on::blob().get()), 2);
+    assert_eq!(
+        double.count(&on::blob().get().reference(&image.layers[0])),
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_found_broken_is_read_in_every_sweep() {
+    let double = registry_double::presets::stale_descriptor_cache().await;
+    let image = double.image("app", Some("v1"), &[&vec![7; 20_000]]);
+    double.image("other", Some("v1"), &[&vec![8; 20_000]]);
+    double.empty_bytes(&image.layers[0]);
+    let blind = Probe::of(&double).owing(not_due()).sweep().await;
+    assert_eq!(told(&blind), ["intact"], "HEAD shows nothing");
+    let sweep = Probe::of(&double)
+        .owing(not_due())
+        .suspecting("app")
+        .sweep()
+        .await;
+    assert_eq!(told(&sweep), ["broken", "finding app layer short_read: v1"]);
+    assert_eq!(sweep.counts.blobs_put_off, 2, "those of `other`");
+}
