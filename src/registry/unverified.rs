@@ -42,6 +42,8 @@ words! {
         StorageUnavailable = "storage_unavailable",
         /// There was nothing to check, which is also what a registry answers that lost its store.
         NothingListed = "nothing_listed",
+        /// The report of a shard is missing, or does not belong to those that it was merged with.
+        ShardsIncomplete = "shards_incomplete",
     }
 }
 
@@ -55,7 +57,7 @@ pub struct Unverified {
     pub detail: Printable,
     /// What a person can do about this one, where more is known than its reason.
     #[serde(skip)]
-    pub advice: Option<&'static str>,
+    pub advice: Option<Printable>,
 }
 
 impl Unverified {
@@ -71,8 +73,8 @@ impl Unverified {
 
     /// The same with what a person can do about it.
     #[must_use]
-    pub fn advised(mut self, advice: Option<&'static str>) -> Self {
-        self.advice = advice.or(self.advice);
+    pub fn advised(mut self, advice: Option<impl Into<Printable>>) -> Self {
+        self.advice = advice.map(Into::into).or(self.advice);
         self
     }
 
@@ -102,7 +104,8 @@ impl Unverified {
             | R::Cancelled
             | R::TooLarge
             | R::StorageUnavailable
-            | R::NothingListed => false,
+            | R::NothingListed
+            | R::ShardsIncomplete => false,
         }
     }
 
@@ -138,12 +141,17 @@ impl Unverified {
 
     /// What a person can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
+        self.advice.as_deref().unwrap_or_else(|| self.reason.hint())
+    }
+}
+
+impl UnverifiedReason {
+    /// What a person can do where no more than the reason is known.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
         use UnverifiedReason as R;
-        if let Some(advice) = self.advice {
-            return advice;
-        }
-        match self.reason {
+        match self {
             R::Timeout => "raise --timeout, lower --concurrency, or look at the registry's load",
             R::Connect => {
                 "check that the registry runs, that its host and port are right, and the proxy that HTTP_PROXY or \
@@ -181,6 +189,9 @@ impl Unverified {
             R::NothingListed => {
                 "check the filters, the credentials and the registry's storage; say --allow-empty if there is \
                  nothing to check"
+            }
+            R::ShardsIncomplete => {
+                "sweep the shards that are missing with the same --run-id, and merge the reports of that one run"
             }
         }
     }

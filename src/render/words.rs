@@ -66,6 +66,7 @@ pub(crate) fn unverified(reason: UnverifiedReason) -> &'static str {
         UnverifiedReason::TooLarge => "the answer is too large to read",
         UnverifiedReason::StorageUnavailable => "the registry's storage is away",
         UnverifiedReason::NothingListed => "there was nothing to check",
+        UnverifiedReason::ShardsIncomplete => "the shards' reports do not make one whole",
     }
 }
 

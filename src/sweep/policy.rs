@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::progress::Progress;
 use super::scope::Scope;
 use super::scrub::Turn;
+use crate::oci::Printable;
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Mode, Record};
 
@@ -15,6 +16,8 @@ use crate::report::{Mode, Record};
 pub struct Policy {
     /// The registry's name, for the report.
     pub registry: String,
+    /// The run of all shards that the sweep is a part of, for the report.
+    pub run_id: Option<Printable>,
     /// What to look at.
     pub scope: Scope,
     /// How closely to look at blobs.
@@ -46,6 +49,7 @@ impl Policy {
     pub fn new(registry: impl Into<String>, scope: Scope) -> Self {
         Self {
             registry: registry.into(),
+            run_id: None,
             scope,
             depth: Depth::Tail,
             scrub: None,

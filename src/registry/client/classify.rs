@@ -67,7 +67,8 @@ impl Failure {
             | R::Cancelled
             | R::TooLarge
             | R::StorageUnavailable
-            | R::NothingListed => false,
+            | R::NothingListed
+            | R::ShardsIncomplete => false,
         }
     }
 
