@@ -75,15 +75,24 @@ impl Part {
         check_version(beside.schema_version)?;
         let mut sweep: Sweep = serde_json::from_str(text).map_err(|error| no_report(&error))?;
         sweep.access.software = beside.software;
+        let dialled = &sweep.access.dialled;
+        let is_address = ["http://", "https://"].map(|scheme| dialled.starts_with(scheme));
+        if !dialled.is_empty() && !is_address.contains(&true) {
+            return Err("what it says that was dialled is no address".into());
+        }
         if !beside.images.is_empty() {
             return Err("it is about images that were named, and only sweeps are merged".into());
         }
         // Why the list failed is told of the registry, among other reasons perhaps.
         if let Listed::Failed(why) = &mut sweep.listed {
-            use UnverifiedReason::{NothingListed, StorageUnavailable};
+            use UnverifiedReason::{NothingListed, ShardsIncomplete, StorageUnavailable};
             let told = sweep.unverified.iter().filter(|g| g.repository.is_none());
-            let is_of_list =
-                |why: &&Unverified| !matches!(why.reason, NothingListed | StorageUnavailable);
+            let is_of_list = |why: &&Unverified| {
+                !matches!(
+                    why.reason,
+                    NothingListed | ShardsIncomplete | StorageUnavailable
+                )
+            };
             if let Some(told) = told.map(|group| &group.why).find(is_of_list) {
                 why.clone_from(told);
             }
@@ -108,8 +117,13 @@ impl Part {
 
     /// What becomes a part of commands and names, and was an address when it was written.
     fn make_printable(&mut self) {
-        let access = &mut self.sweep.access;
-        let mut texts = vec![&mut access.host, &mut access.api, &mut access.dialled];
+        let (registry, access) = (&mut self.sweep.registry, &mut self.sweep.access);
+        let mut texts = vec![
+            registry,
+            &mut access.host,
+            &mut access.api,
+            &mut access.dialled,
+        ];
         if let Authentication::Token { realm, service } = &mut access.login {
             texts.push(realm);
             texts.extend(service);
@@ -308,6 +322,10 @@ mod tests {
             (
                 json::render(&[shard.into()]),
                 "does not belong to shard 0/64",
+            ),
+            (
+                swapped("\"dialled\": \"\"", "\"dialled\": \"/etc\""),
+                "no address",
             ),
             (
                 json::render(&[fixture::expected().into()]),
