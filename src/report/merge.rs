@@ -452,7 +452,9 @@ mod tests {
 
     #[test]
     fn all_shards_in_any_order_are_the_whole() {
-        let report = report((0..COUNT).map(part).map(broken).rev().collect());
+        let mut parts: Vec<_> = (0..COUNT).map(part).map(broken).rev().collect();
+        parts[1].sweep.started_at -= Duration::from_secs(10);
+        let report = report(parts);
         let sweep = &report.sweep;
         assert_eq!((report.verdict, report.complete), (Verdict::Broken, true));
         assert_eq!((sweep.shard, sweep.findings.len()), (None, 4));
@@ -462,7 +464,7 @@ mod tests {
         assert_eq!(sweep.skipped, [(SkipReason::TagFilter, 4)].into());
         assert_eq!(sweep.warnings, ["said by all"]);
         assert_eq!(sweep.exposed_manifests(), 4);
-        assert_eq!(sweep.started_at, start());
+        assert_eq!(sweep.started_at, start() - Duration::from_secs(8));
         assert_eq!(sweep.finished_at, start() + Duration::from_secs(63));
         let names: Vec<_> = sweep.repositories.iter().map(|one| &one.name).collect();
         assert!(names.is_sorted(), "{names:?}");
@@ -569,6 +571,19 @@ mod tests {
         let whole = report(parts);
         assert_eq!(whole.remembered, Vec::new());
         assert_eq!(whole.verdict, Verdict::Unverified);
+    }
+
+    #[test]
+    fn what_is_found_beside_something_remembered_keeps_its_times() {
+        let mut parts: Vec<_> = (0..COUNT).map(part).map(broken).collect();
+        let mut remembered = parts[0].sweep.findings[0].clone();
+        remembered.digest = Some(Digest::sha256(b"another"));
+        parts[0].remembered.push(remembered);
+        parts[0].sweep.repositories[0].unverified = 1;
+        let whole = report(parts);
+        assert_eq!(whole.remembered.len(), 1);
+        let mut found = whole.sweep.findings.iter().chain(&whole.remembered);
+        assert!(found.all(|found| found.bracket.first_broken == Some(start() - INTERVAL)));
     }
 
     #[test]
