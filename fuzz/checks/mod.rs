@@ -31,6 +31,7 @@ const TARGETS: &[(&str, Check)] = &[
     ("page", crate::registry::client::fuzzing::page),
     ("certificate", crate::registry::client::fuzzing::certificate),
     ("state", crate::render::fuzzing::state),
+    ("report", crate::render::fuzzing::report),
     ("gateway", crate::render::fuzzing::gateway),
 ];
 

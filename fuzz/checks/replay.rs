@@ -88,7 +88,7 @@ macro_rules! replayed {
 
 replayed! {
     document challenge link docker_config image content_range envelope names redirect token
-    retry_after page certificate state gateway
+    retry_after page certificate state report gateway
 }
 
 #[test]

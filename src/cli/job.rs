@@ -7,6 +7,7 @@ use super::doctor::Examinations;
 use super::error::Error;
 use super::explain::Explanation;
 use super::generated;
+use super::merge::Merge;
 use super::settings::{self, Settings, Sources, Typed};
 use super::surroundings::Surroundings;
 
@@ -18,6 +19,8 @@ pub(super) enum Job {
     Examine(Examinations),
     /// Explain one image.
     Explain(Box<Explanation>),
+    /// Merge some reports.
+    Merge(Box<Merge>),
     /// Print the configuration that is in force, or the completions for a shell.
     Print(Vec<u8>),
     /// Write manual pages into a folder.
@@ -38,6 +41,7 @@ pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
         Some(Command::Man { folder }) => Job::Manual(folder.clone()),
         Some(Command::Verify(_)) => Job::Sweep(Box::new(settings::verify(&sources()?)?)),
         Some(Command::Explain(_)) => Job::Explain(Box::new(Explanation::resolve(&sources()?)?)),
+        Some(Command::Merge(_)) => Job::Merge(Box::new(Merge::resolve(&sources()?)?)),
         Some(Command::Doctor(_)) => Job::Examine(Examinations::resolve(&sources()?)?),
         Some(Command::Sweep(_) | Command::Serve(_)) | None => match settings::sweep(&sources()?)? {
             Ok(settings) => Job::Sweep(Box::new(settings)),

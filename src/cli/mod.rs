@@ -15,6 +15,7 @@ pub(crate) mod fuzzing;
 mod generated;
 mod image;
 mod job;
+mod merge;
 mod output;
 mod progress;
 mod run;
@@ -94,6 +95,7 @@ fn run(words: Vec<OsString>, around: &Surroundings, is_json: bool) -> Result<Exi
         Job::Print(_) => Ok(Exit::Unverified),
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
+        Job::Merge(merge) => merge.run(color),
         Job::Manual(folder) => generated::manual(&folder),
     };
     // What hangs (a disk, a name server, a reader) has had its time.
@@ -158,6 +160,7 @@ fn log_to_stderr(typed: &Typed, job: &Job, screen: &Screen, is_colored: bool) {
             u8::from(settings.service.is_some()),
             settings.report.log_format,
         ),
+        Job::Merge(merge) => (0, merge.report().log_format),
         _ => (0, LogFormat::Text),
     };
     let verbose = verbose.saturating_add(more);

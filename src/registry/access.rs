@@ -2,12 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::software::Identified;
 use crate::oci::Repository;
 
 /// How a person reaches a registry, as far as that belongs into a command: by its public name, or else as it
 /// is dialled. Holds no secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Access {
     /// What stands before a repository in image references: `HOST[:PORT]`, with `/PREFIX` where its public
     /// name has one.
@@ -23,6 +26,7 @@ pub struct Access {
     /// What it wants from a client.
     pub login: Authentication,
     /// Which software it runs; `None` where nothing shows it.
+    #[serde(skip)]
     pub software: Option<Identified>,
 }
 
@@ -52,7 +56,9 @@ impl Access {
 }
 
 /// What a registry wants from a client that asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum Authentication {
     /// Nothing, as far as was seen.
     #[default]

@@ -1,6 +1,6 @@
 //! Which software a registry runs, and what shows it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::oci::Printable;
 use crate::words::words;
@@ -52,7 +52,7 @@ impl Software {
 }
 
 /// Which software a registry runs, as far as that is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Identified {
     /// The software.

@@ -44,6 +44,8 @@ words! {
         NothingListed = "nothing_listed",
         /// Bytes of blobs were not read for more than twice the time in which all of them are to be read.
         ReadOverdue = "read_overdue",
+        /// The report of a shard is missing, or does not belong to those that it was merged with.
+        ShardsIncomplete = "shards_incomplete",
     }
 }
 
@@ -57,7 +59,7 @@ pub struct Unverified {
     pub detail: Printable,
     /// What a person can do about this one, where more is known than its reason.
     #[serde(skip)]
-    pub advice: Option<&'static str>,
+    pub advice: Option<Printable>,
 }
 
 impl Unverified {
@@ -73,8 +75,8 @@ impl Unverified {
 
     /// The same with what a person can do about it.
     #[must_use]
-    pub fn advised(mut self, advice: Option<&'static str>) -> Self {
-        self.advice = advice.or(self.advice);
+    pub fn advised(mut self, advice: Option<impl Into<Printable>>) -> Self {
+        self.advice = advice.map(Into::into).or(self.advice);
         self
     }
 
@@ -112,7 +114,8 @@ impl Unverified {
             | R::TooLarge
             | R::StorageUnavailable
             | R::NothingListed
-            | R::ReadOverdue => false,
+            | R::ReadOverdue
+            | R::ShardsIncomplete => false,
         }
     }
 
@@ -148,12 +151,17 @@ impl Unverified {
 
     /// What a person can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
+        self.advice.as_deref().unwrap_or_else(|| self.reason.hint())
+    }
+}
+
+impl UnverifiedReason {
+    /// What a person can do where no more than the reason is known.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
         use UnverifiedReason as R;
-        if let Some(advice) = self.advice {
-            return advice;
-        }
-        match self.reason {
+        match self {
             R::Timeout => "raise --timeout, lower --concurrency, or look at the registry's load",
             R::Connect => {
                 "check that the registry runs, that its host and port are right, and the proxy that HTTP_PROXY or \
@@ -194,6 +202,9 @@ impl Unverified {
             }
             R::ReadOverdue => {
                 "let sweeps run to their end: raise --deadline, or --read-every if the registry is too large for it"
+            }
+            R::ShardsIncomplete => {
+                "sweep the shards that are missing with the same --run-id, and merge the reports of that one run"
             }
         }
     }

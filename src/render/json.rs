@@ -6,10 +6,9 @@ use serde::Serialize;
 use super::requests::Requests;
 use crate::oci::printable;
 use crate::registry::{Depth, Identified};
-use crate::report::{Counts, Defect, Image, Mode, Node, Object, Report, State, Verdict};
-
-/// Grows with a change that breaks readers; what is only added leaves it as it is.
-const SCHEMA_VERSION: u32 = 1;
+use crate::report::{
+    Counts, Defect, Image, Listed, Mode, Node, Object, Report, SCHEMA_VERSION, State, Verdict,
+};
 
 /// One object for one registry, or an object with `reports` for several, with a line break at the
 /// end.
@@ -74,6 +73,8 @@ struct Document<'a> {
     /// The broken objects, wherever they are missed: one entry for each digest and reason, where
     /// `findings` has one for each repository.
     objects: Vec<Object<'a>>,
+    /// The images that the caller named; empty where whole repositories were swept.
+    images: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -113,6 +114,10 @@ impl<'a> Document<'a> {
                 skipped: sweep.skipped.values().sum(),
             },
             objects,
+            images: match &sweep.listed {
+                Listed::Images(images) => images,
+                Listed::Catalog | Listed::Named | Listed::Failed(_) => &[],
+            },
         }
     }
 }

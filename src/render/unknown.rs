@@ -13,6 +13,9 @@ use crate::report::{Coverage, Finding, Found, Listed, SkipReason, Sweep, Unverif
 /// As many details of one reason as a reader gains from; they differ in little but the path.
 const DETAILS: usize = 3;
 
+/// Details of reports that are left out.
+const SHARDS: usize = 20;
+
 /// Suspicions that are named.
 const SUSPECTS: usize = 20;
 
@@ -49,7 +52,7 @@ impl Group<'_> {
     }
 
     /// What a person can do about it, as the first of them says.
-    pub(super) fn hint(&self) -> &'static str {
+    pub(super) fn hint(&self) -> &str {
         self.members.first().map_or("", |member| member.why.hint())
     }
 
@@ -59,7 +62,11 @@ impl Group<'_> {
         let mut members: Vec<_> = members.filter(|why| !why.detail.is_empty()).collect();
         members.sort_unstable_by_key(|why| &why.detail);
         members.dedup_by_key(|why| &why.detail);
-        let most = DETAILS;
+        // Each of these is about another report.
+        let most = match self.reason {
+            UnverifiedReason::ShardsIncomplete => SHARDS,
+            _ => DETAILS,
+        };
         let left_out = members.len().saturating_sub(most);
         let details = members.into_iter().take(most).map(|why| &*why.detail);
         (details.collect(), left_out)
@@ -214,7 +221,8 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>, details: bool) {
 
 fn one_group(lines: &mut Lines, group: &Group<'_>, most: usize) {
     let what = words::unverified(group.reason);
-    let heading = if group.is_about_all() {
+    let is_of_reports = group.reason == UnverifiedReason::ShardsIncomplete;
+    let heading = if group.is_about_all() || is_of_reports {
         what.to_owned()
     } else {
         format!("{what}: {}", many(group.count, "object", "objects"))
@@ -232,7 +240,9 @@ fn one_group(lines: &mut Lines, group: &Group<'_>, most: usize) {
             .map_or("the registry as a whole", |name| name.as_str());
         format!("{place} ({})", number(member.count))
     });
-    lines.entry("where", [finding::some(&places.collect::<Vec<_>>(), most)]);
+    if !is_of_reports {
+        lines.entry("where", [finding::some(&places.collect::<Vec<_>>(), most)]);
+    }
     let (details, left_out) = group.details();
     for detail in details {
         lines.entry("detail", detail.split_whitespace());

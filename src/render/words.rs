@@ -67,6 +67,7 @@ pub(crate) fn unverified(reason: UnverifiedReason) -> &'static str {
         UnverifiedReason::StorageUnavailable => "the registry's storage is away",
         UnverifiedReason::NothingListed => "there was nothing to check",
         UnverifiedReason::ReadOverdue => "bytes of blobs were not read for too long",
+        UnverifiedReason::ShardsIncomplete => "the shards' reports do not make one whole",
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Elsewhere {
 }
 
 /// One broken object of one repository, with everything that it breaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Where it is.
@@ -88,6 +88,13 @@ impl Finding {
     pub fn is_root_lost(&self) -> bool {
         let is_broken = |digest: &Digest| Some(digest) == self.digest.as_ref();
         self.nearby.pointed_to.is_empty() || self.nearby.pointed_to.iter().any(is_broken)
+    }
+
+    /// Where it stands among the findings of a sweep.
+    #[must_use]
+    pub fn rank(&self) -> (Repository, Kind, Option<Digest>, Vec<Tag>) {
+        let (digest, tags) = (self.digest.clone(), self.tags.clone());
+        (self.repository.clone(), self.kind, digest, tags)
     }
 
     /// Its tags, with its repository.

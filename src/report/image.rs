@@ -89,7 +89,7 @@ impl State {
 }
 
 /// What the caller expected of an image and was not so, in two looks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unmet {
     /// The image, as `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
@@ -102,7 +102,7 @@ pub struct Unmet {
 }
 
 /// What the caller may expect of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {

@@ -2,7 +2,7 @@
 //!
 //! "Down" never reads as "corrupt", and "could not look" never reads as "fine".
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
 use crate::registry::Unverified;
@@ -71,7 +71,7 @@ words! {
 /// A broken promise: why, and what shows it.
 ///
 /// There is nothing to retry about a defect, so nothing here says whether it is transient.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Defect {
     /// What is wrong.

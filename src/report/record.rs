@@ -1,7 +1,7 @@
 //! What is known of one registry across sweeps: each sweep is absorbed, and what it could not
 //! re-verify stays as it was known.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -160,7 +160,14 @@ impl Record {
             self.glances.pop_front();
         }
         self.glances.push_back(Glance::of(&sweep));
-        let is_found = |known: &&Finding| sweep.findings.iter().any(|new| is_same(new, known));
+        let mut found = HashMap::<_, Vec<&Finding>>::new();
+        for finding in &sweep.findings {
+            found.entry(&finding.repository).or_default().push(finding);
+        }
+        let is_found = |known: &&Finding| {
+            let found = found.get(&known.repository).into_iter().flatten();
+            found.into_iter().any(|new| is_same(new, known))
+        };
         let remembered = self.findings().filter(|known| !is_found(known)).cloned();
         let remembered = remembered.collect();
         self.last = Some(Report::of(sweep, remembered));

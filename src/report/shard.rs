@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::oci::Repository;
@@ -16,6 +17,19 @@ pub struct Shard {
     index: u32,
     /// How many parts there are.
     count: u32,
+}
+
+impl<'de> Deserialize<'de> for Shard {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Stated {
+            index: u32,
+            count: u32,
+        }
+        let Stated { index, count } = Stated::deserialize(from)?;
+        let none = || D::Error::custom(format!("{index}/{count} is no part of a whole"));
+        Self::new(index, count).ok_or_else(none)
+    }
 }
 
 impl Shard {

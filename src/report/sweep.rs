@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::cause::Cause;
 use super::finding::Finding;
@@ -13,7 +14,7 @@ use super::outcome::SkipReason;
 use super::reads::Reads;
 use super::shard::Shard;
 use super::time;
-use crate::oci::{Digest, Repository};
+use crate::oci::{Digest, Printable, Repository};
 use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
 use crate::words::words;
 
@@ -50,6 +51,22 @@ impl Listed {
             Self::Failed(_) => "failed",
         })
     }
+
+    /// By its word alone: why a list failed stands among what is unverified.
+    fn deserialize_word<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match &*String::deserialize(from)? {
+            "catalog" => Ok(Self::Catalog),
+            "named" => Ok(Self::Named),
+            "failed" => Ok(Self::Failed(Unverified::new(
+                UnverifiedReason::Protocol,
+                "",
+            ))),
+            word => Err(D::Error::unknown_variant(
+                word,
+                &["catalog", "named", "failed"],
+            )),
+        }
+    }
 }
 
 /// Whether a repository is there, by what the registry says of its list of tags.
@@ -65,7 +82,7 @@ pub enum Presence {
 }
 
 /// How many there are, and how many of them were looked at to the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// In scope, as listed.
@@ -75,7 +92,7 @@ pub struct Coverage {
 }
 
 /// What a sweep went through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Repositories in scope.
@@ -105,7 +122,7 @@ pub struct Counts {
 
 /// What a clean-up may break in a repository that is intact today: manifests that an index names and no
 /// tag does. registry:2, for one, counts them as untagged (`garbage-collect --delete-untagged`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exposed {
     /// The repository.
@@ -143,7 +160,7 @@ struct Advised<'a> {
     /// What most likely is behind it, where the answer itself says so.
     cause: Option<Cause>,
     /// What a person can do about it.
-    hint: &'static str,
+    hint: &'a str,
 }
 
 impl Advised<'_> {
@@ -154,10 +171,36 @@ impl Advised<'_> {
             hint: group.why.hint(),
         }))
     }
+
+    fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<UnverifiedObjects>, D::Error> {
+        #[derive(Deserialize)]
+        struct Read {
+            repository: Option<Repository>,
+            reason: UnverifiedReason,
+            detail: Printable,
+            count: u64,
+            hint: Printable,
+        }
+        let groups = Vec::<Read>::deserialize(from)?.into_iter();
+        let group = |read: Read| {
+            let mut why = Unverified::new(read.reason, read.detail);
+            if read.hint != why.hint() {
+                why.advice = Some(read.hint);
+            }
+            let (repository, count) = (read.repository, read.count);
+            UnverifiedObjects {
+                repository,
+                why,
+                count,
+            }
+        };
+        Ok(groups.map(group).collect())
+    }
 }
 
 /// What is known of one repository after a sweep.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RepositoryResult {
     /// Its name.
     pub name: Repository,
@@ -172,13 +215,12 @@ pub struct RepositoryResult {
 /// One sweep of one registry, whole or partial, and honest about which.
 ///
 /// Its findings are as the walk gives them, or with what a report says of each besides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sweep<F = Finding> {
     /// The registry's name as it stands in image references.
     pub registry: String,
     /// How it is reached, for commands.
-    #[serde(skip)]
     pub access: Access,
     /// When the sweep began.
     #[serde(with = "time")]
@@ -190,20 +232,24 @@ pub struct Sweep<F = Finding> {
     pub finished_at: SystemTime,
     /// Which part of the repositories it was to look at; null where it was all of them.
     pub shard: Option<Shard>,
+    /// The run of all shards that it was a part of, as the caller calls it.
+    pub run_id: Option<Printable>,
     /// How closely blobs were looked at.
     pub depth: Depth,
     /// What kind of registry it was taken for.
     pub mode: Mode,
     /// How the list of repositories came about: read from the `catalog`, `named` by the caller, or
     /// `failed`, when the catalog could not be read to its end.
-    #[serde(serialize_with = "Listed::serialize_word")]
+    #[serde(
+        serialize_with = "Listed::serialize_word",
+        deserialize_with = "Listed::deserialize_word"
+    )]
     #[cfg_attr(test, schemars(with = "String"))]
     pub listed: Listed,
     /// What it went through.
-    #[serde(skip)]
+    #[serde(skip_serializing)]
     pub counts: Counts,
     /// Every repository in scope that was reached, by name.
-    #[serde(skip)]
     pub repositories: Vec<RepositoryResult>,
     /// Repositories that seem not to be there any more, and how that shows.
     #[serde(skip)]
@@ -225,7 +271,10 @@ pub struct Sweep<F = Finding> {
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
     /// What could not be verified, by repository.
-    #[serde(serialize_with = "Advised::serialize")]
+    #[serde(
+        serialize_with = "Advised::serialize",
+        deserialize_with = "Advised::deserialize"
+    )]
     #[cfg_attr(test, schemars(with = "Vec<Advised>"))]
     pub unverified: Vec<UnverifiedObjects>,
     /// What was left out on purpose: how much for each reason.
@@ -234,11 +283,19 @@ pub struct Sweep<F = Finding> {
     pub warnings: Vec<String>,
     /// In how long a time every blob is read in full once, if their full reads are spread over time; in
     /// seconds.
-    #[serde(rename = "scrub_period_seconds", serialize_with = "time::seconds")]
+    #[serde(
+        rename = "scrub_period_seconds",
+        serialize_with = "time::seconds",
+        deserialize_with = "time::from_seconds"
+    )]
     #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub scrub_period: Option<Duration>,
     /// In how long a time the last bytes of every blob are read once, if that is spread over time; in seconds.
-    #[serde(rename = "read_every_seconds", serialize_with = "time::seconds")]
+    #[serde(
+        rename = "read_every_seconds",
+        serialize_with = "time::seconds",
+        deserialize_with = "time::from_seconds"
+    )]
     #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub read_every: Option<Duration>,
     /// When the last bytes were read of the blobs that were not read for the longest time, where reads are spread
@@ -272,6 +329,7 @@ impl<F> Sweep<F> {
             started_at: self.started_at,
             finished_at: self.finished_at,
             shard: self.shard,
+            run_id: self.run_id,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,

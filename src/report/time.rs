@@ -43,6 +43,12 @@ pub(super) fn seconds<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S
     time.map(|time| time.as_secs()).serialize(to)
 }
 
+pub(super) fn from_seconds<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Duration>, D::Error> {
+    Ok(Option::<u64>::deserialize(from)?.map(Duration::from_secs))
+}
+
 /// A length of time in milliseconds.
 pub(super) mod millis {
     use super::{Deserialize, Deserializer, Duration, Serializer};

@@ -13,7 +13,7 @@ use super::reading::Read;
 use super::walk::Endpoint;
 use super::walk::Past;
 use super::walk::{Suspicion, Walked, settle_image};
-use crate::oci::Repository;
+use crate::oci::{Printable, Repository};
 use crate::registry::Traffic;
 use crate::registry::{Access, Unverified, UnverifiedReason};
 use crate::report::{
@@ -26,6 +26,7 @@ pub(super) struct Ledger {
     registry: String,
     started_at: SystemTime,
     shard: Option<Shard>,
+    run_id: Option<Printable>,
     depth: crate::registry::Depth,
     pub(super) mode: crate::report::Mode,
     before: Traffic,
@@ -71,6 +72,7 @@ impl Ledger {
             registry: policy.registry.clone(),
             started_at: SystemTime::now(),
             shard: policy.scope.shard,
+            run_id: policy.run_id.clone(),
             depth: policy.depth,
             mode: policy.mode,
             before,
@@ -253,10 +255,7 @@ impl Ledger {
         let counts = self.counts(&repositories, &ending);
         self.warnings.extend(self.tally.notices.sentences());
         for findings in [&mut self.findings, &mut self.suspected] {
-            findings.sort_by_cached_key(|finding| {
-                let (digest, tags) = (finding.digest.clone(), finding.tags.clone());
-                (finding.repository.clone(), finding.kind, digest, tags)
-            });
+            findings.sort_by_cached_key(Finding::rank);
         }
         for image in &mut self.images {
             let unverified = self.unverified.get(&Some(image.repository.clone()));
@@ -274,6 +273,7 @@ impl Ledger {
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             shard: self.shard,
+            run_id: self.run_id,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::recall::ManifestPolicy;
 use super::schedule::Owed;
 use super::scope::Scope;
-use crate::oci::Repository;
+use crate::oci::{Printable, Repository};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Mode, Record};
 
@@ -19,6 +19,8 @@ use crate::report::{Mode, Record};
 pub struct Policy {
     /// The registry's name, for the report.
     pub registry: String,
+    /// The run of all shards that the sweep is a part of, for the report.
+    pub run_id: Option<Printable>,
     /// What to look at.
     pub scope: Scope,
     /// How closely to look at blobs.
@@ -54,6 +56,7 @@ impl Policy {
     pub fn new(registry: impl Into<String>, scope: Scope) -> Self {
         Self {
             registry: registry.into(),
+            run_id: None,
             scope,
             depth: Depth::Tail,
             owed: Owed::default(),

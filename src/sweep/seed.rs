@@ -35,7 +35,10 @@ impl<R: Registry> Crawl<'_, R> {
                         format!("{} answers {}{NO_CATALOG}", refusal.request, refusal.status);
                     return Err(Unverified::new(UnverifiedReason::Protocol, detail));
                 }
-                self.ledger.skip(SkipReason::InvalidName, listing.invalid);
+                // Nobody's part has these: the first tells them for all.
+                if policy.scope.shard.is_none_or(|shard| shard.index() == 0) {
+                    self.ledger.skip(SkipReason::InvalidName, listing.invalid);
+                }
                 let is_whole = listing.end == ListEnd::Whole;
                 if let ListEnd::Failed(mut why) = listing.end {
                     if !why.is_transient() {

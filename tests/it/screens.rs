@@ -25,6 +25,7 @@ fn help() {
         ("help_verify_long", &["verify", "--help"]),
         ("help_explain", &["explain", "-h"]),
         ("help_doctor", &["doctor", "-h"]),
+        ("help_merge", &["merge", "-h"]),
     ] {
         let output = probe(arguments);
         assert!(output.status.success(), "{output:?}");

@@ -46,9 +46,9 @@ const AT_HOME: &[(&str, &[&str])] = &[
         "Serialize",
         &[
             "src/oci/",
+            "src/registry/access.rs",
             "src/registry/software.rs",
             "src/registry/unverified.rs",
-            "src/registry/software.rs",
             "src/report/",
             "src/render/json.rs",
             "src/doctor/",

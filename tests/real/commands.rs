@@ -338,6 +338,9 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
     let said = terminal.follows("docs/runbooks/RegistryCatalogInaccessible.md", "catalog");
     assert_eq!(said, "200\n200\n");
     terminal.follows("docs/ci.md", "verify-a-push");
+    terminal.variables.push(("run", "nightly".into()));
+    let said = terminal.follows("docs/ci.md", "merge-shards");
+    assert!(said.contains("INTACT"), "{said}");
     terminal.follows("README.md", "laptop");
 
     let front = Nginx::tls(&registry);

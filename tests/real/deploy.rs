@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 use crate::support::files::{at, checker, document, names, render, text};
 use crate::support::process::{run, tool};
 
-const OVERLAYS: [&str; 4] = ["deployment", "cronjob", "sharded", "prometheus-operator"];
+const OVERLAYS: [&str; 5] = [
+    "deployment",
+    "cronjob",
+    "sharded",
+    "merged",
+    "prometheus-operator",
+];
 
 /// The kinds that no schema of Kubernetes knows, each with a test of its own.
 const CUSTOM: [&str; 2] = ["PodMonitor", "PrometheusRule"];
@@ -30,7 +36,7 @@ fn documents(name: &str) -> Vec<Value> {
 /// The pods that a document makes.
 fn pod(document: &Value) -> Option<&Value> {
     match document["kind"].as_str().expect("it has a kind") {
-        "Deployment" => Some(&document["spec"]["template"]),
+        "Deployment" | "Job" => Some(&document["spec"]["template"]),
         "CronJob" => Some(&document["spec"]["jobTemplate"]["spec"]["template"]),
         _ => None,
     }
@@ -42,7 +48,8 @@ fn pods() -> Vec<(&'static str, Value)> {
     for name in OVERLAYS {
         let documents = documents(name);
         let found: Vec<_> = documents.iter().filter_map(pod).cloned().collect();
-        assert_eq!(found.len(), 1, "{name} makes one kind of pod");
+        let kinds = if name == "merged" { 2 } else { 1 };
+        assert_eq!(found.len(), kinds, "{name} makes {kinds} kind of pod");
         pods.extend(found.into_iter().map(|pod| (name, pod)));
     }
     pods
@@ -241,6 +248,41 @@ fn the_jobs_do_not_overlap_and_end_by_themselves() {
     }
 }
 
+/// What the shards write is what the merge reads, and a report that an earlier run left is told from them.
+#[test]
+fn the_merge_reads_what_the_shards_write() {
+    let documents = documents("merged");
+    let job = |name: &str| {
+        let mut jobs = documents.iter();
+        let job = jobs.find(|document| document["metadata"]["name"] == name);
+        job.expect("it is there")["spec"].clone()
+    };
+    let container = |job: &Value| job["template"]["spec"]["containers"][0].clone();
+    let (shards, merge) = (job("registry-probe-shards"), job("registry-probe-merge"));
+    assert_eq!(shards["backoffLimitPerIndex"], 0);
+    assert_eq!(shards["backoffLimit"], Value::Null);
+    let args = container(&shards)["args"].to_string();
+    let count = shards["completions"].as_u64().expect("a number");
+    assert!(args.contains(&format!("--shard=$(JOB_COMPLETION_INDEX)/{count}")));
+    let path = "/reports/$(JOB_COMPLETION_INDEX).json";
+    assert!(args.contains(&format!("--report-file=json={path}\"")));
+    let environment = container(&shards)["env"].to_string();
+    assert!(environment.contains("metadata.labels['batch.kubernetes.io/controller-uid']"));
+
+    assert_eq!(merge["suspend"], true);
+    let args = container(&merge)["args"].clone();
+    let args = args.as_array().expect("a list").iter();
+    let read: Vec<_> = args.filter_map(Value::as_str).collect();
+    assert_eq!(read[0], "merge");
+    let written =
+        (0..count).map(|index| path.replace("$(JOB_COMPLETION_INDEX)", &index.to_string()));
+    assert_eq!(read[2..], written.collect::<Vec<_>>());
+    for job in [&shards, &merge] {
+        let volume = &job["template"]["spec"]["volumes"][0]["persistentVolumeClaim"];
+        assert_eq!(volume["claimName"], "registry-probe-reports");
+    }
+}
+
 /// Custom resources have no schema here: what the operator's API knows of them is written down.
 #[test]
 fn the_pod_monitor_scrapes_the_port_that_the_pods_have() {
@@ -359,7 +401,7 @@ fn manifests_and_units_use_options_that_the_probe_has() {
         .stdout;
         String::from_utf8(said).expect("it is text")
     };
-    let known = options(&(help(&[]) + &help(&["verify"]))).0;
+    let known = options(&(help(&[]) + &help(&["verify"]) + &help(&["merge"]))).0;
     let mut used = options(&text("deploy/systemd/registry-probe.service"));
     let mut take = |text: String| {
         let (flags, variables) = options(&text);

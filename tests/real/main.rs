@@ -21,6 +21,7 @@ mod fronts;
 mod harness;
 mod image;
 mod logins;
+mod merge;
 mod on_call;
 mod one_of_each;
 mod outages;

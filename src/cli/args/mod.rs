@@ -7,6 +7,7 @@ mod doctor;
 mod expect;
 mod explain;
 mod look;
+mod merge;
 mod repair;
 mod report;
 mod service;
@@ -25,6 +26,7 @@ pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::DoctorArgs;
 pub(super) use explain::ExplainArgs;
 pub(super) use look::LookArgs;
+pub(super) use merge::MergeArgs;
 pub(super) use repair::RepairArgs;
 pub(super) use report::{FailOn, LogFormat, OutputArg, PageArg, ReportArgs, ReportFile};
 pub(super) use service::ServiceArgs;
@@ -112,6 +114,9 @@ pub(super) enum Command {
     /// Say what a registry can do, what the probe will do about it, and what your login can see
     #[command(after_help = DOCTOR_EXIT_CODES)]
     Doctor(DoctorArgs),
+    /// Make one report, with one exit code, of the reports of shards
+    #[command(after_help = MERGE_EXIT_CODES, after_long_help = MERGE_EXAMPLES)]
+    Merge(MergeArgs),
     /// Print the completions for a shell
     #[command(hide = true)]
     Completions {
@@ -129,6 +134,19 @@ pub(super) enum Command {
 const DOCTOR_EXIT_CODES: &str = "Asks about ten small questions, one after the other, and never writes.\n\
 Exit codes: 0 it can be swept, 2 usage or configuration, 3 it cannot be reached or shows nothing,\n\
 130 and 143 on signals.";
+
+const MERGE_EXIT_CODES: &str = "Asks no registry. Exit codes: 0 intact, 1 broken in any shard, 2 no usable report, 3 not verified,\n\
+or a report is missing, there twice, or of another run.";
+
+const MERGE_EXAMPLES: &str = "Examples:
+  probe merge 0.json 1.json 2.json 3.json
+      Print one report of four shards, each of which ran with
+      `--once --shard 0/4 --run-id NAME --report-file json=0.json`
+  probe merge --output github --report-file junit=probe.xml reports/*.json
+      In CI: annotations, a summary, and one file with the results of tests
+
+Asks no registry. Exit codes: 0 intact, 1 broken in any shard, 2 no usable report, 3 not
+verified, or a report is missing, there twice, or of another run.";
 
 const EXAMPLES: &str = "Examples:
   probe --once localhost:5000
@@ -259,6 +277,7 @@ mod tests {
             Some("verify"),
             Some("explain"),
             Some("doctor"),
+            Some("merge"),
         ];
         let mut known = std::collections::BTreeMap::new();
         for command in commands.map(declared) {

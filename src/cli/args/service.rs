@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use crate::oci::Printable;
+
 use super::{SERVICE, positive_duration};
 
 #[derive(Clone, Debug, Args)]
@@ -68,6 +70,19 @@ pub(in crate::cli) struct ServiceArgs {
     /// StatefulSet
     #[arg(long, value_name = "I/N")]
     pub(in crate::cli) shard: Option<String>,
+
+    /// Name the run that this shard is a part of, such as a Job's name: `probe merge` takes reports of
+    /// one run only
+    #[arg(long, value_name = "ID", value_parser = run_id)]
+    pub(in crate::cli) run_id: Option<String>,
+}
+
+/// A name that stands in reports as it was given.
+fn run_id(text: &str) -> Result<String, String> {
+    let is_whole = *Printable::from(text) == *text;
+    let is_name = !text.trim().is_empty() && text.len() <= 200;
+    let run_id = (is_name && is_whole).then(|| text.to_owned());
+    run_id.ok_or_else(|| "expected a name of up to 200 bytes, without control characters".into())
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

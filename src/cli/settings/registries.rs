@@ -92,6 +92,7 @@ fn target(
     let mut target = aim(http, &args.check, scope);
     target.repair_from = repair_from;
     target.policy.empty = empty(args, is_once);
+    target.policy.run_id = args.service.run_id.as_ref().map(Into::into);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
     }

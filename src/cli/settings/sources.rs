@@ -99,13 +99,19 @@ impl<'a> Sources<'a> {
     /// Reads the configuration file, if there is one.
     pub(in crate::cli) fn new(typed: &'a Typed, around: &'a Surroundings) -> Result<Self, Error> {
         let (subcommand, matches) = typed.command();
-        let flag = matches.get_one::<std::path::PathBuf>("config").cloned();
-        let path = flag.or_else(|| around.first(&["PROBE_CONFIG"]).map(Into::into));
+        let declared = args::declared(subcommand);
+        // What asks no registry takes no file.
+        let takes_file = declared.get_arguments().any(|a| a.get_id() == "config");
+        let path = takes_file.then(|| {
+            let flag = matches.get_one::<std::path::PathBuf>("config").cloned();
+            flag.or_else(|| around.first(&["PROBE_CONFIG"]).map(Into::into))
+        });
+        let path = path.flatten();
         Ok(Self {
             typed,
             around,
             file: path.map(|path| ConfigFile::read(&path)).transpose()?,
-            declared: args::declared(subcommand),
+            declared,
         })
     }
 

@@ -243,7 +243,7 @@ fn denied(reply: &Reply, was_told: bool, held_token: bool) -> Failure {
         failure.why.reason = UnverifiedReason::Forbidden;
     } else if failure.why.reason == UnverifiedReason::Unauthorized {
         let advice = if was_told { LOG_IN_ANEW } else { LOG_IN };
-        failure.why.advice = Some(advice);
+        failure.why.advice = Some(advice.into());
     }
     failure
 }

@@ -66,7 +66,8 @@ impl Failure {
             | R::TooLarge
             | R::StorageUnavailable
             | R::NothingListed
-            | R::ReadOverdue => false,
+            | R::ReadOverdue
+            | R::ShardsIncomplete => false,
         }
     }
 
@@ -371,7 +372,7 @@ mod tests {
                 storage: None,
                 is_page: false,
             };
-            refused(&refusal).why.hint()
+            refused(&refusal).why.hint().to_owned()
         };
         let of_repository = "check the repository's name";
         for request in ["GET /v2/", "GET /prefix/v2/", "GET /v2/_catalog?n=100"] {

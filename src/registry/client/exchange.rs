@@ -249,8 +249,8 @@ impl Exchange {
         let failed = |error| {
             let why = classify::transport(&error, &said, of);
             let why = self.proxies.told(why, url);
-            let advice = why.advice.or((of == Whose::Foreign).then_some(LOOK_THERE));
-            why.advised(advice)
+            let look_there = (of == Whose::Foreign && why.advice.is_none()).then_some(LOOK_THERE);
+            why.advised(look_there)
         };
         let response = sent.map_err(failed)?;
         permit.took((asked, ask.method == Method::HEAD), took);

@@ -140,7 +140,7 @@ impl Proxies {
         };
         let detail = format!("{}, through {proxy}", why.detail);
         let is_of_the_way = matches!(why.reason, R::Connect | R::Dns | R::Timeout);
-        let advice = why.advice.or(is_of_the_way.then_some(LOOK_AT_IT));
+        let advice = why.advice.or(is_of_the_way.then_some(LOOK_AT_IT.into()));
         Unverified::new(why.reason, detail).advised(advice)
     }
 

@@ -101,6 +101,54 @@ async fn of_what_asks_nobody() {
     );
 }
 
+#[tokio::test]
+async fn of_reports_that_are_merged() {
+    let (double, _) = broken().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let names = ["whole", "intact", "away", "cut", "image"].map(path);
+    let [whole, intact, away, cut, image] = &names;
+    let app = format!("{}/base:v1", double.address());
+    for (file, arguments) in [
+        (whole, &["sweep", double.address()][..]),
+        (intact, &["sweep", "--repo", "base", double.address()]),
+        (away, &["sweep", AWAY]),
+        (image, &["verify", &app]),
+    ] {
+        let file = format!("json={file}");
+        let write = [arguments, &QUICK, &["--report-file", &file]].concat();
+        code(&write).await;
+    }
+    let text = std::fs::read_to_string(intact).expect("it was written");
+    std::fs::write(cut, &text[..text.len() / 2]).expect("it is written");
+    let nowhere = "/nonexistent/report.json";
+    for (files, expected) in [
+        (&[intact.as_str()][..], 0),
+        (&[whole], 1),
+        (&[away], 3),
+        (&[intact, away], 3),
+        (&[whole, away], 1),
+        // Two of one registry.
+        (&[intact, intact], 3),
+        (&[whole, intact], 1),
+        (&[intact, cut], 3),
+        (&[whole, cut, nowhere], 1),
+        (&[cut], 2),
+        (&[nowhere], 2),
+        (&[image], 2),
+        (&["/"], 2),
+        (&["-"], 2),
+        (&["-", "-", intact], 2),
+        (&[], 2),
+        (&["--interval", "0s", intact], 2),
+        (&["--fail-on", "unverified", whole], 0),
+        (&["--fail-on", "never", whole, cut], 0),
+    ] {
+        let merge = [&["merge"], files].concat();
+        assert_eq!(code(&merge).await, Some(expected), "{merge:?}");
+    }
+}
+
 /// A report that nobody got is as good as none, but what is broken stays so.
 #[tokio::test]
 async fn of_a_report_that_cannot_be_printed() {

@@ -15,6 +15,8 @@ fn types(command: &str) -> Output {
         .env("registry", "registry.example")
         .env("repository", "team/app")
         .env("tag", "1.4")
+        .env("run", "nightly")
+        .env("i", "0")
         .output()
         .expect("a shell starts")
 }
@@ -53,6 +55,7 @@ fn is_known(command: &str) -> bool {
         "verify",
         "explain",
         "doctor",
+        "merge",
         "completions",
         "man",
     ];

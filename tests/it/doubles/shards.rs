@@ -1,7 +1,7 @@
 //! Several probes that share a registry: together they see what one alone would, and nothing twice.
 
-use registry_double::Double;
-use registry_probe::report::{Finding, Shard, Sweep};
+use registry_double::{Double, Reply, on};
+use registry_probe::report::{Finding, Shard, SkipReason, Sweep};
 
 use super::probe::Probe;
 
@@ -70,6 +70,21 @@ async fn shards_add_up_to_the_whole_and_do_not_overlap() {
             "each belongs to one"
         );
     }
+}
+
+/// They belong to nobody's part, and are told once.
+#[tokio::test]
+async fn names_that_are_none_are_counted_by_one_shard() {
+    let double = registry(4).await;
+    let names = ["UPPER", "team-0/service-0", "../etc"];
+    let catalog = serde_json::json!({ "repositories": names });
+    double.when(on::catalog()).reply(Reply::json(200, &catalog));
+    let invalid = |sweep: &Sweep| sweep.skipped.get(&SkipReason::InvalidName).copied();
+    let whole = Probe::of(&double).sweep().await;
+    assert_eq!(invalid(&whole), Some(2));
+    let parts = shards(&double).await;
+    let counted: Vec<_> = parts.iter().map(invalid).collect();
+    assert_eq!(counted, [Some(2), None, None, None]);
 }
 
 #[tokio::test]

@@ -1,0 +1,111 @@
+//! Merges reports of shards (`probe merge`): which files, and the one report and exit code that come of them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::args::MergeArgs;
+use super::error::Error;
+use super::exit::Exit;
+use super::output;
+use super::settings::Sources;
+use crate::oci::{printable, shorten};
+use crate::report::{Merging, Part};
+
+/// The largest file that is read: a report of a hundred thousand findings is smaller.
+const LARGEST: u64 = 256 << 20;
+
+/// The files to merge, and what is to come of them.
+pub(super) struct Merge {
+    args: MergeArgs,
+    /// Where GitHub Actions takes a step's summary from.
+    summary: Option<PathBuf>,
+}
+
+impl Merge {
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
+        let args = sources.resolve::<MergeArgs>(None)?.args;
+        if args.files.iter().filter(|path| is_input(path)).count() > 1 {
+            return Err(Error::Usage("standard input (`-`) can be read once".into()));
+        }
+        let summary = sources.around.first(&["GITHUB_STEP_SUMMARY"]);
+        let summary = summary.map(Into::into);
+        Ok(Self { args, summary })
+    }
+
+    /// The options of what to print.
+    pub(super) fn report(&self) -> &super::args::ReportArgs {
+        &self.args.report
+    }
+
+    /// Reads the reports, prints the one that they make, and says what it comes to.
+    ///
+    /// # Errors
+    ///
+    /// If no file holds a report.
+    pub(super) fn run(self, color: bool) -> Result<Exit, Error> {
+        let (mut parts, mut unusable) = (Vec::new(), Vec::new());
+        for path in &self.args.files {
+            let source = name(path);
+            match read(path).and_then(|text| Part::parse(&text, &source)) {
+                Ok(read) => parts.extend(read),
+                Err(why) => unusable.push((source, why)),
+            }
+        }
+        if parts.is_empty() {
+            let first = unusable.first();
+            return Err(Error::Usage(match first {
+                Some((file, why)) => format!("there is no report to merge: {file}: {why}"),
+                None => "there is no report to merge: these are of no registry".to_owned(),
+            }));
+        }
+        let merging = Merging {
+            interval: self.args.interval,
+            allow_empty: self.args.allow_empty,
+            unusable: &unusable,
+        };
+        let records = merging.merge(parts);
+        let reports = records.iter().filter_map(|record| record.last.clone());
+        let reports: Vec<_> = reports.collect();
+        let (report, summary) = (&self.args.report, self.summary.as_deref());
+        let is_written = output::write(report, summary, &reports, &records, color);
+        Ok(Exit::of(&reports, is_written, &report.fail_on))
+    }
+}
+
+fn is_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// A file's name for people.
+fn name(path: &Path) -> String {
+    if is_input(path) {
+        return "standard input".to_owned();
+    }
+    shorten(&path.display().to_string(), 200)
+}
+
+/// The text of a file, if it is not too large.
+fn read(path: &Path) -> Result<String, String> {
+    let unreadable = |error: io::Error| printable(&format!("it cannot be read: {error}"));
+    let bytes = if is_input(path) {
+        capped(io::stdin().lock())
+    } else {
+        File::open(path).and_then(capped)
+    };
+    let bytes = bytes.map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it has more than {} MiB", LARGEST >> 20));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err("it is empty, as a shard that was killed leaves it".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
+}
+
+/// All bytes up to one more than may be.
+fn capped(file: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
