@@ -151,6 +151,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: SystemTime::UNIX_EPOCH + Duration::from_secs(60),
         shard: None,
+        interval: None,
         depth: Depth::Tail,
         mode: Mode::Private,
         listed: Listed::Catalog,

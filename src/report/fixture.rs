@@ -21,6 +21,7 @@ pub(crate) fn sweep() -> Sweep {
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: SystemTime::UNIX_EPOCH,
         shard: None,
+        interval: None,
         depth: Depth::Tail,
         mode: Mode::Private,
         listed: Listed::Catalog,

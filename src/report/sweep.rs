@@ -184,6 +184,10 @@ pub struct Sweep<F = Finding> {
     pub finished_at: SystemTime,
     /// Which part of the repositories it was to look at; null where it was all of them.
     pub shard: Option<Shard>,
+    /// From the beginning of one sweep to that of the next, in seconds; null where nobody said.
+    #[serde(rename = "interval_seconds", serialize_with = "time::seconds")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
+    pub interval: Option<Duration>,
     /// How closely blobs were looked at.
     pub depth: Depth,
     /// What kind of registry it was taken for.
@@ -238,6 +242,15 @@ pub struct Sweep<F = Finding> {
 }
 
 impl<F> Sweep<F> {
+    /// What it is about, for a heading: the registry, and the shard, if it is one.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self.shard {
+            Some(shard) => format!("{}, shard {shard}", self.registry),
+            None => self.registry.clone(),
+        }
+    }
+
     /// What most likely broke the object of a finding.
     #[must_use]
     pub fn cause(&self, finding: &Finding) -> Cause {
@@ -254,6 +267,7 @@ impl<F> Sweep<F> {
             started_at: self.started_at,
             finished_at: self.finished_at,
             shard: self.shard,
+            interval: self.interval,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,

@@ -110,8 +110,9 @@ fn log(report: &Report) {
     let registry = &sweep.registry;
     let (broken, unverified) = (sweep.findings.len(), sweep.unverified_objects());
     let tags = sweep.counts.tags.checked;
+    let shard = sweep.shard.map(tracing::field::display);
     if report.verdict == Verdict::Intact {
-        tracing::info!(registry, verdict, tags, "swept");
+        tracing::info!(registry, shard, verdict, tags, "swept");
         return;
     }
     let (first_broken, first_unverified) = (
@@ -120,6 +121,7 @@ fn log(report: &Report) {
     );
     tracing::warn!(
         registry,
+        shard,
         verdict,
         broken,
         unverified,

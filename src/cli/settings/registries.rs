@@ -45,7 +45,8 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     for (address, _) in &named {
         let name = Endpoint::parse(address, false)?.name().to_owned();
         let own = sources.resolve::<SweepArgs>(Some(&name))?;
-        let target = target(sources, address, &own.args, is_once);
+        let is_interval_given = own.origins.contains_key("interval");
+        let target = target(sources, address, &own.args, is_once, is_interval_given);
         targets.push(target.map_err(|error| own.locate(error))?);
         resolved.push(own);
     }
@@ -85,6 +86,7 @@ fn target(
     address: &str,
     args: &SweepArgs,
     is_once: bool,
+    is_interval_given: bool,
 ) -> Result<Target, Error> {
     let http = connect::connection(sources, address, &args.connection)?;
     let scope = scope::resolve(args, sources.around)?;
@@ -92,6 +94,7 @@ fn target(
     let mut target = aim(http, &args.check, scope);
     target.repair_from = repair_from;
     target.policy.empty = empty(args, is_once);
+    target.policy.interval = (!is_once || is_interval_given).then_some(args.service.interval);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
     }
