@@ -32,7 +32,7 @@ pub(super) struct Ledger {
     pub(super) need: Need,
     listed: Listed,
     pub(super) repositories_listed: u64,
-    pub(super) repositories_of_other_shards: usize,
+    pub(super) repositories_of_other_shards: u64,
     pub(super) tally: Tally,
     /// The repositories that were reached, and the number of tags in their lists.
     pub(super) reached: BTreeMap<Repository, u64>,
@@ -117,7 +117,7 @@ impl Ledger {
     }
 
     /// Repositories that are another shard's to look at.
-    pub(super) fn repositories_of_other_shards(&mut self, count: usize) {
+    pub(super) fn repositories_of_other_shards(&mut self, count: u64) {
         self.repositories_of_other_shards += count;
     }
 

@@ -55,7 +55,8 @@ use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
 
-pub use config::{ClientError, Config, WatchedFiles};
+pub use config::{ClientError, Config, Share, WatchedFiles};
+pub(crate) use config::{MOST_REPOSITORIES, MOST_TAGS};
 pub use credentials::{CredentialSource, LoginStore, Place};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use login_file::Rules;
@@ -96,6 +97,8 @@ pub struct HttpRegistry {
     pub(crate) own: Arc<OwnCertificates>,
     detect_cache: bool,
     software: Option<Software>,
+    repositories: Share<Repository>,
+    tags: Share<Tag>,
 }
 
 impl HttpRegistry {
@@ -151,6 +154,8 @@ impl HttpRegistry {
             own: config.own,
             detect_cache: config.detect_cache,
             software: config.software,
+            repositories: config.repositories,
+            tags: config.tags,
         })
     }
 
@@ -199,7 +204,8 @@ impl Registry for HttpRegistry {
     }
 
     async fn repositories(&self) -> Listing<Repository> {
-        let mut listing = self.exchange.catalog(self.endpoint.catalog()).await;
+        let catalog = self.endpoint.catalog();
+        let mut listing = self.exchange.catalog(catalog, &self.repositories).await;
         // A catalog is cut to who asks, and that is not who was meant to.
         let trouble = self.exchange.auth.login.trouble_with_its_own(None);
         if let (ListEnd::Whole, Some(why)) = (&listing.end, trouble) {
@@ -210,7 +216,7 @@ impl Registry for HttpRegistry {
 
     async fn tags(&self, repository: &Repository) -> Listing<Tag> {
         self.exchange
-            .tag_list(self.endpoint.tags(repository), repository)
+            .tag_list(self.endpoint.tags(repository), repository, &self.tags)
             .await
     }
 

@@ -1,6 +1,6 @@
 //! Several probes that share a registry: together they see what one alone would, and nothing twice.
 
-use registry_double::Double;
+use registry_double::{Double, on};
 use registry_probe::report::{Finding, Shard, Sweep};
 
 use super::probe::Probe;
@@ -70,6 +70,39 @@ async fn shards_add_up_to_the_whole_and_do_not_overlap() {
             "each belongs to one"
         );
     }
+}
+
+/// One reading of the catalog is enough for all, where they are given a file of it.
+#[tokio::test]
+async fn a_list_of_names_is_shared_too() {
+    let double = registry(20).await;
+    let whole = Probe::of(&double).sweep().await;
+    let names: Vec<_> = whole
+        .repositories
+        .iter()
+        .map(|result| result.name.as_str())
+        .collect();
+    assert_eq!(names.len(), 20);
+    let catalogs = double.count(&on::catalog());
+    let mut sweeps = Vec::new();
+    for index in 0..SHARDS {
+        let shard = Shard::new(index, SHARDS).expect("a shard");
+        sweeps.push(
+            Probe::of(&double)
+                .repositories(&names)
+                .shard(shard)
+                .sweep()
+                .await,
+        );
+    }
+    assert_eq!(findings(&sweeps), findings([&whole]));
+    let listed: Vec<_> = sweeps
+        .iter()
+        .map(|sweep| sweep.counts.repositories.listed)
+        .collect();
+    assert_eq!(listed.iter().sum::<u64>(), 20);
+    assert!(listed.iter().all(|count| *count < 20), "{listed:?}");
+    assert_eq!(double.count(&on::catalog()), catalogs);
 }
 
 #[tokio::test]
