@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use registry_probe::report::Shard;
+use serde_json::json;
 
 use crate::support::bulk::{self, Push};
 use crate::support::files::{at, text};
@@ -230,10 +231,11 @@ fn a_storage_that_is_away_is_told_once_and_alone() {
 /// Which alert withholds the message of which about the same registry.
 #[test]
 fn messages_are_withheld_where_nothing_can_be_done_yet() {
-    let all = [FAILURE, IN_USE, STALE, FELL, CATALOG, STORAGE];
+    let all = [FAILURE, IN_USE, STALE, FELL, CATALOG, STORAGE, MISSING];
     let withholds = |cause: &str, other: &str| match cause {
         STORAGE | CATALOG => [FAILURE, IN_USE, STALE, FELL].contains(&other),
         STALE => [FAILURE, IN_USE].contains(&other),
+        MISSING => other == FELL,
         _ => false,
     };
     let alertmanager = Alertmanager::start(&at("alerts/alertmanager.example.yaml"));
@@ -270,4 +272,22 @@ fn messages_are_withheld_where_nothing_can_be_done_yet() {
             found == expected
         });
     }
+
+    // One shard that is stale says nothing about what the others see.
+    let one_shard = [
+        json!({ "alertname": STALE, "registry": "shared", "shard": "1" }),
+        json!({ "alertname": FAILURE, "registry": "shared", "repository": "team/app" }),
+        json!({ "alertname": CATALOG, "registry": "shared-and-down" }),
+        json!({ "alertname": FAILURE, "registry": "shared-and-down", "repository": "team/app" }),
+    ];
+    alertmanager.told_labels(one_shard.into_iter());
+    let state = |registry: &str| {
+        let alerts = alertmanager.alerts(FAILURE).into_iter();
+        let mut of_it = alerts.filter(|(labels, _)| labels["registry"] == registry);
+        of_it.next().map(|(_, state)| state)
+    };
+    wait_until("a failure is withheld where the catalog is told", || {
+        state("shared-and-down").as_deref() == Some("suppressed")
+    });
+    assert_eq!(state("shared").as_deref(), Some("active"));
 }
