@@ -152,6 +152,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         finished_at: SystemTime::UNIX_EPOCH + Duration::from_secs(60),
         shard: None,
         run_id: None,
+        interval: None,
         depth: Depth::Tail,
         mode: Mode::Private,
         listed: Listed::Catalog,

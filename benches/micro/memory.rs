@@ -75,11 +75,7 @@ impl Memory {
 }
 
 fn whole<T>(items: Vec<T>) -> Listing<T> {
-    Listing {
-        items,
-        invalid: 0,
-        end: ListEnd::Whole,
-    }
+    Listing::new(items, ListEnd::Whole)
 }
 
 fn absent() -> Refusal {

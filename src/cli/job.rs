@@ -53,7 +53,8 @@ pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::client::CredentialSource;
+    use crate::registry::Wanted;
+    use crate::registry::client::{Config, CredentialSource};
     use crate::service::Target;
     use crate::sweep::Source;
 
@@ -107,6 +108,51 @@ mod tests {
         assert_eq!(source(&["--repo", "team/*"]), Source::Catalog);
         let named = vec!["a".parse().expect("a name"), "b/c".parse().expect("a name")];
         assert_eq!(source(&["--repo", "b/c,a"]), Source::Repositories(named));
+    }
+
+    /// What stands beside it is for a probe that has all repositories.
+    #[test]
+    fn requests_at_a_time_are_shared_by_shards() {
+        let at_a_time = |shard: &str, total: &str| {
+            let shard = ["--once", "r.example", "--concurrency=64", "--shard", shard];
+            let total = ["--concurrency-total", total];
+            let target = target(&[&shard[..], &total].concat(), &[]);
+            assert_eq!(target.http.concurrency, target.policy.concurrency);
+            target.http.concurrency.get()
+        };
+        let of_four = |total| ["0/4", "1/4", "2/4", "3/4"].map(|shard| at_a_time(shard, total));
+        assert_eq!(of_four("8"), [2, 2, 2, 2]);
+        assert_eq!(of_four("10"), [3, 3, 2, 2]);
+        // One is the least with which anything can be asked.
+        assert_eq!(of_four("2"), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_out_of_scope_takes_no_room_in_lists() {
+        let http = |arguments: &[&str]| {
+            let once: &[&str] = &["--once", "r.example"];
+            target(&[once, arguments].concat(), &[]).http
+        };
+        let keeps = |http: &Config, name: &str| {
+            (http.repositories.wanted)(&name.parse().expect("a name")) == Wanted::Here
+        };
+        let all = http(&[]);
+        assert_eq!((all.repositories.most, all.tags.most), (100_000, 250_000));
+        assert!(keeps(&all, "app"));
+        let some = http(&[
+            "--repo=team/*",
+            "--tag=v*",
+            "--max-repositories=400000",
+            "--max-tags=9",
+        ]);
+        assert_eq!((some.repositories.most, some.tags.most), (400_000, 9));
+        assert!(keeps(&some, "team/app") && !keeps(&some, "app"));
+        assert_eq!(
+            (some.tags.wanted)(&"x".parse().expect("a tag")),
+            Wanted::LeftOut
+        );
+        let shards = ["0/2", "1/2"].map(|shard| http(&["--shard", shard]));
+        assert_ne!(keeps(&shards[0], "app"), keeps(&shards[1], "app"));
     }
 
     #[test]
@@ -225,6 +271,12 @@ mod tests {
                 "--authfile: /nonexistent",
             ),
             ("--once r.x --concurrency 0", "", "--concurrency"),
+            (
+                "--once r.x --concurrency-total 8",
+                "",
+                "--concurrency-total: is shared by shards: add --shard",
+            ),
+            ("--once r.x --max-repositories 0", "", "--max-repositories"),
             ("--once r.x --timeout 0s", "", "longer than nothing"),
             ("verify", "", "IMAGE"),
             (

@@ -232,8 +232,48 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// Entries that are not valid names, and so cannot be asked for.
     pub invalid: u64,
+    /// Valid ones that are not among the entries, because they are not wanted ([`Wanted::LeftOut`]).
+    pub left_out: u64,
+    /// And because others look at them ([`Wanted::ByOthers`]).
+    pub of_others: u64,
+    /// All valid ones, wanted or not, as often as they were listed.
+    pub names: u64,
     /// How the listing ended.
     pub end: ListEnd,
+}
+
+impl<T> Listing<T> {
+    /// These entries, all of which are wanted, and this end.
+    #[must_use]
+    pub fn new(items: Vec<T>, end: ListEnd) -> Self {
+        Self {
+            names: items.len() as u64,
+            items,
+            invalid: 0,
+            left_out: 0,
+            of_others: 0,
+            end,
+        }
+    }
+
+    /// Whether the registry listed nothing that is a name, wanted or not.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names == 0
+    }
+}
+
+/// Whether an entry of a list is to be kept. There is memory for so many, so what nobody looks at is none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is.
+    Here,
+    /// A filter leaves it out.
+    LeftOut,
+    /// Another shard looks at it.
+    ByOthers,
+    /// A filter leaves it out, and it is for another shard to say so.
+    Unsaid,
 }
 
 /// How a listing ended.

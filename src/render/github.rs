@@ -83,7 +83,7 @@ fn broken(report: &Report, object: &Object<'_>) -> Note {
     let mut text = vec![format!("{place} [{code}]")];
     text.extend(finding::lines(&object.findings, TAGS));
     Note {
-        title: format!("{}: {}", report.sweep.registry, finding::heading(found)),
+        title: format!("{}: {}", report.sweep.title(), finding::heading(found)),
         text,
         line: format!("{code} {place} {breaks}"),
     }
@@ -102,7 +102,7 @@ fn unknown(report: &Report, group: &UnverifiedObjects) -> Note {
     let objects = many(group.count, "object", "objects");
     let before = place.map(|place| format!("{place}: ")).unwrap_or_default();
     Note {
-        title: format!("{}: {objects} not verified", report.sweep.registry),
+        title: format!("{}: {objects} not verified", report.sweep.title()),
         text: vec![
             format!("{before}{}", group.why.detail),
             group.why.hint().to_owned(),
@@ -117,7 +117,7 @@ fn unknown(report: &Report, group: &UnverifiedObjects) -> Note {
 
 fn all_is_well(report: &Report) -> Note {
     Note {
-        title: format!("{}: intact", report.sweep.registry),
+        title: format!("{}: intact", report.sweep.title()),
         text: vec![scope::intact(&report.sweep)],
         line: "intact".into(),
     }
@@ -161,7 +161,7 @@ fn section(text: &mut String, report: &Report, room: usize) {
         text,
         "## {}: {}\n\n{} of {} checked.\n",
         report.verdict.word().to_uppercase(),
-        markdown(&sweep.registry),
+        markdown(&sweep.title()),
         number(tags.checked),
         many(tags.listed, "tag", "tags"),
     );

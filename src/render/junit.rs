@@ -52,25 +52,29 @@ fn suite(xml: &mut String, number: usize, report: &Report) {
     let started = started.to_string();
     let time = words::between(sweep.started_at, sweep.finished_at);
     let seconds = format!("{}.{:03}", time.as_secs(), time.subsec_millis());
-    let name = escape(&sweep.registry);
-    let host = match name.trim() {
-        "" => "localhost",
-        host => host,
+    let or_localhost = |text: &str| match escape(text).trim() {
+        "" => "localhost".to_owned(),
+        text => text.to_owned(),
     };
+    let (name, host) = (or_localhost(&sweep.title()), or_localhost(&sweep.registry));
     let _ = writeln!(
         xml,
-        "  <testsuite id=\"{number}\" package=\"probe\" name=\"{host}\" hostname=\"{host}\" \
+        "  <testsuite id=\"{number}\" package=\"probe\" name=\"{name}\" hostname=\"{host}\" \
          timestamp=\"{}\" time=\"{seconds}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"0\">",
         started.trim_end_matches('Z'),
         cases.len(),
         count("failure"),
         count("error"),
     );
+    let shard = sweep
+        .shard
+        .map(|shard| format!("      <property name=\"shard\" value=\"{shard}\"/>\n"));
+    let shard = shard.unwrap_or_default();
     let _ = writeln!(
         xml,
         "    <properties>\n      <property name=\"depth\" value=\"{}\"/>\n      <property \
-         name=\"mode\" value=\"{}\"/>\n    </properties>",
-        sweep.depth, sweep.mode
+         name=\"mode\" value=\"{}\"/>\n{}    </properties>",
+        sweep.depth, sweep.mode, shard
     );
     for case in &cases {
         write_case(xml, case);

@@ -81,6 +81,10 @@ pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
     if let Listed::Images(images) = &sweep.listed {
         rows.push(("images", images.join(" ")));
     }
+    if let Some(shard) = sweep.shard {
+        let text = format!("{} of {}, counted from 0", shard.index(), shard.count());
+        rows.push(("shard", text));
+    }
     rows.push(("repositories", of(counts.repositories)));
     rows.push(("tags", of(counts.tags)));
     let objects = [

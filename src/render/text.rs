@@ -64,7 +64,7 @@ fn verdict(lines: &mut Lines, report: &Report) {
     let (verdict, sweep) = (report.verdict, &report.sweep);
     let tags = sweep.counts.tags;
     let of_tags = many(tags.listed, "tag", "tags");
-    let mut items = vec![format!("{}:", sweep.registry)];
+    let mut items: Vec<_> = words(&format!("{}:", sweep.title())).collect();
     match verdict {
         Verdict::Broken if sweep.findings.is_empty() => {
             items.push("nothing broken, and not as expected".into());
@@ -387,6 +387,47 @@ mod tests {
                 assert!(text.split_whitespace().any(is_named), "{tag}");
             }
         }
+    }
+
+    #[test]
+    fn every_form_says_the_shard() {
+        let mut sweep = fixture::rich();
+        sweep.shard = crate::report::Shard::new(2, 4);
+        let reports = [Report::from(sweep)];
+        let text = render(&reports, PLAIN);
+        assert!(text.starts_with("BROKEN "), "{text}");
+        let lead = text
+            .split_whitespace()
+            .take(4)
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(
+            lead.ends_with("registry.example:5050, shard 2/4:"),
+            "{lead}"
+        );
+        assert!(text.contains("2 of 4, counted from 0"), "{text}");
+        let junit = crate::render::junit::render(&reports);
+        assert!(
+            junit.contains(" name=\"registry.example:5050, shard 2/4\""),
+            "{junit}"
+        );
+        assert!(
+            junit.contains("<property name=\"shard\" value=\"2/4\"/>"),
+            "{junit}"
+        );
+        let annotations = crate::render::github::annotations(&reports);
+        assert!(
+            annotations.contains("title=registry.example%3A5050%2C shard 2/4%3A"),
+            "{annotations}"
+        );
+        let summary = crate::render::github::summary(&reports, 0);
+        assert!(
+            summary.contains("registry.example:5050, shard 2/4"),
+            "{summary}"
+        );
+        let json = crate::render::json::render(&reports);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["shard"], serde_json::json!({"index": 2, "count": 4}));
     }
 
     #[test]

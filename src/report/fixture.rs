@@ -22,6 +22,7 @@ pub(crate) fn sweep() -> Sweep {
         finished_at: SystemTime::UNIX_EPOCH,
         shard: None,
         run_id: None,
+        interval: None,
         depth: Depth::Tail,
         mode: Mode::Private,
         listed: Listed::Catalog,

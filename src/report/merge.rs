@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::counts::{Counts, Coverage};
 use super::finding::Finding;
 use super::mode::Mode;
+use super::outcome::SkipReason;
 use super::read::Part;
 use super::record::{Record, is_same};
 use super::run::Run;
 use super::shard::Shard;
-use super::sweep::{Counts, Coverage, Listed, Sweep, UnverifiedObjects};
+use super::sweep::{Listed, Sweep, UnverifiedObjects};
 use crate::registry::{Identified, Unverified, UnverifiedReason};
 
 /// Shards that are named where many are missing or doubled.
@@ -234,6 +236,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
         finished_at,
         shard: _,
         run_id: _,
+        interval: _,
         depth: _,
         mode: _,
         listed,
@@ -273,21 +276,30 @@ fn add(whole: &mut Sweep, part: Sweep) {
     for group in unverified {
         obstruct(whole, group);
     }
-    for (reason, count) in skipped {
-        let all: &mut u64 = whole.skipped.entry(reason).or_default();
-        *all = all.saturating_add(count);
-    }
-    for warning in warnings {
-        if !whole.warnings.contains(&warning) {
-            whole.warnings.push(warning);
-        }
-    }
+    skip(whole, skipped);
+    warn(whole, warnings);
     whole.scrub_period = whole.scrub_period.max(scrub_period);
     whole.read_every = whole.read_every.max(read_every);
     // Not known of a part is not known of the whole: `None` is the least.
     whole.oldest_read_at = whole.oldest_read_at.min(oldest_read_at);
     let ends = [whole.certificate_expires_at, certificate_expires_at];
     whole.certificate_expires_at = ends.into_iter().flatten().min();
+}
+
+fn skip(whole: &mut Sweep, skipped: BTreeMap<SkipReason, u64>) {
+    for (reason, count) in skipped {
+        let all = whole.skipped.entry(reason).or_default();
+        *all = all.saturating_add(count);
+    }
+}
+
+/// What several parts warn of is said once.
+fn warn(whole: &mut Sweep, warnings: Vec<String>) {
+    for warning in warnings {
+        if !whole.warnings.contains(&warning) {
+            whole.warnings.push(warning);
+        }
+    }
 }
 
 /// What shows the software to any part shows it to the whole. Where the caller named it, nothing has to.

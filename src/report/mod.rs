@@ -2,6 +2,7 @@
 
 mod cause;
 mod commands;
+mod counts;
 mod evidence;
 mod finding;
 mod finished;
@@ -27,6 +28,7 @@ mod sweep;
 mod time;
 
 pub use cause::Cause;
+pub use counts::{Counts, Coverage, Exposed};
 pub use evidence::{Evidence, LengthSource, Observed, Promised, Start};
 pub use finding::{Bracket, Elsewhere, Finding, Nearby};
 pub use finished::{Found, Object, Report};
@@ -45,7 +47,4 @@ pub use shard::Shard;
 pub use shell::Command;
 pub(crate) use shell::token;
 pub(crate) use story::{Plot, told_together};
-pub use sweep::{
-    Counts, Coverage, Exposed, Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects,
-    Verdict,
-};
+pub use sweep::{Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects, Verdict};

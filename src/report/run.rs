@@ -33,7 +33,7 @@ impl Run {
             Some((Some(id), _)) => run.id.as_ref() == Some(id),
             Some((None, began)) => {
                 let before = began.duration_since(run.started_at).unwrap_or_default();
-                run.id.is_none() && before <= interval
+                run.id.is_none() && before <= run.interval
             }
             None => false,
         };
@@ -69,7 +69,7 @@ impl Run {
             count: sweep.shard.map(Shard::count),
             depth: sweep.depth,
             mode: sweep.mode,
-            interval,
+            interval: part.sweep.interval.unwrap_or(interval),
             started_at: sweep.started_at,
         }
     }

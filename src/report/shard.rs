@@ -48,6 +48,14 @@ impl Shard {
         u64::from_be_bytes(first) % u64::from(self.count) == u64::from(self.index)
     }
 
+    /// What this part has of a total that all parts share as evenly as whole numbers go; nothing where there is not
+    /// enough for all.
+    #[must_use]
+    pub fn part_of(self, total: usize) -> usize {
+        let (index, count) = (self.index as usize, self.count as usize);
+        total / count + usize::from(index < total % count)
+    }
+
     /// How many parts there are.
     #[must_use]
     pub fn count(self) -> u32 {
@@ -106,6 +114,19 @@ mod tests {
             [of("app"), of("team/web"), of("library/nginx")],
             [Some(3), Some(4), Some(0)]
         );
+    }
+
+    #[test]
+    fn a_total_is_shared_to_the_last_one() {
+        for (total, count, parts) in [
+            (8, 4, vec![2, 2, 2, 2]),
+            (10, 4, vec![3, 3, 2, 2]),
+            (3, 4, vec![1, 1, 1, 0]),
+        ] {
+            let shards = (0..count).filter_map(|index| Shard::new(index, count));
+            let shared: Vec<_> = shards.map(|shard| shard.part_of(total)).collect();
+            assert_eq!(shared, parts);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::cause::Cause;
+use super::counts::{Counts, Exposed};
 use super::finding::Finding;
 use super::image::{Image, Unmet};
 use super::mode::Mode;
@@ -14,7 +15,7 @@ use super::outcome::SkipReason;
 use super::reads::Reads;
 use super::shard::Shard;
 use super::time;
-use crate::oci::{Digest, Printable, Repository};
+use crate::oci::{Printable, Repository};
 use crate::registry::{Access, Depth, Unverified, UnverifiedReason};
 use crate::words::words;
 
@@ -79,63 +80,6 @@ pub enum Presence {
     Gone,
     /// Its list of tags is refused (401, 403), which is how some registries hide what is not there.
     Refused,
-}
-
-/// How many there are, and how many of them were looked at to the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Coverage {
-    /// In scope, as listed.
-    pub listed: u64,
-    /// Of those, given a verdict.
-    pub checked: u64,
-}
-
-/// What a sweep went through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Counts {
-    /// Repositories in scope.
-    pub repositories: Coverage,
-    /// Tags in scope (or images, where the caller named them).
-    pub tags: Coverage,
-    /// Indexes that were read, once per repository and digest.
-    pub indexes: u64,
-    /// Manifests that were read, indexes not included.
-    pub manifests: u64,
-    /// Blobs that were looked at, once per repository and digest.
-    pub blobs: u64,
-    /// Missing index children where the mode allows them.
-    pub absent: u64,
-    /// Requests sent, retries and token requests included.
-    pub requests: u64,
-    /// Body bytes received.
-    pub bytes: u64,
-    /// Blobs whose bytes were read, once for all repositories that have the digest.
-    pub blobs_read: u64,
-    /// Blobs whose bytes are left to later sweeps, because they are not due and the sweep ran for as long as it
-    /// may read others.
-    pub blobs_put_off: u64,
-    /// Bytes of the blobs that were read in full and hashed, be it in their turn or all of them.
-    pub scrubbed_bytes: u64,
-}
-
-/// What a clean-up may break in a repository that is intact today: manifests that an index names and no
-/// tag does. registry:2, for one, counts them as untagged (`garbage-collect --delete-untagged`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Exposed {
-    /// The repository.
-    pub repository: Repository,
-    /// How many manifests.
-    pub manifests: u64,
-    /// The first of them, in the order of their digests.
-    pub digests: Vec<Digest>,
-}
-
-impl Exposed {
-    /// How many digests are kept of a repository: what outlives its walk must not grow with it.
-    pub const NAMED: usize = 16;
 }
 
 /// Objects without a verdict, grouped by where they are and why.
@@ -234,6 +178,14 @@ pub struct Sweep<F = Finding> {
     pub shard: Option<Shard>,
     /// The run of all shards that it was a part of, as the caller calls it.
     pub run_id: Option<Printable>,
+    /// From the beginning of one sweep to that of the next, in seconds; null where nobody said.
+    #[serde(
+        rename = "interval_seconds",
+        serialize_with = "time::seconds",
+        deserialize_with = "time::from_seconds"
+    )]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
+    pub interval: Option<Duration>,
     /// How closely blobs were looked at.
     pub depth: Depth,
     /// What kind of registry it was taken for.
@@ -313,6 +265,15 @@ pub struct Sweep<F = Finding> {
 }
 
 impl<F> Sweep<F> {
+    /// What it is about, for a heading: the registry, and the shard, if it is one.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self.shard {
+            Some(shard) => format!("{}, shard {shard}", self.registry),
+            None => self.registry.clone(),
+        }
+    }
+
     /// What most likely broke the object of a finding.
     #[must_use]
     pub fn cause(&self, finding: &Finding) -> Cause {
@@ -330,6 +291,7 @@ impl<F> Sweep<F> {
             finished_at: self.finished_at,
             shard: self.shard,
             run_id: self.run_id,
+            interval: self.interval,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,

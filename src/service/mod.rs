@@ -140,7 +140,8 @@ fn begin(
 ) -> FuturesUnordered<impl Future<Output = ()> + use<>> {
     let begin = |target: &Target| {
         let mut target = target.clone();
-        target.http.meter = board.process_metrics.meter(&target.policy.registry);
+        let (name, shard) = (&target.policy.registry, target.policy.scope.shard);
+        target.http.meter = board.process_metrics.meter(name, shard);
         let (publish, board) = (plan.publish.clone(), Arc::clone(board));
         watch::watch(target, plan.interval, publish, board, round.clone())
     };

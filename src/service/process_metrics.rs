@@ -14,7 +14,9 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use crate::registry::Traffic;
 use crate::registry::client::Meter;
+use crate::report::Shard;
 
 /// What a sweep came to, as the label `outcome` of `registry_probe_sweeps_total`.
 const OUTCOMES: [&str; 4] = ["intact", "broken", "unverified", "cancelled"];
@@ -23,16 +25,46 @@ const OUTCOMES: [&str; 4] = ["intact", "broken", "unverified", "cancelled"];
 pub(crate) struct ProcessMetrics {
     all: Registry,
     meters: Meters,
-    sweeps: IntCounterVec,
     push_failures: IntCounter,
     page: IntGaugeVec,
     rendered: Mutex<Option<Rendered>>,
 }
 
-/// The meter of each registry, as one collector: the identifier that `prometheus` gives to a collector of several
-/// metrics is a sum, and two that differ in a label may have the same one.
+/// What is counted of each registry, as one collector: the identifier that `prometheus` gives to a collector of
+/// several metrics is a sum, and two that differ in a label may have the same one.
 #[derive(Clone, Default)]
-struct Meters(Arc<Mutex<BTreeMap<String, Meter>>>);
+struct Meters(Arc<Mutex<BTreeMap<String, Counted>>>);
+
+/// What is counted of one registry, and the shard that it says so for.
+struct Counted {
+    shard: Option<Shard>,
+    meter: Meter,
+    sweeps: IntCounterVec,
+}
+
+impl Counted {
+    fn new(registry: &str, shard: Option<Shard>) -> Self {
+        let ordinal = shard.map(|shard| shard.index().to_string());
+        let mut labels = vec![("registry", registry)];
+        labels.extend(ordinal.iter().map(|ordinal| ("shard", ordinal.as_str())));
+        let sweeps = Opts::new(
+            "registry_probe_sweeps_total",
+            "Sweeps by what they came to.",
+        );
+        let sweeps = labels
+            .iter()
+            .fold(sweeps, |opts, &(name, value)| opts.const_label(name, value));
+        let sweeps = IntCounterVec::new(sweeps, &["outcome"]).expect(VALID);
+        for outcome in OUTCOMES {
+            sweeps.with_label_values(&[outcome]);
+        }
+        Self {
+            shard,
+            meter: Meter::with_labels(&labels),
+            sweeps,
+        }
+    }
+}
 
 impl Collector for Meters {
     fn desc(&self) -> Vec<&Desc> {
@@ -40,7 +72,12 @@ impl Collector for Meters {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.0.lock().values().flat_map(Meter::collect).collect()
+        let all = self.0.lock();
+        let families = all.values().flat_map(|counted| {
+            let sweeps = counted.sweeps.collect();
+            counted.meter.collect().into_iter().chain(sweeps)
+        });
+        families.collect()
     }
 }
 
@@ -69,11 +106,6 @@ impl ProcessMetrics {
         .const_label("rustc", env!("PROBE_RUSTC"));
         let build_info = IntGauge::with_opts(build_info).expect(VALID);
         build_info.set(1);
-        let sweeps = Opts::new(
-            "registry_probe_sweeps_total",
-            "Sweeps by what they came to.",
-        );
-        let sweeps = IntCounterVec::new(sweeps, &["registry", "outcome"]).expect(VALID);
         let push_failures = IntCounter::new(
             "registry_probe_push_failures_total",
             "Results that could not be pushed or written.",
@@ -89,7 +121,6 @@ impl ProcessMetrics {
         all.register(Box::new(ProcessCollector::for_self()))
             .expect(VALID);
         all.register(Box::new(build_info)).expect(VALID);
-        all.register(Box::new(sweeps.clone())).expect(VALID);
         all.register(Box::new(push_failures.clone())).expect(VALID);
         all.register(Box::new(page.clone())).expect(VALID);
         let meters = Meters::default();
@@ -97,28 +128,36 @@ impl ProcessMetrics {
         Self {
             all,
             meters,
-            sweeps,
             push_failures,
             page,
             rendered: Mutex::default(),
         }
     }
 
-    /// The meter of a registry: the same one each time, so that its counters never go back.
-    pub(crate) fn meter(&self, registry: &str) -> Meter {
-        let mut meters = self.meters.0.lock();
-        let meter = meters.entry(registry.to_owned()).or_insert_with(|| {
-            for outcome in OUTCOMES {
-                self.sweeps.with_label_values(&[registry, outcome]);
-            }
-            Meter::new(registry)
-        });
-        meter.clone()
+    /// The meter of a registry: the same one each time, so that its counters never go back; for as long as it is
+    /// the same shard, which all of its series name.
+    pub(crate) fn meter(&self, registry: &str, shard: Option<Shard>) -> Meter {
+        let mut all = self.meters.0.lock();
+        let new = || Counted::new(registry, shard);
+        let counted = all.entry(registry.to_owned()).or_insert_with(new);
+        if counted.shard.map(Shard::index) != shard.map(Shard::index) {
+            *counted = new();
+        }
+        counted.meter.clone()
+    }
+
+    /// What was sent to a registry and received so far.
+    pub(crate) fn traffic(&self, registry: &str) -> Traffic {
+        let all = self.meters.0.lock();
+        let counted = all.get(registry);
+        counted.map_or_else(Traffic::default, |counted| counted.meter.traffic())
     }
 
     /// Counts a sweep. `outcome` is a verdict's word, or `cancelled`.
     pub(crate) fn sweep(&self, registry: &str, outcome: &'static str) {
-        self.sweeps.with_label_values(&[registry, outcome]).inc();
+        if let Some(counted) = self.meters.0.lock().get(registry) {
+            counted.sweeps.with_label_values(&[outcome]).inc();
+        }
     }
 
     /// Where the status page is from now on, if that is known.
@@ -174,7 +213,7 @@ mod tests {
             .map(|port| format!("localhost:{port}"))
             .collect();
         for name in &names {
-            metrics.meter(name);
+            metrics.meter(name, None);
         }
         let text = metrics.rendered().text;
         let text = String::from_utf8_lossy(&text);
@@ -184,5 +223,36 @@ mod tests {
         }
         let family = "# TYPE registry_probe_http_requests_in_flight gauge";
         assert_eq!(text.matches(family).count(), 1);
+        assert!(!text.contains("shard="));
+    }
+
+    #[test]
+    fn a_shard_names_itself_in_every_series_of_its_registry() {
+        let metrics = ProcessMetrics::new();
+        let (first, second) = (Shard::new(1, 4), Shard::new(2, 4));
+        metrics.meter("r.example", first);
+        metrics.sweep("r.example", "intact");
+        // Other parts of the same division: what was counted goes on.
+        metrics.meter("r.example", Shard::new(1, 8));
+        let said = || {
+            let text = metrics.all.gather();
+            let text = TextEncoder::new().encode_to_string(&text).expect("a text");
+            let lines = text.lines().filter(|line| line.contains("registry="));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let lines = said();
+        assert!(
+            lines.iter().all(|line| line.contains("shard=\"1\"")),
+            "{lines:?}"
+        );
+        let sweeps =
+            "registry_probe_sweeps_total{outcome=\"intact\",registry=\"r.example\",shard=\"1\"} 1";
+        assert!(lines.iter().any(|line| line == sweeps), "{lines:?}");
+        metrics.meter("r.example", second);
+        let lines = said();
+        assert!(
+            lines.iter().all(|line| line.contains("shard=\"2\"")),
+            "{lines:?}"
+        );
     }
 }

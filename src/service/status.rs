@@ -146,7 +146,7 @@ impl StatusBoard {
         let mut registries = self.registries.lock();
         let mut stuck = Vec::new();
         for (name, watch) in registries.iter_mut() {
-            let requests = self.process_metrics.meter(name).traffic().requests;
+            let requests = self.process_metrics.traffic(name).requests;
             if requests != watch.requests {
                 watch.requests = requests;
                 watch.at = now;

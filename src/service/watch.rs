@@ -115,8 +115,9 @@ fn log(report: &Report, warned: &mut Vec<String>) {
     warned.clone_from(&sweep.warnings);
     let (broken, unverified) = (sweep.findings.len(), sweep.unverified_objects());
     let tags = sweep.counts.tags.checked;
+    let shard = sweep.shard.map(tracing::field::display);
     if report.verdict == Verdict::Intact {
-        tracing::info!(registry, verdict, tags, "swept");
+        tracing::info!(registry, shard, verdict, tags, "swept");
         return;
     }
     let (first_broken, first_unverified) = (
@@ -125,6 +126,7 @@ fn log(report: &Report, warned: &mut Vec<String>) {
     );
     tracing::warn!(
         registry,
+        shard,
         verdict,
         broken,
         unverified,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Policy;
 use super::counts::Tally;
@@ -27,13 +27,14 @@ pub(super) struct Ledger {
     started_at: SystemTime,
     shard: Option<Shard>,
     run_id: Option<Printable>,
+    interval: Option<Duration>,
     depth: crate::registry::Depth,
     pub(super) mode: crate::report::Mode,
     before: Traffic,
     pub(super) need: Need,
     listed: Listed,
     pub(super) repositories_listed: u64,
-    pub(super) repositories_of_other_shards: usize,
+    pub(super) repositories_of_other_shards: u64,
     pub(super) tally: Tally,
     /// The repositories that were reached, and the number of tags in their lists.
     pub(super) reached: BTreeMap<Repository, u64>,
@@ -73,6 +74,7 @@ impl Ledger {
             started_at: SystemTime::now(),
             shard: policy.scope.shard,
             run_id: policy.run_id.clone(),
+            interval: policy.interval,
             depth: policy.depth,
             mode: policy.mode,
             before,
@@ -117,7 +119,7 @@ impl Ledger {
     }
 
     /// Repositories that are another shard's to look at.
-    pub(super) fn repositories_of_other_shards(&mut self, count: usize) {
+    pub(super) fn repositories_of_other_shards(&mut self, count: u64) {
         self.repositories_of_other_shards += count;
     }
 
@@ -274,6 +276,7 @@ impl Ledger {
             finished_at: SystemTime::now(),
             shard: self.shard,
             run_id: self.run_id,
+            interval: self.interval,
             depth: self.depth,
             mode: self.mode,
             listed: self.listed,

@@ -43,6 +43,8 @@ pub struct Policy {
     pub confirm_after: Duration,
     /// When to end the sweep, whatever is left.
     pub deadline: Option<Duration>,
+    /// From the beginning of one sweep to that of the next, for the report; `None` if that is not known.
+    pub interval: Option<Duration>,
     /// Whether it is one of many sweeps of the same in a row, which does not log each look.
     pub is_repeated: bool,
     /// Where to note how far it is; several sweeps may share it.
@@ -68,6 +70,7 @@ impl Policy {
             concurrency: NonZeroUsize::MIN,
             confirm_after: Duration::from_secs(30),
             deadline: None,
+            interval: None,
             is_repeated: false,
             progress: Arc::default(),
         }

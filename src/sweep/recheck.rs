@@ -83,7 +83,7 @@ impl<R: Registry> Crawl<'_, R> {
         }
         let catalog = self.registry.repositories().await;
         // A catalog that is not read, or empty, takes nothing from the list.
-        if catalog.end != ListEnd::Whole || catalog.items.is_empty() {
+        if catalog.end != ListEnd::Whole || catalog.is_empty() {
             return unlisted;
         }
         let mut names = &unlisted | &gone;
@@ -136,7 +136,7 @@ impl<R: Registry> Crawl<'_, R> {
         let was_listed = self.ledger.repositories_listed > 0;
         if was_listed && self.controls.is_empty() && self.policy.scope.source == Source::Catalog {
             let listing = self.registry.repositories().await;
-            if listing.items.is_empty() {
+            if listing.is_empty() {
                 let detail = "the catalog is empty now, and was not a moment ago";
                 return Err(Unverified::new(UnverifiedReason::RegistryError, detail));
             }

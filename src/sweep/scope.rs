@@ -3,6 +3,7 @@
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::oci::{Reference, Repository, Tag};
+use crate::registry::Wanted;
 use crate::report::Shard;
 
 /// Where the repositories to sweep come from.
@@ -81,7 +82,7 @@ pub(super) struct Taken {
     /// Repositories of this shard that the filter leaves out.
     pub(super) left_out: u64,
     /// Repositories that the filter takes, and that other shards look at.
-    pub(super) of_other_shards: usize,
+    pub(super) of_other_shards: u64,
 }
 
 impl Scope {
@@ -100,17 +101,35 @@ impl Scope {
     /// Takes what this sweep has to look at from a list of repositories.
     pub(super) fn repositories(&self, mut listed: Vec<Repository>) -> Taken {
         let (mut left_out, mut of_other_shards) = (0, 0);
-        listed.retain(|repository| {
-            let is_own = self.shard.is_none_or(|shard| shard.holds(repository));
-            let is_taken = self.repositories.takes(repository.as_str());
-            left_out += u64::from(is_own && !is_taken);
-            of_other_shards += usize::from(!is_own && is_taken);
-            is_own && is_taken
+        listed.retain(|repository| match self.wants(repository) {
+            Wanted::Here => true,
+            Wanted::LeftOut => {
+                left_out += 1;
+                false
+            }
+            Wanted::ByOthers => {
+                of_other_shards += 1;
+                false
+            }
+            Wanted::Unsaid => false,
         });
         Taken {
             repositories: listed,
             left_out,
             of_other_shards,
+        }
+    }
+
+    /// Whether a repository that is listed is one to look at.
+    #[must_use]
+    pub fn wants(&self, repository: &Repository) -> Wanted {
+        let is_own = self.shard.is_none_or(|shard| shard.holds(repository));
+        match (is_own, self.repositories.takes(repository.as_str())) {
+            (true, true) => Wanted::Here,
+            (false, true) => Wanted::ByOthers,
+            // What two reasons leave out counts once: for the shard that would have it.
+            (true, false) => Wanted::LeftOut,
+            (false, false) => Wanted::Unsaid,
         }
     }
 
@@ -123,6 +142,16 @@ impl Scope {
         };
         let is_own = self.shard.is_none_or(|shard| shard.holds(repository));
         is_named && is_own && self.repositories.takes(repository.as_str())
+    }
+
+    /// Whether a tag that is listed is one to look at.
+    #[must_use]
+    pub fn wants_tag(&self, tag: &Tag) -> Wanted {
+        if self.tags.takes(tag.as_str()) {
+            Wanted::Here
+        } else {
+            Wanted::LeftOut
+        }
     }
 
     /// The tags to look at, the number of those that the filter leaves out, and the number of those

@@ -39,6 +39,9 @@ impl<R: Registry> Crawl<'_, R> {
                 if policy.scope.shard.is_none_or(|shard| shard.index() == 0) {
                     self.ledger.skip(SkipReason::InvalidName, listing.invalid);
                 }
+                self.ledger
+                    .skip(SkipReason::RepositoryFilter, listing.left_out);
+                self.ledger.repositories_of_other_shards(listing.of_others);
                 let is_whole = listing.end == ListEnd::Whole;
                 if let ListEnd::Failed(mut why) = listing.end {
                     if !why.is_transient() {

@@ -1,5 +1,10 @@
 //! From a registry's disk to Alertmanager: the shipped rules, with nothing shortened but their times.
 
+use std::collections::BTreeSet;
+
+use registry_probe::report::Shard;
+use serde_json::json;
+
 use crate::support::bulk::{self, Push};
 use crate::support::files::{at, text};
 use crate::support::images::Content;
@@ -13,6 +18,7 @@ const FAILURE: &str = "RegistryManifestIntegrityFailure";
 const CATALOG: &str = "RegistryCatalogInaccessible";
 const STALE: &str = "RegistryIntegrityProbeStale";
 const STORAGE: &str = "RegistryStorageUnavailable";
+const MISSING: &str = "RegistryProbeShardMissing";
 const IN_USE: &str = "RegistryBrokenImageInUse";
 const FELL: &str = "RegistryCoverageFell";
 
@@ -107,6 +113,72 @@ fn broken_images_dead_registries_and_probes_reach_alertmanager() {
     });
 }
 
+/// Behind one Prometheus, the freshest shard hides neither that one is dead nor what that one knew.
+#[test]
+fn a_shard_that_is_killed_is_missed_and_the_others_stand() {
+    let registry = Registry::start();
+    let image = Content::index("shards");
+    // One repository for each of four shards, by what the names are hashed to.
+    let names = [
+        "team/a", "team/b", "team/c", "team/d", "team/e", "team/f", "team/g", "team/h",
+    ];
+    let pushes = names.map(|name| Push::new(name, "1", &image));
+    bulk::push_all(&registry, &pushes);
+    let of = |index: u32| {
+        let shard = Shard::new(index, 4).expect("a shard");
+        let is_its = |name: &&str| shard.holds(&name.parse().expect("a name"));
+        names.into_iter().find(is_its).expect("each shard has one")
+    };
+    let child = &image.images()[0].manifest.digest;
+    for index in [1, 2] {
+        registry.store().remove_revision_link(of(index), child);
+    }
+
+    let host = registry.host();
+    let addresses = [0; 4].map(|_| format!("127.0.0.1:{}", free_port()));
+    let mut probes: Vec<_> = (0..4)
+        .map(|index: usize| {
+            let shard = format!("--shard={index}/4");
+            Some(HastyProbe::start(&addresses[index], &[&shard, &host]))
+        })
+        .collect();
+    let mut rules = in_haste(&text("alerts/registry-integrity.rules.yaml"));
+    // Nobody is told here, so that the alerts need not wait as long as in the other tests.
+    for (from, to) in [("for: 9000ms", "for: 2s"), ("for: 18000ms", "for: 4s")] {
+        assert!(rules.contains(from), "{from}");
+        rules = rules.replace(from, to);
+    }
+    let prometheus = Prometheus::start(&addresses.join("', '"), &[rules], "");
+    let fires = |alert: &str, label: &str| {
+        let firing = format!("ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"{label}}}");
+        !prometheus.query(&firing).is_empty()
+    };
+    let failing = |index: u32| {
+        let of_it = format!(", repository=\"{}\"", of(index));
+        fires(FAILURE, &of_it)
+    };
+    let swept_twice = "count(registry_probe_sweeps_total{outcome=~\"intact|broken\"} >= 2)";
+    prometheus.wait_for(swept_twice, 4.0);
+    let swept = "sum(max by (shard) (registry_manifest_integrity_repos_checked))";
+    prometheus.wait_for(swept, 8.0);
+    let missed = format!("ALERTS{{alertname=\"{MISSING}\"}}");
+    assert!(prometheus.query(&missed).is_empty(), "all four run");
+
+    probes[2] = None;
+    eventually("the shard that was killed is missed", || fires(MISSING, ""));
+    // Complete sweeps of the others clear neither their own findings nor those of the dead one.
+    eventually("what it and another one found is told", || {
+        failing(1) && failing(2)
+    });
+    let fresh = prometheus.query("registry_shard:registry_manifest_integrity_total_shards:fresh");
+    let fresh: BTreeSet<_> = fresh
+        .iter()
+        .map(|(labels, count)| (labels["shard"].as_str().map(str::to_owned), *count as u64))
+        .collect();
+    let others = ["0", "1", "3"].map(|shard| (Some(shard.to_owned()), 4));
+    assert_eq!(fresh, BTreeSet::from(others));
+}
+
 #[test]
 fn a_storage_that_is_away_is_told_once_and_alone() {
     let registry = Registry::start();
@@ -159,10 +231,11 @@ fn a_storage_that_is_away_is_told_once_and_alone() {
 /// Which alert withholds the message of which about the same registry.
 #[test]
 fn messages_are_withheld_where_nothing_can_be_done_yet() {
-    let all = [FAILURE, IN_USE, STALE, FELL, CATALOG, STORAGE];
+    let all = [FAILURE, IN_USE, STALE, FELL, CATALOG, STORAGE, MISSING];
     let withholds = |cause: &str, other: &str| match cause {
         STORAGE | CATALOG => [FAILURE, IN_USE, STALE, FELL].contains(&other),
         STALE => [FAILURE, IN_USE].contains(&other),
+        MISSING => other == FELL,
         _ => false,
     };
     let alertmanager = Alertmanager::start(&at("alerts/alertmanager.example.yaml"));
@@ -199,4 +272,22 @@ fn messages_are_withheld_where_nothing_can_be_done_yet() {
             found == expected
         });
     }
+
+    // One shard that is stale says nothing about what the others see.
+    let one_shard = [
+        json!({ "alertname": STALE, "registry": "shared", "shard": "1" }),
+        json!({ "alertname": FAILURE, "registry": "shared", "repository": "team/app" }),
+        json!({ "alertname": CATALOG, "registry": "shared-and-down" }),
+        json!({ "alertname": FAILURE, "registry": "shared-and-down", "repository": "team/app" }),
+    ];
+    alertmanager.told_labels(one_shard.into_iter());
+    let state = |registry: &str| {
+        let alerts = alertmanager.alerts(FAILURE).into_iter();
+        let mut of_it = alerts.filter(|(labels, _)| labels["registry"] == registry);
+        of_it.next().map(|(_, state)| state)
+    };
+    wait_until("a failure is withheld where the catalog is told", || {
+        state("shared-and-down").as_deref() == Some("suppressed")
+    });
+    assert_eq!(state("shared").as_deref(), Some("active"));
 }

@@ -13,7 +13,7 @@ use crate::support::registry::Registry;
 use crate::support::skopeo;
 
 /// Metrics that are there in some registries only, and why this one has none of them.
-const MAY_BE_EMPTY: [(&str, &str); 7] = [
+const MAY_BE_EMPTY: [(&str, &str); 9] = [
     (
         "registry_manifest_integrity_certificate_expiry_timestamp_seconds",
         "no TLS",
@@ -35,6 +35,8 @@ const MAY_BE_EMPTY: [(&str, &str); 7] = [
         "registry_probe_http_retries_total",
         "nothing was asked twice",
     ),
+    ("registry_manifest_integrity_shard_ordinal", "no shards"),
+    ("registry_manifest_integrity_total_shards", "no shards"),
     ("registry_probe_push_failures_total", "nothing is pushed"),
 ];
 

@@ -242,6 +242,11 @@ fn the_jobs_do_not_overlap_and_end_by_themselves() {
         if name == "sharded" {
             let job = &spec["jobTemplate"]["spec"];
             assert_eq!(job["completionMode"], "Indexed");
+            // One that fails must not end the others, which a limit for all, beside it, does.
+            assert_eq!(job["backoffLimitPerIndex"], 0);
+            assert!(job["backoffLimit"].is_null() && job["maxFailedIndexes"].is_null());
+            assert_eq!(spec["schedule"], "*/15 * * * *");
+            assert!(args.contains(&&json!("--interval=15m")), "{args:?}");
             let shard = format!("--shard=$(JOB_COMPLETION_INDEX)/{}", job["completions"]);
             assert!(args.contains(&&json!(shard)), "{args:?}");
         }

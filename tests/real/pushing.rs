@@ -196,6 +196,9 @@ fn each_shard_pushes_a_group_of_its_own() {
         .map(|(labels, _)| labels["shard"].clone())
         .collect();
     assert_eq!(shards, ["0", "1"]);
+    let counts = held.all(&format!("{PREFIX}_total_shards"));
+    let counts: Vec<_> = counts.into_iter().map(|(_, count)| count).collect();
+    assert_eq!(counts, [2.0, 2.0]);
     assert_eq!(held.integrity("repos_checked", &[]), Some(2.0));
     assert_eq!(held.integrity("failures", &[]), Some(2.0));
 }

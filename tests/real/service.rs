@@ -244,6 +244,7 @@ fn the_documented_metrics_are_those_that_are_there() {
         "7d".into(),
         "--external-url".into(),
         "https://probe.example".into(),
+        "--shard=0/1".into(),
         "--ca-file".into(),
         authority.into_os_string(),
         nginx.url().into(),

@@ -266,11 +266,7 @@ impl Simulated {
             }
         };
         let inside = (0..32).filter(|position| set & (1 << position) != 0);
-        Listing {
-            items: inside.filter_map(name).collect(),
-            invalid: 0,
-            end,
-        }
+        Listing::new(inside.filter_map(name).collect(), end)
     }
 }
 

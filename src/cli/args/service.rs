@@ -1,6 +1,7 @@
 //! The options of the service: when to sweep, where to listen, where to hand results on to.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,6 +76,11 @@ pub(in crate::cli) struct ServiceArgs {
     /// one run only
     #[arg(long, value_name = "ID", value_parser = run_id)]
     pub(in crate::cli) run_id: Option<String>,
+
+    /// With --shard, requests at a time of all shards together, in place of --concurrency: each has its part of them,
+    /// and one at least
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) concurrency_total: Option<NonZeroUsize>,
 }
 
 /// A name that stands in reports as it was given.

@@ -15,6 +15,7 @@ use super::report::ReportArgs;
 use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE, duration, percent, positive_duration, size};
 use crate::registry::ManifestMethod;
+use crate::registry::client;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -54,6 +55,14 @@ pub(in crate::cli) struct SweepArgs {
     /// Check the last N tags of each repository, in the order of their names [default: all]
     #[arg(long, value_name = "N", help_heading = SCOPE)]
     pub(in crate::cli) tags_per_repo: Option<NonZeroU32>,
+
+    /// Keep this many repositories of a catalog at most, filters and --shard considered; more are unverified
+    #[arg(long, value_name = "N", default_value_t = most_repositories(), help_heading = SCOPE)]
+    pub(in crate::cli) max_repositories: NonZeroU32,
+
+    /// Keep this many tags of a repository at most, filters considered; more are unverified
+    #[arg(long, value_name = "N", default_value_t = most_tags(), help_heading = SCOPE)]
+    pub(in crate::cli) max_tags: NonZeroU32,
 
     /// Accept that there is nothing to check: without it, a registry or filter that names nothing is
     /// unverified, since a lost store looks the same
@@ -105,4 +114,17 @@ impl ValueEnum for ManifestMethod {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.word()))
     }
+}
+
+fn most_repositories() -> NonZeroU32 {
+    at_least_one(client::MOST_REPOSITORIES)
+}
+
+fn most_tags() -> NonZeroU32 {
+    at_least_one(client::MOST_TAGS)
+}
+
+fn at_least_one(count: usize) -> NonZeroU32 {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }

@@ -1,7 +1,9 @@
 //! Registries resolved into targets: what a sweep looks at, and what a run needs to know besides.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -11,10 +13,10 @@ use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
 use crate::cli::error::{Error, Origin, Rank, read};
 use crate::cli::suggest;
 use crate::cli::surroundings::Surroundings;
-use crate::registry::client::{self, Config, Endpoint, PublicName};
+use crate::registry::client::{self, Config, Endpoint, PublicName, Share};
 use crate::report::{Mode, Record, Shard};
 use crate::service::{Gateway, GatewayTls, Publish, Target, state};
-use crate::sweep::{Empty, Expectations, Policy, Schedule, Schedules, Scope};
+use crate::sweep::{Empty, Expectations, Policy, Schedule, Schedules, Scope, Source};
 
 /// Everything that a run needs to know.
 pub(in crate::cli) struct Settings {
@@ -45,7 +47,8 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     for (address, _) in &named {
         let name = Endpoint::parse(address, false)?.name().to_owned();
         let own = sources.resolve::<SweepArgs>(Some(&name))?;
-        let target = target(sources, address, &own.args, is_once);
+        let is_interval_given = own.origins.contains_key("interval");
+        let target = target(sources, address, &own.args, is_once, is_interval_given);
         targets.push(target.map_err(|error| own.locate(error))?);
         resolved.push(own);
     }
@@ -85,14 +88,25 @@ fn target(
     address: &str,
     args: &SweepArgs,
     is_once: bool,
+    is_interval_given: bool,
 ) -> Result<Target, Error> {
-    let http = connect::connection(sources, address, &args.connection)?;
+    let mut http = connect::connection(sources, address, &args.connection)?;
     let scope = scope::resolve(args, sources.around)?;
+    if let Some(total) = args.service.concurrency_total {
+        let Some(shard) = scope.shard else {
+            let why = "is shared by shards: add --shard, or give --concurrency";
+            return Err(Error::option("concurrency-total", why));
+        };
+        let part = NonZeroUsize::new(shard.part_of(total.get()));
+        http.concurrency = part.unwrap_or(NonZeroUsize::MIN);
+    }
+    keep(&mut http, args, &scope);
     let repair_from = connect::repair_sources(sources, &http, &args.repair)?;
     let mut target = aim(http, &args.check, scope);
     target.repair_from = repair_from;
     target.policy.empty = empty(args, is_once);
     target.policy.run_id = args.service.run_id.as_ref().map(Into::into);
+    target.policy.interval = (!is_once || is_interval_given).then_some(args.service.interval);
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
     }
@@ -119,6 +133,25 @@ fn schedules(args: &SweepArgs) -> Result<Schedules, Error> {
         tail: Some((tail, interval.mul_f64(f64::from(args.load) / 100.0))),
         digest,
     })
+}
+
+/// What is kept of lists: what is in scope, and no more than there is memory for.
+fn keep(http: &mut Config, args: &SweepArgs, scope: &Scope) {
+    let wanted = Arc::new(Scope {
+        shard: scope.shard,
+        repositories: scope.repositories.clone(),
+        tags: scope.tags.clone(),
+        ..Scope::new(Source::Catalog)
+    });
+    let of_tags = Arc::clone(&wanted);
+    http.repositories = Share {
+        wanted: Arc::new(move |name| wanted.wants(name)),
+        most: args.max_repositories.get() as usize,
+    };
+    http.tags = Share {
+        wanted: Arc::new(move |tag| of_tags.wants_tag(tag)),
+        most: args.max_tags.get() as usize,
+    };
 }
 
 /// What of a registry is looked at as closely as these options say.

@@ -1,5 +1,6 @@
 //! What a client of one registry is made of.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,9 +10,45 @@ use super::credentials::CredentialSource;
 use super::endpoint::Endpoint;
 use super::meter::Meter;
 use super::own_certificates::OwnCertificates;
+use super::page::MOST_ENTRIES;
 use super::proxies::Proxies;
 use super::public_name::PublicName;
-use crate::registry::Software;
+use crate::oci::{Repository, Tag};
+use crate::registry::{Software, Wanted};
+
+/// Repositories that are kept of a catalog. One takes more memory than a tag.
+pub(crate) const MOST_REPOSITORIES: usize = 100_000;
+/// Tags that are kept of a repository's list.
+pub(crate) const MOST_TAGS: usize = MOST_ENTRIES;
+
+/// Says of an entry of a list whether it is wanted.
+type IsWanted<T> = dyn Fn(&T) -> Wanted + Send + Sync;
+
+/// What is kept of a list, and how much of it at most.
+#[derive(Clone)]
+pub struct Share<T> {
+    /// What is wanted of it.
+    pub wanted: Arc<IsWanted<T>>,
+    /// How many of those are kept at most.
+    pub most: usize,
+}
+
+impl<T> Share<T> {
+    /// Everything, up to so many.
+    #[must_use]
+    pub fn all(most: usize) -> Self {
+        Self {
+            wanted: Arc::new(|_| Wanted::Here),
+            most,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Share<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Share({})", self.most)
+    }
+}
 
 /// How to speak to a registry.
 #[derive(Clone, Debug)]
@@ -42,6 +79,10 @@ pub struct Config {
     pub max_rps: Option<f64>,
     /// The longest wait for a response's head, and for each next piece of its body.
     pub timeout: Duration,
+    /// What is kept of the list of repositories.
+    pub repositories: Share<Repository>,
+    /// What is kept of the list of a repository's tags.
+    pub tags: Share<Tag>,
     /// Counts what is asked, for as long as its owner likes.
     pub meter: Meter,
 }
@@ -65,6 +106,8 @@ impl Config {
             concurrency: NonZeroUsize::MIN,
             max_rps: None,
             timeout: Duration::from_secs(60),
+            repositories: Share::all(MOST_REPOSITORIES),
+            tags: Share::all(MOST_TAGS),
         }
     }
 }

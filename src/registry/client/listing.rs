@@ -7,13 +7,14 @@ use std::str::FromStr;
 use url::Url;
 
 use super::classify::{Failure, Stop};
+use super::config::{MOST_TAGS, Share};
 use super::exchange::{Ask, Exchange};
 use super::link;
-use super::page::{MOST_ENTRIES, read_page};
+use super::page::read_page;
 use super::reply::{Read, Reply};
 use super::scope::Scope;
 use crate::oci::{Repository, Tag};
-use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, UnverifiedReason};
+use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, UnverifiedReason, Wanted};
 
 /// What is asked for per page: the most that distribution, ECR and GitLab allow.
 pub(crate) const PAGE: usize = 1000;
@@ -21,20 +22,30 @@ pub(crate) const PAGE: usize = 1000;
 const LARGEST_PAGE: u64 = 32 << 20;
 /// Pages after which a list is called endless. At 1,000 a page, ten million entries.
 const MOST_PAGES: usize = 10_000;
-/// Repositories after which a catalog is called endless. One takes more memory than a tag.
-const MOST_REPOSITORIES: usize = 100_000;
+/// How many entries are read for each that may be kept, until a list is called endless: others are left out, or
+/// other shards look at them.
+const READ_FOR_ONE: u64 = 10;
 /// Empty pages in a row that may yet lead to a full one (the specification allows them).
 const MOST_EMPTY_PAGES: usize = 3;
 /// Times that a list is begun anew because the entry that a page goes on from has gone.
 const MOST_RESTARTS: usize = 3;
 
 impl Exchange {
-    pub(crate) async fn catalog(&self, url: Url) -> Listing<Repository> {
-        Pages::new(self, url, Scope::Catalog).list().await
+    pub(crate) async fn catalog(&self, url: Url, share: &Share<Repository>) -> Listing<Repository> {
+        Pages::new(self, url, Scope::Catalog, share.clone())
+            .list()
+            .await
     }
 
-    pub(crate) async fn tag_list(&self, url: Url, repository: &Repository) -> Listing<Tag> {
-        Pages::new(self, url, Scope::Pull(repository)).list().await
+    pub(crate) async fn tag_list(
+        &self,
+        url: Url,
+        repository: &Repository,
+        share: &Share<Tag>,
+    ) -> Listing<Tag> {
+        Pages::new(self, url, Scope::Pull(repository), share.clone())
+            .list()
+            .await
     }
 
     /// The first page of a list, for a look at how the registry gives it.
@@ -43,7 +54,7 @@ impl Exchange {
         url: Url,
         scope: Scope<'_>,
     ) -> Listing<T> {
-        let mut pages = Pages::new(self, url, scope);
+        let mut pages = Pages::new(self, url, scope, Share::all(MOST_TAGS));
         pages.is_first_only = true;
         pages.list().await
     }
@@ -55,11 +66,16 @@ struct Pages<'a, T> {
     is_first_only: bool,
     url: Url,
     scope: Scope<'a>,
+    share: Share<T>,
     restarts_left: usize,
     /// All that follows is of the reading that is under way, and begins anew with it.
     items: Vec<T>,
     invalid: u64,
-    /// The entries of the pages before, hashed: a page that brings none but these is no next one.
+    left_out: u64,
+    of_others: u64,
+    names: u64,
+    /// The pages before, each as a hash of its entries: one that was there is no next one. A hash for each entry would
+    /// take memory for what is not kept.
     had: HashSet<u64>,
     hasher: RandomState,
     empty_in_a_row: usize,
@@ -95,15 +111,19 @@ enum Next {
 }
 
 impl<'a, T: FromStr + Ord> Pages<'a, T> {
-    fn new(exchange: &'a Exchange, url: Url, scope: Scope<'a>) -> Self {
+    fn new(exchange: &'a Exchange, url: Url, scope: Scope<'a>, share: Share<T>) -> Self {
         Self {
             exchange,
             is_first_only: false,
             url,
             scope,
+            share,
             restarts_left: MOST_RESTARTS,
             items: Vec::new(),
             invalid: 0,
+            left_out: 0,
+            of_others: 0,
+            names: 0,
             had: HashSet::new(),
             hasher: RandomState::new(),
             empty_in_a_row: 0,
@@ -123,6 +143,9 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         Listing {
             items: self.items,
             invalid: self.invalid,
+            left_out: self.left_out,
+            of_others: self.of_others,
+            names: self.names,
             end,
         }
     }
@@ -141,7 +164,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             match next {
                 Next::End => return self.ended(),
                 Next::Ask(_, Via::Link | Via::Guess) if self.is_first_only => return Ok(()),
-                Next::Ask(..) if self.items.len() as u64 + self.invalid >= self.most() => break,
+                Next::Ask(..) if self.is_too_long() => break,
                 Next::Ask(next, by) => (query, way) = (next, by),
                 Next::Check if self.still_has_place().await? => return self.ended(),
                 Next::Check | Next::Restart => {
@@ -150,17 +173,18 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
                 }
             }
         }
+        let (most, option) = (self.share.most, self.option());
         let detail = format!(
-            "{} has more than {MOST_PAGES} pages or {} entries",
+            "{} has more than {MOST_PAGES} pages, {most} entries that are wanted ({option}) or {} in all",
             self.url.path(),
-            self.most()
+            self.most_read()
         );
         Err(Failure::new(UnverifiedReason::TooLarge, detail).into())
     }
 
     /// A list that had entries a moment ago, and is empty now that it is begun again, is another store's.
     fn ended(&self) -> Result<(), Stop> {
-        if self.restarts_left < MOST_RESTARTS && self.items.is_empty() {
+        if self.restarts_left < MOST_RESTARTS && self.names == 0 {
             return Err(self.is_changing().into());
         }
         Ok(())
@@ -171,12 +195,21 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         incomplete(&format!("{path} changes while it is read"))
     }
 
-    fn most(&self) -> u64 {
-        let most = match self.scope {
-            Scope::Catalog => MOST_REPOSITORIES,
-            Scope::None | Scope::Pull(_) => MOST_ENTRIES,
-        };
-        most as u64
+    fn most_read(&self) -> u64 {
+        (self.share.most as u64).saturating_mul(READ_FOR_ONE)
+    }
+
+    fn is_too_long(&self) -> bool {
+        let kept = self.items.len() as u64 + self.invalid;
+        kept >= self.share.most as u64 || self.names + self.invalid >= self.most_read()
+    }
+
+    /// The option that says how many entries are kept.
+    fn option(&self) -> &'static str {
+        match self.scope {
+            Scope::Catalog => "--max-repositories",
+            Scope::None | Scope::Pull(_) => "--max-tags",
+        }
     }
 
     async fn page(&self, query: &str) -> Result<Reply, Failure> {
@@ -203,9 +236,8 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             self.add(entries);
             return self.after_nothing(reply, link, query);
         };
-        let hash = |entry: &String| self.hasher.hash_one(entry);
-        let mut texts = entries.iter().flatten();
-        let is_new = texts.any(|entry| !self.had.contains(&hash(entry)));
+        let page = self.hasher.hash_one(&entries);
+        let is_new = !self.had.contains(&page);
         if !is_new && way == Via::Guess {
             // It gives everything at once, whatever it is asked for (distribution 2.8).
             return Ok(Next::End);
@@ -230,7 +262,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             None => Next::End,
         };
         if matches!(next, Next::Ask(..)) {
-            self.had.extend(entries.iter().flatten().map(hash));
+            self.had.insert(page);
             let query = query.to_owned();
             self.place = Some(Place {
                 query,
@@ -245,7 +277,15 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     fn add(&mut self, entries: Vec<Option<String>>) {
         for entry in entries {
             match entry.map(|entry| entry.parse()) {
-                Some(Ok(item)) => self.items.push(item),
+                Some(Ok(item)) => {
+                    self.names += 1;
+                    match (self.share.wanted)(&item) {
+                        Wanted::Here => self.items.push(item),
+                        Wanted::LeftOut => self.left_out += 1,
+                        Wanted::ByOthers => self.of_others += 1,
+                        Wanted::Unsaid => {}
+                    }
+                }
                 // Null elements (Nexus), digests (Artifactory) and the like cannot be pulled by.
                 Some(Err(_)) | None => self.invalid += 1,
             }
@@ -293,7 +333,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         }
         self.restarts_left -= 1;
         self.items.clear();
-        self.invalid = 0;
+        (self.invalid, self.left_out, self.of_others, self.names) = (0, 0, 0, 0);
         self.had.clear();
         self.empty_in_a_row = 0;
         self.place = None;

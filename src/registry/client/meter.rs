@@ -83,9 +83,15 @@ impl Meter {
     /// Never: names and labels are valid.
     #[must_use]
     pub fn new(registry: &str) -> Self {
+        Self::with_labels(&[("registry", registry)])
+    }
+
+    /// The same, whose series have these labels instead of the registry's name alone.
+    pub(crate) fn with_labels(labels: &[(&str, &str)]) -> Self {
         let opts = |name: &str, help| {
-            let name = format!("registry_probe_http_{name}");
-            Opts::new(name, help).const_label("registry", registry)
+            let opts = Opts::new(format!("registry_probe_http_{name}"), help);
+            let labels = labels.iter();
+            labels.fold(opts, |opts, &(name, value)| opts.const_label(name, value))
         };
         let requests = opts(
             "requests_total",

@@ -58,7 +58,8 @@ use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
 
-pub use config::{ClientError, Config, WatchedFiles};
+pub use config::{ClientError, Config, Share, WatchedFiles};
+pub(crate) use config::{MOST_REPOSITORIES, MOST_TAGS};
 pub use credentials::{CredentialSource, LoginStore, Place};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use login_file::Rules;
@@ -100,6 +101,8 @@ pub struct HttpRegistry {
     pub(crate) own: Arc<OwnCertificates>,
     detect_cache: bool,
     software: Option<Software>,
+    repositories: Share<Repository>,
+    tags: Share<Tag>,
 }
 
 impl HttpRegistry {
@@ -161,6 +164,8 @@ impl HttpRegistry {
             own: config.own,
             detect_cache: config.detect_cache,
             software: config.software,
+            repositories: config.repositories,
+            tags: config.tags,
         })
     }
 
@@ -209,7 +214,8 @@ impl Registry for HttpRegistry {
     }
 
     async fn repositories(&self) -> Listing<Repository> {
-        let mut listing = self.exchange.catalog(self.endpoint.catalog()).await;
+        let catalog = self.endpoint.catalog();
+        let mut listing = self.exchange.catalog(catalog, &self.repositories).await;
         // A catalog is cut to who asks, and that is not who was meant to.
         if let ListEnd::Whole = &listing.end
             && let Some(why) = self.exchange.auth.login.why_not_whole().await
@@ -221,7 +227,7 @@ impl Registry for HttpRegistry {
 
     async fn tags(&self, repository: &Repository) -> Listing<Tag> {
         self.exchange
-            .tag_list(self.endpoint.tags(repository), repository)
+            .tag_list(self.endpoint.tags(repository), repository, &self.tags)
             .await
     }
 

@@ -12,25 +12,24 @@ pub(super) fn broken(swept: &[Swept<'_>], dropped: &mut Family) -> Family {
         "broken_image_info",
         "A tag that cannot be pulled, or not for every platform; always 1.",
     );
-    for (record, sweep) in swept {
-        let registry = record.registry.as_str();
-        let mut tags: Vec<_> = record
+    for one in swept {
+        let mut tags: Vec<_> = one
+            .record
             .findings()
             .flat_map(|finding| finding.tags.iter().map(|tag| (&finding.repository, tag)))
             .collect();
         tags.sort();
         tags.dedup();
         let surplus = tags.len().saturating_sub(MOST_IMAGES);
-        let labels = [("registry", registry), ("family", family.name())];
+        let labels = one.labels(&[("family", family.name())]);
         dropped.count(&labels, surplus as u64);
         for (repository, tag) in tags.into_iter().take(MOST_IMAGES) {
-            let image = format!("{}/{repository}:{tag}", sweep.access.host);
-            let labels = [
-                ("registry", registry),
+            let image = format!("{}/{repository}:{tag}", one.sweep.access.host);
+            let labels = one.labels(&[
                 ("repository", repository.as_str()),
                 ("tag", tag.as_str()),
                 ("image", &image),
-            ];
+            ]);
             family.count(&labels, 1);
         }
     }

@@ -29,7 +29,32 @@ fn gauge(name: &str, help: &str) -> Family {
 }
 
 /// A record with the last sweep that is in it.
-type Swept<'a> = (&'a Record, &'a Sweep<Found>);
+struct Swept<'a> {
+    record: &'a Record,
+    sweep: &'a Sweep<Found>,
+    /// The number of its shard, if it has one.
+    shard: Option<String>,
+}
+
+impl<'a> Swept<'a> {
+    fn of(record: &'a Record) -> Option<Self> {
+        let sweep = &record.last.as_ref()?.sweep;
+        let shard = sweep.shard.map(|shard| shard.index().to_string());
+        Some(Self {
+            record,
+            sweep,
+            shard,
+        })
+    }
+
+    /// The labels of a series: those that every one of this registry has, and more.
+    fn labels<'b>(&'b self, more: &[(&'b str, &'b str)]) -> Vec<(&'b str, &'b str)> {
+        let registry = ("registry", self.record.registry.as_str());
+        let shard = self.shard.iter().map(|shard| ("shard", shard.as_str()));
+        let own = std::iter::once(registry).chain(shard);
+        own.chain(more.iter().copied()).collect()
+    }
+}
 
 /// All families of all registries that were swept. A registry that was not has no series: a 0 would
 /// be a false all-clear.
@@ -58,9 +83,8 @@ const NEEDS_ALL: &[&str] = &[
 ];
 
 fn families(records: &[&Record]) -> Vec<Family> {
-    let swept = records.iter();
-    let swept = swept.filter_map(|record| Some((*record, &record.last.as_ref()?.sweep)));
-    let swept: Vec<Swept<'_>> = swept.collect();
+    let swept = records.iter().copied();
+    let swept: Vec<_> = swept.filter_map(Swept::of).collect();
     let mut dropped = gauge(
         "series_dropped",
         "Series left out because there were too many.",
@@ -93,6 +117,21 @@ const VALUES: &[Value] = &[
         "last_run_timestamp",
         "When the last sweep ended, whatever came of it.",
         |_, sweep| seconds(sweep.finished_at),
+    ),
+    (
+        "interval_seconds",
+        "From the beginning of one sweep to that of the next, if that is known.",
+        |_, sweep| Some(sweep.interval?.as_secs_f64()),
+    ),
+    (
+        "shard_ordinal",
+        "The number of this shard, from 0, if the repositories are shared by several.",
+        |_, sweep| Some(f64::from(sweep.shard?.index())),
+    ),
+    (
+        "total_shards",
+        "How many shards share the repositories, as this one was told.",
+        |_, sweep| Some(f64::from(sweep.shard?.count())),
     ),
     (
         "last_complete_timestamp_seconds",
@@ -192,9 +231,9 @@ const VALUES: &[Value] = &[
 
 fn one_value(swept: &[Swept<'_>], (name, help, value): &Value) -> Family {
     let mut family = gauge(name, help);
-    for (record, sweep) in swept {
-        if let Some(value) = value(record, sweep) {
-            family.add(&[("registry", &record.registry)], value);
+    for one in swept {
+        if let Some(value) = value(one.record, one.sweep) {
+            family.add(&one.labels(&[]), value);
         }
     }
     family
@@ -211,9 +250,9 @@ fn repositories(swept: &[Swept<'_>], dropped: &mut Family) -> [Family; 2] {
         "last_success_timestamp_seconds",
         "When everything in a repository was last verified and intact.",
     );
-    for (record, _) in swept {
-        let registry = record.registry.as_str();
-        let mut known: Vec<(&Repository, &Known)> = record.repositories.iter().collect();
+    for one in swept {
+        let known = one.record.repositories.iter();
+        let mut known: Vec<(&Repository, &Known)> = known.collect();
         let surplus = known.len().saturating_sub(MOST_REPOSITORIES);
         if surplus > 0 {
             known.sort_by_key(|(_, known)| std::cmp::Reverse(known.failures));
@@ -221,11 +260,11 @@ fn repositories(swept: &[Swept<'_>], dropped: &mut Family) -> [Family; 2] {
             known.sort_by_key(|(name, _)| *name);
         }
         for family in [&failures, &successes] {
-            let labels = [("registry", registry), ("family", family.name())];
+            let labels = one.labels(&[("family", family.name())]);
             dropped.count(&labels, surplus as u64);
         }
         for (name, known) in known {
-            let labels = [("registry", registry), ("repository", name.as_str())];
+            let labels = one.labels(&[("repository", name.as_str())]);
             if let Some(count) = known.failures {
                 failures.count(&labels, count);
             }
@@ -244,10 +283,9 @@ fn exposed(swept: &[Swept<'_>]) -> Family {
         "Index children that no tag names: what a clean-up of untagged manifests takes next, unless it \
          keeps what an index names.",
     );
-    for (record, sweep) in swept {
-        for exposed in sweep.exposed.iter().take(MOST_REPOSITORIES) {
-            let repository = ("repository", exposed.repository.as_str());
-            let labels = [("registry", record.registry.as_str()), repository];
+    for one in swept {
+        for exposed in one.sweep.exposed.iter().take(MOST_REPOSITORIES) {
+            let labels = one.labels(&[("repository", exposed.repository.as_str())]);
             family.count(&labels, exposed.manifests);
         }
     }
@@ -265,13 +303,13 @@ fn reasons(swept: &[Swept<'_>]) -> [Family; 3] {
         "Objects without a verdict in the last sweep, by what was in the way.",
     );
     let mut skipped = gauge("skipped", "Objects left out on purpose in the last sweep.");
-    for (record, sweep) in swept {
-        let registry = ("registry", record.registry.as_str());
-        let findings = record.findings();
+    for one in swept {
+        let sweep = one.sweep;
+        let findings = one.record.findings();
         let findings = sums(findings.map(|found| ((found.kind, found.defect.reason), 1)));
         for &kind in Kind::ALL {
             for &reason in Reason::ALL {
-                let labels = [registry, ("kind", kind.word()), ("reason", reason.word())];
+                let labels = one.labels(&[("kind", kind.word()), ("reason", reason.word())]);
                 let count = findings.get(&(kind, reason)).copied();
                 broken.count(&labels, count.unwrap_or_default());
             }
@@ -280,11 +318,11 @@ fn reasons(swept: &[Swept<'_>]) -> [Family; 3] {
         let groups = sums(groups.map(|group| (group.why.reason, group.count)));
         for &reason in UnverifiedReason::ALL {
             let count = groups.get(&reason).copied().unwrap_or_default();
-            unverified.count(&[registry, ("reason", reason.word())], count);
+            unverified.count(&one.labels(&[("reason", reason.word())]), count);
         }
         for &reason in SkipReason::ALL {
             let count = sweep.skipped.get(&reason).copied().unwrap_or_default();
-            skipped.count(&[registry, ("reason", reason.word())], count);
+            skipped.count(&one.labels(&[("reason", reason.word())]), count);
         }
     }
     [broken, unverified, skipped]
@@ -355,6 +393,34 @@ mod tests {
         for image in images {
             assert!(image.contains("registry=\"main\""), "{image}");
             assert!(image.contains("image=\"r.example/mirror/"), "{image}");
+        }
+    }
+
+    /// Two shards behind one scrape or in one database differ in every series, and without `--shard` there is no
+    /// such label.
+    #[test]
+    fn every_series_of_a_shard_says_so() {
+        let mut sweep = fixture::rich();
+        let unsharded = render(&[&record(sweep.clone())]);
+        assert!(!unsharded.contains(",shard=\""), "{unsharded}");
+        sweep.shard = crate::report::Shard::new(2, 4);
+        let text = render(&[&record(sweep)]);
+        let all: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            all.len(),
+            unsharded
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .count()
+                + 2
+        );
+        for line in all {
+            assert!(line.contains("\",shard=\"2\""), "{line}");
+        }
+        for (name, value) in [("shard_ordinal", "2"), ("total_shards", "4")] {
+            let found = series(&text, name);
+            assert_eq!(found.len(), 1, "{name}");
+            assert!(found[0].ends_with(&format!(" {value}")), "{found:?}");
         }
     }
 

@@ -15,8 +15,10 @@ const LAST_SUCCESS: &str = "registry_manifest_integrity_last_success_timestamp_s
 type Labels<'a> = BTreeMap<&'a str, &'a str>;
 
 /// Adds what `text`, in the text format, knows of the record's registry, where the record's last
-/// sweep was blind. Only series with all of `labels` count.
+/// sweep was blind. Only series with all of `labels` count, and of them those of repositories that are this
+/// shard's: `text` may be of a time when there were fewer.
 pub fn recall(record: &mut Record, text: &str, labels: &[(&str, &str)]) {
+    let shard = record.last.as_ref().and_then(|last| last.sweep.shard);
     let mut known = BTreeMap::<Repository, (Option<u64>, Option<SystemTime>)>::new();
     for (name, found, value) in text.lines().filter_map(series) {
         let is_ours = found.get("registry") == Some(&record.registry.as_str())
@@ -24,7 +26,9 @@ pub fn recall(record: &mut Record, text: &str, labels: &[(&str, &str)]) {
                 .iter()
                 .all(|(label, value)| found.get(label) == Some(value));
         let repository = found.get("repository").and_then(|name| name.parse().ok());
-        let (true, Some(repository)) = (is_ours, repository) else {
+        let repository =
+            repository.filter(|name| is_ours && shard.is_none_or(|shard| shard.holds(name)));
+        let Some(repository) = repository else {
             continue;
         };
         match name {
@@ -125,7 +129,7 @@ mod tests {
     use crate::registry::{Unverified, UnverifiedReason};
     use crate::render::fixture;
     use crate::render::metrics::render;
-    use crate::report::{Listed, Sweep};
+    use crate::report::{Listed, Shard, Sweep};
 
     fn blind(registry: &str) -> Record {
         let sweep = Sweep {
@@ -157,6 +161,24 @@ mod tests {
         let mut other = blind("other.example");
         recall(&mut other, &render(&[&before]), &[]);
         assert!(failures(&other).is_empty());
+    }
+
+    #[test]
+    fn a_shard_takes_back_what_is_its_own() {
+        let mut before = Record::new("registry.example:5050");
+        before.absorb(fixture::rich());
+        let text = render(&[&before]);
+        let mut sum = 0;
+        for index in 0..2 {
+            let mut after = blind("registry.example:5050");
+            let shard = Shard::new(index, 2).expect("a shard");
+            let last = after.last.as_mut().expect("a sweep");
+            last.sweep.shard = Some(shard);
+            recall(&mut after, &text, &[]);
+            assert!(after.repositories.keys().all(|name| shard.holds(name)));
+            sum += after.failures();
+        }
+        assert_eq!((sum > 0, sum), (true, before.failures()));
     }
 
     const GATEWAY: &str = "\

@@ -113,10 +113,7 @@ fn title(watches: &[Watch<'_>]) -> String {
     };
     let word = worst.word();
     match watches {
-        [one] => format!(
-            "{word}: {} · Registry integrity",
-            text(&one.record.registry)
-        ),
+        [one] => format!("{word}: {} · Registry integrity", name(one.record)),
         several => format!(
             "{word}: {} of {} registries · Registry integrity",
             states().filter(|&state| state == worst).count(),
@@ -155,6 +152,13 @@ fn foot() -> Markup {
 /// is escaped where it is put into the page, as everything is.
 fn text(text: &str) -> String {
     shorten(text, LONGEST_TEXT)
+}
+
+/// What a registry is called on the page: its name, and which shard of it is watched.
+fn name(record: &Record) -> String {
+    let last = record.last.as_ref();
+    let title = last.map(|report| report.sweep.title());
+    text(title.as_deref().unwrap_or(&record.registry))
 }
 
 /// Where the JSON report of one registry is: relative, as all links are, for an ingress or `kubectl proxy` may put
@@ -286,6 +290,16 @@ mod tests {
     fn a_healthy_registry() {
         let sweeps = [fixture::intact(), later(fixture::intact(), 900)];
         assert_snapshot("healthy", &page(&record(sweeps)));
+    }
+
+    #[test]
+    fn a_shard() {
+        let mut sweep = fixture::rich();
+        sweep.shard = crate::report::Shard::new(2, 4);
+        let page = page(&record([sweep]));
+        let said = "registry.example:5050, shard 2/4";
+        assert_eq!(page.matches(said).count(), 2, "the title and the heading");
+        assert!(page.contains("2 of 4, counted from 0"), "{page}");
     }
 
     #[test]

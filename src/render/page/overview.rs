@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::state::State;
-use super::{Watch, anchor, registry, text, time};
+use super::{Watch, anchor, name, registry, time};
 use crate::render::words::number;
 
 pub(super) fn render(watches: &[Watch<'_>], now: SystemTime) -> Markup {
@@ -50,7 +50,7 @@ fn row(watch: &Watch<'_>, now: SystemTime) -> Markup {
         tr {
             td { span.mark.(state.class()) { (state.icon()) (state.word()) } }
             th scope="row" {
-                a href={ "#" (anchor(&[&record.registry])) } { (text(&record.registry)) }
+                a href={ "#" (anchor(&[&record.registry])) } { (name(record)) }
             }
             td.number {
                 @match state {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use maud::{Markup, html};
 
 use super::state::{self, State};
-use super::{Phase, Watch, anchor, broken, limits, report_url, text, time, trend};
+use super::{Phase, Watch, anchor, broken, limits, name, report_url, text, time, trend};
 use crate::render::scope;
 use crate::render::words::{self, between, length, many, number};
 use crate::report::{Coverage, Found, Listed, Record, Report, Sweep};
@@ -29,7 +29,7 @@ pub(super) fn render(watch: Watch<'_>, now: SystemTime) -> Markup {
                 div {
                     h2 #(heading) {
                         span.word { (state.word()) }
-                        " " span.name { (text(&record.registry)) }
+                        " " span.name { (name(record)) }
                     }
                     @for sentence in state::sentences(record) { p { (sentence) } }
                 }

@@ -7,7 +7,7 @@ use super::look::{Doubtful, Look};
 use super::tag_list::{TagList, TagListEnd, has_returned};
 use super::{TagState, Walk};
 use crate::oci::Tag;
-use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, Refusal};
+use crate::registry::{ListEnd, Listing, NAME_UNKNOWN, Refusal, Wanted};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Defect, Mode, Presence, Reason, SkipReason};
 use crate::sweep::policy::Policy;
@@ -39,7 +39,13 @@ impl Walk {
     }
 
     /// Notes how the list of tags ended. A list that is not there is settled by one request for a manifest.
-    pub(super) fn list_seen(&mut self, tags: &[Tag], end: ListEnd, is_catalog: bool) {
+    pub(super) fn list_seen(
+        &mut self,
+        tags: &[Tag],
+        left_out: u64,
+        end: ListEnd,
+        is_catalog: bool,
+    ) {
         self.list.is_awaited = false;
         self.list.end = match end {
             ListEnd::Whole => {
@@ -49,7 +55,7 @@ impl Walk {
                         lacks.remove(tag);
                     }
                 }
-                let count = tags.len() as u64;
+                let count = tags.len() as u64 + left_out;
                 TagListEnd::Whole {
                     tags: count,
                     lacks,
@@ -227,8 +233,12 @@ pub(in crate::sweep) fn take_tags(walk: &mut Walk, listing: Listing<Tag>, policy
         walk.tally.skip(SkipReason::InvalidName, listing.invalid);
     }
     let is_catalog = policy.scope.source == Source::Catalog;
-    walk.list_seen(&listing.items, listing.end, is_catalog);
+    // What a filter leaves out now is not looked for in the list, which may come without it.
+    let is_wanted = |tag: &Tag| policy.scope.wants_tag(tag) == Wanted::Here;
+    walk.list.sought.retain(is_wanted);
+    walk.list_seen(&listing.items, listing.left_out, listing.end, is_catalog);
     let (tags, left_out, beyond) = policy.scope.tags(listing.items);
+    let left_out = left_out + listing.left_out;
     if is_first {
         let is_whole = !matches!(walk.list.end, TagListEnd::Failed(_)) && !has_invalid;
         walk.has_all_tags = is_whole && left_out + beyond == 0;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use registry_double::{Double, LinkWhen, Next, OverMax, Registry, Reply, Request, on, presets};
 use registry_probe::registry::UnverifiedReason;
 use registry_probe::registry::{ListEnd, Registry as _};
-use registry_probe::report::{Coverage, Listed, Verdict};
+use registry_probe::report::{Coverage, Listed, Shard, SkipReason, Verdict};
 use serde_json::json;
 
 use super::probe::{Probe, details, told};
@@ -404,6 +404,69 @@ async fn a_catalog_whose_place_was_deleted_is_begun_again() {
     let listing = Probe::of(&double).http().repositories().await;
     assert_failed(&listing.end, "changes while it is read");
     assert!(double.requests().len() <= 12, "{}", double.requests().len());
+}
+
+/// What others look at, and what nobody does, takes none of the room that there is. Yet a list must end.
+#[tokio::test]
+async fn filters_come_before_the_cap_and_a_list_without_end_has_one() {
+    let double = Double::start().await;
+    by_twos(&double);
+    for n in 0..60 {
+        double.image(&format!("r{n:02}"), Some("v1"), &[b"a layer"]);
+    }
+    let image = double.image("r07", None, &[b"a layer"]);
+    for n in 0..30 {
+        double.tag("r07", &format!("x{n:02}"), &image.digest);
+    }
+    let probe = || Probe::of(&double).at_most(25, 8);
+    let sweep = probe().sweep().await;
+    assert!(
+        matches!(&sweep.listed, Listed::Failed(why) if why.reason == UnverifiedReason::TooLarge)
+    );
+    let too_many = details(&sweep);
+    assert!(
+        too_many.contains("25 entries that are wanted (--max-repositories)"),
+        "{too_many}"
+    );
+
+    // A filter takes few of many.
+    let sweep = probe().matching("r0*").tags("v*").sweep().await;
+    assert_eq!(
+        told(&sweep),
+        [
+            "intact",
+            "skipped repository_filter 50",
+            "skipped tag_filter 30"
+        ]
+    );
+    assert_eq!(sweep.counts.repositories.listed, 10);
+    let sweep = probe().matching("r07").sweep().await;
+    assert!(details(&sweep).contains("8 entries that are wanted (--max-tags)"));
+
+    // Four shards take what is too much for one, and leave out the same together.
+    let (mut listed, mut left_out) = (0, 0);
+    for index in 0..4 {
+        let shard = Shard::new(index, 4).expect("a shard");
+        let sweep = probe().tags("v*").shard(shard).sweep().await;
+        assert!(sweep.is_complete(), "{:?}", told(&sweep));
+        listed += sweep.counts.repositories.listed;
+        let sweep = probe().matching("r*1").shard(shard).sweep().await;
+        left_out += sweep
+            .skipped
+            .get(&SkipReason::RepositoryFilter)
+            .copied()
+            .unwrap_or_default();
+    }
+    assert_eq!((listed, left_out), (60, 54));
+
+    // Nothing of it is wanted, and it goes on and on.
+    let sweep = Probe::of(&double)
+        .at_most(5, 8)
+        .matching("none*")
+        .sweep()
+        .await;
+    let endless = details(&sweep);
+    assert!(endless.contains("or 50 in all"), "{endless}");
 }
 
 #[tokio::test]

@@ -241,8 +241,23 @@ impl<'a> Probe<'a> {
     }
 
     /// The HTTP side alone.
+    /// What is kept of lists is in scope, as the command line has it.
+    fn client(&self) -> HttpRegistry {
+        let mut config = self.config.clone();
+        let (scope, of_tags) = (self.policy.scope.clone(), self.policy.scope.clone());
+        config.repositories.wanted = Arc::new(move |name| scope.wants(name));
+        config.tags.wanted = Arc::new(move |tag| of_tags.wants_tag(tag));
+        HttpRegistry::new(config).expect("a client can be made")
+    }
+
+    /// No more than so many repositories, and tags of each.
+    pub(super) fn at_most(mut self, repositories: usize, tags: usize) -> Self {
+        (self.config.repositories.most, self.config.tags.most) = (repositories, tags);
+        self
+    }
+
     pub(super) fn http(self) -> HttpRegistry {
-        HttpRegistry::new(self.config).expect("a client can be made")
+        self.client()
     }
 
     /// Sweeps, and holds every request of the log against the manners that all requests must have.
@@ -256,13 +271,13 @@ impl<'a> Probe<'a> {
         expectations: &Expectations,
         put: impl FnOnce(HttpRegistry) -> R,
     ) -> Sweep {
-        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let http = self.client();
         sweep::verify(&put(http), &self.policy, expectations, &self.cancel).await
     }
 
     /// Looks at the images that are named, and holds them against what is expected of them.
     pub(super) async fn verify(self, expectations: &Expectations) -> Sweep {
-        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let http = self.client();
         let sweep = sweep::verify(&http, &self.policy, expectations, &self.cancel).await;
         manners::hold(self.registry);
         sweep
@@ -270,7 +285,7 @@ impl<'a> Probe<'a> {
 
     /// The same, with something between the walk and its HTTP side.
     pub(super) async fn sweep_behind<R: Seam>(self, put: impl FnOnce(HttpRegistry) -> R) -> Sweep {
-        let http = HttpRegistry::new(self.config).expect("a client can be made");
+        let http = self.client();
         let sweep = sweep::sweep(&put(http), &self.policy, &self.known, &self.cancel).await;
         manners::hold(self.registry);
         sweep

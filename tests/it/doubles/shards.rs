@@ -87,6 +87,39 @@ async fn names_that_are_none_are_counted_by_one_shard() {
     assert_eq!(counted, [Some(2), None, None, None]);
 }
 
+/// One reading of the catalog is enough for all, where they are given a file of it.
+#[tokio::test]
+async fn a_list_of_names_is_shared_too() {
+    let double = registry(20).await;
+    let whole = Probe::of(&double).sweep().await;
+    let names: Vec<_> = whole
+        .repositories
+        .iter()
+        .map(|result| result.name.as_str())
+        .collect();
+    assert_eq!(names.len(), 20);
+    let catalogs = double.count(&on::catalog());
+    let mut sweeps = Vec::new();
+    for index in 0..SHARDS {
+        let shard = Shard::new(index, SHARDS).expect("a shard");
+        sweeps.push(
+            Probe::of(&double)
+                .repositories(&names)
+                .shard(shard)
+                .sweep()
+                .await,
+        );
+    }
+    assert_eq!(findings(&sweeps), findings([&whole]));
+    let listed: Vec<_> = sweeps
+        .iter()
+        .map(|sweep| sweep.counts.repositories.listed)
+        .collect();
+    assert_eq!(listed.iter().sum::<u64>(), 20);
+    assert!(listed.iter().all(|count| *count < 20), "{listed:?}");
+    assert_eq!(double.count(&on::catalog()), catalogs);
+}
+
 #[tokio::test]
 async fn repositories_that_come_move_no_others() {
     let places = |sweeps: &[Sweep]| {

@@ -194,9 +194,14 @@ pub(crate) struct HastyProbe {
 impl HastyProbe {
     /// Starts it at this address, with these arguments.
     pub(crate) fn start(address: &str, args: &[&str]) -> Self {
+        Self::every(15 * 60 / HASTE, address, args)
+    }
+
+    /// The same, whose sweeps begin this many seconds after one another.
+    pub(crate) fn every(seconds: u64, address: &str, args: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_probe"));
-        let interval = format!("{}s", 15 * 60 / HASTE);
+        let interval = format!("{seconds}s");
         command
             .env_clear()
             .env("HOME", home.path())
