@@ -133,8 +133,8 @@ impl Registry for Memory {
         Answer::Found(self.body(digest))
     }
 
-    async fn still_has(&self, _: &Repository, _: &Digest, _: &ManifestBody) -> bool {
-        true
+    async fn still_has(&self, _: &Repository, _: &Digest, _: &ManifestBody) -> Option<bool> {
+        Some(true)
     }
 
     async fn config(&self, _repository: &Repository, _digest: &Digest) -> Answer<ManifestBody> {

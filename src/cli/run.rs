@@ -104,13 +104,7 @@ async fn prepare(target: &mut Target, settings: &Settings) {
     target.policy.manifests.known = manifests.map(Arc::new);
     let known = known_of(registry, &settings.known);
     target.begin(&known);
-    if target.policy.owed == sweep::Owed::default() {
-        return;
-    }
-    match settings.publish.failing(&target.policy.registry).await {
-        Some(failing) => target.policy.suspects = failing,
-        None => target.policy.owed.tail = None,
-    }
+    target.recall_failures(&settings.publish, &known).await;
 }
 
 /// What is known of a registry before this sweep.

@@ -51,13 +51,13 @@ pub trait Registry: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Answer<ManifestBody>> + Send;
 
     /// Asks by HEAD whether a manifest that was read before is still there, and still the same by its headers.
-    /// `false` says nothing: it is to be read then.
+    /// `None` where that does not answer it; then, and where it is not, it is to be read.
     fn still_has(
         &self,
         repository: &Repository,
         digest: &Digest,
         body: &ManifestBody,
-    ) -> impl Future<Output = bool> + Send;
+    ) -> impl Future<Output = Option<bool>> + Send;
 
     /// Reads a blob whole that is known to be short (`GET`): an image's config, or a document that is
     /// kept as one.

@@ -69,7 +69,7 @@ impl Run {
             count: sweep.shard.map(Shard::count),
             depth: sweep.depth,
             mode: sweep.mode,
-            interval: part.sweep.interval.unwrap_or(interval),
+            interval: part.sweep.interval.unwrap_or_default().max(interval),
             started_at: sweep.started_at,
         }
     }

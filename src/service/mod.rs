@@ -35,7 +35,7 @@ pub use repair_source::{RepairSource, look_elsewhere};
 
 use crate::registry::client::Config;
 use crate::report::Record;
-use crate::sweep::{KnownManifests, Policy, Schedules};
+use crate::sweep::{KnownManifests, Owed, Policy, Schedules};
 use status::StatusBoard;
 
 /// How often the page is rendered between sweeps: it tells ages.
@@ -59,6 +59,17 @@ impl Target {
     pub fn begin(&mut self, known: &Record) {
         let (depth, now) = (self.policy.depth, SystemTime::now());
         self.policy.owed = self.schedules.owed(depth, &known.reads, now);
+    }
+
+    /// Looks up what an earlier process found broken, where nothing is known of it here.
+    pub async fn recall_failures(&mut self, publish: &Publish, known: &Record) {
+        if self.policy.owed == Owed::default() || !known.repositories.is_empty() {
+            return;
+        }
+        match publish.failing(&self.policy.registry).await {
+            Some(failing) => self.policy.suspects = failing,
+            None => self.policy.owed.tail = None,
+        }
     }
 
     /// Reads files again that may have been rotated since.

@@ -66,7 +66,8 @@ impl Publish {
     /// textfile hold it; `None` if they cannot be asked, which is logged.
     pub async fn failing(&self, registry: &str) -> Option<BTreeSet<Repository>> {
         let mut failing = BTreeSet::new();
-        let unknown = "what was broken before is not known, and the bytes of all blobs are read";
+        let unknown =
+            "what was broken before is not known, and the last bytes of all blobs are read";
         if let Some(path) = &self.textfile {
             match textfile::failing(path, registry) {
                 Ok(names) => failing.extend(names),

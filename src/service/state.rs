@@ -94,13 +94,19 @@ pub(super) fn write_manifests(
     };
     let path = manifests_path(state, registry);
     let written = replace(&path, &file);
-    written.map_err(|error| format!("{}: {}", path.display(), Unwritten(&error)))
+    written.map_err(|error| format!("{}: {}", path.display(), Unwritten(&error)))?;
+    known.is_kept();
+    Ok(())
 }
 
-/// `STATE.HOST_PORT.manifests`.
+/// `STATE.REGISTRY.manifests`; what is neither a letter, a digit, a dot nor a hyphen is `_` and its code: `_3a` for
+/// a colon.
 fn manifests_path(state: &Path, registry: &str) -> PathBuf {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    let name = registry.chars().map(|c| if is_plain(c) { c } else { '_' });
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name = registry.bytes().map(|byte| match byte {
+        byte if is_plain(byte) => char::from(byte).to_string(),
+        byte => format!("_{byte:02x}"),
+    });
     let mut path = state.as_os_str().to_owned();
     path.push(format!(".{}.manifests", name.collect::<String>()));
     path.into()

@@ -40,6 +40,8 @@ pub(super) async fn watch(
         target.policy.turn = target.policy.turn.wrapping_add(1);
         target.read_files_again();
         target.begin(&known);
+        target.policy.suspects.clear();
+        target.recall_failures(&publish, &known).await;
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
         let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()

@@ -52,6 +52,11 @@ impl UnverifiedCounts {
         self.add(why, 1);
     }
 
+    /// Whether anything is kept from a verdict by such a reason.
+    pub(super) fn has(&self, is_it: fn(&Unverified) -> bool) -> bool {
+        self.0.iter().any(|(why, _)| is_it(why))
+    }
+
     /// Counts some objects.
     pub(super) fn add(&mut self, why: &Unverified, count: u64) {
         let known = self

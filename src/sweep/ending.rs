@@ -33,7 +33,9 @@ impl<R: Registry> Crawl<'_, R> {
         if let Some(warning) = self.reading.warning() {
             self.ledger.warn(&warning);
         }
-        let read = self.reading.end(cut_short.is_some());
+        let is_whole = cut_short.is_none() && !self.ledger.has_trouble();
+        self.recall.end(is_whole);
+        let read = self.reading.end(is_whole);
         if let Some(why) = read.overdue() {
             self.ledger.obstruct(None, &why);
         }

@@ -41,8 +41,10 @@ pub(super) struct Inner {
     pub(super) bytes: usize,
     /// The number of the sweep.
     pub(super) sweep: u32,
-    /// Whether something was left out or forgotten for want of memory: what is not known may be old.
-    pub(super) is_partial: bool,
+    /// Whether this sweep left something out for want of memory.
+    pub(super) is_full: bool,
+    /// Whether all that the last sweep reached is known: what is not was pushed since.
+    pub(super) is_whole: bool,
     /// Whether anything changed since it was written to a file.
     pub(super) is_changed: bool,
 }
@@ -65,16 +67,20 @@ pub(super) struct Remembered {
 }
 
 impl KnownManifests {
-    /// A sweep begins. Gives whether what is not known is new: something is known, and nothing was left out.
+    /// A sweep begins. Gives whether what is not known is new: the last sweep reached everything, and nothing was
+    /// left out.
     pub(super) fn begin(&self) -> bool {
         let mut inner = self.0.lock();
         inner.sweep = inner.sweep.wrapping_add(1);
-        !inner.manifests.is_empty() && !inner.is_partial
+        inner.is_full = false;
+        std::mem::take(&mut inner.is_whole)
     }
 
-    /// Whether a manifest was ever read.
-    pub(super) fn has(&self, digest: &Digest) -> bool {
-        self.0.lock().manifests.contains_key(digest)
+    /// A sweep has ended. `is_reached` says that it reached everything.
+    pub(super) fn end(&self, is_reached: bool) {
+        let mut inner = self.0.lock();
+        inner.is_whole = is_reached && !inner.is_full;
+        inner.is_changed = true;
     }
 
     /// A manifest that was read so lately that it is not due again within `every`.
@@ -100,10 +106,10 @@ impl KnownManifests {
         })
     }
 
-    /// Keeps a manifest that was just read by GET and is intact.
-    pub(super) fn keep(&self, digest: &Digest, body: &ManifestBody) {
+    /// Keeps a manifest that was just read by GET and is intact. Gives whether it was not known before, and is now.
+    pub(super) fn keep(&self, digest: &Digest, body: &ManifestBody) -> bool {
         if body.bytes.len() > LONGEST || digest.hasher().is_none() {
-            return;
+            return false;
         }
         let now = seconds(SystemTime::now());
         {
@@ -112,16 +118,19 @@ impl KnownManifests {
             if let Some(kept) = inner.manifests.get_mut(digest) {
                 (kept.read_at, kept.seen) = (now, sweep);
                 inner.is_changed = true;
-                return;
+                return false;
+            }
+            if inner.is_full {
+                return false;
             }
         }
         let Some(packed) = pack(body) else {
-            return;
+            return false;
         };
         let mut inner = self.0.lock();
         let size = packed.len() + ENTRY;
         if inner.manifests.contains_key(digest) || !inner.has_room_for(size) {
-            return;
+            return false;
         }
         let kept = Kept {
             packed,
@@ -131,15 +140,7 @@ impl KnownManifests {
         inner.bytes += size;
         inner.is_changed = true;
         inner.manifests.insert(digest.clone(), kept);
-    }
-
-    /// Forgets a manifest of which the registry says something else now.
-    pub(super) fn forget(&self, digest: &Digest) {
-        let mut inner = self.0.lock();
-        if let Some(kept) = inner.manifests.remove(digest) {
-            inner.bytes -= kept.packed.len() + ENTRY;
-            inner.is_changed = true;
-        }
+        true
     }
 
     /// Whether no tag of a repository is due to be read by GET.
@@ -182,9 +183,11 @@ impl Inner {
             return true;
         }
         let age = |kept: &Kept| self.sweep.wrapping_sub(kept.seen);
-        let oldest = self.manifests.values().map(age).max().unwrap_or_default();
-        self.is_partial = true;
+        let oldest = || self.manifests.values().map(age).max().unwrap_or_default();
+        let oldest = if self.is_full { 0 } else { oldest() };
         if oldest < 2 {
+            // Nothing can be forgotten in this sweep any more.
+            self.is_full = true;
             return false;
         }
         let (sweep, mut freed) = (self.sweep, 0);
@@ -205,7 +208,10 @@ impl Inner {
 /// Whether what was read then is due again, so that all are once in `every`, and not all at once: after half of
 /// it and a part of the other half.
 fn is_due(read_at: u64, spread: u64, every: Duration) -> bool {
-    let age = seconds(SystemTime::now()).saturating_sub(read_at);
+    // What was read later than now was read by a clock that was set back since.
+    let Some(age) = seconds(SystemTime::now()).checked_sub(read_at) else {
+        return true;
+    };
     let half = every.as_secs() / 2;
     let part = (u128::from(spread) * u128::from(half)) >> 64;
     age >= half.saturating_add(u64::try_from(part).unwrap_or(half))
@@ -277,9 +283,11 @@ mod tests {
         let known = KnownManifests::default();
         let ((digest, body), app) = (manifest(1), "app".parse().expect("a name"));
         assert!(!known.begin() && known.get(&digest, DAY).is_none());
-        known.keep(&digest, &body);
+        assert!(known.keep(&digest, &body) && !known.keep(&digest, &body));
         known.pulled(&app);
+        known.end(true);
         let file = known.to_file("r.example").expect("it changed");
+        known.is_kept();
         assert_eq!(known.to_file("r.example"), None);
         let next = KnownManifests::from_file(&file, "r.example").expect("a list");
         assert!(
@@ -318,20 +326,21 @@ mod tests {
         let known = KnownManifests::default();
         known.begin();
         let mut count = 0;
-        while !known.0.lock().is_partial {
+        while !known.0.lock().is_full {
             let (digest, body) = manifest(count);
             known.keep(&digest, &body);
             count += 1;
         }
         assert!(known.0.lock().bytes <= MOST_BYTES);
         let (old, new) = (manifest(0), manifest(count));
-        assert!(!known.has(&new.0), "what was seen in this sweep stays");
+        let has = |digest: &Digest| known.0.lock().manifests.contains_key(digest);
+        assert!(!has(&new.0), "what was seen in this sweep stays");
         for _ in 0..2 {
             known.begin();
             known.get(&old.0, DAY);
         }
         known.keep(&new.0, &new.1);
-        assert!(known.has(&new.0) && known.has(&old.0) && known.len() == 2);
+        assert!(has(&new.0) && has(&old.0) && known.len() == 2);
     }
 
     #[test]

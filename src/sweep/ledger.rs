@@ -229,6 +229,12 @@ impl Ledger {
         self.obstruct(Some(repository), why);
     }
 
+    /// Whether anything was kept from a verdict that may pass: then there may be more than was seen.
+    pub(super) fn has_trouble(&self) -> bool {
+        let mut groups = self.unverified.values();
+        groups.any(|counts| counts.has(Unverified::is_transient))
+    }
+
     pub(super) fn findings(&mut self) -> &mut [Finding] {
         &mut self.findings
     }

@@ -29,11 +29,10 @@ pub(super) async fn look_at_known<R: Registry>(
     {
         return Seen::Manifest(id, digest, judged, Some(document), false);
     }
-    let is_new = recall.is_new(&digest);
     loop {
-        let (judged, document) = match keeper {
+        let ((judged, document), is_new) = match keeper {
             Keeper::Manifests => look_at_manifest(registry, repository, &digest, recall).await,
-            Keeper::Either => look_at_document(registry, repository, &digest).await,
+            Keeper::Either => (look_at_document(registry, repository, &digest).await, false),
         };
         if let Some(outcome) = repeated.take(&judged.outcome) {
             let judged = Judged { outcome, ..judged };
@@ -135,12 +134,13 @@ pub(super) async fn is_known<R: Registry>(registry: &R, repository: &Repository)
     }
 }
 
+/// Reads a manifest. Gives besides whether it was pushed since the last sweep, as far as that shows.
 async fn look_at_manifest<R: Registry>(
     registry: &R,
     repository: &Repository,
     digest: &Digest,
     recall: &Recall,
-) -> (Judged, Option<Document>) {
+) -> ((Judged, Option<Document>), bool) {
     let reference = Reference::Digest(digest.clone());
     let answer = registry.manifest(repository, &reference).await;
     let body = match &answer {
@@ -148,10 +148,9 @@ async fn look_at_manifest<R: Registry>(
         _ => None,
     };
     let seen = judge::manifest(Some(digest), answer);
-    if let Some(body) = body.filter(|_| seen.0.outcome == Outcome::Intact) {
-        recall.keep(digest, &body);
-    }
-    seen
+    let body = body.filter(|_| seen.0.outcome == Outcome::Intact);
+    let is_new = body.is_some_and(|body| recall.keep(digest, &body));
+    (seen, is_new)
 }
 
 /// Looks at a child of a type that clients do not know: containerd has it as a blob, others may have

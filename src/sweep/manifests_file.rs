@@ -11,17 +11,18 @@ use crate::oci::Digest;
 const FORMAT: &[u8] = b"registry-probe manifests 1\n";
 
 impl KnownManifests {
-    /// Them as a file of the registry of this name; `None` if nothing changed since this was last called.
+    /// Them as a file of the registry of this name; `None` if nothing changed since they were kept.
     #[must_use]
     pub fn to_file(&self, registry: &str) -> Option<Vec<u8>> {
-        let mut inner = self.0.lock();
-        if !std::mem::take(&mut inner.is_changed) {
+        let inner = self.0.lock();
+        if !inner.is_changed {
             return None;
         }
         let mut file = FORMAT.to_vec();
         file.extend_from_slice(registry.as_bytes());
         file.push(b'\n');
-        put(&mut file, &[u8::from(inner.is_partial)]);
+        put(&mut file, &[u8::from(inner.is_whole)]);
+        put(&mut file, &inner.sweep.to_be_bytes());
         for (name, read_at) in &inner.pulled {
             put(&mut file, &name.to_be_bytes());
             put(&mut file, &read_at.to_be_bytes());
@@ -30,9 +31,15 @@ impl KnownManifests {
         for (digest, kept) in &inner.manifests {
             put(&mut file, digest.to_string().as_bytes());
             put(&mut file, &kept.read_at.to_be_bytes());
+            put(&mut file, &kept.seen.to_be_bytes());
             put(&mut file, &kept.packed);
         }
         Some(file)
+    }
+
+    /// Notes that they were written to a file.
+    pub fn is_kept(&self) {
+        self.0.lock().is_changed = false;
     }
 
     /// What [`Self::to_file`] gave for the registry of this name. Whatever else is in the file gives fewer.
@@ -48,7 +55,8 @@ impl KnownManifests {
         file = rest.ok_or("it is of another registry")?;
         let now = seconds(SystemTime::now());
         let mut inner = Inner {
-            is_partial: take(&mut file).is_none_or(|is_partial| is_partial != [0]),
+            is_whole: take(&mut file) == Some(&[1]),
+            sweep: take(&mut file).and_then(small).unwrap_or_default(),
             ..Inner::default()
         };
         while let Some(name) = take(&mut file).and_then(number)
@@ -62,6 +70,7 @@ impl KnownManifests {
         }
         while let Some(digest) = take(&mut file)
             && let Some(read_at) = take(&mut file).and_then(number)
+            && let Some(seen) = take(&mut file).and_then(small)
             && let Some(packed) = take(&mut file)
         {
             let digest = std::str::from_utf8(digest).ok();
@@ -75,7 +84,7 @@ impl KnownManifests {
             let kept = Kept {
                 packed: packed.into(),
                 read_at: now.min(read_at),
-                seen: 0,
+                seen,
             };
             if inner.manifests.insert(digest, kept).is_none() {
                 inner.bytes += size;
@@ -99,6 +108,10 @@ fn take<'a>(file: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (field, rest) = rest.split_at_checked(length)?;
     *file = rest;
     Some(field)
+}
+
+fn small(field: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(field.try_into().ok()?))
 }
 
 fn number(field: &[u8]) -> Option<u64> {

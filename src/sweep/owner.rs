@@ -77,7 +77,7 @@ pub(super) struct Crawl<'a, R> {
     pub(super) room: NamesLimit,
     pub(super) reading: Reading<'a>,
     repeats: Repeats,
-    recall: Recall,
+    pub(super) recall: Recall,
     pub(super) controls: Controls,
     pub(super) copies: CopyTable,
     pub(super) troubles_in_a_row: u32,
@@ -102,9 +102,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
             doubtful: Vec::new(),
             room: NamesLimit::default(),
             running: Running::new(&policy.progress),
-            reading: Reading::new(&policy.owed, policy.depth),
+            reading: Reading::new(&policy.owed, policy.depth, known),
             repeats: Repeats::default(),
-            recall: Recall::begin(&policy.manifests),
+            recall: Recall::begin(&policy.manifests, policy.depth),
             controls: Controls::default(),
             copies: CopyTable::default(),
             troubles_in_a_row: 0,
@@ -234,7 +234,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 History::of(known, |tag| scope.tags.takes(tag.as_str()))
             }
         };
-        if self.policy.suspects.contains(&repository) {
+        let is_known = history.has_past();
+        if self.policy.suspects.contains(&repository) && !is_known {
             history.read_at = Some(self.policy.closest());
         }
         let is_first = history.looks == 0;

@@ -12,7 +12,7 @@ use super::judge::Judged;
 use super::schedule::{Owed, Turn};
 use crate::oci::Digest;
 use crate::registry::{Depth, Unverified, UnverifiedReason};
-use crate::report::{Outcome, Reads};
+use crate::report::{Outcome, Reads, Record};
 
 /// Blobs of which it is remembered in a sweep that their bytes were read, at most; others are read in each
 /// repository that has them. Takes 9 bytes each.
@@ -45,6 +45,8 @@ pub(super) struct Reading<'a> {
     until: Option<Instant>,
     bytes_left: u64,
     left_out: u64,
+    /// What earlier sweeps found broken by its bytes, in any repository, and at which depth.
+    broken_bytes: HashMap<Digest, Depth>,
     /// Which slots have a blob whose last bytes were not read.
     missed: Vec<bool>,
     /// Blobs whose bytes were read, with what came of it, as hashes.
@@ -68,7 +70,11 @@ enum Mark {
 
 impl<'a> Reading<'a> {
     /// Nothing is read yet of what is owed, in a sweep at this depth.
-    pub(super) fn new(owed: &'a Owed, depth: Depth) -> Self {
+    pub(super) fn new(owed: &'a Owed, depth: Depth, known: &Record) -> Self {
+        let broken = known.findings().filter(|finding| {
+            finding.kind.is_blob() && finding.depth > Depth::Head && !finding.defect.is_absence()
+        });
+        let broken = broken.filter_map(|finding| Some((finding.digest.clone()?, finding.depth)));
         let most_bytes = owed.digest.as_ref().and_then(|(_, most)| *most);
         let tail = owed.tail.as_ref();
         Self {
@@ -77,6 +83,7 @@ impl<'a> Reading<'a> {
             until: tail.map(|(_, load)| Instant::now() + *load),
             bytes_left: most_bytes.unwrap_or(u64::MAX),
             left_out: 0,
+            broken_bytes: broken.collect(),
             missed: vec![false; tail.map_or(0, |(turn, _)| turn.count())],
             marks: HashSet::new(),
             under_way: HashMap::new(),
@@ -88,18 +95,18 @@ impl<'a> Reading<'a> {
     }
 
     /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
-    /// closely again, and what is `new` is read at once.
+    /// closely again. What is `wanted` is read whether it is due or not, as closely as that says.
     pub(super) fn plan(
         &mut self,
         digest: &Digest,
         size: Option<u64>,
         before: Option<Depth>,
-        is_new: bool,
+        wanted: Option<Depth>,
     ) -> Plan {
         let is_broken = self.has(digest, Mark::Broken);
         let intact = if is_broken { None } else { self.intact(digest) };
-        let is_wanted = is_new || before >= Some(Depth::Tail);
-        let depth = self.depth(digest, size, intact, is_wanted);
+        let of_others = self.broken_bytes.get(digest).copied();
+        let depth = self.depth(digest, size, intact, wanted.max(before).max(of_others));
         if let Some(before) = before {
             let (depth, shared) = (depth.max(before), Shared::No);
             return Plan { depth, shared };
@@ -110,19 +117,23 @@ impl<'a> Reading<'a> {
         } else {
             Shared::No
         };
+        if matches!(shared, Shared::Elsewhere(_)) && depth == Depth::Digest {
+            // Its bytes are counted where they are read.
+            self.bytes_left = self.bytes_left.saturating_add(size.unwrap_or_default());
+        }
         Plan { depth, shared }
     }
 
     /// How closely a blob is to be looked at whose bytes were found `intact` at a depth in another repository.
-    /// What is wanted is read whether it is due or not.
     fn depth(
         &mut self,
         digest: &Digest,
         size: Option<u64>,
         intact: Option<Depth>,
-        is_wanted: bool,
+        wanted: Option<Depth>,
     ) -> Depth {
-        if self.depth == Depth::Digest || self.is_due_in_full(digest) {
+        let is_wanted_in_full = wanted == Some(Depth::Digest);
+        if self.depth == Depth::Digest || is_wanted_in_full || self.is_due_in_full(digest) {
             if intact == Some(Depth::Digest) {
                 return Depth::Head;
             }
@@ -140,7 +151,7 @@ impl<'a> Reading<'a> {
             return Depth::Tail;
         };
         let has_time = || self.until.is_some_and(|until| Instant::now() < until);
-        if turn.is_due(digest) || is_wanted || has_time() {
+        if turn.is_due(digest) || wanted >= Some(Depth::Tail) || has_time() {
             return Depth::Tail;
         }
         self.put_off += 1;
@@ -211,15 +222,16 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What was read, once the sweep has ended. `is_cut_short` says that it ended early.
-    pub(super) fn end(&self, is_cut_short: bool) -> Read {
+    /// What was read, once the sweep has ended. `is_whole` says that nothing kept it from reaching all blobs but
+    /// what keeps every sweep from it.
+    pub(super) fn end(&self, is_whole: bool) -> Read {
         let tail = self.owed.tail.as_ref().map(|(turn, _)| turn);
         let digest = self.owed.digest.as_ref().map(|(turn, _)| turn);
         let after = |turn: &Turn| {
-            if is_cut_short {
-                turn.slots().clone()
-            } else {
+            if is_whole {
                 turn.after(&self.missed)
+            } else {
+                turn.slots().clone()
             }
         };
         Read {
@@ -330,8 +342,8 @@ mod tests {
     #[tokio::test]
     async fn one_repository_reads_for_all_unless_it_is_broken() {
         let owed = Owed::default();
-        let mut reading = Reading::new(&owed, Depth::Tail);
-        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, false);
+        let mut reading = Reading::new(&owed, Depth::Tail, &Record::new("r"));
+        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, None);
         let first = plan(&mut reading);
         let Shared::Here(outcome) = first.shared else {
             panic!("it is read here");
@@ -354,7 +366,7 @@ mod tests {
             (Depth::Tail, Shared::No)
         ));
         // What was seen broken before is looked at as closely again, by its own repository.
-        let known = reading.plan(&digest(2), None, Some(Depth::Digest), false);
+        let known = reading.plan(&digest(2), None, Some(Depth::Digest), None);
         assert!(matches!(
             (known.depth, known.shared),
             (Depth::Digest, Shared::No)
@@ -364,20 +376,20 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_due_waits_once_the_time_is_up() {
         let (hour, none) = (owed(Duration::from_secs(3600)), owed(Duration::ZERO));
-        let count = |owed: &Owed, is_new| {
-            let mut reading = Reading::new(owed, Depth::Tail);
+        let count = |owed: &Owed, wanted| {
+            let mut reading = Reading::new(owed, Depth::Tail, &Record::new("r"));
             for number in 0..=255 {
-                let plan = reading.plan(&digest(number), Some(7), None, is_new);
+                let plan = reading.plan(&digest(number), Some(7), None, wanted);
                 if plan.depth == Depth::Tail {
                     reading.seen(&digest(number), plan.depth, &judged(Outcome::Intact));
                 }
             }
-            let read = reading.end(false);
+            let read = reading.end(true);
             (read.blobs, read.put_off, read.oldest().is_some())
         };
-        assert_eq!(count(&hour, false), (256, 0, true));
-        assert_eq!(count(&none, true), (256, 0, true));
-        let (read, put_off, is_known) = count(&none, false);
+        assert_eq!(count(&hour, None), (256, 0, true));
+        assert_eq!(count(&none, Some(Depth::Tail)), (256, 0, true));
+        let (read, put_off, is_known) = count(&none, None);
         assert!((1..20).contains(&read), "{read}");
         assert_eq!((read + put_off, is_known), (256, false));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::judge::Judged;
 use super::known_manifests::{KnownManifests, Remembered};
 use crate::oci::{Digest, Document, Repository};
-use crate::registry::{ManifestBody, ManifestMethod, Registry};
+use crate::registry::{Depth, ManifestBody, ManifestMethod, Registry};
 
 /// How manifests are asked for that were read before.
 #[derive(Clone, Debug)]
@@ -43,13 +43,13 @@ pub(super) struct Recall {
 }
 
 impl Recall {
-    /// A sweep begins.
-    pub(super) fn begin(policy: &ManifestPolicy) -> Self {
+    /// A sweep begins, at this depth. One that reads everything reads manifests, too.
+    pub(super) fn begin(policy: &ManifestPolicy, depth: Depth) -> Self {
         Self {
             known: policy.known.clone(),
             every: policy.every,
             method: policy.method,
-            is_by_head: None,
+            is_by_head: (depth == Depth::Digest).then_some(false),
             tells_new: policy.known.as_ref().is_some_and(|known| known.begin()),
         }
     }
@@ -94,16 +94,17 @@ impl Recall {
         }
     }
 
-    /// Whether a manifest was pushed since the last sweep, as far as that shows.
-    pub(super) fn is_new(&self, digest: &Digest) -> bool {
-        let known = self.known.as_ref().filter(|_| self.tells_new);
-        known.is_some_and(|known| !known.has(digest))
+    /// Keeps a manifest that was just read by GET and is intact. Gives whether it was pushed since the last
+    /// sweep, as far as that shows.
+    pub(super) fn keep(&self, digest: &Digest, body: &ManifestBody) -> bool {
+        let known = self.known.as_ref();
+        known.is_some_and(|known| known.keep(digest, body)) && self.tells_new
     }
 
-    /// Keeps a manifest that was just read by GET and is intact.
-    pub(super) fn keep(&self, digest: &Digest, body: &ManifestBody) {
+    /// The sweep has ended. `is_whole` says that nothing kept it from reaching all but what keeps every sweep from it.
+    pub(super) fn end(&self, is_whole: bool) {
         if let Some(known) = &self.known {
-            known.keep(digest, body);
+            known.end(is_whole);
         }
     }
 
@@ -123,10 +124,7 @@ impl Recall {
             judged,
             document,
         } = known.get(digest, self.every)?;
-        if registry.still_has(repository, digest, &body).await {
-            return Some((judged, document));
-        }
-        known.forget(digest);
-        None
+        let is_there = registry.still_has(repository, digest, &body).await;
+        (is_there == Some(true)).then_some((judged, document))
     }
 }

@@ -14,6 +14,9 @@ use crate::report::{Reads, Slots};
 /// Slots of a period, at most: what is remembered of each takes memory.
 const MOST_SLOTS: u128 = 4096;
 
+/// A sweep reads so large a part of all slots that are due, at most: an eighth.
+const CATCH_UP: usize = 8;
+
 /// How reads of the same depth are spread over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -94,15 +97,24 @@ impl Schedule {
             // The slot whose time it is, and no other, was not read in its time.
             None => Slots::new(size, time((current * length).saturating_sub(1_000_000_000))),
         };
-        let is_due = |slot: usize| {
-            let before = (current % count + count - slot as u128) % count;
+        let is_due = |slot: &usize| {
+            let before = (current % count + count - *slot as u128) % count;
             let begin = current.saturating_sub(before) * length;
             // Nothing is read less often than every sweep where one slot is all.
-            count == 1 || slots.owed_since(slot) < time(begin)
+            count == 1 || slots.owed_since(*slot) < time(begin)
         };
+        // After a pause, or where the schedule changed, all are due: some in each sweep, so that one ends.
+        let most = (size / CATCH_UP).max(CATCH_UP / 2);
+        let mut latest: Vec<_> = (0..size).filter(is_due).collect();
+        latest.sort_by_key(|slot| slots.owed_since(*slot));
+        latest.truncate(most);
+        let mut due = vec![false; size];
+        for slot in latest {
+            due[slot] = true;
+        }
         let every = Duration::from_nanos(u64::try_from(length * count).unwrap_or(u64::MAX));
         Turn {
-            due: (0..size).map(is_due).collect(),
+            due,
             every,
             slots,
             now,
@@ -293,12 +305,19 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_pause_all_of_them_are_due_once() {
-        let schedule = Schedule::new(DAY, HOUR);
+    fn after_a_long_pause_all_of_them_are_due_once_in_some_sweeps() {
+        let schedule = Schedule::new(DAY, HOUR / 4);
         let blobs = blobs(500);
-        let long_ago = all_read(&schedule, 19_000 * DAY);
-        let turn = schedule.turn(at(20_000 * DAY), Some(&long_ago));
-        assert_eq!(due(&turn, &blobs).len(), blobs.len());
+        let mut slots = all_read(&schedule, 19_000 * DAY);
+        let mut reads = vec![0; blobs.len()];
+        for sweep in 0..10 {
+            let turn = schedule.turn(at(20_000 * DAY + HOUR / 4 * sweep), Some(&slots));
+            let due = due(&turn, &blobs);
+            assert!(due.len() < blobs.len() / 4, "{}", due.len());
+            due.iter().for_each(|number| reads[*number] += 1);
+            slots = turn.after_what_is_due();
+        }
+        assert!(reads.iter().all(|&times| times == 1), "{reads:?}");
     }
 
     #[test]

@@ -120,8 +120,10 @@ impl Visit {
             .has_past()
             .then(|| Object::Content(Endpoint::Blobs, digest.clone()));
         let past = object.as_ref().and_then(|object| history.past(object));
-        let before = past.and_then(|past| past.depth).max(history.read_at);
-        let plan = reading.plan(&digest, size, before, walk.is_new(id));
+        let before = past.and_then(|past| past.depth);
+        let pushed = walk.is_new(id).then_some(Depth::Tail);
+        let wanted = history.read_at.max(pushed);
+        let plan = reading.plan(&digest, size, before, wanted);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth == Depth::Digest {
             // To read gigabytes a dozen times costs more than it tells.

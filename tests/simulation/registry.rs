@@ -338,15 +338,21 @@ impl Registry for Simulated {
     }
 
     /// By headers that are those of what is there: whoever altered it did not know what to write there.
-    async fn still_has(&self, of: &Repository, digest: &Digest, body: &ManifestBody) -> bool {
+    async fn still_has(
+        &self,
+        of: &Repository,
+        digest: &Digest,
+        body: &ManifestBody,
+    ) -> Option<bool> {
         let question = self.object(of, digest, true);
         let reply = self.ask(question, Depth::Head).await;
         let request = format!("HEAD /v2/{of}/manifests/{digest}");
         match self.body(question, reply, request) {
             Answer::Found(there) => {
-                there.bytes == body.bytes && there.media_type == body.media_type
+                Some(there.bytes == body.bytes && there.media_type == body.media_type)
             }
-            Answer::Absent(_) | Answer::Failing(_) | Answer::Unverified(_) => false,
+            Answer::Absent(_) => Some(false),
+            Answer::Failing(_) | Answer::Unverified(_) => None,
         }
     }
 

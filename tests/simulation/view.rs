@@ -53,12 +53,12 @@ impl<'a> View<'a> {
     }
 
     /// What was answered, by looks that were at least this deep. Bytes that several repositories share
-    /// are read in full once for all of them.
+    /// are read once for all of them, and each is asked whether it has them.
     pub(crate) fn got(&self, question: Question, depth: Depth) -> Got {
         let answers = self.answers(question);
         let depth = match question {
             Question::Object(_, id) if self.world.content.is_manifest(id) => Depth::Head,
-            Question::Object(_, id) if self.was_read_in_full(id) => depth.min(Depth::Tail),
+            Question::Object(_, id) if self.was_read(id, depth) => Depth::Head,
             Question::Object(..) => depth,
             _ => Depth::Head,
         };
@@ -72,11 +72,12 @@ impl<'a> View<'a> {
         }
     }
 
-    fn was_read_in_full(&self, id: ObjectId) -> bool {
+    /// Whether its bytes were read so closely in any repository, and found whole.
+    fn was_read(&self, id: ObjectId, depth: Depth) -> bool {
         let is_read = |repo| {
             let answers = self.answers(Question::Object(repo, id)).iter();
             answers
-                .filter(|asked| asked.depth == Depth::Digest)
+                .filter(|asked| asked.depth >= depth)
                 .any(|asked| asked.reply.is_kept())
         };
         (0..self.world.repos.len()).any(is_read)

@@ -72,8 +72,8 @@ pub(in crate::cli) struct SweepArgs {
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,
 
-    /// Read the last byte of every blob at least once in this time, a part of them in each sweep: 0 reads all
-    /// in every sweep. Every sweep asks for all blobs by HEAD; with --once, --interval says how often that is run
+    /// Read the last byte of every blob at least once in this time, a part of them in each sweep, which asks for the
+    /// others by HEAD: 0 reads all in every sweep, as does --once without --interval
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", help_heading = CHECKS)]
     pub(in crate::cli) read_every: Duration,
 

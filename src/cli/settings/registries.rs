@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -110,16 +111,20 @@ fn target(
     if let Some(name) = &args.service.instance {
         name.clone_into(&mut target.policy.registry);
     }
-    target.schedules = schedules(args)?;
+    target.schedules = schedules(args, target.policy.interval)?;
     target.policy.manifests.method = args.manifests;
     target.policy.manifests.every = args.read_every;
     Ok(target)
 }
 
-/// How reads of blobs are spread over time.
-fn schedules(args: &SweepArgs) -> Result<Schedules, Error> {
+/// How reads of blobs are spread over time. Where nobody said how often sweeps begin, each reads all.
+fn schedules(args: &SweepArgs, said: Option<Duration>) -> Result<Schedules, Error> {
     let interval = args.service.interval;
-    let tail = Schedule::new(args.read_every, interval);
+    let load = f64::from(args.load) / 100.0;
+    let tail = said.map(|interval| {
+        let schedule = Schedule::new(args.read_every, interval);
+        (schedule, interval.mul_f64(load))
+    });
     let digest = match (args.scrub_every, args.scrub_max_bytes) {
         (None, Some(_)) => {
             return Err(Error::option(
@@ -129,10 +134,7 @@ fn schedules(args: &SweepArgs) -> Result<Schedules, Error> {
         }
         (every, most) => every.map(|every| (Schedule::new(every, interval), most)),
     };
-    Ok(Schedules {
-        tail: Some((tail, interval.mul_f64(f64::from(args.load) / 100.0))),
-        digest,
-    })
+    Ok(Schedules { tail, digest })
 }
 
 /// What is kept of lists: what is in scope, and no more than there is memory for.

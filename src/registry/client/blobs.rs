@@ -83,6 +83,13 @@ impl HttpRegistry {
         let mut doubt = None;
         if let Some(size) = part.filter(|_| !gave_up) {
             match self.read_part(&blob, size).await? {
+                // A range of which the whole is not told says less than HEAD.
+                Part::Shown(look) if look.length.is_none() && look.status == 206 => {
+                    if self.is_as_long_by_head(&blob, head, size).await? {
+                        return Ok(look);
+                    }
+                    doubt = Some(None);
+                }
                 Part::Shown(look) => return Ok(look),
                 Part::Denied(failure) if self.is_denied_by_head(&blob, head).await? => {
                     return Err(failure.into());
@@ -108,6 +115,23 @@ impl HttpRegistry {
             ranges.fails();
         }
         Ok(look)
+    }
+
+    /// Whether HEAD states no other length of a blob than `size`.
+    async fn is_as_long_by_head(
+        &self,
+        blob: &BlobAsk<'_>,
+        head: Option<&Reply>,
+        size: u64,
+    ) -> Result<bool, Failure> {
+        let asked = match head {
+            Some(_) => None,
+            None => self.head_of_blob(&blob.ask).await?,
+        };
+        let head = head.or(asked.as_ref()).filter(|head| is_there(head));
+        let stated = head.and_then(Reply::content_length);
+        // Some proxies strip the length or state 0 (rule 4).
+        Ok(stated.is_none_or(|stated| stated == 0 || stated == size))
     }
 
     /// Whether a blob may not be asked for by HEAD either: then it may not be had.
@@ -171,7 +195,7 @@ impl HttpRegistry {
                 } else {
                     BlobRead::End
                 },
-                length: Some(size),
+                length: Some(size).filter(|_| tells_total(&reply)),
                 ..head_look(&reply)
             },
             StatusCode::OK => {
@@ -320,6 +344,12 @@ fn is_that_part(reply: &Reply, range: (u64, u64), size: u64) -> bool {
     let is_all = reply.body.raw.received == range.1 - range.0 + 1;
     let is_end = matches!(reply.body.end, BodyEnd::Whole | BodyEnd::Connection);
     is_part && is_all && is_end && !is_gzip(&reply.headers)
+}
+
+/// Whether a 206 says how long the whole is.
+fn tells_total(reply: &Reply) -> bool {
+    let content_range = reply.header(CONTENT_RANGE).map(ContentRange::parse);
+    content_range.is_some_and(|sent| sent.total.is_some())
 }
 
 /// Distribution's pull-through cache answers a blob that it has to download with the bare digest for

@@ -9,7 +9,7 @@ pub(super) struct Habits {
     /// Whether HEAD of a tag is about another manifest than GET, or fails where GET does not.
     tags_by_get: AtomicBool,
     /// HEAD of manifests that are known.
-    pub(super) manifest_heads: Economy,
+    pub(super) manifest_heads: Tries,
     /// HEAD of blobs.
     pub(super) heads: Economy,
     /// Ranges of blobs.
@@ -49,6 +49,43 @@ impl Economy {
 
     pub(super) fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Relaxed) == FAILS
+    }
+}
+
+/// A cheap request that is given up once it failed some times and never worked, or said what was not so a few
+/// times: what it says to one may be about the object.
+#[derive(Default)]
+pub(super) struct Tries {
+    fails: AtomicU8,
+    lies: AtomicU8,
+    works: AtomicBool,
+}
+
+impl Tries {
+    const MOST_FAILS: u8 = 8;
+    const MOST_LIES: u8 = 3;
+
+    pub(super) fn works(&self) {
+        self.works.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn fails(&self) {
+        if self.fails.load(Ordering::Relaxed) < Self::MOST_FAILS {
+            self.fails.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It said something else than what is so.
+    pub(super) fn lies(&self) {
+        if self.lies.load(Ordering::Relaxed) < Self::MOST_LIES {
+            self.lies.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        let has_failed = self.fails.load(Ordering::Relaxed) >= Self::MOST_FAILS;
+        has_failed && !self.works.load(Ordering::Relaxed)
+            || self.lies.load(Ordering::Relaxed) >= Self::MOST_LIES
     }
 }
 

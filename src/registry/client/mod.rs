@@ -248,7 +248,7 @@ impl Registry for HttpRegistry {
         repository: &Repository,
         digest: &Digest,
         body: &ManifestBody,
-    ) -> bool {
+    ) -> Option<bool> {
         self.manifest_is_still_there(repository, digest, body).await
     }
 

@@ -55,33 +55,38 @@ impl HttpRegistry {
         repository: &Repository,
         digest: &Digest,
         body: &ManifestBody,
-    ) -> bool {
+    ) -> Option<bool> {
         let heads = &self.habits.manifest_heads;
         if heads.is_given_up() {
-            return false;
+            return None;
         }
         let ask = Ask {
             method: Method::HEAD,
             read: Read::Nothing,
             ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
         };
-        let Ok(reply) = self.exchange.ask(&ask).await else {
-            heads.fails();
-            return false;
-        };
-        if reply.status != StatusCode::OK {
+        let reply = self.exchange.ask(&ask).await.ok();
+        let reply = match reply {
+            Some(reply) if reply.status == StatusCode::OK => reply,
             // What is not there is no fault of HEAD.
-            if reply.status != StatusCode::NOT_FOUND {
+            Some(reply) if reply.status == StatusCode::NOT_FOUND => return Some(false),
+            _ => {
                 heads.fails();
+                return None;
             }
-            return false;
-        }
-        heads.works();
+        };
         let media_type = reply.header(CONTENT_TYPE).map(Printable::from);
         let is_length = |length: u64| length == body.bytes.len() as u64;
-        stated_digest(&reply).is_none_or(|stated| stated == *digest)
+        // What HEAD does not say contradicts nothing.
+        let is_same = stated_digest(&reply).is_none_or(|stated| stated == *digest)
             && reply.content_length().is_none_or(is_length)
-            && media_type == body.media_type
+            && media_type.is_none_or(|media_type| body.media_type.as_ref() == Some(&media_type));
+        if is_same {
+            heads.works();
+        } else {
+            heads.lies();
+        }
+        Some(is_same)
     }
 
     pub(crate) async fn resolve_tag(

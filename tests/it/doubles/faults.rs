@@ -86,7 +86,7 @@ impl Registry for Faulty {
         repository: &Repository,
         digest: &Digest,
         body: &ManifestBody,
-    ) -> bool {
+    ) -> Option<bool> {
         self.http.still_has(repository, digest, body).await
     }
 

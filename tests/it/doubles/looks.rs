@@ -87,7 +87,7 @@ impl Registry for Counted {
         repository: &Repository,
         digest: &Digest,
         body: &ManifestBody,
-    ) -> bool {
+    ) -> Option<bool> {
         self.http.still_has(repository, digest, body).await
     }
 
