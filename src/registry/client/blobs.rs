@@ -84,7 +84,7 @@ impl HttpRegistry {
         if let Some(size) = part.filter(|_| !gave_up) {
             match self.read_part(&blob, size).await? {
                 Part::Shown(look) => return Ok(look),
-                Part::Denied(failure) if self.is_denied_by_head(&blob, head).await? => {
+                Part::Denied(failure) if Box::pin(self.is_denied_by_head(&blob, head)).await? => {
                     return Err(failure.into());
                 }
                 Part::Denied(_) => doubt = Some(None),
@@ -101,7 +101,7 @@ impl HttpRegistry {
             if status == Some(StatusCode::NOT_FOUND) {
                 // One of several replicas may have said so, and then it does again.
                 blob.most = START;
-                if let Err(Stop::Absent(refusal)) = self.read_whole(&blob).await {
+                if let Err(Stop::Absent(refusal)) = Box::pin(self.read_whole(&blob)).await {
                     return Err(Stop::Absent(refusal));
                 }
             }
