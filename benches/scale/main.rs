@@ -4,9 +4,11 @@
 //! Prints tables, and asserts that everything was checked, and never how fast. `benches/README.md` tells
 //! what is measured.
 
+mod generator;
 #[path = "../sweep/processor.rs"]
 mod processor;
 mod race;
+mod replay;
 mod run;
 #[path = "../../tests/real/support/mod.rs"]
 #[expect(dead_code, reason = "the tests on real servers use the rest of it")]
@@ -23,9 +25,14 @@ use support::registry::Registry;
 /// How often each is run, unless `ROUNDS` says otherwise.
 const ROUNDS: usize = 5;
 /// What there is to measure; `SCALE` picks.
-const PARTS: [&str; 6] = ["race", "shell", "memory", "tags", "page", "scrub"];
+const PARTS: [&str; 8] = [
+    "race", "replay", "start", "shell", "memory", "tags", "page", "scrub",
+];
 
 fn main() {
+    if generator::is_asked_to() {
+        return;
+    }
     // `cargo test --all-targets` starts benchmarks, too, to see whether they can be started.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
@@ -40,6 +47,7 @@ fn main() {
             run();
         }
     };
+    run("start", replay::start);
     run("memory", memory);
     run("tags", tags);
     run("page", page);
@@ -64,6 +72,12 @@ fn races(parts: &[&str]) {
         Course::of_files(&registry, size(400), &paths).against_generators(rounds());
         let registry = Registry::start();
         Course::of_distribution(&registry, 40).against_generators(rounds());
+    }
+    if parts.contains(&"replay") {
+        let registry = Static::start(size(400), None);
+        Course::of_files(&registry, size(400), &Paths::default()).against_the_same(rounds());
+        let registry = Registry::start();
+        Course::of_distribution(&registry, 40).against_the_same(rounds());
     }
     if parts.contains(&"shell") {
         let registry = Static::start(size(100), None);

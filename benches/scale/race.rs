@@ -18,13 +18,13 @@ use super::support::many::{Holds, Paths, Size, Static};
 use super::support::process::tool;
 use super::support::registry::Registry;
 
-const AT_A_TIME: &str = "8";
+pub(crate) const AT_A_TIME: &str = "8";
 const SHELL_JOB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/shell-job.sh");
 
 /// Where a race is held: a registry, and what is in it.
 pub(crate) struct Course {
-    name: &'static str,
-    url: String,
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
     holds: Holds,
     lists: Lists,
 }
@@ -79,7 +79,7 @@ impl Lists {
             if list.is_range {
                 command.args(["-H", "range: bytes=0-0"]);
             }
-            command.args(["-H", ACCEPT, "--urls-from-file", &self.file(list)]);
+            command.args(["-H", &accept(), "--urls-from-file", &self.file(list)]);
             command
         };
         let has_all = |list: &List, output: &str| {
@@ -101,7 +101,7 @@ impl Lists {
             command.arg(format!("--clients={AT_A_TIME}"));
             command.arg(format!("--requests={}", list.count));
             command.arg(format!("--input-file={}", self.file(list)));
-            command.args(["-H", ACCEPT]);
+            command.args(["-H", &accept()]);
             if list.is_range {
                 command.arg("--header=range: bytes=0-0");
             }
@@ -137,9 +137,13 @@ impl Lists {
 
 /// What a sweep accepts, so that answers are the same. No generator minds that blobs are asked for with
 /// it, too.
-const ACCEPT: &str = "accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.docker.distribution.manifest.v2+json, */*";
+
+fn accept() -> String {
+    format!("accept: {ACCEPT}")
+}
 
 /// Debian has no package of it; `benches/run.sh` builds it and says where it is.
 fn oha() -> std::ffi::OsString {
@@ -147,18 +151,26 @@ fn oha() -> std::ffi::OsString {
 }
 
 /// Whoever takes part, with what each turn took.
-struct Runner {
-    name: &'static str,
+pub(crate) struct Runner {
+    pub(crate) name: &'static str,
     requests: usize,
-    turns: Vec<Cost>,
+    pub(crate) turns: Vec<Cost>,
 }
 
 impl Runner {
-    fn rate(&self) -> f64 {
+    pub(crate) fn new(name: &'static str, requests: usize) -> Self {
+        Self {
+            name,
+            requests,
+            turns: Vec::new(),
+        }
+    }
+
+    pub(crate) fn rate(&self) -> f64 {
         number(self.requests) / median(&self.turns, |cost| cost.elapsed)
     }
 
-    fn micros(&self, of: impl Fn(&Cost) -> f64) -> f64 {
+    pub(crate) fn micros(&self, of: impl Fn(&Cost) -> f64) -> f64 {
         median(&self.turns, of) * 1e6 / number(self.requests)
     }
 }
@@ -207,11 +219,7 @@ impl Course {
 
     /// The probe against the load generators, in turns.
     pub(crate) fn against_generators(&self, rounds: usize) {
-        let runner = |name| Runner {
-            name,
-            requests: 0,
-            turns: Vec::new(),
-        };
+        let runner = |name| Runner::new(name, 0);
         let mut all = [
             runner("oha"),
             runner("probe, tail"),

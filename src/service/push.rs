@@ -18,7 +18,8 @@ use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use crate::oci::{Repository, shorten};
-use crate::registry::client::own_certificates::{authorities, is_special, trusted};
+use crate::registry::client::own_certificates::{authorities, is_special};
+use crate::registry::client::trust::{Trust, tls};
 use crate::registry::client::way_out::{self, Whose};
 use crate::registry::client::{ClientPair, Proxies, classify, crypto};
 use crate::render::metrics;
@@ -67,28 +68,29 @@ impl GatewayTls {
         }
     }
 
-    fn client(&self) -> Result<Client, PushError> {
+    /// A client for a gateway that shows a certificate, or one that does not.
+    fn client(&self, is_encrypted: bool) -> Result<Client, PushError> {
         crypto::install();
         let unusable = |why: &dyn fmt::Display| {
             PushError::permanent(format!("no HTTP client can be made: {why}"))
         };
-        let mut builder = Client::builder()
+        let mut further = Vec::new();
+        if let Some((path, pem)) = &self.authorities {
+            let found = authorities(pem);
+            further = found.map_err(|why| unusable(&format!("{} {why}", path.display())))?;
+        }
+        let trust = Arc::new(Trust::authorities(further));
+        if is_encrypted {
+            trust.read().map_err(|why| unusable(&why))?;
+        }
+        let tls = tls(&trust, self.pair.as_ref()).map_err(|why| unusable(&why))?;
+        let builder = Client::builder()
             .timeout(TIMEOUT)
             .user_agent(concat!("registry-probe/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .proxy(self.proxies.rule());
-        if let Some((path, pem)) = &self.authorities {
-            let trusted = trusted(pem);
-            let trusted = trusted.map_err(|why| unusable(&format!("{} {why}", path.display())));
-            builder = builder.tls_certs_merge(trusted?);
-        }
-        if let Some(pair) = &self.pair {
-            let identity = pair.identity().map_err(|error| unusable(&error))?;
-            builder = builder.identity(identity);
-        }
-        builder
-            .build()
-            .map_err(|error| unusable(&classify::cause(&error)))
+            .tls_backend_preconfigured(tls);
+        let client = self.proxies.on(builder).build();
+        client.map_err(|error| unusable(&classify::cause(&error)))
     }
 }
 
@@ -186,7 +188,7 @@ impl Gateway {
             let (detail, hint) = (&why.detail, why.hint());
             PushError::permanent(format!("--push-gateway is not asked: {detail}; {hint}"))
         })?;
-        tls.client()
+        tls.client(self.url.scheme() == "https")
     }
 
     fn key<'a>(&'a self, registry: &'a str) -> Vec<(&'a str, &'a str)> {

@@ -1,6 +1,5 @@
 //! Visits: one question to the registry each, with the judgement of its answer, run side by side.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
@@ -202,7 +201,8 @@ impl Visit {
 /// The visits that are under way, each with the number of its walk. Dropping it ends them.
 pub(super) struct Running {
     tasks: JoinSet<Seen>,
-    walks: HashMap<Id, (usize, bool)>,
+    /// There are few, so that to look through them takes less than to hash a number.
+    walks: Vec<(Id, usize, bool)>,
     progress: Arc<Progress>,
     /// How many of them ask for blobs.
     pub(super) blobs: usize,
@@ -212,7 +212,7 @@ impl Running {
     pub(super) fn new(progress: &Arc<Progress>) -> Self {
         Self {
             tasks: JoinSet::new(),
-            walks: HashMap::new(),
+            walks: Vec::new(),
             progress: Arc::clone(progress),
             blobs: 0,
         }
@@ -224,8 +224,9 @@ impl Running {
 
     pub(super) fn start<R: Registry>(&mut self, registry: &R, walk: usize, visit: Visit) {
         let is_blob = matches!(visit, Visit::Blob { .. });
-        let task = self.tasks.spawn(visit.run(registry.clone()));
-        self.walks.insert(task.id(), (walk, is_blob));
+        // The runtime moves a task about before it runs, and this one is large.
+        let task = self.tasks.spawn(Box::pin(visit.run(registry.clone())));
+        self.walks.push((task.id(), walk, is_blob));
         self.blobs += usize::from(is_blob);
     }
 
@@ -242,7 +243,8 @@ impl Running {
                 )
             }
         };
-        let (walk, is_blob) = self.walks.remove(&id)?;
+        let place = self.walks.iter().position(|(of, ..)| *of == id)?;
+        let (_, walk, is_blob) = self.walks.swap_remove(place);
         self.blobs -= usize::from(is_blob);
         self.progress.look();
         Some((walk, seen))

@@ -17,7 +17,7 @@ impl Exchange {
     /// One attempt. Where it is refused and the login could not be had, that is what to mend.
     pub(crate) async fn authorized(&self, ask: &Ask<'_>) -> Result<Reply, Failure> {
         if matches!(ask.scope, Scope::None) {
-            return self.pinged(ask).await;
+            return Box::pin(self.pinged(ask)).await;
         }
         let (login, repository) = (&self.auth.login, ask.scope.repository());
         let refused = |trouble: Unverified, why: Unverified| {
@@ -88,7 +88,7 @@ impl Exchange {
             let may_renew = !is_fresh || (wants_password && kind != Some(AuthorizationKind::Basic));
             let renewed = if may_renew {
                 let renewed = self.auth.renew(&challenges, &ask.scope, sent.as_ref());
-                renewed.await.map_err(Failure::last_word)?
+                Box::pin(renewed).await.map_err(Failure::last_word)?
             } else {
                 None
             };
@@ -107,7 +107,7 @@ impl Exchange {
             }
             let failure = denied(&reply, sent.is_some(), held_token);
             if let Some(password) = &sent {
-                self.note_refused(ask, password, turn, &failure).await;
+                Box::pin(self.note_refused(ask, password, turn, &failure)).await;
             }
             return Err(failure);
         }
@@ -128,7 +128,7 @@ impl Exchange {
         };
         let turn = standing.turn().await;
         if turn.is_some() && !is_wanted {
-            self.test(ask, sent, standing).await;
+            Box::pin(self.test(ask, sent, standing)).await;
         }
         if let Some(why) = standing.refusal() {
             return Err(Failure::last_word(why));
@@ -210,7 +210,7 @@ impl Exchange {
         if is_trouble || (challenges.is_empty() && !is_list && !may_be_hidden) {
             return false;
         }
-        let is_offered = self.auth.offers_login(&ask.scope).await;
+        let is_offered = Box::pin(self.auth.offers_login(&ask.scope)).await;
         if is_list && !is_offered {
             self.auth.login.note_open_catalog();
         }

@@ -72,7 +72,7 @@ impl Auth {
         let scheme = self.scheme();
         // What everybody may have is asked for as somebody only where there is a login for it.
         let is_offer = scheme != Scheme::Open && !self.insists();
-        if is_offer && !self.login.is_there(scope.repository()).await {
+        if is_offer && !Box::pin(self.login.is_there(scope.repository())).await {
             return Ok(None);
         }
         match scheme {
@@ -315,7 +315,8 @@ impl Auth {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_usable(refused)) {
             return Ok(Some(kept.authorization.clone()));
         }
-        let Some(new) = new().await? else {
+        // Rare, and large: what is at hand is given without it.
+        let Some(new) = Box::pin(new()).await? else {
             return Ok(None);
         };
         Ok(Some(kept.insert(new).authorization.clone()))

@@ -91,7 +91,7 @@ impl HttpRegistry {
                     doubt = Some(None);
                 }
                 Part::Shown(look) => return Ok(look),
-                Part::Denied(failure) if self.is_denied_by_head(&blob, head).await? => {
+                Part::Denied(failure) if Box::pin(self.is_denied_by_head(&blob, head)).await? => {
                     return Err(failure.into());
                 }
                 Part::Denied(_) => doubt = Some(None),
@@ -108,7 +108,7 @@ impl HttpRegistry {
             if status == Some(StatusCode::NOT_FOUND) {
                 // One of several replicas may have said so, and then it does again.
                 blob.most = START;
-                if let Err(Stop::Absent(refusal)) = self.read_whole(&blob).await {
+                if let Err(Stop::Absent(refusal)) = Box::pin(self.read_whole(&blob)).await {
                     return Err(Stop::Absent(refusal));
                 }
             }

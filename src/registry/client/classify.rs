@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use serde::Deserialize;
 
 use super::way_out::{Whose, advice, chain, tls_error};
@@ -220,6 +220,11 @@ pub(crate) fn remaining(headers: &HeaderMap) -> Option<(u32, Option<Duration>)> 
         let text = headers.get(name)?.to_str().ok()?;
         text.split([';', ',']).next()?.trim().parse::<u64>().ok()
     };
+    // Nearly none says anything of it.
+    let mut names = headers.keys().map(HeaderName::as_str);
+    if !names.any(|name| name.ends_with("ratelimit-remaining")) {
+        return None;
+    }
     let either = |name: &str| number(name).or_else(|| number(&format!("x-{name}")));
     let left = either("ratelimit-remaining")?;
     let reset = either("ratelimit-reset").map(Duration::from_secs);

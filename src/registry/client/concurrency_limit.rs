@@ -25,6 +25,8 @@ const LATEST: f64 = 2.0;
 const NEW: f64 = 0.125;
 /// Below this part of what is too much there is room for more.
 const ROOM: f64 = 0.75;
+/// How much each answer adds until the host shows that it is too many: half as many again in the time that one takes.
+const AT_THE_START: f64 = 0.5;
 /// Differences of this many seconds are this machine's as well as the registry's.
 const NOISE: f64 = 0.0005;
 
@@ -91,7 +93,7 @@ impl Limit {
             return;
         }
         if self.is_rising {
-            self.rise(1.0 / self.now);
+            self.rise(AT_THE_START);
         }
         let alone = self.alone.get(&sort).map_or(took, |alone| alone.seconds);
         let load = took / (PATIENCE * alone + NOISE);
@@ -191,6 +193,17 @@ mod tests {
         let full = course.iter().filter(|&&requests| requests == 8).count();
         assert!(full > 4800, "asked alone now and then: {full}");
         assert!(course.contains(&1));
+    }
+
+    #[test]
+    fn a_host_with_room_is_asked_as_much_within_a_second() {
+        let (mut limit, mut seconds) = (Limit::new(32), 0.0);
+        while limit.requests() < 32 {
+            let requests = limit.requests();
+            limit.took(BLOB, Duration::from_millis(50), requests == 1);
+            seconds += 0.05 / f64::from(u32::try_from(requests).expect("a few"));
+            assert!(seconds < 1.0, "{requests} at a time");
+        }
     }
 
     #[test]

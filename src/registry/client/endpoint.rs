@@ -1,11 +1,14 @@
 //! Where a registry is: the name that people give it, and the URLs that follow from it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
 use crate::oci::{Digest, Reference, Repository};
+
+/// The room for a path that most fit into: that of an object has a name and a digest.
+const LONG: usize = 256;
 
 /// A registry's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,25 +125,28 @@ impl Endpoint {
     }
 
     pub(crate) fn catalog(&self) -> Url {
-        self.at("_catalog")
+        self.at(format_args!("_catalog"))
     }
 
     pub(crate) fn tags(&self, repository: &Repository) -> Url {
-        self.at(&format!("{repository}/tags/list"))
+        self.at(format_args!("{repository}/tags/list"))
     }
 
     pub(crate) fn manifest(&self, repository: &Repository, reference: &Reference) -> Url {
-        self.at(&format!("{repository}/manifests/{reference}"))
+        self.at(format_args!("{repository}/manifests/{reference}"))
     }
 
     pub(crate) fn blob(&self, repository: &Repository, digest: &Digest) -> Url {
-        self.at(&format!("{repository}/blobs/{digest}"))
+        self.at(format_args!("{repository}/blobs/{digest}"))
     }
 
     /// Names are valid by construction, so nothing in `path` can leave `/v2/`.
-    fn at(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path()));
+    fn at(&self, path: fmt::Arguments<'_>) -> Url {
+        let (mut url, mut whole) = (self.base.clone(), String::with_capacity(LONG));
+        whole.push_str(self.base.path());
+        // Text takes whatever is written to it.
+        let _ = whole.write_fmt(path);
+        url.set_path(&whole);
         url
     }
 }

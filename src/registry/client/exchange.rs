@@ -1,12 +1,14 @@
 //! One question to the registry, from permit and authorization over redirects to a [`Reply`] in
 //! plain data, or a [`Failure`].
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
@@ -20,14 +22,14 @@ use super::meter::{Asked, Meter};
 use super::notices::Warnings;
 use super::proxies::Proxies;
 use super::rate_limiter::{Permit, Pool};
-use super::redirect::{MOST_REDIRECTS, redirect_target};
+use super::redirect::{MOST_REDIRECTS, is_same_origin, redirect_target};
 use super::reply::{Body, Read, ReadLimits, Reply};
 use super::resolver;
 use super::scope::Scope;
 use super::signs::Signs;
 use super::transcript::Transcript;
 use super::way_out::{LOOK_THERE, Whose};
-use crate::oci::shorten;
+use crate::oci::{MANIFEST_ACCEPT, shorten};
 use crate::registry::{Unverified, UnverifiedReason};
 
 /// Attempts after the first on a transient failure.
@@ -81,14 +83,15 @@ impl<'a> Ask<'a> {
 
     /// The request as a person would repeat it. The query is a page's, never a secret.
     fn words(&self) -> String {
-        let (method, path) = (&self.method, self.url.path());
-        let query = self.url.query();
-        let query = query.map_or_else(String::new, |query| format!("?{query}"));
-        let range = self.range;
-        let range = range.map_or_else(String::new, |(first, last)| {
-            format!(" (Range: bytes={first}-{last})")
-        });
-        shorten(&format!("{method} {path}{query}{range}"), 400)
+        let mut words = [self.method.as_str(), " ", self.url.path()].concat();
+        if let Some(query) = self.url.query() {
+            words.extend(["?", query]);
+        }
+        if let Some((first, last)) = self.range {
+            // Text takes whatever is written to it.
+            let _ = write!(words, " (Range: bytes={first}-{last})");
+        }
+        shorten(&words, 400)
     }
 }
 
@@ -129,7 +132,7 @@ impl Exchange {
     ) -> Result<Reply, Failure> {
         let reply = self.ask(ask).await?;
         if reply.body.was_cut() {
-            other.ask(ask).await
+            Box::pin(other.ask(ask)).await
         } else {
             Ok(reply)
         }
@@ -167,14 +170,14 @@ impl Exchange {
         sent: Option<&Authorization>,
     ) -> Result<Reply, Failure> {
         let request = ask.words();
-        let mut url = ask.url.clone();
+        let mut url = Cow::Borrowed(&ask.url);
         let mut redirected = false;
         let mut anonymous = None;
         let mut permit = self.registry_pool.enter().await?;
         let _flight = self.meter.flight();
         for _ in 0..=MOST_REDIRECTS {
             let authorization = if redirected { anonymous.as_ref() } else { sent };
-            let who = (&url, !redirected);
+            let who = (&*url, !redirected);
             let response = self
                 .send(ask, who, authorization, &request, &permit)
                 .await?;
@@ -182,7 +185,7 @@ impl Exchange {
                 // Another registry, with a token service of its own (go-containerregistry meets
                 // them, too). It may have an anonymous token of us, and never our credentials.
                 let challenges = challenge::challenges(response.headers());
-                let issued = self.auth.anonymous(&challenges).await;
+                let issued = Box::pin(self.auth.anonymous(&challenges)).await;
                 anonymous = issued.map_err(Failure::last_word)?;
                 if anonymous.is_some() {
                     continue;
@@ -198,16 +201,16 @@ impl Exchange {
                 return Ok(reply);
             };
             // Leaving is for good: who was elsewhere may have chosen the way back.
-            if !redirected && target.origin() != self.base.origin() {
+            if !redirected && !is_same_origin(&target, &self.base) {
                 redirected = true;
                 drop(permit);
                 permit = self.storage_pool.enter().await?;
             }
-            if target.origin() != url.origin() {
+            if !is_same_origin(&target, &url) {
                 // What one host gave us is not the next one's business.
                 anonymous = None;
             }
-            url = target;
+            url = Cow::Owned(target);
         }
         let detail = format!("{request} is redirected more than {MOST_REDIRECTS} times");
         Err(Failure::new(UnverifiedReason::Protocol, detail))
@@ -221,40 +224,43 @@ impl Exchange {
         request: &str,
         permit: &Permit<'_>,
     ) -> Result<Response, Failure> {
-        let mut builder = self
-            .client
-            .of(is_own)
-            .request(ask.method.clone(), url.clone())
-            .header(ACCEPT, HeaderValue::from_static(ask.accept));
+        let client = self.client.of(is_own);
+        let mut question = Request::new(ask.method.clone(), url.clone());
+        let headers = question.headers_mut();
+        headers.insert(ACCEPT, accept(ask.accept));
         if let Some((first, last)) = ask.range {
-            builder = builder.header(RANGE, format!("bytes={first}-{last}"));
+            let range = format!("bytes={first}-{last}");
+            let range = HeaderValue::try_from(range).expect("digits and a dash");
+            headers.insert(RANGE, range);
         }
         if let Some(authorization) = authorization {
-            builder = builder.header(AUTHORIZATION, authorization.header.clone());
+            headers.insert(AUTHORIZATION, authorization.header.clone());
         }
-        let (of, said) = (Whose::of(is_own), said_of(request, url, is_own));
+        let of = Whose::of(is_own);
+        let said = || said_of(request, url, is_own);
         self.vet(url, is_own, &said).await?;
         let began = Instant::now();
-        let sent = tokio::time::timeout(self.timeout, builder.send()).await;
+        let sent = tokio::time::timeout(self.timeout, client.execute(question)).await;
         let status = sent.iter().flatten().map(Response::status).next();
         let asked = Asked::of_path(ask.url.path());
         let took = began.elapsed();
         self.meter.request(asked, &ask.method, status, took);
         let Ok(sent) = sent else {
             permit.timed_out();
-            let detail = format!("{said}: no answer within {} s", self.timeout.as_secs_f64());
+            let (said, within) = (said(), self.timeout.as_secs_f64());
+            let detail = format!("{said}: no answer within {within} s");
             let why = Unverified::new(UnverifiedReason::Timeout, detail);
             return Err(self.proxies.told(why, url).into());
         };
         let failed = |error| {
-            let why = classify::transport(&error, &said, of);
+            let why = classify::transport(&error, &said(), of);
             let why = self.proxies.told(why, url);
             let look_there = (of == Whose::Foreign && why.advice.is_none()).then_some(LOOK_THERE);
             why.advised(look_there)
         };
         let response = sent.map_err(failed)?;
         permit.took((asked, ask.method == Method::HEAD), took);
-        let is_own = url.origin() == self.base.origin();
+        let is_own = is_same_origin(url, &self.base);
         self.notices.note(&response, is_own);
         // A redirect's query is a signature, so only the host is named.
         tracing::debug!(
@@ -267,12 +273,17 @@ impl Exchange {
     }
 
     /// What keeps a URL from being asked for; `said` is how that begins.
-    async fn vet(&self, url: &Url, is_own: bool, said: &str) -> Result<(), Failure> {
+    async fn vet<'a>(
+        &self,
+        url: &Url,
+        is_own: bool,
+        said: &impl Fn() -> Cow<'a, str>,
+    ) -> Result<(), Failure> {
         let shows_certificate = self.client.shows_certificate(is_own);
         let vetted = self.proxies.vet(url, shows_certificate);
-        vetted.map_err(|why| Failure::last_word(why.of(said)))?;
+        vetted.map_err(|why| Failure::last_word(why.of(&said())))?;
         let led = resolver::vet(url, &self.base, &self.proxies).await;
-        led.map_err(|why| Failure::new(UnverifiedReason::Protocol, format!("{said}: {why}")))
+        led.map_err(|why| Failure::new(UnverifiedReason::Protocol, format!("{}: {why}", said())))
     }
 
     async fn read(
@@ -287,27 +298,45 @@ impl Exchange {
             meter: &self.meter,
             large_bodies: &self.large_bodies,
         };
-        let url = response.url();
+        let headers = std::mem::take(response.headers_mut());
+        let tls = response.extensions_mut().remove();
+        let (status, version, url) = (response.status(), response.version(), response.url());
         let through = self.proxies.before(url).filter(|_| url.scheme() == "http");
-        let said = said_of(&request, url, redirected_to.is_none());
+        let proxy = through.map(ToString::to_string);
+        let said = match redirected_to {
+            None => Cow::Borrowed(&*request),
+            Some(_) => Cow::Owned(said_of(&request, url, false).into_owned()),
+        };
+        let body = Body::read((response, &headers), &ask.read, &said, limits).await?;
+        drop(said);
         Ok(Reply {
-            status: response.status(),
-            headers: response.headers().clone(),
-            version: response.version(),
-            proxy: through.map(ToString::to_string),
-            tls: response.extensions_mut().remove(),
-            body: Body::read(response, &ask.read, &said, limits).await?,
             request,
+            status,
+            headers,
             redirected_to,
+            version,
+            proxy,
+            tls,
+            body,
         })
     }
 }
 
+/// What is accepted, as a header. That of manifests is long, and there is one in each request for them.
+fn accept(text: &'static str) -> HeaderValue {
+    static OF_MANIFESTS: HeaderValue = HeaderValue::from_static(MANIFEST_ACCEPT);
+    if text == MANIFEST_ACCEPT {
+        OF_MANIFESTS.clone()
+    } else {
+        HeaderValue::from_static(text)
+    }
+}
+
 /// A request, and who was asked for it where that was not the registry itself. The rest of such a URL is a signature.
-fn said_of(request: &str, url: &Url, is_own: bool) -> String {
+fn said_of<'a>(request: &'a str, url: &Url, is_own: bool) -> Cow<'a, str> {
     if is_own {
-        return request.to_owned();
+        return Cow::Borrowed(request);
     }
     let origin = url.origin().ascii_serialization();
-    format!("{request}, sent on to {origin}")
+    Cow::Owned(format!("{request}, sent on to {origin}"))
 }

@@ -50,6 +50,7 @@ mod ssrf_guard;
 mod standing;
 mod token;
 pub(crate) mod transcript;
+pub(crate) mod trust;
 mod watched_files;
 pub(crate) mod way_out;
 
@@ -76,7 +77,7 @@ use crate::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
 };
 use auth::Auth;
-use clients::Clients;
+use clients::{Clients, Tls};
 use credentials::StoredAs;
 use exchange::{Ask, Exchange};
 use habits::Habits;
@@ -119,8 +120,9 @@ impl HttpRegistry {
             a_second: config.max_rps,
         };
         let pool = || Pool::new(bounds, meter.clone());
+        let tls = Tls::of(&config)?;
         let service = TokenService {
-            client: Clients::build(&config, 1)?,
+            client: Clients::build(&config, &tls, 1)?,
             timeout: config.timeout,
             registry: base.clone(),
             proxies: Arc::clone(&config.proxies),
@@ -136,7 +138,7 @@ impl HttpRegistry {
         let names = std::iter::once(dialled).chain(public).collect();
         let login = Login::new(names, config.credentials.clone());
         let exchange = Exchange {
-            client: Clients::build(&config, at_a_time)?,
+            client: Clients::build(&config, &tls, at_a_time)?,
             base,
             auth: Arc::new(Auth::new(login, service)),
             proxies: Arc::clone(&config.proxies),
@@ -150,7 +152,7 @@ impl HttpRegistry {
             large_bodies: Arc::new(Semaphore::new(1)),
         };
         let fresh = Exchange {
-            client: Clients::build(&config, 0)?,
+            client: Clients::build(&config, &tls, 0)?,
             ..exchange.clone()
         };
         Ok(Self {

@@ -146,7 +146,7 @@ impl HttpRegistry {
         };
         let mut resolved = match stated {
             Some(stated) if !is_of(&body, &stated) && is_manifest(&body) => {
-                self.contradicted(repository, stated, body).await?
+                Box::pin(self.contradicted(repository, stated, body)).await?
             }
             stated => pulled(stated, body),
         };

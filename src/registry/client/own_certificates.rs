@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Certificate, Identity};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -143,9 +142,19 @@ impl ClientPair {
         })
     }
 
-    /// The same for the HTTP library.
-    pub(crate) fn identity(&self) -> reqwest::Result<Identity> {
-        Identity::from_pem(self.pem.reveal().as_bytes())
+    /// The same for TLS.
+    ///
+    /// # Errors
+    ///
+    /// Never, as it was read before.
+    pub(crate) fn parts(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+        let pem = self.pem.reveal().as_bytes();
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let unusable = |_| Error::General("it holds no key or no certificate".to_owned());
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(unusable)?;
+        Ok((chain.map_err(unusable)?, key))
     }
 }
 
@@ -182,15 +191,6 @@ pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static 
         }
         _ => Err("holds no whole PEM certificate"),
     }
-}
-
-/// The same for the HTTP library.
-pub(crate) fn trusted(pem: &[u8]) -> Result<Vec<Certificate>, &'static str> {
-    let found = authorities(pem)?;
-    let found = found.iter().map(|der| Certificate::from_der(der));
-    found
-        .collect::<Result<_, _>>()
-        .map_err(|_| "holds something that is no certificate")
 }
 
 /// Reads a file. Where it may not be read, says whose it is.
@@ -358,7 +358,7 @@ mod tests {
         }
         fs::write(at("both"), both).expect("written");
         let pair = ClientPair::read(&at("both"), &at("both")).expect("a pair");
-        assert!(pair.identity().is_ok());
+        assert!(pair.parts().is_ok());
         assert!(format!("{pair:?}").contains("[secret]"), "{pair:?}");
         let gone = ClientPair::read(&at("gone"), &at("k")).expect_err("gone");
         assert!(!gone.is_key);

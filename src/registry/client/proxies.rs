@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use reqwest::ClientBuilder;
 use url::{Host, Url};
 
 use super::endpoint::is_loopback;
@@ -164,10 +165,15 @@ impl Proxies {
         [&self.http, &self.https].into_iter().flatten().flatten()
     }
 
-    /// The same for the HTTP library.
-    pub(crate) fn rule(self: &Arc<Self>) -> reqwest::Proxy {
+    /// Gives them to an HTTP client; and where there is none, none, since the library asks a rule about each
+    /// request.
+    pub(crate) fn on(self: &Arc<Self>, builder: ClientBuilder) -> ClientBuilder {
+        if self.http.is_none() && self.https.is_none() {
+            return builder.no_proxy();
+        }
         let proxies = Arc::clone(self);
-        reqwest::Proxy::custom(move |url| proxies.before(url).map(|proxy| proxy.url.clone()))
+        let rule = move |url: &Url| proxies.before(url).map(|proxy| proxy.url.clone());
+        builder.proxy(reqwest::Proxy::custom(rule))
     }
 
     /// The variables that are looked at for a URL.

@@ -36,3 +36,39 @@ pub(crate) fn target(from: &Url, headers: &HeaderMap, request: &str) -> Result<U
     let host = target.host_str().unwrap_or_default();
     Err(refused(&format!("{host}, {}", ssrf_guard::OF_THIS_MACHINE)))
 }
+
+/// Whether two web addresses are of one origin. `Url::origin` says the same, and makes a text of each host.
+pub(super) fn is_same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host() == other.host()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let url = |text| Url::parse(text).expect("a URL");
+        let urls = [
+            "http://a.example/x",
+            "http://A.example:80/y?z",
+            "https://a.example/x",
+            "https://a.example:443/",
+            "http://a.example:443/",
+            "http://b.example/x",
+            "http://127.0.0.1:5000/",
+            "http://127.1:5000/",
+            "http://[::1]:5000/",
+        ];
+        for (one, other) in urls.iter().flat_map(|one| urls.map(|other| (*one, other))) {
+            let (a, b) = (url(one), url(other));
+            assert_eq!(
+                is_same_origin(&a, &b),
+                a.origin() == b.origin(),
+                "{one} {other}"
+            );
+        }
+    }
+}

@@ -187,15 +187,19 @@ impl Body {
 
     /// Reads as much of a response's body as `read` says, or an error's for its code.
     pub(super) async fn read(
-        response: Response,
+        (response, headers): (Response, &HeaderMap),
         read: &Read,
         request: &str,
         limits: ReadLimits<'_>,
     ) -> Result<Self, Failure> {
+        if matches!(read, Read::Nothing) {
+            return Ok(Self::default());
+        }
         let status = response.status();
         let reader = BodyReader {
-            ends_with_connection: ends_with_connection(&response),
+            ends_with_connection: ends_with_connection(response.version(), headers),
             response,
+            headers,
             request,
             limits,
         };
@@ -226,14 +230,15 @@ impl Body {
 }
 
 /// Whether nothing but the end of the connection is to tell where a body ends (RFC 9112, 6.3).
-fn ends_with_connection(response: &Response) -> bool {
-    let headers = response.headers();
+fn ends_with_connection(version: Version, headers: &HeaderMap) -> bool {
     let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-    response.version() <= Version::HTTP_11 && !is_framed
+    version <= Version::HTTP_11 && !is_framed
 }
 
 struct BodyReader<'a> {
+    /// Without its headers, which are beside it.
     response: Response,
+    headers: &'a HeaderMap,
     ends_with_connection: bool,
     request: &'a str,
     limits: ReadLimits<'a>,
@@ -242,7 +247,7 @@ struct BodyReader<'a> {
 impl BodyReader<'_> {
     /// The length of what is compressed says nothing of what that holds.
     fn stated_length(&self) -> Option<u64> {
-        let headers = self.response.headers();
+        let headers = self.headers;
         let stated = headers.get(CONTENT_LENGTH).filter(|_| !is_gzip(headers));
         stated?.to_str().ok()?.trim().parse().ok()
     }
@@ -295,8 +300,8 @@ impl BodyReader<'_> {
         let stop = expected.map_or(most, |expected| expected.saturating_add(1));
         let ends_at = self.ends_at(expected.unwrap_or(most));
         let mut raw = Counter::new(digest, stop);
-        let mut unpacked = is_gzip(self.response.headers())
-            .then(|| MultiGzDecoder::new(Counter::new(digest, stop)));
+        let mut unpacked =
+            is_gzip(self.headers).then(|| MultiGzDecoder::new(Counter::new(digest, stop)));
         // What does not get shorter by being compressed gets a little longer.
         let raw_stop = match unpacked {
             Some(_) => stop.saturating_add(stop / 8).saturating_add(4096),

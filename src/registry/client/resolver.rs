@@ -59,14 +59,16 @@ pub(super) async fn vet(to: &Url, registry: &Url, proxies: &Proxies) -> Result<(
     if is_known || !proxies.is_one(name) || proxies.is_at(to) {
         return Ok(());
     }
-    // What cannot be looked up fails by itself.
-    let found = look_up(name).await.unwrap_or_default();
-    let is_allowed = found.iter().all(is_elsewhere) || {
-        let count = found.len();
-        let allowed = allowed(found, &addresses_of(registry).await);
-        allowed.is_some_and(|allowed| allowed.len() == count)
+    let is_allowed = async {
+        // What cannot be looked up fails by itself.
+        let found = look_up(name).await.unwrap_or_default();
+        found.iter().all(is_elsewhere) || {
+            let count = found.len();
+            let allowed = allowed(found, &addresses_of(registry).await);
+            allowed.is_some_and(|allowed| allowed.len() == count)
+        }
     };
-    if is_allowed {
+    if Box::pin(is_allowed).await {
         Ok(())
     } else {
         Err(format!("{name} is {OF_THIS_MACHINE}"))

@@ -318,11 +318,11 @@ pub(super) const SIGNS: &[Sign] = &[
         &[S::Distribution2, S::Distribution3],
         "blobs with a bare digest for an Etag, as from its cache",
         Form(|asked, reply| {
-            let etag = reply.header(ETAG).unwrap_or_default();
+            let is_bare = |etag: &str| etag.parse::<Digest>().is_ok();
             asked == Asked::Blob
                 && reply.status.is_success()
-                && etag.parse::<Digest>().is_ok()
                 && !reply.headers.contains_key(ACCEPT_RANGES)
+                && reply.header(ETAG).is_some_and(is_bare)
         }),
     ),
     // distribution: registry/handlers/blob.go, in both versions; measured with 2.
@@ -369,19 +369,21 @@ fn is_json(asked: Asked, reply: &Reply, media_type: &str) -> bool {
             .contains_key("docker-distribution-api-version");
         reply.status == 200 && is_versioned && body.starts_with(start) && body.ends_with(b"}\n")
     };
-    let server = reply.header(SERVER).unwrap_or_default();
-    let is_front = |name| holds(server, name);
-    let is_own = server.is_empty()
-        || ["nginx", "caddy", "envoy", "apache"]
-            .into_iter()
-            .any(is_front);
     let is_form = match asked {
         Asked::Ping => is_versioned_ping(asked, reply) && body == b"{}",
         Asked::Catalog => is_list(b"{\"repositories\":"),
         Asked::Tags => is_list(b"{\"name\":"),
         Asked::Manifest | Asked::Blob | Asked::Token => false,
     };
-    is_own && is_form && is_type(reply, media_type)
+    if !is_form || !is_type(reply, media_type) {
+        return false;
+    }
+    let server = reply.header(SERVER).unwrap_or_default();
+    let is_front = |name| holds(server, name);
+    server.is_empty()
+        || ["nginx", "caddy", "envoy", "apache"]
+            .into_iter()
+            .any(is_front)
 }
 
 fn is_quoted_digest(etag: &str) -> bool {

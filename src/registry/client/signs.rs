@@ -4,6 +4,7 @@
 //! alone, `nginx` in `Server`), so distribution, which most others are made from or imitate, is told by two
 //! signs that agree and by none of anybody else, and what contradicts itself stays unknown.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::header::WWW_AUTHENTICATE;
@@ -23,12 +24,15 @@ pub(super) struct Signs(AtomicU64);
 impl Signs {
     /// Takes note of what an answer of the registry itself shows.
     pub(super) fn note(&self, asked: Asked, reply: &Reply) {
-        let known = self.0.load(Ordering::Relaxed);
+        let mut possible = PLACES.possible(reply) & !self.0.load(Ordering::Relaxed);
         let mut said = None;
         let mut new = 0;
-        for (bit, sign) in (0..).map(|place| 1_u64 << place).zip(SIGNS) {
-            if known & bit == 0 && sign.mark.is_in(asked, reply, &mut said) {
-                new |= bit;
+        while possible != 0 {
+            let place = possible.trailing_zeros();
+            possible &= possible - 1;
+            let sign = &SIGNS[place as usize];
+            if sign.mark.is_in(asked, reply, &mut said) {
+                new |= 1 << place;
             }
         }
         if new != 0 {
@@ -46,6 +50,60 @@ impl Signs {
             _ => seen & bit != 0,
         });
         conclude(&shown.map(|(_, sign)| sign).collect::<Vec<_>>())
+    }
+}
+
+/// Where signs are looked for, each as bits for rows of [`SIGNS`]. An answer has few headers, so nearly all signs are
+/// out of the question before they are looked for one by one.
+struct Places {
+    headers: Vec<(&'static str, u64)>,
+    errors: u64,
+    /// Those for which that is not known beforehand.
+    anywhere: u64,
+}
+
+static PLACES: LazyLock<Places> = LazyLock::new(|| {
+    let mut places = Places {
+        headers: Vec::new(),
+        errors: 0,
+        anywhere: 0,
+    };
+    for (bit, sign) in (0..).map(|place| 1_u64 << place).zip(SIGNS) {
+        let name = match sign.mark {
+            Host(_) => continue,
+            Header(name) | Holds(name, _) => name,
+            Challenge(_) => WWW_AUTHENTICATE.as_str(),
+            Error(_) => {
+                places.errors |= bit;
+                continue;
+            }
+            Form(_) => {
+                places.anywhere |= bit;
+                continue;
+            }
+        };
+        match places.headers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, bits)) => *bits |= bit,
+            None => places.headers.push((name, bit)),
+        }
+    }
+    places
+});
+
+impl Places {
+    /// The signs that an answer may show.
+    fn possible(&self, reply: &Reply) -> u64 {
+        let is_error = reply.status.is_client_error() || reply.status.is_server_error();
+        let errors = if is_error { self.errors } else { 0 };
+        let names = reply.headers.keys();
+        let bits = names.map(|name| {
+            let known = self
+                .headers
+                .iter()
+                .find(|(known, _)| *known == name.as_str());
+            known.map_or(0, |(_, bits)| *bits)
+        });
+        bits.fold(self.anywhere | errors, |all, bits| all | bits)
     }
 }
 
@@ -405,6 +463,9 @@ mod tests {
     #[test]
     fn every_software_has_a_sign_and_every_sign_a_bit() {
         assert!(SIGNS.len() <= 64, "{}", SIGNS.len());
+        for (name, _) in &PLACES.headers {
+            assert_eq!(*name, name.to_ascii_lowercase(), "as names are in answers");
+        }
         for name in Software::ALL {
             let of_it = SIGNS
                 .iter()

@@ -32,7 +32,7 @@ fn refusals(registry: &Registry) -> usize {
 #[tokio::test]
 async fn a_token_of_two_seconds_is_renewed_before_it_expires() {
     let double = presets::short_tokens().await;
-    fill(&double, 4);
+    fill(&double, 6);
     // At three quarters of its life, which is 1.5 s.
     let (each, most) = (Duration::from_millis(200), 8);
     double.when(on::blob()).delay(each);
