@@ -10,8 +10,8 @@ use reqwest::{StatusCode, Version};
 use serde_json::json;
 use url::{Host, Url};
 
-use super::blobs::ContentRange;
 use super::challenge::{Challenge, challenges};
+use super::content_range::ContentRange;
 use super::login_file::{LoginFile, Rules};
 use super::login_helper;
 use super::meter::Meter;

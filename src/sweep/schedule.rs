@@ -14,8 +14,8 @@ use crate::report::{Reads, Slots};
 /// Slots of a period, at most: what is remembered of each takes memory.
 const MOST_SLOTS: u128 = 4096;
 
-/// A sweep reads so large a part of all slots that are due, at most: an eighth.
-const CATCH_UP: usize = 8;
+/// A sweep reads so large a part of all slots that are due, at most: a sixth.
+const CATCH_UP: usize = 6;
 
 /// How reads of the same depth are spread over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,11 +313,16 @@ mod tests {
         for sweep in 0..10 {
             let turn = schedule.turn(at(20_000 * DAY + HOUR / 4 * sweep), Some(&slots));
             let due = due(&turn, &blobs);
-            assert!(due.len() < blobs.len() / 4, "{}", due.len());
-            due.iter().for_each(|number| reads[*number] += 1);
+            assert!(due.len() < blobs.len() / 3, "{}", due.len());
+            for number in due {
+                reads[number] += 1;
+            }
             slots = turn.after_what_is_due();
         }
-        assert!(reads.iter().all(|&times| times == 1), "{reads:?}");
+        // And some in their own turn since.
+        assert!(reads.iter().all(|&times| times == 1 || times == 2));
+        let twice = reads.iter().filter(|&&times| times == 2).count();
+        assert!(twice < blobs.len() / 5, "{twice}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) mod classify;
 mod clients;
 mod concurrency_limit;
 mod config;
+mod content_range;
 pub(crate) mod credentials;
 pub(crate) mod crypto;
 mod endpoint;

@@ -204,7 +204,7 @@ const VALUES: &[Value] = &[
     ),
     (
         "blobs_put_off",
-        "Blobs whose bytes the last sweep left to later ones, and asked for by HEAD alone.",
+        "Blobs of all repositories whose bytes the last sweep left to later ones, and asked for by HEAD alone.",
         |_, sweep| count(sweep.counts.blobs_put_off),
     ),
     (
