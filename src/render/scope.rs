@@ -41,7 +41,7 @@ fn put_off(sweep: &Sweep<Found>) -> String {
     };
     let every = words::duration(every);
     format!(
-        "the bytes of {read}, and of {put_off} others in later sweeps, each once in {every}; {oldest}"
+        "the bytes of {read}; {put_off} more in later sweeps, each once in {every}; {oldest}"
     )
 }
 
