@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::judge::{self, Judged};
 use crate::oci::{Digest, Document, Printable, Repository};
-use crate::registry::{Answer, BodyEnd, ManifestBody};
+use crate::registry::{Answer, BodyEnd, ManifestBody, Software};
 use crate::report::Outcome;
 
 /// Memory for the manifests of a registry, in bytes.
@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) manifests: HashMap<Digest, Kept>,
     /// When a tag of a repository was last read by GET, in seconds since 1970, by a hash of its name.
     pub(super) pulled: HashMap<u64, u64>,
+    /// The software that they were read from, as far as that showed.
+    pub(super) software: Option<Software>,
     /// The memory that all of them take, as estimated.
     pub(super) bytes: usize,
     /// The number of the sweep.
@@ -70,6 +72,20 @@ impl KnownManifests {
         let mut inner = self.0.lock();
         inner.sweep = inner.sweep.wrapping_add(1);
         !inner.manifests.is_empty() && !inner.is_partial
+    }
+
+    /// The software that the registry ran when that last showed.
+    pub(super) fn software(&self) -> Option<Software> {
+        self.0.lock().software
+    }
+
+    /// Notes which software the registry runs: a later sweep begins before anything shows it.
+    pub(super) fn runs(&self, software: Software) {
+        let mut inner = self.0.lock();
+        if inner.software != Some(software) {
+            inner.software = Some(software);
+            inner.is_changed = true;
+        }
     }
 
     /// Whether a manifest was ever read.
@@ -278,6 +294,7 @@ mod tests {
         let ((digest, body), app) = (manifest(1), "app".parse().expect("a name"));
         assert!(!known.begin() && known.get(&digest, DAY).is_none());
         known.keep(&digest, &body);
+        known.runs(Software::Distribution3);
         known.pulled(&app);
         let file = known.to_file("r.example").expect("it changed");
         assert_eq!(known.to_file("r.example"), None);
@@ -285,6 +302,7 @@ mod tests {
         assert!(
             next.begin() && next.was_pulled(&app, DAY) && !next.was_pulled(&app, Duration::ZERO)
         );
+        assert_eq!(next.software(), Some(Software::Distribution3));
         let remembered = next.get(&digest, DAY).expect("it is known");
         assert_eq!(remembered.body.bytes, body.bytes);
         assert_eq!(remembered.body.media_type, body.media_type);

@@ -6,9 +6,10 @@ use parking_lot::Mutex;
 
 use super::known_manifests::{ENTRY, Inner, Kept, KnownManifests, REPOSITORY, seconds};
 use crate::oci::Digest;
+use crate::registry::Software;
 
 /// What a file of them begins with.
-const FORMAT: &[u8] = b"registry-probe manifests 1\n";
+const FORMAT: &[u8] = b"registry-probe manifests 2\n";
 
 impl KnownManifests {
     /// Them as a file of the registry of this name; `None` if nothing changed since this was last called.
@@ -22,6 +23,10 @@ impl KnownManifests {
         file.extend_from_slice(registry.as_bytes());
         file.push(b'\n');
         put(&mut file, &[u8::from(inner.is_partial)]);
+        put(
+            &mut file,
+            inner.software.map_or("", Software::word).as_bytes(),
+        );
         for (name, read_at) in &inner.pulled {
             put(&mut file, &name.to_be_bytes());
             put(&mut file, &read_at.to_be_bytes());
@@ -49,6 +54,7 @@ impl KnownManifests {
         let now = seconds(SystemTime::now());
         let mut inner = Inner {
             is_partial: take(&mut file).is_none_or(|is_partial| is_partial != [0]),
+            software: take(&mut file).and_then(software),
             ..Inner::default()
         };
         while let Some(name) = take(&mut file).and_then(number)
@@ -99,6 +105,11 @@ fn take<'a>(file: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (field, rest) = rest.split_at_checked(length)?;
     *file = rest;
     Some(field)
+}
+
+fn software(field: &[u8]) -> Option<Software> {
+    let is_it = |software: &&Software| software.word().as_bytes() == field;
+    Software::ALL.iter().find(is_it).copied()
 }
 
 fn number(field: &[u8]) -> Option<u64> {

@@ -37,6 +37,7 @@ async fn a_second_sweep_pulls_nothing() {
     for (software, is_by_head) in [
         (Software::Distribution2, true),
         (Software::Harbor, true),
+        (Software::Zot, true),
         (Software::Gitea, false),
     ] {
         let double = registry().await;
