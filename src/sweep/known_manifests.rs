@@ -45,6 +45,8 @@ pub(super) struct Inner {
     pub(super) sweep: u32,
     /// Whether something was left out or forgotten for want of memory: what is not known may be old.
     pub(super) is_partial: bool,
+    /// Whether nothing more can be forgotten in this sweep.
+    pub(super) is_full: bool,
     /// Whether anything changed since it was written to a file.
     pub(super) is_changed: bool,
 }
@@ -71,6 +73,16 @@ impl KnownManifests {
     pub(super) fn begin(&self) -> bool {
         let mut inner = self.0.lock();
         inner.sweep = inner.sweep.wrapping_add(1);
+        inner.is_full = false;
+        // What was read later than now was read by a clock that was set back since.
+        let now = seconds(SystemTime::now());
+        let Inner {
+            manifests, pulled, ..
+        } = &mut *inner;
+        let read_at = manifests.values_mut().map(|kept| &mut kept.read_at);
+        for read_at in read_at.chain(pulled.values_mut()) {
+            *read_at = now.min(*read_at);
+        }
         !inner.manifests.is_empty() && !inner.is_partial
     }
 
@@ -149,15 +161,6 @@ impl KnownManifests {
         inner.manifests.insert(digest.clone(), kept);
     }
 
-    /// Forgets a manifest of which the registry says something else now.
-    pub(super) fn forget(&self, digest: &Digest) {
-        let mut inner = self.0.lock();
-        if let Some(kept) = inner.manifests.remove(digest) {
-            inner.bytes -= kept.packed.len() + ENTRY;
-            inner.is_changed = true;
-        }
-    }
-
     /// Whether no tag of a repository is due to be read by GET.
     pub(super) fn was_pulled(&self, repository: &Repository, every: Duration) -> bool {
         let name = hash(repository);
@@ -197,10 +200,14 @@ impl Inner {
         if self.bytes + size <= MOST_BYTES {
             return true;
         }
+        if self.is_full {
+            return false;
+        }
         let age = |kept: &Kept| self.sweep.wrapping_sub(kept.seen);
         let oldest = self.manifests.values().map(age).max().unwrap_or_default();
         self.is_partial = true;
-        if oldest < 2 {
+        self.is_full = oldest < 2;
+        if self.is_full {
             return false;
         }
         let (sweep, mut freed) = (self.sweep, 0);
@@ -350,6 +357,23 @@ mod tests {
         }
         known.keep(&new.0, &new.1);
         assert!(known.has(&new.0) && known.has(&old.0) && known.len() == 2);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_puts_nothing_off() {
+        let known = KnownManifests::default();
+        let ((digest, body), app) = (manifest(1), "app".parse().expect("a name"));
+        known.keep(&digest, &body);
+        known.pulled(&app);
+        let in_a_year = seconds(SystemTime::now() + 365 * DAY);
+        let mut inner = known.0.lock();
+        inner.manifests.get_mut(&digest).expect("kept").read_at = in_a_year;
+        inner.pulled.values_mut().for_each(|at| *at = in_a_year);
+        drop(inner);
+        known.begin();
+        let inner = known.0.lock();
+        assert!(inner.manifests[&digest].read_at < in_a_year);
+        assert!(inner.pulled.values().all(|at| *at < in_a_year));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             doubtful: Vec::new(),
             room: NamesLimit::default(),
             running: Running::new(&policy.progress),
-            reading: Reading::new(&policy.owed, policy.depth),
+            reading: Reading::new(&policy.owed, policy.depth, known),
             repeats: Repeats::default(),
             recall: Recall::begin(&policy.manifests),
             controls: Controls::default(),

@@ -12,7 +12,7 @@ use super::judge::Judged;
 use super::schedule::{Owed, Turn};
 use crate::oci::Digest;
 use crate::registry::{Depth, Unverified, UnverifiedReason};
-use crate::report::{Outcome, Reads};
+use crate::report::{Outcome, Reads, Record};
 
 /// Blobs of which it is remembered in a sweep that their bytes were read, at most; others are read in each
 /// repository that has them. Takes 9 bytes each.
@@ -67,10 +67,16 @@ enum Mark {
 }
 
 impl<'a> Reading<'a> {
-    /// Nothing is read yet of what is owed, in a sweep at this depth.
-    pub(super) fn new(owed: &'a Owed, depth: Depth) -> Self {
+    /// Nothing is read yet of what is owed, in a sweep at this depth. What is `known` to be broken in one
+    /// repository is read in all that have it.
+    pub(super) fn new(owed: &'a Owed, depth: Depth, known: &Record) -> Self {
         let most_bytes = owed.digest.as_ref().and_then(|(_, most)| *most);
         let tail = owed.tail.as_ref();
+        let hashes = RandomState::new();
+        let known = known.findings();
+        let known = known.filter(|finding| finding.kind.is_blob() && finding.depth > Depth::Head);
+        let broken = known.filter_map(|finding| finding.digest.as_ref());
+        let broken = broken.map(|digest| hashes.hash_one((digest, Mark::Broken)));
         Self {
             depth,
             owed,
@@ -78,9 +84,9 @@ impl<'a> Reading<'a> {
             bytes_left: most_bytes.unwrap_or(u64::MAX),
             left_out: 0,
             missed: vec![false; tail.map_or(0, |(turn, _)| turn.count())],
-            marks: HashSet::new(),
+            marks: broken.take(MOST_SHARED).collect(),
             under_way: HashMap::new(),
-            hashes: RandomState::new(),
+            hashes,
             bytes: 0,
             read: 0,
             put_off: 0,
@@ -88,7 +94,7 @@ impl<'a> Reading<'a> {
     }
 
     /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
-    /// closely again, and what is `new` is read at once.
+    /// closely again, and what is `new`, or broken in another repository, is read at once.
     pub(super) fn plan(
         &mut self,
         digest: &Digest,
@@ -98,7 +104,7 @@ impl<'a> Reading<'a> {
     ) -> Plan {
         let is_broken = self.has(digest, Mark::Broken);
         let intact = if is_broken { None } else { self.intact(digest) };
-        let is_wanted = is_new || before >= Some(Depth::Tail);
+        let is_wanted = is_new || is_broken || before >= Some(Depth::Tail);
         let depth = self.depth(digest, size, intact, is_wanted);
         if let Some(before) = before {
             let (depth, shared) = (depth.max(before), Shared::No);
@@ -330,7 +336,7 @@ mod tests {
     #[tokio::test]
     async fn one_repository_reads_for_all_unless_it_is_broken() {
         let owed = Owed::default();
-        let mut reading = Reading::new(&owed, Depth::Tail);
+        let mut reading = Reading::new(&owed, Depth::Tail, &Record::new("r"));
         let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, false);
         let first = plan(&mut reading);
         let Shared::Here(outcome) = first.shared else {
@@ -365,7 +371,7 @@ mod tests {
     async fn what_is_not_due_waits_once_the_time_is_up() {
         let (hour, none) = (owed(Duration::from_secs(3600)), owed(Duration::ZERO));
         let count = |owed: &Owed, is_new| {
-            let mut reading = Reading::new(owed, Depth::Tail);
+            let mut reading = Reading::new(owed, Depth::Tail, &Record::new("r"));
             for number in 0..=255 {
                 let plan = reading.plan(&digest(number), Some(7), None, is_new);
                 if plan.depth == Depth::Tail {

@@ -130,10 +130,7 @@ impl Recall {
             judged,
             document,
         } = known.get(digest, self.every)?;
-        if registry.still_has(repository, digest, &body).await {
-            return Some((judged, document));
-        }
-        known.forget(digest);
-        None
+        let is_there = registry.still_has(repository, digest, &body).await;
+        is_there.then_some((judged, document))
     }
 }

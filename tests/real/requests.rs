@@ -102,7 +102,7 @@ fn heads_cost_one_request_for_each_tag_manifest_and_blob() {
 }
 
 #[test]
-fn last_bytes_cost_no_more_and_are_read_once_for_all_repositories() {
+fn last_bytes_cost_no_more_and_are_read_once_for_all() {
     assert_cost("tail", |holds| {
         let digests: BTreeSet<_> = holds.blobs.iter().map(|(_, digest)| digest).collect();
         assert!(digests.len() < holds.blobs.len(), "some are shared");
