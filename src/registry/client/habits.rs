@@ -34,6 +34,9 @@ pub(super) struct Economy(AtomicU8);
 
 const WORKS: u8 = 1;
 const FAILS: u8 = 2;
+/// One object for which it failed, and two.
+const DOUBT: u8 = 3;
+const DOUBTS: u8 = 4;
 
 impl Economy {
     pub(super) fn works(&self) {
@@ -42,9 +45,23 @@ impl Economy {
 
     /// It failed, and a whole GET of the same object did not.
     pub(super) fn fails(&self) {
+        self.unless_it_worked(|_| FAILS);
+    }
+
+    /// It failed for an object, and what a GET of that gives is not known: given up at the third.
+    pub(super) fn seems_to_fail(&self) {
+        self.unless_it_worked(|state| match state {
+            0 => DOUBT,
+            DOUBT => DOUBTS,
+            _ => FAILS,
+        });
+    }
+
+    fn unless_it_worked(&self, next: impl Fn(u8) -> u8) {
+        let next = |state| (state != WORKS).then(|| next(state));
         _ = self
             .0
-            .compare_exchange(0, FAILS, Ordering::Relaxed, Ordering::Relaxed);
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
     pub(super) fn is_given_up(&self) -> bool {
@@ -63,6 +80,19 @@ mod tests {
         assert!(economy.is_given_up());
         economy.works();
         economy.fails();
+        assert!(!economy.is_given_up());
+    }
+
+    #[test]
+    fn what_may_be_about_the_object_is_given_up_at_the_third() {
+        let economy = Economy::default();
+        for is_given_up in [false, false, true] {
+            economy.seems_to_fail();
+            assert_eq!(economy.is_given_up(), is_given_up);
+        }
+        let economy = Economy::default();
+        economy.works();
+        (0..5).for_each(|_| economy.seems_to_fail());
         assert!(!economy.is_given_up());
     }
 }

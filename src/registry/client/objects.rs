@@ -65,14 +65,20 @@ impl HttpRegistry {
             read: Read::Nothing,
             ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
         };
-        let Ok(reply) = self.exchange.ask(&ask).await else {
-            heads.fails();
-            return false;
+        let reply = match self.exchange.ask(&ask).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                // What never arrived says nothing of HEAD.
+                if failure.may_be_of_head() {
+                    heads.seems_to_fail();
+                }
+                return false;
+            }
         };
         if reply.status != StatusCode::OK {
             // What is not there is no fault of HEAD.
             if reply.status != StatusCode::NOT_FOUND {
-                heads.fails();
+                heads.seems_to_fail();
             }
             return false;
         }

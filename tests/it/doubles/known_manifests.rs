@@ -105,6 +105,22 @@ async fn what_head_leaves_in_doubt_is_read() {
 }
 
 #[tokio::test]
+async fn a_head_that_fails_for_one_manifest_is_no_reason_to_read_all() {
+    let known = Arc::<KnownManifests>::default();
+    let double = registry().await;
+    let first = double.image("a-first-one", Some("v1"), &[b"a layer"]);
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    let head = || on::manifest().head().reference(&first.digest);
+    for status in [500, 403] {
+        double.when(head()).error(status, "UNKNOWN");
+        double.forget_requests();
+        assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+        assert_eq!(double.count(&on::manifest().get()), 1);
+        double.forget_rules();
+    }
+}
+
+#[tokio::test]
 async fn what_is_gone_is_found_by_head() {
     let known = Arc::<KnownManifests>::default();
     let double = Double::start().await;
