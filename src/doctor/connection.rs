@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::Outcome::{Fail, Fine, Info, Warn};
+use super::pulls::pulls;
 use super::subject::Doctor;
 use super::{Advice, Check, LONGEST_HEADER, Outlook};
 use crate::oci::shorten;
@@ -154,11 +155,14 @@ impl Doctor<'_> {
     }
 }
 
-/// Says of the software what all answers together show, beside what the first one says of itself.
-pub(super) fn identify(checks: &mut [Check], found: Option<&Identified>) {
-    let Some(check) = checks.iter_mut().find(|check| check.id == "software") else {
+/// Says of the software what all answers together show, beside what the first one says of itself; and what follows
+/// from it for pulls.
+pub(super) fn identify(checks: &mut Vec<Check>, found: Option<&Identified>) {
+    let Some(at) = checks.iter().position(|check| check.id == "software") else {
         return;
     };
+    checks.insert(at + 1, pulls(found.map(|found| found.name)));
+    let check = &mut checks[at];
     check.data["name"] = json!(found.map(|found| found.name));
     check.data["signs"] = json!(found.map(|found| &found.signs));
     let words = found.map(told);

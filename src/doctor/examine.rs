@@ -208,16 +208,14 @@ impl Doctor<'_> {
 }
 
 /// The requests of one sweep, if all repositories and images are like the sample and have nothing in
-/// common: one for the catalog, each tag list and each child of an index, two for each tag and blob.
+/// common: one for the greeting, each page, tag, child of an index and blob, and one more for each repository.
 fn requests(catalog: &Result<Page<Repository>, Unverified>, sample: &Sample) -> Option<u64> {
     let repositories = catalog.as_ref().ok()?.entries;
     let tags = sample.tags.as_ref().ok()?.entries;
     let (manifests, blobs) = *sample.image.as_ref()?.extent.as_ref().ok()?;
     // A registry may say that it has any number.
-    let of_image = manifests
-        .saturating_add(blobs.saturating_mul(2))
-        .saturating_add(1);
-    let of_repository = tags.saturating_mul(of_image).saturating_add(1);
+    let of_image = manifests.saturating_add(blobs).saturating_add(1);
+    let of_repository = tags.saturating_mul(of_image).saturating_add(2);
     Some(repositories.saturating_mul(of_repository).saturating_add(2))
 }
 

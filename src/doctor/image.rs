@@ -203,17 +203,24 @@ impl Doctor<'_> {
         )
     }
 
-    /// Looks at a blob as a sweep does. What has just been downloaded by a cache at our asking is left
-    /// alone from there on.
+    /// Looks at a blob by each of the two ways in which a sweep does. What has just been downloaded by a cache at
+    /// our asking is left alone from there on.
     async fn blob(&mut self, repository: &Repository, blob: Option<Descriptor>, image: &mut Image) {
         let Some(Descriptor { digest, size, .. }) = blob else {
             let words = "not tried: the image has none that could be asked for";
             let check = Check::new("blob", Warn, words, Value::Null);
             return image.checks.push(check);
         };
-        let look = self.registry.blob(repository, &digest, size, Depth::Tail);
-        let look = found(look.await).map(drop);
-        let heads = self.heads();
+        let look = self.registry.blob(repository, &digest, size, Depth::Head);
+        let mut look = found(look.await).map(drop);
+        let mut heads = self.heads();
+        let is_done = by(&heads, &Method::HEAD).is_some_and(is_from_cache)
+            || by(&heads, &Method::GET).is_some();
+        if !is_done {
+            let tail = self.registry.blob(repository, &digest, size, Depth::Tail);
+            look = found(tail.await).map(drop);
+            heads.extend(self.heads());
+        }
         let (head, part) = (by(&heads, &Method::HEAD), by(&heads, &Method::GET));
         let is_had = part.is_some_and(|part| matches!(status(part), 200 | 206));
         if head.is_some_and(is_from_cache) {

@@ -7,6 +7,7 @@ mod image;
 mod lists;
 mod login;
 mod page;
+mod pulls;
 mod route;
 mod subject;
 

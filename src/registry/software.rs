@@ -41,12 +41,12 @@ words! {
 
 impl Software {
     /// Whether HEAD of a manifest is better than GET where its bytes are known: HEAD reads the storage as GET
-    /// does (distribution), or GET counts as a pull and HEAD does not (Harbor, Docker Hub).
+    /// does (distribution, zot), or GET counts as a pull and HEAD does not (zot, Harbor, Docker Hub).
     #[must_use]
     pub fn is_asked_by_head(self) -> bool {
         matches!(
             self,
-            Self::Distribution2 | Self::Distribution3 | Self::Harbor | Self::DockerHub
+            Self::Distribution2 | Self::Distribution3 | Self::Zot | Self::Harbor | Self::DockerHub
         )
     }
 }

@@ -40,9 +40,7 @@ fn put_off(sweep: &Sweep<Found>) -> String {
         None => "when the others were read is not known here".into(),
     };
     let every = words::duration(every);
-    format!(
-        "the bytes of {read}; {put_off} more in later sweeps, each once in {every}; {oldest}"
-    )
+    format!("the bytes of {read}; {put_off} more in later sweeps, each once in {every}; {oldest}")
 }
 
 pub(super) fn skipped(lines: &mut Lines, sweep: &Sweep<Found>) {

@@ -61,6 +61,9 @@ pub struct Known {
     /// When everything in it was last verified, whatever came of it.
     #[serde(default, with = "time::option")]
     pub last_verified: Option<SystemTime>,
+    /// When a sweep last read bytes of blobs in their turn, and not all of this repository.
+    #[serde(default, with = "time::option")]
+    pub unverified_at: Option<SystemTime>,
     /// Tags in its list, whatever the filters.
     #[serde(default)]
     pub tags: u64,
@@ -134,6 +137,7 @@ impl Record {
         // A sweep that asked for no image clears none.
         let is_of_lists =
             sweep.mode == Mode::PullThrough && !matches!(sweep.listed, Listed::Images(_));
+        let has_read = sweep.reads.tail.is_some() && sweep.reads.tail != self.reads.tail;
         for result in &sweep.repositories {
             let findings = found.remove(&result.name).unwrap_or_default();
             let known = self.repositories.entry(result.name.clone()).or_default();
@@ -147,7 +151,7 @@ impl Record {
                 known.replace(findings, sweep.finished_at, sweep.looked_at());
                 known.tags = result.tags;
             } else {
-                known.merge(findings);
+                known.merge(findings, has_read.then_some(sweep.finished_at));
                 known.tags = known.tags.max(result.tags);
             }
         }
@@ -210,9 +214,13 @@ impl Record {
                 } = &mut finding.bracket;
                 [last_intact, first_broken]
             });
-            [&mut known.last_success, &mut known.last_verified]
-                .into_iter()
-                .chain(brackets)
+            [
+                &mut known.last_success,
+                &mut known.last_verified,
+                &mut known.unverified_at,
+            ]
+            .into_iter()
+            .chain(brackets)
         });
         for time in times.chain([&mut self.last_complete]).flatten() {
             *time = now.min(*time);
@@ -281,6 +289,8 @@ impl Known {
     fn replace(&mut self, findings: Vec<Finding>, now: SystemTime, looked_at: Option<SystemTime>) {
         self.failures = Some(findings.len() as u64);
         if findings.is_empty() {
+            // What was left out in its turn has its next one a period later.
+            let looked_at = looked_at.filter(|at| self.unverified_at.is_none_or(|left| left < *at));
             self.last_success = self.last_success.max(looked_at);
         }
         self.findings = findings;
@@ -300,8 +310,10 @@ impl Known {
         )
     }
 
-    /// Nobody knows whether what is not among `findings` was repaired or not looked at.
-    fn merge(&mut self, findings: Vec<Finding>) {
+    /// Nobody knows whether what is not among `findings` was repaired or not looked at. `unverified_at` is when bytes
+    /// were read in their turn.
+    fn merge(&mut self, findings: Vec<Finding>, unverified_at: Option<SystemTime>) {
+        self.unverified_at = unverified_at.or(self.unverified_at);
         let known = std::mem::replace(&mut self.findings, findings);
         for old in known {
             if !self.findings.iter().any(|new| is_same(new, &old)) {
@@ -450,6 +462,30 @@ mod tests {
             record.last_complete,
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
         );
+    }
+
+    #[test]
+    fn what_was_left_out_in_its_turn_is_no_success_before_the_next() {
+        let at = |at| SystemTime::UNIX_EPOCH + Duration::from_secs(at);
+        let spread = |now: u64, oldest: u64, unverified| {
+            let mut sweep = sweep(now, &[("a", &[], unverified), ("b", &[], 0)]);
+            let mut slots = crate::report::Slots::new(2, at(0));
+            slots.read(0, at(oldest));
+            slots.read(1, at(now));
+            sweep.counts.blobs_put_off = 1;
+            (sweep.oldest_read_at, sweep.reads.tail) = (slots.oldest(), Some(slots));
+            sweep
+        };
+        let success = |record: &Record| record.repositories[&name("a")].last_success;
+        let mut record = record(vec![spread(10, 5, 0)]);
+        assert_eq!(success(&record), Some(at(5)));
+        // Blobs of `a` were not read in the turns of 11 and 12, and are in those of 21 and 22.
+        record.absorb(spread(12, 11, 1));
+        record.absorb(spread(20, 12, 0));
+        assert_eq!(success(&record), Some(at(5)));
+        assert_eq!(record.repositories[&name("b")].last_success, Some(at(12)));
+        record.absorb(spread(22, 21, 0));
+        assert_eq!(success(&record), Some(at(21)));
     }
 
     #[test]

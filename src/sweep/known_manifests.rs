@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::judge::{self, Judged};
 use crate::oci::{Digest, Document, Printable, Repository};
-use crate::registry::{Answer, BodyEnd, ManifestBody};
+use crate::registry::{Answer, BodyEnd, ManifestBody, Software};
 use crate::report::Outcome;
 
 /// Memory for the manifests of a registry, in bytes.
@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) manifests: HashMap<Digest, Kept>,
     /// When a tag of a repository was last read by GET, in seconds since 1970, by a hash of its name.
     pub(super) pulled: HashMap<u64, u64>,
+    /// The software that they were read from, as far as that showed.
+    pub(super) software: Option<Software>,
     /// The memory that all of them take, as estimated.
     pub(super) bytes: usize,
     /// The number of the sweep.
@@ -73,6 +75,15 @@ impl KnownManifests {
         let mut inner = self.0.lock();
         inner.sweep = inner.sweep.wrapping_add(1);
         inner.is_full = false;
+        // What was read later than now was read by a clock that was set back since.
+        let now = seconds(SystemTime::now());
+        let Inner {
+            manifests, pulled, ..
+        } = &mut *inner;
+        let read_at = manifests.values_mut().map(|kept| &mut kept.read_at);
+        for read_at in read_at.chain(pulled.values_mut()) {
+            *read_at = now.min(*read_at);
+        }
         std::mem::take(&mut inner.is_whole)
     }
 
@@ -81,6 +92,20 @@ impl KnownManifests {
         let mut inner = self.0.lock();
         inner.is_whole = is_reached && !inner.is_full;
         inner.is_changed = true;
+    }
+
+    /// The software that the registry ran when that last showed.
+    pub(super) fn software(&self) -> Option<Software> {
+        self.0.lock().software
+    }
+
+    /// Notes which software the registry runs: a later sweep begins before anything shows it.
+    pub(super) fn runs(&self, software: Software) {
+        let mut inner = self.0.lock();
+        if inner.software != Some(software) {
+            inner.software = Some(software);
+            inner.is_changed = true;
+        }
     }
 
     /// A manifest that was read so lately that it is not due again within `every`.
@@ -181,6 +206,9 @@ impl Inner {
     pub(super) fn has_room_for(&mut self, size: usize) -> bool {
         if self.bytes + size <= MOST_BYTES {
             return true;
+        }
+        if self.is_full {
+            return false;
         }
         let age = |kept: &Kept| self.sweep.wrapping_sub(kept.seen);
         let oldest = || self.manifests.values().map(age).max().unwrap_or_default();
@@ -284,6 +312,7 @@ mod tests {
         let ((digest, body), app) = (manifest(1), "app".parse().expect("a name"));
         assert!(!known.begin() && known.get(&digest, DAY).is_none());
         assert!(known.keep(&digest, &body) && !known.keep(&digest, &body));
+        known.runs(Software::Distribution3);
         known.pulled(&app);
         known.end(true);
         let file = known.to_file("r.example").expect("it changed");
@@ -293,6 +322,7 @@ mod tests {
         assert!(
             next.begin() && next.was_pulled(&app, DAY) && !next.was_pulled(&app, Duration::ZERO)
         );
+        assert_eq!(next.software(), Some(Software::Distribution3));
         let remembered = next.get(&digest, DAY).expect("it is known");
         assert_eq!(remembered.body.bytes, body.bytes);
         assert_eq!(remembered.body.media_type, body.media_type);
@@ -341,6 +371,23 @@ mod tests {
         }
         known.keep(&new.0, &new.1);
         assert!(has(&new.0) && has(&old.0) && known.len() == 2);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_puts_nothing_off() {
+        let known = KnownManifests::default();
+        let ((digest, body), app) = (manifest(1), "app".parse().expect("a name"));
+        known.keep(&digest, &body);
+        known.pulled(&app);
+        let in_a_year = seconds(SystemTime::now() + 365 * DAY);
+        let mut inner = known.0.lock();
+        inner.manifests.get_mut(&digest).expect("kept").read_at = in_a_year;
+        inner.pulled.values_mut().for_each(|at| *at = in_a_year);
+        drop(inner);
+        known.begin();
+        let inner = known.0.lock();
+        assert!(inner.manifests[&digest].read_at < in_a_year);
+        assert!(inner.pulled.values().all(|at| *at < in_a_year));
     }
 
     #[test]

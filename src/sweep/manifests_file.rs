@@ -6,9 +6,10 @@ use parking_lot::Mutex;
 
 use super::known_manifests::{ENTRY, Inner, Kept, KnownManifests, REPOSITORY, seconds};
 use crate::oci::Digest;
+use crate::registry::Software;
 
 /// What a file of them begins with.
-const FORMAT: &[u8] = b"registry-probe manifests 1\n";
+const FORMAT: &[u8] = b"registry-probe manifests 2\n";
 
 impl KnownManifests {
     /// Them as a file of the registry of this name; `None` if nothing changed since they were kept.
@@ -23,6 +24,10 @@ impl KnownManifests {
         file.push(b'\n');
         put(&mut file, &[u8::from(inner.is_whole)]);
         put(&mut file, &inner.sweep.to_be_bytes());
+        put(
+            &mut file,
+            inner.software.map_or("", Software::word).as_bytes(),
+        );
         for (name, read_at) in &inner.pulled {
             put(&mut file, &name.to_be_bytes());
             put(&mut file, &read_at.to_be_bytes());
@@ -57,6 +62,7 @@ impl KnownManifests {
         let mut inner = Inner {
             is_whole: take(&mut file) == Some(&[1]),
             sweep: take(&mut file).and_then(small).unwrap_or_default(),
+            software: take(&mut file).and_then(software),
             ..Inner::default()
         };
         while let Some(name) = take(&mut file).and_then(number)
@@ -112,6 +118,11 @@ fn take<'a>(file: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 fn small(field: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(field.try_into().ok()?))
+}
+
+fn software(field: &[u8]) -> Option<Software> {
+    let is_it = |software: &&Software| software.word().as_bytes() == field;
+    Software::ALL.iter().find(is_it).copied()
 }
 
 fn number(field: &[u8]) -> Option<u64> {

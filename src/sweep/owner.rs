@@ -123,8 +123,11 @@ impl<'a, R: Registry> Crawl<'a, R> {
             self.ledger.listing_failed(why);
             return None;
         }
-        if let Some(why) = self.walk_all().await {
-            return Some(why);
+        let ended = self.walk_all().await;
+        // What shows the software may have come last, and the next sweep begins with it.
+        self.recall.decide(&self.registry);
+        if ended.is_some() {
+            return ended;
         }
         let mut wait = self.policy.confirm_after;
         while !self.doubtful.is_empty() {
@@ -241,7 +244,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let is_first = history.looks == 0;
         let mut walk = Walk::new(repository, self.policy, history);
         // A method that is decided here is that of all visits from here on.
-        if self.recall.is_by_head(&self.registry) && is_first {
+        self.recall.decide(&self.registry);
+        if self.recall.is_by_head() && is_first {
             let was_pulled = self.recall.was_pulled(walk.repository());
             if was_pulled {
                 walk.pull_no_tag();

@@ -45,8 +45,6 @@ pub(super) struct Reading<'a> {
     until: Option<Instant>,
     bytes_left: u64,
     left_out: u64,
-    /// What earlier sweeps found broken by its bytes, in any repository, and at which depth.
-    broken_bytes: HashMap<Digest, Depth>,
     /// Which slots have a blob whose last bytes were not read.
     missed: Vec<bool>,
     /// Blobs whose bytes were read, with what came of it, as hashes.
@@ -69,25 +67,26 @@ enum Mark {
 }
 
 impl<'a> Reading<'a> {
-    /// Nothing is read yet of what is owed, in a sweep at this depth.
+    /// Nothing is read yet of what is owed, in a sweep at this depth. What is `known` to be broken in one
+    /// repository is read in all that have it.
     pub(super) fn new(owed: &'a Owed, depth: Depth, known: &Record) -> Self {
-        let broken = known.findings().filter(|finding| {
-            finding.kind.is_blob() && finding.depth > Depth::Head && !finding.defect.is_absence()
-        });
-        let broken = broken.filter_map(|finding| Some((finding.digest.clone()?, finding.depth)));
         let most_bytes = owed.digest.as_ref().and_then(|(_, most)| *most);
         let tail = owed.tail.as_ref();
+        let hashes = RandomState::new();
+        let known = known.findings();
+        let known = known.filter(|finding| finding.kind.is_blob() && finding.depth > Depth::Head);
+        let broken = known.filter_map(|finding| finding.digest.as_ref());
+        let broken = broken.map(|digest| hashes.hash_one((digest, Mark::Broken)));
         Self {
             depth,
             owed,
             until: tail.map(|(_, load)| Instant::now() + *load),
             bytes_left: most_bytes.unwrap_or(u64::MAX),
             left_out: 0,
-            broken_bytes: broken.collect(),
             missed: vec![false; tail.map_or(0, |(turn, _)| turn.count())],
-            marks: HashSet::new(),
+            marks: broken.take(MOST_SHARED).collect(),
             under_way: HashMap::new(),
-            hashes: RandomState::new(),
+            hashes,
             bytes: 0,
             read: 0,
             put_off: 0,
@@ -105,8 +104,8 @@ impl<'a> Reading<'a> {
     ) -> Plan {
         let is_broken = self.has(digest, Mark::Broken);
         let intact = if is_broken { None } else { self.intact(digest) };
-        let of_others = self.broken_bytes.get(digest).copied();
-        let depth = self.depth(digest, size, intact, wanted.max(before).max(of_others));
+        let broken = is_broken.then_some(Depth::Tail);
+        let depth = self.depth(digest, size, intact, wanted.max(before).max(broken));
         if let Some(before) = before {
             let (depth, shared) = (depth.max(before), Shared::No);
             return Plan { depth, shared };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::judge::Judged;
 use super::known_manifests::{KnownManifests, Remembered};
 use crate::oci::{Digest, Document, Repository};
-use crate::registry::{Depth, ManifestBody, ManifestMethod, Registry};
+use crate::registry::{Depth, ManifestBody, ManifestMethod, Registry, Software};
 
 /// How manifests are asked for that were read before.
 #[derive(Clone, Debug)]
@@ -36,8 +36,10 @@ pub(super) struct Recall {
     known: Option<Arc<KnownManifests>>,
     every: Duration,
     method: ManifestMethod,
-    /// Whether they are asked for by HEAD, once that is decided.
-    is_by_head: Option<bool>,
+    /// Whether they are asked for by HEAD.
+    is_by_head: bool,
+    /// Whether that stays so for this sweep.
+    is_decided: bool,
     /// Whether what is not known is new.
     tells_new: bool,
 }
@@ -49,34 +51,42 @@ impl Recall {
             known: policy.known.clone(),
             every: policy.every,
             method: policy.method,
-            is_by_head: (depth == Depth::Digest).then_some(false),
+            is_by_head: false,
+            is_decided: depth == Depth::Digest,
             tells_new: policy.known.as_ref().is_some_and(|known| known.begin()),
         }
     }
 
-    /// Whether what is known is asked for by HEAD. The registry's software may show itself in the course of a
-    /// sweep.
-    pub(super) fn is_by_head<R: Registry>(&mut self, registry: &R) -> bool {
-        if self.known.is_none() {
-            return false;
-        }
-        if self.is_by_head.is_none() {
-            self.is_by_head = match self.method {
-                ManifestMethod::Get => Some(false),
-                ManifestMethod::Head => Some(true),
-                ManifestMethod::Auto => {
-                    let software = registry.access().software;
-                    software.map(|found| found.name.is_asked_by_head())
+    /// Decides whether what is known is asked for by HEAD. The registry's software may show itself in the course
+    /// of a sweep; until then it counts as that of the sweep before.
+    pub(super) fn decide<R: Registry>(&mut self, registry: &R) {
+        let Some(known) = self.known.as_ref().filter(|_| !self.is_decided) else {
+            return;
+        };
+        (self.is_by_head, self.is_decided) = match self.method {
+            ManifestMethod::Get => (false, true),
+            ManifestMethod::Head => (true, true),
+            ManifestMethod::Auto => {
+                let shown = registry.access().software.map(|found| found.name);
+                if let Some(software) = shown {
+                    known.runs(software);
                 }
-            };
-        }
-        self.is_by_head == Some(true)
+                let software = shown.or_else(|| known.software());
+                let is_by_head = software.is_some_and(Software::is_asked_by_head);
+                (is_by_head, shown.is_some())
+            }
+        };
+    }
+
+    /// Whether what is known is asked for by HEAD, as far as that is decided.
+    pub(super) fn is_by_head(&self) -> bool {
+        self.is_by_head
     }
 
     /// The same for what was in doubt, which is read.
     pub(super) fn by_get(self) -> Self {
         Self {
-            is_by_head: Some(false),
+            is_by_head: false,
             ..self
         }
     }
@@ -115,10 +125,7 @@ impl Recall {
         repository: &Repository,
         digest: &Digest,
     ) -> Option<(Judged, Document)> {
-        let known = self
-            .known
-            .as_ref()
-            .filter(|_| self.is_by_head == Some(true))?;
+        let known = self.known.as_ref().filter(|_| self.is_by_head)?;
         let Remembered {
             body,
             judged,

@@ -34,6 +34,7 @@ mod requests;
 mod scale;
 mod schema;
 mod second_look;
+mod seldom_read;
 mod service;
 mod signals;
 mod soak;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::access_log::Tally;
+use crate::support::access_log::{Entry, Tally};
 use crate::support::assertions::assert_intact;
 use crate::support::bulk::{self, Inventory, Push};
 use crate::support::images::{Content, Image, Layer};
 use crate::support::probe::Probe;
 use crate::support::registry::Registry;
+use crate::support::service::Service;
 
 const REPOSITORIES: usize = 36;
 
@@ -48,12 +49,14 @@ fn pushes() -> Vec<Push> {
     pushes
 }
 
-/// Sweeps at a depth; what was asked has to be what has to be asked, within two percent.
-fn assert_cost(depth: &str, gets_of_blobs: fn(usize) -> usize) {
+/// Sweeps at a depth; what was asked has to be what has to be asked, within two percent. What is `read` of blobs
+/// is another number in each registry, and the others are asked for by HEAD.
+fn assert_cost(depth: &str, read: fn(&Inventory) -> usize) {
     let registry = Registry::start();
     let pushes = pushes();
     bulk::push_all(&registry, &pushes);
     let holds = Inventory::of(&pushes);
+    let read = read(&holds);
     let expected = Tally {
         pings: 1,
         catalog_pages: 1,
@@ -61,8 +64,8 @@ fn assert_cost(depth: &str, gets_of_blobs: fn(usize) -> usize) {
         manifest_heads: holds.tags.len(),
         // A tag of each repository by its name, too.
         manifest_gets: holds.manifests.len() + holds.repositories.len(),
-        blob_heads: holds.blobs.len(),
-        blob_gets: gets_of_blobs(holds.blobs.len()),
+        blob_heads: holds.blobs.len() - read,
+        blob_gets: read,
         other: 0,
     };
 
@@ -80,6 +83,7 @@ fn assert_cost(depth: &str, gets_of_blobs: fn(usize) -> usize) {
         tally.total(),
         "the report counts what the log counts",
     );
+    assert_eq!(tally.blob_gets, read, "each is read once: {tally}");
     assert_eq!(tally.other, 0, "nothing else is asked: {tally}");
     assert_eq!(report.count("tags/checked"), holds.tags.len());
 }
@@ -98,8 +102,72 @@ fn heads_cost_one_request_for_each_tag_manifest_and_blob() {
 }
 
 #[test]
-fn the_last_byte_costs_one_more_for_each_blob() {
-    assert_cost("tail", |blobs| blobs);
+fn last_bytes_cost_no_more_and_are_read_once_for_all() {
+    assert_cost("tail", |holds| {
+        let digests: BTreeSet<_> = holds.blobs.iter().map(|(_, digest)| digest).collect();
+        assert!(digests.len() < holds.blobs.len(), "some are shared");
+        digests.len()
+    });
+}
+
+/// The GETs of manifests, as `PATH`.
+fn reads_of_manifests(entries: &[Entry]) -> Vec<&str> {
+    let reads = entries
+        .iter()
+        .filter(|entry| entry.method == "GET" && entry.path.contains("/manifests/"));
+    reads.map(|entry| entry.path.as_str()).collect()
+}
+
+/// What a later sweep has to ask for: as much as the first, and no manifest by GET.
+fn assert_reads_no_manifest(entries: &[Entry], holds: &Inventory) {
+    let tally = Tally::of(entries);
+    assert_eq!(reads_of_manifests(entries), [""; 0], "{tally}");
+    let (tags, manifests) = (holds.tags.len(), holds.manifests.len());
+    assert_eq!(tally.manifest_heads, tags + manifests, "{tally}");
+    assert_near(
+        tally.blob_heads + tally.blob_gets,
+        holds.blobs.len(),
+        "blobs",
+    );
+}
+
+/// More repositories than are begun before the first answer shows which software it is.
+fn some() -> (Registry, Vec<Push>) {
+    let registry = Registry::start();
+    let mut pushes = pushes();
+    pushes.truncate(84);
+    bulk::push_all(&registry, &pushes);
+    (registry, pushes)
+}
+
+#[test]
+fn a_later_sweep_of_the_service_reads_no_manifest() {
+    let (registry, pushes) = some();
+    let holds = Inventory::of(&pushes);
+    let service = Service::start([registry.host()]);
+    for _ in 0..2 {
+        let mark = registry.mark();
+        service.sweep_again();
+        assert_reads_no_manifest(&registry.requests_since(mark), &holds);
+    }
+}
+
+#[test]
+fn a_later_run_with_a_state_reads_no_manifest() {
+    let (registry, pushes) = some();
+    let holds = Inventory::of(&pushes);
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let state = folder.path().join("state.json");
+    let run = || {
+        let mark = registry.mark();
+        let probe = Probe::once().arg("--state").arg(&state);
+        assert_intact(&probe.arg(registry.host()).run());
+        registry.requests_since(mark)
+    };
+    assert!(reads_of_manifests(&run()).len() > holds.manifests.len());
+    for _ in 0..2 {
+        assert_reads_no_manifest(&run(), &holds);
+    }
 }
 
 fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {

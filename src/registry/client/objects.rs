@@ -65,13 +65,19 @@ impl HttpRegistry {
             read: Read::Nothing,
             ..self.manifest_ask(repository, &Reference::Digest(digest.clone()))
         };
-        let reply = self.exchange.ask(&ask).await.ok();
-        let reply = match reply {
-            Some(reply) if reply.status == StatusCode::OK => reply,
+        let reply = match self.exchange.ask(&ask).await {
+            Ok(reply) if reply.status == StatusCode::OK => reply,
             // What is not there is no fault of HEAD.
-            Some(reply) if reply.status == StatusCode::NOT_FOUND => return Some(false),
-            _ => {
+            Ok(reply) if reply.status == StatusCode::NOT_FOUND => return Some(false),
+            Ok(_) => {
                 heads.fails();
+                return None;
+            }
+            Err(failure) => {
+                // What never arrived says nothing of HEAD.
+                if failure.may_be_of_head() {
+                    heads.fails();
+                }
                 return None;
             }
         };

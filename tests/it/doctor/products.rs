@@ -58,7 +58,7 @@ async fn distribution_2() {
     assert_eq!(data(&found, "blob")["redirected_to"], json!(null));
     assert_eq!(found.outlook, Outlook::Ready);
     // Three manifests and four blobs.
-    let requests = 2 + 2 * (1 + (1 + 3 + 2 * 4));
+    let requests = 2 + 2 * (2 + (1 + 3 + 4));
     assert_eq!(found.requests_of_a_sweep, Some(requests));
     assert_eq!(data(&found, "rate_limits"), &json!({}));
     assert_eq!(found.requests, 10);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Population, on};
 use registry_probe::registry::{ManifestMethod, Software};
-use registry_probe::report::{Counts, Sweep};
+use registry_probe::report::{Counts, Record, Sweep};
 use registry_probe::sweep::{KnownManifests, Schedule, Turn};
 
 use super::probe::{Probe, told};
@@ -37,6 +37,7 @@ async fn a_second_sweep_pulls_nothing() {
     for (software, is_by_head) in [
         (Software::Distribution2, true),
         (Software::Harbor, true),
+        (Software::Zot, true),
         (Software::Gitea, false),
     ] {
         let double = registry().await;
@@ -104,6 +105,22 @@ async fn what_head_leaves_in_doubt_is_read() {
 }
 
 #[tokio::test]
+async fn a_head_that_fails_for_one_manifest_is_no_reason_to_read_all() {
+    let known = Arc::<KnownManifests>::default();
+    let double = registry().await;
+    let first = double.image("a-first-one", Some("v1"), &[b"a layer"]);
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    let head = || on::manifest().head().reference(&first.digest);
+    for status in [500, 403] {
+        double.when(head()).error(status, "UNKNOWN");
+        double.forget_requests();
+        assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+        assert_eq!(double.count(&on::manifest().get()), 1);
+        double.forget_rules();
+    }
+}
+
+#[tokio::test]
 async fn what_is_gone_is_found_by_head() {
     let known = Arc::<KnownManifests>::default();
     let double = Double::start().await;
@@ -145,6 +162,42 @@ async fn what_was_pushed_since_is_read_at_once() {
         double.count(&on::blob().get().reference(&image.layers[0])),
         1
     );
+}
+
+#[tokio::test]
+async fn what_is_broken_in_one_repository_is_read_in_all() {
+    let double = registry_double::presets::stale_descriptor_cache().await;
+    let layer = vec![7; 20_000];
+    let image = double.image("b", Some("v1"), &[&layer]);
+    let first = Probe::of(&double).sweep().await;
+    double.empty_bytes(&image.layers[0]);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), ["broken", "finding b layer short_read: v1"]);
+    let mut record = Record::new(first.registry.clone());
+    record.absorb(first);
+    record.absorb(sweep);
+    for other in ["a", "c"] {
+        double.image(other, Some("v1"), &[&layer]);
+        double.empty_bytes(&image.layers[0]);
+    }
+    let sweep = Probe::of(&double).owing(not_due()).knowing(&record);
+    let broken = ["a", "b", "c"].map(|name| format!("finding {name} layer short_read: v1"));
+    assert_eq!(told(&sweep.sweep().await)[1..], broken);
+}
+
+#[tokio::test]
+async fn an_outage_makes_no_later_sweep_read_anew() {
+    let known = Arc::<KnownManifests>::default();
+    let double = registry().await;
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    double
+        .when(on::manifest().by_digest())
+        .error(500, "UNKNOWN");
+    assert_ne!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    double.forget_rules();
+    double.forget_requests();
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    assert_eq!(double.count(&on::manifest().get()), 0);
 }
 
 #[tokio::test]

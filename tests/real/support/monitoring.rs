@@ -30,6 +30,11 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 
 /// The text of rules in haste: every duration and every number of seconds by [`HASTE`], nothing else.
 pub(crate) fn in_haste(rules: &str) -> String {
+    faster(rules, HASTE)
+}
+
+/// The same with time that passes so many times as fast.
+pub(crate) fn faster(rules: &str, times: u64) -> String {
     let mut hasty = String::new();
     for line in rules.split_inclusive('\n') {
         let says_time = ["[", "offset", "for: ", "> 3600", "> 7200", "* 86400"];
@@ -53,12 +58,12 @@ pub(crate) fn in_haste(rules: &str) -> String {
                 _ => 0,
             };
             if unit > 0 {
-                hasty.push_str(&(number * unit / HASTE).to_string());
+                hasty.push_str(&(number * unit / times).to_string());
                 hasty.push_str("ms");
                 rest = &after[1..];
             } else {
                 let seconds = if number >= 3600 {
-                    number / HASTE
+                    number / times
                 } else {
                     number
                 };

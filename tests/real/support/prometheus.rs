@@ -27,25 +27,31 @@ impl Prometheus {
 
     /// The same, with these files of rules and these lines of configuration besides.
     pub(crate) fn start(address: &str, rules: &[String], configuration: &str) -> Self {
-        Self::launch(address, "", rules, configuration)
+        Self::launch(&[address], "", rules, configuration)
     }
 
     /// The same for a gateway, whose series have the job and instance of those that pushed them.
     pub(crate) fn of_gateway(gateway: &Pushgateway, rules: &[String], configuration: &str) -> Self {
         let honor = "    honor_labels: true\n";
-        Self::launch(gateway.address(), honor, rules, configuration)
+        Self::launch(&[gateway.address()], honor, rules, configuration)
     }
 
-    fn launch(address: &str, more: &str, rules: &[String], configuration: &str) -> Self {
+    /// The same for several addresses, of which one may be a gateway's.
+    pub(crate) fn of_all(addresses: &[&str], rules: &[String]) -> Self {
+        Self::launch(addresses, "    honor_labels: true\n", rules, "")
+    }
+
+    fn launch(addresses: &[&str], more: &str, rules: &[String], configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         for (number, rules) in rules.iter().enumerate() {
             fs::write(at(&format!("{number}.rules.yml")), rules).expect("rules are written");
         }
+        let targets = addresses.join("', '");
         let configuration = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
              rule_files: [ '*.rules.yml' ]\n{configuration}\
-             scrape_configs:\n  - job_name: probe\n{more}    static_configs: [ {{ targets: ['{address}'] }} ]\n"
+             scrape_configs:\n  - job_name: probe\n{more}    static_configs: [ {{ targets: ['{targets}'] }} ]\n"
         );
         let file = at("prometheus.yml");
         fs::write(&file, configuration).expect("the configuration is written");
