@@ -33,6 +33,7 @@ pub use publish::Publish;
 pub use push::{Gateway, GatewayTls, PushError};
 pub use repair_source::{RepairSource, look_elsewhere};
 
+use crate::registry::Depth;
 use crate::registry::client::Config;
 use crate::report::Record;
 use crate::sweep::{KnownManifests, Owed, Policy, Schedules};
@@ -63,7 +64,8 @@ impl Target {
 
     /// Looks up what an earlier process found broken, where nothing is known of it here.
     pub async fn recall_failures(&mut self, publish: &Publish, known: &Record) {
-        if self.policy.owed == Owed::default() || !known.repositories.is_empty() {
+        let reads_all = self.policy.owed == Owed::default() && self.policy.depth != Depth::Head;
+        if reads_all || !known.repositories.is_empty() {
             return;
         }
         match publish.failing(&self.policy.registry).await {

@@ -93,10 +93,32 @@ pub(super) fn write_manifests(
         return Ok(());
     };
     let path = manifests_path(state, registry);
+    if !is_ours_or_none(&path) {
+        let path = path.display();
+        return Err(format!(
+            "{path} is no list of manifests of this program, and stays as it is"
+        ));
+    }
     let written = replace(&path, &file);
     written.map_err(|error| format!("{}: {}", path.display(), Unwritten(&error)))?;
     known.is_kept();
     Ok(())
+}
+
+/// Whether there is nothing at `path`, or a file that this program wrote: no link, for whoever made that may have
+/// chosen where it leads.
+fn is_ours_or_none(path: &Path) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Err(error) => error.kind() == ErrorKind::NotFound,
+        Ok(there) if !there.is_file() => false,
+        Ok(there) if there.len() == 0 => true,
+        Ok(_) => {
+            let mut head = Vec::new();
+            let file = std::fs::File::open(path);
+            let read = file.and_then(|file| file.take(64).read_to_end(&mut head));
+            read.is_ok() && KnownManifests::is_file(&head)
+        }
+    }
 }
 
 /// `STATE.REGISTRY.manifests`; what is neither a letter, a digit, a dot nor a hyphen is `_` and its code: `_3a` for
@@ -136,6 +158,40 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("there");
         assert_eq!(text, "shopping list");
         assert!(read(folder.path()).is_err(), "a folder is no state");
+    }
+
+    #[test]
+    fn manifests_replace_nothing_of_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state.json");
+        let path = manifests_path(&state, "r.example:5000");
+        assert!(path.ends_with("state.json.r.example_3a5000.manifests"));
+        let known =
+            || KnownManifests::from_file(b"registry-probe manifests 1\nr\n", "r").expect("none");
+        let write = |text: &[u8]| {
+            std::fs::write(&path, text).expect("written");
+            let known = known();
+            known.is_new_to_its_file();
+            write_manifests(&state, "r.example:5000", &known)
+        };
+        for (held, is_written) in [
+            (&b""[..], true),
+            (b"registry-probe manifests 1\nother\n", true),
+            (b"root:x:0:0", false),
+        ] {
+            assert_eq!(write(held).is_ok(), is_written);
+            let is_same = std::fs::read(&path).expect("there") == held;
+            assert_eq!(is_same, !is_written);
+        }
+        let target = folder.path().join("target");
+        std::fs::write(&target, "registry-probe manifests 1\n").expect("written");
+        std::fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink(&target, &path).expect("a link");
+        let known = known();
+        known.is_new_to_its_file();
+        assert!(write_manifests(&state, "r.example:5000", &known).is_err());
+        let text = std::fs::read(&target).expect("there");
+        assert_eq!(text, b"registry-probe manifests 1\n");
     }
 
     #[test]

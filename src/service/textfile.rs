@@ -35,7 +35,11 @@ pub(super) fn render(path: &Path, records: &[Record]) -> io::Result<String> {
 ///
 /// If it cannot be read.
 pub(super) fn failing(path: &Path, registry: &str) -> io::Result<BTreeSet<Repository>> {
-    Ok(metrics::failing(registry, &read(path)?, &[]))
+    let held = read(path)?;
+    if !held.is_empty() && !held.ends_with('\n') {
+        return Err(io::Error::other("it ends in the middle of a line"));
+    }
+    Ok(metrics::failing(registry, &held, &[]))
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -42,6 +42,18 @@ impl KnownManifests {
         Some(file)
     }
 
+    /// Whether a file that begins so is one of [`Self::to_file`].
+    #[must_use]
+    pub fn is_file(head: &[u8]) -> bool {
+        head.starts_with(FORMAT)
+    }
+
+    /// As after a sweep, which is to be kept.
+    #[cfg(test)]
+    pub(crate) fn is_new_to_its_file(&self) {
+        self.0.lock().is_changed = true;
+    }
+
     /// Notes that they were written to a file.
     pub fn is_kept(&self) {
         self.0.lock().is_changed = false;

@@ -89,7 +89,8 @@ impl Policy {
     pub(super) fn closest(&self) -> Depth {
         match self.owed.digest {
             Some(_) => Depth::Digest,
-            None => self.depth,
+            // What was broken there may have been found by its bytes.
+            None => self.depth.max(Depth::Tail),
         }
     }
 }

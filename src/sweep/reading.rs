@@ -39,7 +39,7 @@ pub(super) enum Shared {
 
 /// What a sweep has read so far, and what it still may.
 pub(super) struct Reading<'a> {
-    depth: Depth,
+    pub(super) depth: Depth,
     owed: &'a Owed,
     /// Until when what is not due is read, too.
     until: Option<Instant>,
@@ -143,8 +143,11 @@ impl<'a> Reading<'a> {
             }
             self.left_out += 1;
         }
-        if self.depth == Depth::Head || intact.is_some() {
+        if intact.is_some() {
             return Depth::Head;
+        }
+        if self.depth == Depth::Head {
+            return wanted.unwrap_or(Depth::Head);
         }
         let Some((turn, _)) = &self.owed.tail else {
             return Depth::Tail;

@@ -78,8 +78,9 @@ impl<R: Registry> Crawl<'_, R> {
                 .repositories_of_other_shards(taken.of_other_shards);
         }
         let mut repositories = taken.repositories;
-        let turn = self.policy.turn;
-        repositories.sort_by_cached_key(|name| place(name, turn));
+        let (turn, suspects) = (self.policy.turn, &self.policy.suspects);
+        // What is broken in them is read in all that have it.
+        repositories.sort_by_cached_key(|name| (!suspects.contains(name), place(name, turn)));
         let tasks = repositories.into_iter().map(|repository| Task {
             repository,
             is_listed,

@@ -121,7 +121,9 @@ impl Visit {
         let past = object.as_ref().and_then(|object| history.past(object));
         let before = past.and_then(|past| past.depth);
         let pushed = walk.is_new(id).then_some(Depth::Tail);
-        let wanted = history.read_at.max(pushed);
+        // What another look asks for again was in doubt: it is looked at as closely as it may have been.
+        let doubted = (history.looks > 0).then_some(reading.depth.min(Depth::Tail));
+        let wanted = history.read_at.max(pushed).max(doubted);
         let plan = reading.plan(&digest, size, before, wanted);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth == Depth::Digest {

@@ -1,4 +1,4 @@
-//! `Content-Range`: which part of how long a whole an answer says to be.
+//! What `Content-Range` says: which part of how long a whole an answer is.
 
 /// A part of a whole, as far as it makes sense (RFC 9110, 14.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

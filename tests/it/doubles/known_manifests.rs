@@ -216,3 +216,17 @@ async fn what_an_earlier_run_found_broken_is_read_in_every_sweep() {
     assert_eq!(told(&sweep), ["broken", "finding app layer short_read: v1"]);
     assert_eq!(sweep.counts.blobs_put_off, 2, "those of `other`");
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_is_not_cleared_by_head() {
+    let known = Arc::<KnownManifests>::default();
+    let double = registry().await;
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    let image = double.image("group-00/app-0001", Some("new"), &[&vec![9; 20_000]]);
+    let layer = on::blob().get().reference(&image.layers[0]);
+    double.when(layer).error(403, "DENIED");
+    // The first look reads it, because it was pushed; the next one knows it.
+    let sweep = probe(&double, &known).owing(not_due()).sweep().await;
+    let forbidden = ["unverified", "unverified group-00/app-0001 forbidden"];
+    assert_eq!(told(&sweep), forbidden);
+}
