@@ -114,7 +114,9 @@ async fn a_head_that_fails_for_one_manifest_is_no_reason_to_read_all() {
     for status in [500, 403] {
         double.when(head()).error(status, "UNKNOWN");
         double.forget_requests();
-        assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+        // One at a time, so that it is the first of which HEAD is known.
+        let sweep = probe(&double, &known).concurrency(1).sweep().await;
+        assert_eq!(told(&sweep), ["intact"]);
         assert_eq!(double.count(&on::manifest().get()), 1);
         double.forget_rules();
     }
