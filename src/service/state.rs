@@ -170,7 +170,7 @@ mod tests {
             || KnownManifests::from_file(b"registry-probe manifests 1\nr\n", "r").expect("none");
         let write = |text: &[u8]| {
             std::fs::write(&path, text).expect("written");
-            let known = known();
+            let known = KnownManifests::default();
             known.is_new_to_its_file();
             write_manifests(&state, "r.example:5000", &known)
         };
@@ -187,7 +187,7 @@ mod tests {
         std::fs::write(&target, "registry-probe manifests 1\n").expect("written");
         std::fs::remove_file(&path).expect("removed");
         std::os::unix::fs::symlink(&target, &path).expect("a link");
-        let known = known();
+        let known = KnownManifests::default();
         known.is_new_to_its_file();
         assert!(write_manifests(&state, "r.example:5000", &known).is_err());
         let text = std::fs::read(&target).expect("there");

@@ -45,7 +45,9 @@ impl KnownManifests {
     /// Whether a file that begins so is one of [`Self::to_file`].
     #[must_use]
     pub fn is_file(head: &[u8]) -> bool {
-        head.starts_with(FORMAT)
+        // Of this version or another one.
+        let version = FORMAT.len() - 2;
+        head.starts_with(&FORMAT[..version])
     }
 
     /// As after a sweep, which is to be kept.
