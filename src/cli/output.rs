@@ -1,6 +1,7 @@
 //! What a run prints and leaves behind: the report on standard output, reports in files, and the
 //! summary of a CI step.
 
+use std::borrow::Borrow;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -15,11 +16,11 @@ use crate::{render, service};
 /// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
 /// `summary` is where GitHub Actions takes a step's summary from. Whether all could be written; what could
 /// not is logged.
-pub(super) fn write(
+pub(super) fn write<R: Borrow<Record>>(
     args: &ReportArgs,
     summary: Option<&Path>,
     reports: &[Report],
-    records: &[Record],
+    records: &[R],
     color: bool,
 ) -> bool {
     let details = args.details;
@@ -77,11 +78,19 @@ pub(super) async fn print_unless_ended(text: String, signals: &Signals) -> bool 
     }
 }
 
-fn render(form: OutputArg, reports: &[Report], records: &[Record], view: View) -> String {
+fn render<R: Borrow<Record>>(
+    form: OutputArg,
+    reports: &[Report],
+    records: &[R],
+    view: View,
+) -> String {
     match form {
         OutputArg::Text => render::text::render(reports, view),
         OutputArg::Json => render::json::render(reports),
-        OutputArg::Prom => render::metrics::render(&records.iter().collect::<Vec<_>>()),
+        OutputArg::Prom => {
+            let records: Vec<_> = records.iter().map(Borrow::borrow).collect();
+            render::metrics::render(&records)
+        }
         OutputArg::Junit => render::junit::render(reports),
         OutputArg::Github => render::github::annotations(reports),
     }

@@ -80,7 +80,7 @@ async fn once(
         .collect();
     let absorbed = sweeps.into_iter().map(|(mut known, sweep)| {
         known.absorb(sweep);
-        known
+        Arc::new(known)
     });
     let records: Vec<_> = absorbed.collect();
     // As they were taken in: each finding says since when, and what is remembered is there.
@@ -124,7 +124,7 @@ fn known_of(registry: &str, known: &[Record]) -> Record {
 async fn hand_on(
     settings: Settings,
     reports: &Arc<Vec<Report>>,
-    records: Vec<Record>,
+    records: Vec<Arc<Record>>,
     manifests: Vec<(String, Arc<KnownManifests>)>,
     color: bool,
 ) -> bool {

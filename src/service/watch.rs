@@ -44,6 +44,8 @@ pub(super) async fn watch(
         let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()
             .await;
+        // It is copied if anybody holds it when the sweep is taken in.
+        drop(known);
         // What was whole before it was cancelled is a result.
         let is_whole = matches!(&sweep, Ok(Ok(sweep)) if sweep.is_complete());
         if cancel.is_cancelled() && !is_whole {

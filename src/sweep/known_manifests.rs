@@ -272,6 +272,12 @@ mod tests {
         (Digest::sha256(&body.bytes), body)
     }
 
+    fn file_of(known: &KnownManifests, registry: &str) -> Vec<u8> {
+        let mut file = Vec::new();
+        known.write_to(&mut file, registry).expect("memory");
+        file
+    }
+
     #[test]
     fn what_was_read_is_known_in_the_next_process() {
         let known = KnownManifests::default();
@@ -279,9 +285,9 @@ mod tests {
         assert!(!known.begin() && known.get(&digest, DAY).is_none());
         known.keep(&digest, &body);
         known.pulled(&app);
-        let file = known.to_file("r.example").expect("it changed");
-        assert_eq!(known.to_file("r.example"), None);
-        let next = KnownManifests::from_file(&file, "r.example").expect("a list");
+        assert!(known.take_changed() && !known.take_changed());
+        let file = file_of(&known, "r.example");
+        let next = KnownManifests::read_from(&mut &file[..], "r.example").expect("a list");
         assert!(
             next.begin() && next.was_pulled(&app, DAY) && !next.was_pulled(&app, Duration::ZERO)
         );
@@ -289,7 +295,9 @@ mod tests {
         assert_eq!(remembered.body.bytes, body.bytes);
         assert_eq!(remembered.body.media_type, body.media_type);
         assert!(next.get(&digest, Duration::ZERO).is_none(), "it is due");
-        assert!(KnownManifests::from_file(&file, "r.exampl").is_err());
+        for other in ["r.exampl", "r.example.org"] {
+            assert!(KnownManifests::read_from(&mut &file[..], other).is_err());
+        }
     }
 
     #[test]
@@ -297,11 +305,12 @@ mod tests {
         let known = KnownManifests::default();
         let (digest, body) = manifest(1);
         known.keep(&digest, &body);
-        let file = known.to_file("r").expect("it changed");
+        let file = file_of(&known, "r");
         for position in 29..file.len() {
             let mut altered = file.clone();
             altered[position] ^= 1;
-            let known = KnownManifests::from_file(&altered, "r").expect("it is of that registry");
+            let known = KnownManifests::read_from(&mut &altered[..], "r");
+            let known = known.expect("it is of that registry");
             let got = known.get(&digest, DAY);
             assert!(
                 got.is_none_or(|got| got.body.bytes == body.bytes),
@@ -309,7 +318,7 @@ mod tests {
             );
         }
         for length in 0..file.len() {
-            _ = KnownManifests::from_file(&file[..length], "r");
+            _ = KnownManifests::read_from(&mut &file[..length], "r");
         }
     }
 

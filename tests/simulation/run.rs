@@ -338,8 +338,11 @@ fn is_possible(world: &World, asked: &Asked) -> bool {
 
 /// What another process knows of these manifests.
 fn read_again(manifests: &KnownManifests) -> Arc<KnownManifests> {
-    let file = manifests.to_file(REGISTRY);
-    let read = file.map(|file| KnownManifests::from_file(&file, REGISTRY).expect("a list"));
+    let read = manifests.take_changed().then(|| {
+        let mut file = Vec::new();
+        manifests.write_to(&mut file, REGISTRY).expect("memory");
+        KnownManifests::read_from(&mut &file[..], REGISTRY).expect("a list")
+    });
     Arc::new(read.unwrap_or_default())
 }
 
