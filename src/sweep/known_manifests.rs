@@ -5,12 +5,12 @@
 //! altered makes a read and no finding.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use flate2::Compression;
 use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
@@ -43,6 +43,8 @@ pub(super) struct Inner {
     pub(super) sweep: u32,
     /// Whether something was left out or forgotten for want of memory: what is not known may be old.
     pub(super) is_partial: bool,
+    /// The last sweep that had no room for more.
+    pub(super) full: Option<u32>,
     /// Whether anything changed since it was written to a file.
     pub(super) is_changed: bool,
 }
@@ -114,6 +116,9 @@ impl KnownManifests {
                 inner.is_changed = true;
                 return;
             }
+            if inner.full == Some(sweep) {
+                return;
+            }
         }
         let Some(packed) = pack(body) else {
             return;
@@ -181,10 +186,15 @@ impl Inner {
         if self.bytes + size <= MOST_BYTES {
             return true;
         }
+        if self.full == Some(self.sweep) {
+            return false;
+        }
         let age = |kept: &Kept| self.sweep.wrapping_sub(kept.seen);
         let oldest = self.manifests.values().map(age).max().unwrap_or_default();
         self.is_partial = true;
+        // What was seen lately grows no older in this sweep.
         if oldest < 2 {
+            self.full = Some(self.sweep);
             return false;
         }
         let (sweep, mut freed) = (self.sweep, 0);
@@ -223,13 +233,19 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
     since.unwrap_or_default().as_secs()
 }
 
+/// One for all: it takes hundreds of kilobytes, and to have them anew for each manifest would leave memory in pieces.
+static PACKER: LazyLock<Mutex<Compress>> =
+    LazyLock::new(|| Mutex::new(Compress::new(Compression::fast(), false)));
+
 fn pack(body: &ManifestBody) -> Option<Box<[u8]>> {
     let media_type = body.media_type.as_deref().unwrap_or_default();
-    let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
-    packer.write_all(media_type.as_bytes()).ok()?;
-    packer.write_all(b"\n").ok()?;
-    packer.write_all(&body.bytes).ok()?;
-    packer.finish().ok().map(Vec::into_boxed_slice)
+    let text = [media_type.as_bytes(), b"\n", &body.bytes].concat();
+    // What cannot be packed gets a little longer.
+    let mut packed = Vec::with_capacity(text.len() + text.len() / 8 + 64);
+    let mut packer = PACKER.lock();
+    packer.reset();
+    let status = packer.compress_vec(&text, &mut packed, FlushCompress::Finish);
+    matches!(status, Ok(Status::StreamEnd)).then(|| packed.as_slice().into())
 }
 
 fn unpack(packed: &[u8]) -> Option<ManifestBody> {
