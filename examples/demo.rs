@@ -75,7 +75,7 @@ async fn demo() -> Result<()> {
     print!(
         "{}",
         render::text::render(
-            &[sweep.clone().into()],
+            &[registry_probe::report::Report::from(sweep.clone())],
             render::text::View {
                 color: uses_color(),
                 details: false,

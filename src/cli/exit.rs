@@ -37,9 +37,9 @@ impl Exit {
     /// What some sweeps come to together. Broken wins over unverified, what is remembered as broken
     /// and could not be verified again is broken, and a result that could not be
     /// handed on is as good as none.
-    pub(super) fn of(reports: &[Report], is_published: bool, fail_on: &[FailOn]) -> Self {
+    pub(super) fn of(reports: &[&Report], is_published: bool, fail_on: &[FailOn]) -> Self {
         let is_broken =
-            |report: &Report| report.verdict == Verdict::Broken || !report.remembered.is_empty();
+            |report: &&Report| report.verdict == Verdict::Broken || !report.remembered.is_empty();
         let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
         if counts(FailOn::Broken) && reports.iter().any(is_broken) {
             Self::Broken

@@ -60,6 +60,6 @@ impl Explanation {
         let is_printed = print_unless_ended(text, &signals).await;
         let fail_on = [FailOn::Broken, FailOn::Unverified];
         let exit = signals.exit();
-        Ok(exit.unwrap_or_else(|| Exit::of(&[report], is_printed, &fail_on)))
+        Ok(exit.unwrap_or_else(|| Exit::of(&[&report], is_printed, &fail_on)))
     }
 }

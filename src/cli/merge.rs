@@ -65,11 +65,13 @@ impl Merge {
             unusable: &unusable,
         };
         let records = merging.merge(parts);
-        let reports = records.iter().filter_map(|record| record.last.clone());
-        let reports: Vec<_> = reports.collect();
         let (report, summary) = (&self.args.report, self.summary.as_deref());
-        let is_written = output::write(report, summary, &reports, &records, color);
-        Ok(Exit::of(&reports, is_written, &report.fail_on))
+        let is_written = output::write(report, summary, &records, color);
+        Ok(Exit::of(
+            &output::reports(&records),
+            is_written,
+            &report.fail_on,
+        ))
     }
 }
 

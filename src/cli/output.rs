@@ -1,7 +1,8 @@
 //! What a run prints and leaves behind: the report on standard output, reports in files, and the
 //! summary of a CI step.
 
-use std::io::{self, Write as _};
+use std::borrow::Borrow;
+use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
@@ -12,16 +13,22 @@ use crate::render::text::View;
 use crate::report::{Record, Report};
 use crate::{render, service};
 
+/// What the last sweeps came to, as it was taken in: each finding says since when, and what is remembered is there.
+pub(super) fn reports<R: Borrow<Record>>(records: &[R]) -> Vec<&Report> {
+    let last = records.iter().map(|record| record.borrow().last.as_ref());
+    last.flatten().collect()
+}
+
 /// Writes the reports, and then prints the one that is to be printed: a pipe may be read slowly.
 /// `summary` is where GitHub Actions takes a step's summary from. Whether all could be written; what could
 /// not is logged.
-pub(super) fn write(
+pub(super) fn write<R: Borrow<Record>>(
     args: &ReportArgs,
     summary: Option<&Path>,
-    reports: &[Report],
-    records: &[Record],
+    records: &[R],
     color: bool,
 ) -> bool {
+    let reports = &reports(records)[..];
     let details = args.details;
     let mut is_written = true;
     let mut note = |path: &Path, written: io::Result<()>| {
@@ -40,7 +47,12 @@ pub(super) fn write(
         note(path, append_summary(path, reports));
     }
     let view = View { color, details };
-    print(render(args.output, reports, records, view).as_bytes()) && is_written
+    let is_printed = if args.output == OutputArg::Json {
+        print_by(|out| render::json::write(out, reports.iter().copied()))
+    } else {
+        print(render(args.output, reports, records, view).as_bytes())
+    };
+    is_printed && is_written
 }
 
 /// Makes the outputs of this process known to what writes files: some paths lead to them.
@@ -52,8 +64,13 @@ pub(super) fn tell() {
 
 /// Writes to standard output. Whether that worked; if it did not, that is logged.
 pub(super) fn print(text: &[u8]) -> bool {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
+    print_by(|out| out.write_all(text))
+}
+
+/// The same with what `write` writes.
+fn print_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> bool {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
         Ok(()) => true,
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
@@ -77,18 +94,26 @@ pub(super) async fn print_unless_ended(text: String, signals: &Signals) -> bool 
     }
 }
 
-fn render(form: OutputArg, reports: &[Report], records: &[Record], view: View) -> String {
+fn render<R: Borrow<Record>>(
+    form: OutputArg,
+    reports: &[&Report],
+    records: &[R],
+    view: View,
+) -> String {
     match form {
         OutputArg::Text => render::text::render(reports, view),
-        OutputArg::Json => render::json::render(reports),
-        OutputArg::Prom => render::metrics::render(&records.iter().collect::<Vec<_>>()),
+        OutputArg::Json => render::json::render(reports.iter().copied()),
+        OutputArg::Prom => {
+            let records: Vec<_> = records.iter().map(Borrow::borrow).collect();
+            render::metrics::render(&records)
+        }
         OutputArg::Junit => render::junit::render(reports),
         OutputArg::Github => render::github::annotations(reports),
     }
 }
 
 /// Adds to the summary, which other commands of the same step may have begun.
-fn append_summary(path: &Path, reports: &[Report]) -> io::Result<()> {
+fn append_summary(path: &Path, reports: &[&Report]) -> io::Result<()> {
     service::append(path, |length| {
         let taken = usize::try_from(length).unwrap_or(usize::MAX);
         render::github::summary(reports, taken)

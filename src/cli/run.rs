@@ -13,7 +13,7 @@ use super::progress::Screen;
 use super::settings::Settings;
 use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
-use crate::report::{Record, Report};
+use crate::report::Record;
 use crate::service::state::read_manifests;
 use crate::service::{Limits, Listener, Plan, Target, WebProtection, look_elsewhere};
 use crate::sweep::KnownManifests;
@@ -80,20 +80,19 @@ async fn once(
         .collect();
     let absorbed = sweeps.into_iter().map(|(mut known, sweep)| {
         known.absorb(sweep);
-        known
+        Arc::new(known)
     });
     let records: Vec<_> = absorbed.collect();
-    // As they were taken in: each finding says since when, and what is remembered is there.
-    let last = records.iter().filter_map(|record| record.last.clone());
-    let reports: Arc<Vec<_>> = Arc::new(last.collect());
+    // Shared, for a registry of many names takes many megabytes.
+    let records: Arc<Vec<_>> = Arc::new(records);
     let fail_on = settings.report.fail_on.clone();
-    let handed_on = hand_on(settings, &reports, records, manifests, color);
+    let handed_on = hand_on(settings, &records, manifests, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,
         () = signals.ended_for(LAST_PUSH) => false,
     };
     let exit = signals.exit();
-    Ok(exit.unwrap_or_else(|| Exit::of(&reports, is_handed_on, &fail_on)))
+    Ok(exit.unwrap_or_else(|| Exit::of(&output::reports(&records), is_handed_on, &fail_on)))
 }
 
 /// Gives a single sweep what earlier runs left: the manifests that were read, when bytes were, and what was broken.
@@ -117,22 +116,15 @@ fn known_of(registry: &str, known: &[Record]) -> Record {
 /// report may be slow, and the rest does not wait for that.
 async fn hand_on(
     settings: Settings,
-    reports: &Arc<Vec<Report>>,
-    records: Vec<Record>,
+    records: &Arc<Vec<Arc<Record>>>,
     manifests: Vec<(String, Arc<KnownManifests>)>,
     color: bool,
 ) -> bool {
-    // Shared, for a registry of many names takes many megabytes.
-    let records = Arc::new(records);
-    let (reports, known, all) = (
-        Arc::clone(reports),
-        Arc::clone(&records),
-        Arc::clone(&records),
-    );
+    let (known, all) = (Arc::clone(records), Arc::clone(records));
     let (report, summary) = (settings.report, settings.summary);
-    let write = move || output::write(&report, summary.as_deref(), &reports, &known, color);
+    let write = move || output::write(&report, summary.as_deref(), &known, color);
     let writing = tokio::task::spawn_blocking(write);
-    let publishing = settings.publish.publish(&records, move || all.to_vec());
+    let publishing = settings.publish.publish(records, move || all.to_vec());
     let keeping = settings.publish.keep(manifests);
     let (is_written, errors, are_kept) = tokio::join!(writing, publishing, keeping);
     is_written.unwrap_or(false) && errors.is_empty() && are_kept

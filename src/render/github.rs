@@ -5,6 +5,7 @@
 //! than 1 MiB is refused whole (docs.github.com, "Workflow commands"). What is beyond them stands in
 //! plain lines of the log, of which there may be as many as there are.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use super::words::{self, length, many, number};
@@ -23,11 +24,12 @@ const TAGS: usize = 20;
 
 /// Workflow commands, one a line, and plain lines for what is beyond the limit.
 #[must_use]
-pub fn annotations(reports: &[Report]) -> String {
+pub fn annotations<R: Borrow<Report>>(reports: &[R]) -> String {
+    let reports: Vec<&Report> = reports.iter().map(Borrow::borrow).collect();
     let mut text = String::new();
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
-    for report in reports {
+    for &report in &reports {
         let (objects, sweep) = (report.objects(), &report.sweep);
         errors.extend(objects.iter().map(|object| broken(report, object)));
         errors.extend(sweep.unmet.iter().map(|unmet| expectation(report, unmet)));
@@ -36,7 +38,7 @@ pub fn annotations(reports: &[Report]) -> String {
     say(&mut text, "error", &errors);
     say(&mut text, "warning", &warnings);
     let intact = reports
-        .iter()
+        .into_iter()
         .filter(|report| report.verdict == Verdict::Intact);
     let intact: Vec<_> = intact.map(all_is_well).collect();
     say(&mut text, "notice", &intact);
@@ -140,7 +142,7 @@ fn property(text: &str) -> String {
 /// The summary of a step in Markdown, which fits behind `taken` bytes that other summaries of the step
 /// have taken already.
 #[must_use]
-pub fn summary(reports: &[Report], taken: usize) -> String {
+pub fn summary<R: Borrow<Report>>(reports: &[R], taken: usize) -> String {
     // Room for the line that says how much is left out, for each registry.
     let room = SUMMARY
         .saturating_sub(taken)
@@ -148,7 +150,7 @@ pub fn summary(reports: &[Report], taken: usize) -> String {
     let mut text = String::new();
     for report in reports {
         if text.len() < room {
-            section(&mut text, report, room);
+            section(&mut text, report.borrow(), room);
         }
     }
     text
@@ -251,8 +253,11 @@ mod tests {
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("annotations", &annotations(&[fixture::rich().into()]));
-        assert_snapshot("summary", &summary(&[fixture::rich().into()], 0));
+        assert_snapshot(
+            "annotations",
+            &annotations(&[Report::from(fixture::rich())]),
+        );
+        assert_snapshot("summary", &summary(&[Report::from(fixture::rich())], 0));
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn told(count: usize, details: bool) -> String {
         details,
         ..View::default()
     };
-    text::render(&[incident(count).into()], view)
+    text::render(&[Report::from(incident(count))], view)
 }
 
 /// Longer than 80 columns is only a line that ends in what cannot be broken, and then that begins early.

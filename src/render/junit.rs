@@ -5,6 +5,7 @@
 //! There is no one schema. What is written here is valid by both that are in use: Ant's, which is
 //! strict about order and attributes, and that of Jenkins and Surefire (`tests/real/junit`).
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use super::finding;
@@ -17,10 +18,10 @@ const TAGS: usize = 50;
 
 /// One document for all sweeps.
 #[must_use]
-pub fn render(reports: &[Report]) -> String {
+pub fn render<R: Borrow<Report>>(reports: &[R]) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     for (number, report) in reports.iter().enumerate() {
-        suite(&mut xml, number, report);
+        suite(&mut xml, number, report.borrow());
     }
     xml + "</testsuites>\n"
 }
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("rich", &render(&[fixture::rich().into()]));
+        assert_snapshot("rich", &render(&[Report::from(fixture::rich())]));
     }
 
     #[test]
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn images_and_what_was_expected_of_them() {
-        assert_snapshot("images", &render(&[fixture::expected().into()]));
+        assert_snapshot("images", &render(&[Report::from(fixture::expected())]));
     }
 
     #[test]
@@ -257,7 +258,7 @@ mod tests {
         sweep.unverified[0].why.detail = hostile.into();
         sweep.findings[0].platforms = vec![hostile.into()];
         sweep.findings[0].defect.evidence = evidence_of(hostile);
-        let text = render(&[sweep.into()]);
+        let text = render(&[Report::from(sweep)]);
         assert!(!text.contains("<x") && !text.contains("]]>"), "{text}");
         assert!(text.contains("&lt;/failure&gt;&lt;x a=&apos;&quot;&apos;&gt;&amp;"));
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()));

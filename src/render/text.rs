@@ -1,6 +1,7 @@
 //! The report for a person on call: the verdict first, then what is broken and what to do about
 //! it, then what is not known, and last what was looked at. Nothing depends on colour.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 use anstyle::Style;
@@ -22,7 +23,8 @@ pub struct View {
 /// The report of each sweep in turn, in lines of 80 columns, and the totals below if there are
 /// several.
 #[must_use]
-pub fn render(reports: &[Report], view: View) -> String {
+pub fn render<R: Borrow<Report>>(reports: &[R], view: View) -> String {
+    let reports: Vec<&Report> = reports.iter().map(Borrow::borrow).collect();
     let details = view.details;
     let mut lines = Lines::new(view.color);
     for (number, report) in reports.iter().enumerate() {
@@ -47,7 +49,7 @@ pub fn render(reports: &[Report], view: View) -> String {
     }
     if reports.len() > 1 {
         lines.blank();
-        totals(&mut lines, reports);
+        totals(&mut lines, &reports);
     }
     lines.finish()
 }
@@ -187,7 +189,7 @@ fn warnings(lines: &mut Lines, sweep: &Sweep<Found>) {
     }
 }
 
-fn totals(lines: &mut Lines, reports: &[Report]) {
+fn totals(lines: &mut Lines, reports: &[&Report]) {
     let with = |verdict| {
         let reports = reports.iter();
         length(reports.filter(|report| report.verdict == verdict).count())
@@ -237,19 +239,22 @@ mod tests {
 
     #[test]
     fn a_rich_sweep() {
-        assert_snapshot("rich", &render(&[fixture::rich().into()], PLAIN));
+        assert_snapshot("rich", &render(&[Report::from(fixture::rich())], PLAIN));
     }
 
     #[test]
     fn a_rich_sweep_in_colour() {
-        let text = render(&[fixture::rich().into()], COLORED);
+        let text = render(&[Report::from(fixture::rich())], COLORED);
         assert_snapshot("rich_in_colour", &text.replace('\x1b', "␛"));
-        assert_eq!(plain(&text), render(&[fixture::rich().into()], PLAIN));
+        assert_eq!(
+            plain(&text),
+            render(&[Report::from(fixture::rich())], PLAIN)
+        );
     }
 
     #[test]
     fn an_intact_sweep() {
-        assert_snapshot("intact", &render(&[fixture::intact().into()], PLAIN));
+        assert_snapshot("intact", &render(&[Report::from(fixture::intact())], PLAIN));
     }
 
     #[test]
@@ -259,20 +264,20 @@ mod tests {
 
     #[test]
     fn an_empty_sweep() {
-        assert_snapshot("empty", &render(&[fixture::empty().into()], PLAIN));
+        assert_snapshot("empty", &render(&[Report::from(fixture::empty())], PLAIN));
     }
 
     /// There is no verdict on one look, and "nothing found broken" would read as one.
     #[test]
     fn a_stopped_sweep_names_what_seemed_broken() {
-        let text = render(&[fixture::stopped().into()], PLAIN);
+        let text = render(&[Report::from(fixture::stopped())], PLAIN);
         assert_snapshot("stopped", &text);
         assert!(!text.contains("nothing"), "{text}");
         let mut one = fixture::stopped();
         one.unverified.drain(1..12);
         one.suspected.truncate(1);
         assert_eq!(
-            render(&[one.into()], PLAIN).lines().next(),
+            render(&[Report::from(one)], PLAIN).lines().next(),
             Some("UNVERIFIED mirror.example: 1 object seems broken and was not looked at again")
         );
     }
@@ -292,7 +297,10 @@ mod tests {
 
     #[test]
     fn an_image_by_its_digest() {
-        assert_snapshot("by_digest", &render(&[fixture::by_digest().into()], PLAIN));
+        assert_snapshot(
+            "by_digest",
+            &render(&[Report::from(fixture::by_digest())], PLAIN),
+        );
     }
 
     #[test]
@@ -304,7 +312,7 @@ mod tests {
             checked: 3,
         };
         let said = "INTACT [::1]:5000: the lists of 3 repositories were read, and no image was asked\n       for\n";
-        assert!(render(&[sweep.into()], PLAIN).starts_with(said));
+        assert!(render(&[Report::from(sweep)], PLAIN).starts_with(said));
     }
 
     #[test]
@@ -322,7 +330,7 @@ mod tests {
         let mut sweep = fixture::rich();
         sweep.unverified.truncate(1);
         sweep.counts.repositories.checked = sweep.counts.repositories.listed;
-        let text = render(&[sweep.into()], PLAIN);
+        let text = render(&[Report::from(sweep)], PLAIN);
         assert_eq!(
             text.lines().find(|line| line.starts_with("PARTIAL")),
             Some("PARTIAL 1,204 of 3,000 tags were not reached: deadline")
@@ -333,7 +341,7 @@ mod tests {
     fn one_object_that_no_tag_leads_to() {
         let mut sweep = fixture::rich();
         sweep.findings.drain(..5);
-        let text = render(&[sweep.into()], PLAIN);
+        let text = render(&[Report::from(sweep)], PLAIN);
         assert_eq!(
             text.lines().next(),
             Some("BROKEN registry.example:5050: 1 object in 1 repository")
@@ -344,7 +352,7 @@ mod tests {
     fn all_tags_seen_and_yet_not_all_verified() {
         let mut sweep = fixture::intact();
         sweep.unverified = fixture::rich().unverified.split_off(2);
-        let text = render(&[sweep.into()], PLAIN);
+        let text = render(&[Report::from(sweep)], PLAIN);
         let opening: Vec<_> = text.lines().take(2).collect();
         assert_eq!(
             opening,
@@ -357,12 +365,15 @@ mod tests {
 
     #[test]
     fn images_that_are_not_as_expected() {
-        assert_snapshot("expected", &render(&[fixture::expected().into()], PLAIN));
+        assert_snapshot(
+            "expected",
+            &render(&[Report::from(fixture::expected())], PLAIN),
+        );
     }
 
     #[test]
     fn no_registry_is_no_report() {
-        assert_eq!(render(&[], COLORED), "");
+        assert_eq!(render::<Report>(&[], COLORED), "");
     }
 
     #[test]
@@ -443,7 +454,7 @@ mod tests {
         for group in &mut sweep.unverified {
             group.why.detail = hostile.into();
         }
-        let text = render(&[sweep.into()], PLAIN);
+        let text = render(&[Report::from(sweep)], PLAIN);
         assert!(
             text.chars()
                 .all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}'))

@@ -2,6 +2,8 @@
 //!
 //! A format of its own, for this program alone: reports have a schema, this has a version.
 
+use std::borrow::Borrow;
+
 use serde::{Deserialize, Serialize};
 
 use super::record::Record;
@@ -27,17 +29,17 @@ struct State {
 ///
 /// Never: plain structs with text keys are always JSON.
 #[must_use]
-pub fn render(records: &[Record]) -> String {
+pub fn render<R: Borrow<Record>>(records: &[R]) -> String {
     #[derive(Serialize)]
     struct State<'a> {
         format: &'a str,
         version: u32,
-        registries: &'a [Record],
+        registries: Vec<&'a Record>,
     }
     let state = State {
         format: FORMAT,
         version: VERSION,
-        registries: records,
+        registries: records.iter().map(Borrow::borrow).collect(),
     };
     let text = serde_json::to_string(&state);
     text.expect("plain structs with text keys are always JSON") + "\n"

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write};
+use std::io::{self, BufWriter, ErrorKind, IntoInnerError, Seek as _, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{
     FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
@@ -109,11 +109,19 @@ fn pour(path: &Path, place: Place, text: &[u8], patience: Option<Duration>) -> i
 ///
 /// If it cannot be replaced; then it stays as it was.
 pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    replace_by(path, |file| file.write_all(text))
+}
+
+/// The same with what `write` writes.
+pub(super) fn replace_by(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let place = Place::of(path)?;
     if place.metadata.as_ref().is_some_and(is_special) {
         return Err(io::Error::other("it is no plain file"));
     }
-    replaced(&place.path, text)
+    replaced(&place.path, write)
 }
 
 /// Adds to the file at `path` what `text` makes of its length. To be called in a runtime.
@@ -203,7 +211,7 @@ impl Place {
 
     /// Replaces a plain file, or else writes it in place.
     fn write(&self, text: &[u8]) -> io::Result<()> {
-        match replaced(&self.path, text) {
+        match replaced(&self.path, |file| file.write_all(text)) {
             Err(error) if self.is_file() && may_work_in_place(&error) => {
                 self.write_in_place(text, error)
             }
@@ -334,13 +342,15 @@ fn synced(file: &File) -> io::Result<()> {
     }
 }
 
-fn replaced(path: &Path, text: &[u8]) -> io::Result<()> {
+fn replaced(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // The collector reads `*.prom` only, so a file that was left half-written is passed over.
     let mut temporary = tempfile::Builder::new()
         .prefix(".probe-")
         .suffix(".tmp")
         .tempfile_in(folder(path))?;
-    temporary.write_all(text)?;
+    let mut buffer = BufWriter::new(temporary.as_file_mut());
+    write(&mut buffer)?;
+    buffer.into_inner().map_err(IntoInnerError::into_error)?;
     temporary.as_file().sync_all()?;
     // Others read it: the node exporter runs as a user of its own.
     let readable = fs::Permissions::from_mode(0o644);

@@ -62,6 +62,13 @@ impl Target {
         self.policy.owed = self.schedules.owed(depth, &known.reads, now);
     }
 
+    /// Says what a sweep owes that begins now, and is to read because an earlier process found something broken.
+    async fn prepare(&mut self, publish: &Publish, known: &Record) {
+        self.begin(known);
+        self.policy.suspects.clear();
+        self.recall_failures(publish, known).await;
+    }
+
     /// Looks up what an earlier process found broken, where nothing is known of it here.
     pub async fn recall_failures(&mut self, publish: &Publish, known: &Record) {
         let reads_all = self.policy.owed == Owed::default() && self.policy.depth != Depth::Head;

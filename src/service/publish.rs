@@ -33,8 +33,8 @@ impl Publish {
     /// message each, each of which is logged, too.
     pub async fn publish(
         &self,
-        changed: &[Record],
-        all: impl FnOnce() -> Vec<Record> + Send + 'static,
+        changed: &[Arc<Record>],
+        all: impl FnOnce() -> Vec<Arc<Record>> + Send + 'static,
     ) -> Vec<String> {
         let mut errors = Vec::new();
         let (textfile, state) = (self.textfile.clone(), self.state.clone());
@@ -119,7 +119,7 @@ impl Publish {
 fn write(
     textfile: Option<&Path>,
     state: Option<&Path>,
-    all: impl FnOnce() -> Vec<Record>,
+    all: impl FnOnce() -> Vec<Arc<Record>>,
 ) -> Vec<String> {
     let turn = WRITING.lock();
     let all = all();

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::files::{Unwritten, replace};
 use crate::report::{Record, state};
@@ -44,13 +45,15 @@ pub fn read(path: &Path) -> Result<Vec<Record>, String> {
 /// # Errors
 ///
 /// If it cannot be written, or holds something that is no state: then it stays as it was.
-pub(super) fn write(path: &Path, records: &[Record]) -> Result<(), String> {
+pub(super) fn write(path: &Path, records: &[Arc<Record>]) -> Result<(), String> {
     let is_other = |held: &Record| {
-        let is_it = |record: &Record| record.registry == held.registry;
+        let is_it = |record: &Arc<Record>| record.registry == held.registry;
         !records.iter().any(is_it)
     };
-    let others = read(path)?.into_iter().filter(is_other);
-    let all: Vec<_> = records.iter().cloned().chain(others).collect();
+    let mut others = read(path)?;
+    others.retain(is_other);
+    let records = records.iter().map(|record| &**record);
+    let all: Vec<_> = records.chain(&others).collect();
     replace(path, state::render(&all).as_bytes()).map_err(|error| Unwritten(&error).to_string())
 }
 
@@ -138,6 +141,10 @@ fn manifests_path(state: &Path, registry: &str) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn new(name: &str) -> Arc<Record> {
+        Arc::new(Record::new(name))
+    }
+
     fn names(path: &Path) -> Vec<String> {
         let records = read(path).expect("a state");
         records.into_iter().map(|record| record.registry).collect()
@@ -148,12 +155,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state.json");
         assert!(names(&path).is_empty(), "there is none yet");
-        write(&path, &[Record::new("a"), Record::new("b")]).expect("written");
-        write(&path, &[Record::new("b")]).expect("written again");
+        write(&path, &[new("a"), new("b")]).expect("written");
+        write(&path, &[new("b")]).expect("written again");
         assert_eq!(names(&path), ["b", "a"]);
 
         std::fs::write(&path, "shopping list").expect("written");
-        let error = write(&path, &[Record::new("a")]).expect_err("not ours");
+        let error = write(&path, &[new("a")]).expect_err("not ours");
         assert!(error.contains("no state of this program"), "{error}");
         let text = std::fs::read_to_string(&path).expect("there");
         assert_eq!(text, "shopping list");
@@ -166,8 +173,6 @@ mod tests {
         let state = folder.path().join("state.json");
         let path = manifests_path(&state, "r.example:5000");
         assert!(path.ends_with("state.json.r.example_3a5000.manifests"));
-        let known =
-            || KnownManifests::from_file(b"registry-probe manifests 1\nr\n", "r").expect("none");
         let write = |text: &[u8]| {
             std::fs::write(&path, text).expect("written");
             let known = KnownManifests::default();
@@ -202,7 +207,7 @@ mod tests {
         for empty in ["", "\n", "\0\0\0\0"] {
             std::fs::write(&path, empty).expect("written");
             assert!(names(&path).is_empty(), "{empty:?}");
-            write(&path, &[Record::new("a")]).expect("written");
+            write(&path, &[new("a")]).expect("written");
             assert_eq!(names(&path), ["a"], "{empty:?}");
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct StatusBoard {
 
 /// One registry, as its loop last told.
 struct Watched {
-    record: Record,
+    record: Arc<Record>,
     phase: page::Phase,
     /// The requests that there were when the loop was last seen to go on, and when that was.
     requests: u64,
@@ -37,7 +37,7 @@ struct Watched {
 impl Watched {
     fn new(record: Record) -> Self {
         Self {
-            record,
+            record: Arc::new(record),
             phase: page::Phase::Sweeping {
                 since: SystemTime::now(),
             },
@@ -99,31 +99,34 @@ impl StatusBoard {
     }
 
     /// A sweep has ended. Gives what is known now.
-    pub(crate) fn end(&self, registry: &str, sweep: Sweep) -> Option<Record> {
+    pub(crate) fn end(&self, registry: &str, sweep: Sweep) -> Option<Arc<Record>> {
         self.process_metrics.sweep(registry, sweep.verdict().word());
         let record = {
             let mut registries = self.registries.lock();
             let watch = registries.get_mut(registry)?;
-            watch.record.absorb(sweep);
-            watch.record.clone()
+            Arc::make_mut(&mut watch.record).absorb(sweep);
+            Arc::clone(&watch.record)
         };
         self.publish();
         Some(record)
     }
 
     /// What is known of one registry.
-    pub(crate) fn record(&self, registry: &str) -> Record {
+    pub(crate) fn record(&self, registry: &str) -> Arc<Record> {
         let registries = self.registries.lock();
         let watch = registries.get(registry);
-        watch.map_or_else(|| Record::new(registry), |watch| watch.record.clone())
+        watch.map_or_else(
+            || Arc::new(Record::new(registry)),
+            |watch| Arc::clone(&watch.record),
+        )
     }
 
     /// What is known of all registries.
-    pub(crate) fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
         self.registries
             .lock()
             .values()
-            .map(|watch| watch.record.clone())
+            .map(|watch| Arc::clone(&watch.record))
             .collect()
     }
 
@@ -162,20 +165,27 @@ impl StatusBoard {
     /// Renders everything anew.
     fn publish(&self) {
         let registries = self.registries.lock();
-        let records: Vec<_> = registries.values().map(|watch| &watch.record).collect();
+        let records: Vec<_> = registries.values().map(|watch| &*watch.record).collect();
         let metrics = render::metrics::render(&records);
-        let reports = records.iter().filter_map(|record| record.last.as_ref());
+        let reports: Vec<_> = records
+            .iter()
+            .filter_map(|record| record.last.as_ref())
+            .collect();
         let one = |(name, watch): (&String, &Watched)| {
             let report = watch.record.last.as_ref();
             let report = report.map(|report| render::json::render([report]));
             (name.clone(), Bytes::from(report.unwrap_or_default()))
         };
+        let report: BTreeMap<_, Bytes> = registries.iter().map(one).collect();
+        // The report of one registry is that of all where there is no other, and has megabytes.
+        let only = report.values().next().filter(|_| reports.len() == 1);
+        let only = only.filter(|_| registries.len() == 1).cloned();
         let published = Published {
             metrics_gzip: gzip(metrics.as_bytes()).into(),
             metrics: metrics.into(),
             page: render_page(&registries).into(),
-            reports: render::json::render(reports).into(),
-            report: registries.iter().map(one).collect(),
+            reports: only.unwrap_or_else(|| render::json::render(reports).into()),
+            report,
         };
         drop(registries);
         self.replace(published);
@@ -215,7 +225,11 @@ mod tests {
         known.recall("app".parse().expect("a name"), 3, None);
         board.watch(&["a".to_owned(), "b".to_owned()], &[known]);
         let failures = |board: &StatusBoard| -> Vec<u64> {
-            board.records().iter().map(Record::failures).collect()
+            board
+                .records()
+                .iter()
+                .map(|record| record.failures())
+                .collect()
         };
         assert_eq!(failures(&board), [3, 0]);
         // What is watched already is known better.

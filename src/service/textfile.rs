@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::oci::Repository;
 use crate::render::metrics;
@@ -16,16 +17,17 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// # Errors
 ///
 /// If the old one cannot be read.
-pub(super) fn render(path: &Path, records: &[Record]) -> io::Result<String> {
+pub(super) fn render(path: &Path, records: &[Arc<Record>]) -> io::Result<String> {
     let mut records = records.to_vec();
-    let is_blind = |record: &Record| record.last.as_ref().is_some_and(|report| !report.complete);
+    let is_blind =
+        |record: &Arc<Record>| record.last.as_ref().is_some_and(|report| !report.complete);
     if records.iter().any(is_blind) {
         let held = read(path)?;
         for record in records.iter_mut().filter(|record| is_blind(record)) {
-            metrics::recall(record, &held, &[]);
+            metrics::recall(Arc::make_mut(record), &held, &[]);
         }
     }
-    let records: Vec<_> = records.iter().collect();
+    let records: Vec<_> = records.iter().map(|record| &**record).collect();
     Ok(metrics::render(&records))
 }
 

@@ -39,13 +39,13 @@ pub(super) async fn watch(
         let known = board.record(&name);
         target.policy.turn = target.policy.turn.wrapping_add(1);
         target.read_files_again();
-        target.begin(&known);
-        target.policy.suspects.clear();
-        target.recall_failures(&publish, &known).await;
+        target.prepare(&publish, &known).await;
         // A crash in one sweep, which would be a bug, ends neither the loop nor those of the others.
         let sweep = AssertUnwindSafe(sweep(target.clone(), &known, &cancel))
             .catch_unwind()
             .await;
+        // It is copied if anybody holds it when the sweep is taken in.
+        drop(known);
         // What was whole before it was cancelled is a result.
         let is_whole = matches!(&sweep, Ok(Ok(sweep)) if sweep.is_complete());
         if cancel.is_cancelled() && !is_whole {

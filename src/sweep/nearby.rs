@@ -15,8 +15,8 @@ use crate::registry::{Registry, Way};
 use crate::report::{Finding, Outcome, Reason};
 
 /// Objects that are remembered. Those that many repositories share are seen again and again, and so
-/// are the last to be forgotten.
-const SLOTS: u64 = 1 << 16;
+/// are the last to be forgotten. As many as a table of 2^16 places holds before it grows.
+const SLOTS: u64 = 7 << 13;
 
 /// Further looks in one sweep, at siblings and at copies each: most registries have fewer findings,
 /// and in one that has more these are not what is lacking.

@@ -88,7 +88,7 @@ impl Runs {
         }
         match report.findings() {
             found if found.is_empty() => assert!(!self.has_found, "it is lost again: {outcome}"),
-            found => assert_eq!(found, [self.expected.clone()], "{outcome}"),
+            found => assert_eq!(found, std::slice::from_ref(&self.expected), "{outcome}"),
         }
         self.has_found |= report.verdict() == "broken";
     }

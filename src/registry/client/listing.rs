@@ -10,7 +10,7 @@ use super::classify::{Failure, Stop};
 use super::config::{MOST_TAGS, Share};
 use super::exchange::{Ask, Exchange};
 use super::link;
-use super::page::read_page;
+use super::page::{Entry, read_page};
 use super::reply::{Read, Reply};
 use super::scope::Scope;
 use crate::oci::{Repository, Tag};
@@ -226,13 +226,13 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
     fn take(
         &mut self,
         reply: &Reply,
-        entries: Vec<Option<String>>,
+        entries: Vec<Entry<'_>>,
         query: &str,
         way: Via,
     ) -> Result<Next, Failure> {
         let count = entries.len();
         let link = link::next_query(&reply.headers);
-        let Some(last) = entries.iter().flatten().next_back().cloned() else {
+        let Some(last) = entries.iter().flatten().next_back() else {
             self.add(entries);
             return self.after_nothing(reply, link, query);
         };
@@ -257,7 +257,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             // is the next page's start computed by us.
             None if count == PAGE => {
                 let mut query = url::form_urlencoded::Serializer::new(format!("n={PAGE}"));
-                Next::Ask(query.append_pair("last", &last).finish(), Via::Guess)
+                Next::Ask(query.append_pair("last", last).finish(), Via::Guess)
             }
             None => Next::End,
         };
@@ -266,7 +266,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
             let query = query.to_owned();
             self.place = Some(Place {
                 query,
-                last,
+                last: last.clone().into_owned(),
                 is_short,
             });
         }
@@ -274,7 +274,7 @@ impl<'a, T: FromStr + Ord> Pages<'a, T> {
         Ok(next)
     }
 
-    fn add(&mut self, entries: Vec<Option<String>>) {
+    fn add(&mut self, entries: Vec<Entry<'_>>) {
         for entry in entries {
             match entry.map(|entry| entry.parse()) {
                 Some(Ok(item)) => {

@@ -1,5 +1,7 @@
 //! One page of a list: what is a list, and its entries.
 
+use std::borrow::Cow;
+
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -31,8 +33,14 @@ struct Tags<'a> {
     errors: Option<IgnoredAny>,
 }
 
-/// The entries of a page of the list that `scope` is about; `None` for each that is no text.
-pub(crate) fn read_page(reply: &Reply, scope: &Scope<'_>) -> Result<Vec<Option<String>>, Failure> {
+/// An entry of a page, where it stands there as it is; `None` if it is no text. A list may have 250,000.
+pub(crate) type Entry<'a> = Option<Cow<'a, str>>;
+
+/// The entries of a page of the list that `scope` is about.
+pub(crate) fn read_page<'a>(
+    reply: &'a Reply,
+    scope: &Scope<'_>,
+) -> Result<Vec<Entry<'a>>, Failure> {
     if reply.body.was_cut() {
         let detail = format!("{}: the list was cut short", reply.request);
         return Err(Failure::new(UnverifiedReason::Connect, detail));
@@ -52,8 +60,16 @@ pub(crate) fn read_page(reply: &Reply, scope: &Scope<'_>) -> Result<Vec<Option<S
         );
         return Err(Failure::new(UnverifiedReason::TooLarge, detail));
     }
-    let text = |entry: &&RawValue| serde_json::from_str(entry.get()).ok();
-    Ok(list.entries.iter().map(text).collect())
+    Ok(list.entries.into_iter().map(text).collect())
+}
+
+/// Without a copy, unless it has escapes.
+fn text(entry: &RawValue) -> Entry<'_> {
+    let written = entry.get();
+    let plain = serde_json::from_str(written).map(Cow::Borrowed);
+    plain
+        .or_else(|_| serde_json::from_str(written).map(Cow::Owned))
+        .ok()
 }
 
 /// The list, or why it is none.

@@ -1,10 +1,10 @@
 //! What a document promises: taken up into the graph of its repository, or left out on purpose.
 
 use super::Walk;
-use super::graph::{Edge, Endpoint, NodeId, Parent};
+use super::graph::{Edge, Endpoint, NodeId, Parent, Promised};
 use crate::oci::{Descriptor, Document, MediaKind};
 use crate::registry::{Unverified, UnverifiedReason};
-use crate::report::{Kind, Mode, Outcome, SkipReason};
+use crate::report::{Kind, Mode, SkipReason};
 use crate::sweep::form::Form;
 use crate::sweep::notices::Notice;
 
@@ -24,7 +24,7 @@ impl Walk {
 
     fn note(&mut self, id: NodeId, document: &Document) {
         let node = &self.nodes[id as usize];
-        if node.outcome != Some(Outcome::Intact) {
+        if !node.is_intact() {
             return;
         }
         let is = |form: fn(&Form) -> bool| node.form.as_ref().is_some_and(form);
@@ -41,7 +41,7 @@ impl Walk {
             ),
             (!blobs.all(has_bytes), Notice::NoBytes),
             (
-                node.length.is_some_and(|length| length > LARGE),
+                node.length.get().is_some_and(|length| length > LARGE),
                 Notice::Large,
             ),
             (is(Form::is_of_its_own), Notice::OwnType),
@@ -104,12 +104,18 @@ impl Walk {
             self.tally.skip(skip_reason, 1);
             return;
         }
-        let edge = Edge {
-            parent: Parent::Node(parent),
-            kind,
+        if endpoint == Endpoint::Blobs && self.was_seen_intact(&entry.digest, entry.size) {
+            return;
+        }
+        let promised = Promised {
             size: entry.size,
             media_type: entry.media_type,
             platform: entry.platform,
+        };
+        let edge = Edge {
+            parent: Parent::Node(parent),
+            kind,
+            promised: Some(Box::new(promised)),
         };
         self.promise(endpoint, entry.digest, nesting, edge);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::graph::Endpoint;
+use super::graph::{Endpoint, Length};
 use super::tag_list::TagList;
 use crate::oci::{Digest, Tag};
 use crate::registry::Depth;
@@ -80,7 +80,7 @@ pub(in crate::sweep) struct History {
     /// known what.
     pub(in crate::sweep) read_at: Option<Depth>,
     /// What was seen intact in this sweep, with its length, as hashes: a repository has millions.
-    intact: HashMap<u64, Option<u64>>,
+    intact: HashMap<u64, Length>,
     hashes: RandomState,
 }
 
@@ -167,13 +167,13 @@ impl History {
         length: Option<u64>,
     ) {
         let key = self.hashes.hash_one((endpoint, digest));
-        self.intact.insert(key, length);
+        self.intact.insert(key, length.into());
     }
 
     /// Notes that this look found everything under a tag intact.
     pub(in crate::sweep) fn note_intact_tag(&mut self, tag: &Tag) {
         let key = self.hashes.hash_one(tag);
-        self.intact.insert(key, None);
+        self.intact.insert(key, None.into());
     }
 
     /// Whether a look of this sweep saw this object intact, or counted it; and its length, if known.
@@ -190,7 +190,7 @@ impl History {
             return None;
         }
         let key = self.hashes.hash_one((endpoint, digest));
-        self.intact.get(&key).copied()
+        self.intact.get(&key).map(|length| length.get())
     }
 
     /// Whether a look of this sweep saw everything under a tag intact.

@@ -32,7 +32,7 @@ impl Walk {
         };
         let tags = self.tags.iter().map(|state| {
             let digest = match &state.resolved {
-                Some(Ok(digest)) => Ok(digest),
+                Some(Ok(id)) => Ok(&self.nodes[*id as usize].digest),
                 Some(Err(outcome)) => Err(self.state(outcome, Kind::Tag)),
                 None => Err(of_mode(InMode::left_over(cut_short))),
             };
@@ -124,11 +124,11 @@ impl Tree<'_> {
             return;
         };
         let known = &self.walk.nodes[id as usize];
-        node.state = match &known.outcome {
+        node.state = match known.outcome() {
             Some(outcome) => self.walk.state(outcome, known.kind()),
             None => of_mode(InMode::left_over(self.cut_short)),
         };
-        node.size = node.size.or(known.length);
+        node.size = node.size.or(known.length.get());
         let Some(document) = self.documents.get(&id) else {
             return;
         };

@@ -170,10 +170,10 @@ impl Walked {
     pub(super) fn remember(&mut self, nodes: &[Node], tags: &[TagState]) {
         let history = &mut self.history;
         for node in nodes {
-            let is_absent = matches!(&node.outcome, Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
+            let is_absent = matches!(node.outcome(), Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
             let is_manifest = node.endpoint == Endpoint::Manifests;
-            if matches!(node.outcome, Some(Outcome::Intact)) || is_absent && is_manifest {
-                history.note_seen(node.endpoint, &node.digest, node.length);
+            if node.is_intact() || is_absent && is_manifest {
+                history.note_seen(node.endpoint, &node.digest, node.length.get());
             }
         }
         let intact = |state: &&TagState| {

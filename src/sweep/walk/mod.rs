@@ -38,8 +38,8 @@ use crate::report::{Kind, Mode, Outcome};
 /// A tag and what is known of it.
 struct TagState {
     tag: Tag,
-    /// `Ok` once it is resolved, `Err` if that came to something else than a digest.
-    resolved: Option<Result<Digest, Outcome>>,
+    /// Where it points to, once it is resolved; `Err` if that came to something else than a digest.
+    resolved: Option<Result<NodeId, Box<Outcome>>>,
 }
 
 /// The graph of one repository.
@@ -64,6 +64,10 @@ pub(super) struct Walk {
     promises: PromiseLimit,
     nodes: Vec<Node>,
     known: NodeIndex,
+    /// Of the nodes, those that nobody needs any more.
+    free: Vec<NodeId>,
+    /// Whether a blob was there of which no node tells any more.
+    is_any_blob_there: bool,
     to_visit: Vec<NodeId>,
     /// Requests of this walk that are under way.
     under_way: usize,
@@ -91,6 +95,8 @@ impl Walk {
             promises: PromiseLimit::default(),
             nodes: Vec::new(),
             known: NodeIndex::default(),
+            free: Vec::new(),
+            is_any_blob_there: false,
             to_visit: Vec::new(),
             under_way: 0,
             unverified: UnverifiedCounts::default(),
@@ -132,13 +138,7 @@ impl Walk {
 
     /// Adds a manifest that the caller names by digest.
     pub(super) fn add_named(&mut self, digest: Digest) {
-        let edge = Edge {
-            parent: Parent::Caller,
-            kind: Kind::Manifest,
-            size: None,
-            media_type: Box::default(),
-            platform: None,
-        };
+        let edge = Edge::from_outside(Parent::Caller, Kind::Manifest);
         self.promise(Endpoint::Manifests, digest, 0, edge);
     }
 
@@ -169,14 +169,14 @@ impl Walk {
         if let Some(position) = self.to_visit.iter().rposition(may_go) {
             let id = self.to_visit.remove(position);
             let node = &mut self.nodes[id as usize];
-            node.asked = node.size();
+            node.asked = node.size().into();
             node.visits += 1;
             let digest = node.digest.clone();
             let may_be_a_blob = self.mode != Mode::PullThrough && node.is_of_unknown_type();
             return Some(match node.endpoint {
                 Endpoint::Manifests if may_be_a_blob => Step::Manifest(id, digest, Keeper::Either),
                 Endpoint::Manifests => Step::Manifest(id, digest, Keeper::Manifests),
-                Endpoint::Blobs => Step::Blob(id, digest, node.asked),
+                Endpoint::Blobs => Step::Blob(id, digest, node.asked.get()),
             });
         }
         if self.list.is_awaited {
@@ -202,18 +202,19 @@ impl Walk {
     /// Notes where a tag points to, the last place being the one that is reported. The manifest there is asked
     /// for unless it came along.
     pub(super) fn tag_seen(&mut self, id: TagId, seen: Result<Digest, Outcome>) -> Option<NodeId> {
-        let node = seen.as_ref().ok().map(|digest| {
-            let edge = Edge {
-                parent: Parent::Tag(id),
-                kind: Kind::Tag,
-                size: None,
-                media_type: Box::default(),
-                platform: None,
-            };
-            self.promise(Endpoint::Manifests, digest.clone(), 0, edge)
+        let resolved = seen.map_err(Box::new).map(|digest| {
+            let edge = Edge::from_outside(Parent::Tag(id), Kind::Tag);
+            self.promise(Endpoint::Manifests, digest, 0, edge)
         });
-        self.tags[id as usize].resolved = Some(seen);
+        let node = resolved.as_ref().ok().copied();
+        self.tags[id as usize].resolved = Some(resolved);
         node
+    }
+
+    /// The digest that a tag points to, if it is known.
+    fn pointed_to(&self, state: &TagState) -> Option<&Digest> {
+        let id = state.resolved.as_ref()?.as_ref().ok()?;
+        Some(&self.nodes[*id as usize].digest)
     }
 
     /// Takes a node off the list of what is to be asked, because its answer came along with another.
@@ -276,11 +277,37 @@ impl Walk {
             return;
         }
         let node = &mut self.nodes[id as usize];
-        // Nobody will ask who promised what is there, and there are many of these.
-        let is_whole = |edge: &Edge| judge::size(edge.size, node.length).is_none();
-        if node.outcome == Some(Outcome::Intact) && node.edges.iter().all(is_whole) {
+        let length = node.length.get();
+        let is_whole = |edge: &Edge| judge::size(edge.size(), length).is_none();
+        if node.is_intact() && node.edges.iter().all(is_whole) {
+            // Nobody will ask who promised what is there.
             node.edges = Vec::new();
+            self.let_go(id);
         }
+    }
+
+    /// Keeps of an intact blob no more than that it is, and how long: a repository may have millions.
+    fn let_go(&mut self, id: NodeId) {
+        if self.documents.is_some() {
+            return;
+        }
+        self.known.remove(&self.nodes, id);
+        let node = &self.nodes[id as usize];
+        let length = node.length.get();
+        self.history.note_seen(node.endpoint, &node.digest, length);
+        self.is_any_blob_there = true;
+        self.free.push(id);
+    }
+
+    /// Whether this sweep saw a blob intact that has the promised size: nobody will ask who promised it.
+    pub(super) fn was_seen_intact(&mut self, digest: &Digest, size: Option<u64>) -> bool {
+        if self.documents.is_some() || self.history.past_of(Endpoint::Blobs, digest).is_some() {
+            return false;
+        }
+        let length = self.history.seen(Endpoint::Blobs, digest);
+        let is_seen = length.is_some_and(|length| judge::size(size, length).is_none());
+        self.is_any_blob_there |= is_seen;
+        is_seen
     }
 
     /// What was seen of a node before, if it was broken.
@@ -293,7 +320,7 @@ impl Walk {
     fn look_again_if_misjudged(&mut self, id: NodeId) {
         let node = &mut self.nodes[id as usize];
         if node.was_misjudged() {
-            node.outcome = None;
+            node.set_outcome(None);
             self.tally.blobs = self.tally.blobs.saturating_sub(1);
             self.to_visit.push(id);
         }
@@ -304,11 +331,11 @@ impl Walk {
             self.tally.skip(skip_reason, 1);
         }
         let node = &mut self.nodes[id as usize];
-        node.length = judged.length;
+        node.length = judged.length.into();
         if node.form.is_none() {
             node.form = judged.form;
         }
-        node.outcome = Some(judged.outcome);
+        node.set_outcome(Some(judged.outcome));
     }
 
     /// Adds a promise. The object is put on the list of what is to be asked unless it is known.
@@ -324,15 +351,14 @@ impl Walk {
             let node = &mut self.nodes[id as usize];
             let is_settled = endpoint == Endpoint::Blobs
                 && !has_past
-                && node.outcome == Some(Outcome::Intact)
-                && judge::size(edge.size, node.length).is_none();
+                && node.is_intact()
+                && judge::size(edge.size(), node.length.get()).is_none();
             if !is_settled {
                 node.edges.push(edge);
                 self.look_again_if_misjudged(id);
             }
             return id;
         }
-        let id = NodeId::try_from(self.nodes.len()).expect("fewer objects than memory could hold");
         // A blob that an earlier look saw intact is not read again.
         let seen = Some(endpoint).filter(|endpoint| *endpoint == Endpoint::Blobs);
         let seen = seen.filter(|_| self.history.past_of(endpoint, &digest).is_none());
@@ -342,23 +368,104 @@ impl Walk {
             Parent::Tag(_) | Parent::Caller => false,
         };
         let is_new = of_new(edge.parent);
-        self.nodes.push(Node {
-            digest,
-            endpoint,
-            nesting,
-            edges: vec![edge],
-            outcome: seen.map(|_| Outcome::Intact),
-            length: seen.flatten(),
-            asked: None,
-            visits: 0,
-            depth: None,
-            form: None,
-            is_new,
-        });
+        let mut node = Node::new(digest, endpoint, nesting, edge);
+        node.is_new = is_new;
+        if let Some(length) = seen {
+            node.set_outcome(Some(Outcome::Intact));
+            node.length = length.into();
+        }
+        let id = self.add_node(node);
         self.known.add(&self.nodes, id);
         if seen.is_none() {
             self.to_visit.push(id);
         }
         id
+    }
+
+    /// Adds a node, in the place of one that nobody needs any more if there is one.
+    fn add_node(&mut self, node: Node) -> NodeId {
+        if let Some(id) = self.free.pop() {
+            self.nodes[id as usize] = node;
+            return id;
+        }
+        let id = NodeId::try_from(self.nodes.len()).expect("fewer objects than memory could hold");
+        self.nodes.push(node);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Reason;
+    use crate::sweep::Scope;
+    use crate::sweep::memory_limits::NamesLimit;
+
+    fn blob(number: u32) -> Digest {
+        Digest::sha256(&number.to_be_bytes())
+    }
+
+    /// Sees a tag, its manifest of these layers, and all that is to be asked for then, which is 7 bytes long.
+    fn see(walk: &mut Walk, tag: &str, layers: &[(u32, u64)]) {
+        let entry = |(number, size): &(u32, u64)| {
+            format!(
+                r#"{{"mediaType":"x","digest":"{}","size":{size}}}"#,
+                blob(*number)
+            )
+        };
+        let all: Vec<_> = layers.iter().map(entry).collect();
+        let text = format!(
+            r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#,
+            all[0],
+            all[1..].join(",")
+        );
+        walk.add_named_tag(tag.parse().expect("a tag"));
+        let id = TagId::try_from(walk.tags.len() - 1).expect("few");
+        let node = walk.tag_seen(id, Ok(Digest::sha256(text.as_bytes())));
+        let node = node.expect("a manifest");
+        walk.came_along(node);
+        let document = Document::parse(text.as_bytes(), None).expect("a manifest");
+        walk.manifest_seen(node, Judged::of(Outcome::Intact), Some(document));
+        walk.next_tag = id + 1;
+        while let Some(Step::Blob(id, ..)) = walk.next(true, usize::MAX) {
+            walk.answered();
+            let judged = Judged {
+                length: Some(7),
+                ..Judged::of(Outcome::Intact)
+            };
+            walk.blob_seen(id, Depth::Head, judged);
+        }
+    }
+
+    #[test]
+    fn an_intact_blob_leaves_its_place_to_others_and_is_remembered() {
+        let policy = Policy::new("r.example", Scope::new(Source::Catalog));
+        let mut walk = Walk::new("app".parse().expect("a name"), &policy, History::default());
+        for tag in 1..=5 {
+            let own = (100 * tag..100 * tag + 20).map(|number| (number, 7));
+            let layers: Vec<_> = [(0, 7)].into_iter().chain(own).collect();
+            see(&mut walk, &format!("v{tag}"), &layers);
+        }
+        assert_eq!(walk.tally.blobs, 101, "the one that all share counts once");
+        assert!(walk.nodes.len() <= 5 + 21, "{}", walk.nodes.len());
+        // Who promises another length of one that was let go is wrong, alone, and asks for nothing.
+        see(&mut walk, "wrong", &[(0, 8), (100, 7)]);
+        assert_eq!(walk.tally.blobs, 101);
+        let walked = walk.finish(Depth::Head, None, &mut NamesLimit::default());
+        assert!(walked.is_there.contains(&Endpoint::Blobs));
+        let [suspicion] = &walked.suspicions[..] else {
+            panic!("{} suspicions", walked.suspicions.len());
+        };
+        let finding = &suspicion.finding;
+        assert_eq!(finding.defect.reason, Reason::SizeMismatch);
+        assert_eq!(finding.digest, Some(blob(0)));
+        assert_eq!(finding.tags, ["wrong".parse().expect("a tag")]);
+    }
+
+    #[test]
+    fn what_there_is_one_of_for_each_tag_is_small() {
+        assert!(size_of::<Node>() <= 120, "{}", size_of::<Node>());
+        assert!(size_of::<Edge>() <= 24, "{}", size_of::<Edge>());
+        assert!(size_of::<TagState>() <= 32, "{}", size_of::<TagState>());
     }
 }

@@ -156,7 +156,7 @@ impl Walk {
         let sparse = self.indexes_with_a_child();
         let mut absent = Vec::new();
         for (id, node) in (0..).zip(&self.nodes) {
-            let in_mode = match &node.outcome {
+            let in_mode = match node.outcome() {
                 Some(outcome) => self.in_this_mode(outcome, node.kind()),
                 None => InMode::left_over(cut_short),
             };
@@ -230,18 +230,16 @@ impl Walk {
 
     /// Of which kinds anything was there.
     fn is_there(&self) -> BTreeSet<Endpoint> {
-        let is_there = |node: &&Node| match &node.outcome {
+        let is_there = |node: &&Node| match node.outcome() {
             Some(Outcome::Broken(defect)) => !matches!(
                 defect.reason,
                 Reason::NotFound | Reason::StorageMissing | Reason::Unreadable
             ),
             outcome => matches!(outcome, Some(Outcome::Intact)),
         };
-        self.nodes
-            .iter()
-            .filter(is_there)
-            .map(|node| node.endpoint)
-            .collect()
+        let there = self.nodes.iter().filter(is_there);
+        let blobs = self.is_any_blob_there.then_some(Endpoint::Blobs);
+        there.map(|node| node.endpoint).chain(blobs).collect()
     }
 
     pub(super) fn was_broken_last(&self, object: &Object) -> bool {
@@ -304,7 +302,7 @@ impl Walk {
 
     /// The indexes that have a child: only of these may others be left out on purpose.
     fn indexes_with_a_child(&self) -> BTreeSet<NodeId> {
-        let is_gone = |node: &&Node| matches!(&node.outcome, Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
+        let is_gone = |node: &&Node| matches!(node.outcome(), Some(Outcome::Broken(defect)) if defect.reason == Reason::NotFound);
         let there = self.nodes.iter().filter(|node| !is_gone(node));
         there.flat_map(parents).collect()
     }
@@ -312,14 +310,16 @@ impl Walk {
     /// The manifests that are there, that an index names and that no tag does.
     fn exposed(&self) -> Option<Exposed> {
         let is_known = |state: &TagState| match &state.resolved {
-            Some(Err(Outcome::Broken(defect))) => defect.reason == Reason::NotFound,
+            Some(Err(outcome)) => {
+                matches!(&**outcome, Outcome::Broken(defect) if defect.reason == Reason::NotFound)
+            }
             resolved => matches!(resolved, Some(Ok(_))),
         };
         if !self.has_all_tags || !self.tags.iter().all(is_known) {
             return None;
         }
         let is_exposed = |node: &&Node| {
-            let is_there = matches!(node.outcome, Some(Outcome::Intact));
+            let is_there = node.is_intact();
             let is_manifest = node.endpoint == Endpoint::Manifests;
             let by_index = |edge: &Edge| matches!(edge.parent, Parent::Node(_));
             is_manifest && is_there && node.edges.iter().all(by_index)

@@ -44,7 +44,7 @@ impl Walk {
         let affected = affected.flat_map(|suspicion| &suspicion.finding.tags);
         let affected: BTreeSet<Tag> = affected.cloned().collect();
         let intact = |(id, state): (TagId, &TagState)| {
-            let digest = state.resolved.as_ref()?.as_ref().ok()?;
+            let digest = self.pointed_to(state)?;
             let is_intact = !look.unverified_tags.contains(&id) && !affected.contains(&state.tag);
             is_intact.then(|| (state.tag.clone(), digest.clone()))
         };
@@ -79,7 +79,7 @@ impl Walk {
         for edge in self.nodes.iter().flat_map(|node| &node.edges) {
             // Attestations are of no platform, and come and go.
             if let (Parent::Node(root), Kind::Child, Some(platform)) =
-                (edge.parent, edge.kind, edge.platform.as_deref())
+                (edge.parent, edge.kind, edge.platform())
                 && !platform.starts_with("unknown")
             {
                 for tag in tags_of.get(&root).into_iter().flatten() {
@@ -139,17 +139,14 @@ impl Walk {
         let trail = self.trail(vec![id], is_broken, room.most());
         room.take(trail.tags.len() + trail.platforms.len(), trail.is_cut);
         let states = trail.tags.iter().map(|id| &self.tags[*id as usize]);
-        let pointed_to = states.clone().filter_map(|state| {
-            let digest = state.resolved.as_ref()?.as_ref().ok()?;
-            Some(digest.clone())
-        });
-        let pointed_to: BTreeSet<_> = pointed_to.collect();
+        let pointed_to = states.clone().filter_map(|state| self.pointed_to(state));
+        let pointed_to: BTreeSet<_> = pointed_to.cloned().collect();
         let object = Object::Content(node.endpoint, node.digest.clone());
         let parent = edge.and_then(|edge| match edge.parent {
             Parent::Node(parent) => Some(self.nodes[parent as usize].digest.clone()),
             _ => None,
         });
-        let media_type = edge.map(|edge| Printable::cut(&edge.media_type, 128));
+        let media_type = edge.map(|edge| Printable::cut(edge.media_type(), 128));
         Suspicion {
             is_page_for_unlisted: false,
             agrees: self.was_broken_last(&object),
@@ -159,7 +156,7 @@ impl Walk {
                 kind: edge.map_or(Kind::Manifest, |edge| edge.kind),
                 digest: Some(node.digest.clone()),
                 media_type: media_type.filter(|media_type| !media_type.is_empty()),
-                size: edge.and_then(|edge| edge.size),
+                size: edge.and_then(Edge::size),
                 tags: {
                     let tags: BTreeSet<_> = states.map(|state| state.tag.clone()).collect();
                     tags.into_iter().collect()
@@ -198,7 +195,7 @@ impl Walk {
                     trail.is_cut = true;
                     return trail;
                 }
-                trail.platforms.extend(edge.platform.clone());
+                trail.platforms.extend(edge.platform().map(Box::from));
                 match edge.parent {
                     Parent::Tag(tag) => _ = trail.tags.insert(tag),
                     Parent::Caller => _ = trail.named.insert(id),
