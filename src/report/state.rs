@@ -3,6 +3,7 @@
 //! A format of its own, for this program alone: reports have a schema, this has a version.
 
 use std::borrow::Borrow;
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,18 @@ struct State {
 /// Never: plain structs with text keys are always JSON.
 #[must_use]
 pub fn render<R: Borrow<Record>>(records: &[R]) -> String {
+    let mut text = Vec::new();
+    let written = write(&mut text, records);
+    written.expect("plain structs with text keys are always JSON, and memory takes it");
+    String::from_utf8(text).expect("JSON is text")
+}
+
+/// Writes the same as it comes.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write<R: Borrow<Record>>(out: &mut dyn Write, records: &[R]) -> io::Result<()> {
     #[derive(Serialize)]
     struct State<'a> {
         format: &'a str,
@@ -41,8 +54,27 @@ pub fn render<R: Borrow<Record>>(records: &[R]) -> String {
         version: VERSION,
         registries: records.iter().map(Borrow::borrow).collect(),
     };
-    let text = serde_json::to_string(&state);
-    text.expect("plain structs with text keys are always JSON") + "\n"
+    serde_json::to_writer(&mut *out, &state)?;
+    out.write_all(b"\n")
+}
+
+/// The names of the registries of which a text holds records, which are not read any further.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn names(text: &str) -> Result<Vec<String>, String> {
+    #[derive(Deserialize)]
+    struct Name {
+        registry: String,
+    }
+    #[derive(Deserialize)]
+    struct Names {
+        registries: Vec<Name>,
+    }
+    let held: Names = read(text)?;
+    let names = held.registries.into_iter().map(|name| name.registry);
+    Ok(names.collect())
 }
 
 /// The records that a text holds.
@@ -51,6 +83,11 @@ pub fn render<R: Borrow<Record>>(records: &[R]) -> String {
 ///
 /// If it is not what [`render`] gave, or what a later version gave: why.
 pub fn parse(text: &str) -> Result<Vec<Record>, String> {
+    let state: State = read(text)?;
+    Ok(state.registries)
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     let wrong = |error: serde_json::Error| {
         let error = crate::oci::shorten(&error.to_string(), 200);
         format!("it is no state of this program: {error}")
@@ -64,8 +101,7 @@ pub fn parse(text: &str) -> Result<Vec<Record>, String> {
             "it is of version {version}, and this program reads {VERSION}"
         ));
     }
-    let state: State = serde_json::from_str(text).map_err(wrong)?;
-    Ok(state.registries)
+    serde_json::from_str(text).map_err(wrong)
 }
 
 #[cfg(test)]

@@ -103,17 +103,12 @@ fn pour(path: &Path, place: Place, text: &[u8], patience: Option<Duration>) -> i
     })
 }
 
-/// Replaces the plain file at `path` in one step, or not at all.
+/// Replaces the plain file at `path` by what `write` writes in one step, or not at all.
 ///
 /// # Errors
 ///
 /// If it cannot be replaced; then it stays as it was.
-pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    replace_by(path, |file| file.write_all(text))
-}
-
-/// The same with what `write` writes.
-pub(super) fn replace_by(
+pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -398,6 +393,10 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+        super::replace(path, |file| file.write_all(text))
+    }
 
     fn names(folder: &Path) -> usize {
         fs::read_dir(folder).expect("a folder").count()

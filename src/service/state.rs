@@ -21,13 +21,21 @@ const LARGEST_MANIFESTS: u64 = 32 << 20;
 ///
 /// If it cannot be read, or holds something else, in a sentence. It is not touched then.
 pub fn read(path: &Path) -> Result<Vec<Record>, String> {
+    match text(path)? {
+        Some(text) => state::parse(&text),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// What the file at `path` holds, if anything.
+fn text(path: &Path) -> Result<Option<String>, String> {
     // To open a pipe would wait for somebody who writes into it.
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err("it is no plain file".to_owned());
     }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("it cannot be read: {error}")),
     };
     let mut text = String::new();
@@ -35,9 +43,9 @@ pub fn read(path: &Path) -> Result<Vec<Record>, String> {
     read.map_err(|error| format!("it cannot be read: {error}"))?;
     if text.trim_matches(['\0', ' ', '\t', '\r', '\n']).is_empty() {
         tracing::warn!("{} is empty: what is known begins anew", path.display());
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    state::parse(&text)
+    Ok(Some(text))
 }
 
 /// Replaces the file at `path` in one step. What it holds of other registries stays in it.
@@ -46,15 +54,26 @@ pub fn read(path: &Path) -> Result<Vec<Record>, String> {
 ///
 /// If it cannot be written, or holds something that is no state: then it stays as it was.
 pub(super) fn write(path: &Path, records: &[Arc<Record>]) -> Result<(), String> {
-    let is_other = |held: &Record| {
-        let is_it = |record: &Arc<Record>| record.registry == held.registry;
-        !records.iter().any(is_it)
-    };
-    let mut others = read(path)?;
-    others.retain(is_other);
+    let is_other = |held: &str| !records.iter().any(|record| record.registry == held);
+    let others = others(path, is_other)?;
     let records = records.iter().map(|record| &**record);
     let all: Vec<_> = records.chain(&others).collect();
-    replace(path, state::render(&all).as_bytes()).map_err(|error| Unwritten(&error).to_string())
+    let written = replace(path, |file| state::write(file, &all));
+    written.map_err(|error| Unwritten(&error).to_string())
+}
+
+/// The records of other registries in the file at `path`. Where there is none, which is nearly always, nothing but
+/// names is read: the rest takes megabytes.
+fn others(path: &Path, is_other: impl Fn(&str) -> bool) -> Result<Vec<Record>, String> {
+    let Some(text) = text(path)? else {
+        return Ok(Vec::new());
+    };
+    if !state::names(&text)?.iter().any(|name| is_other(name)) {
+        return Ok(Vec::new());
+    }
+    let mut held = state::parse(&text)?;
+    held.retain(|record| is_other(&record.registry));
+    Ok(held)
 }
 
 /// The manifests of a registry that are kept beside a state file. What cannot be read is none, and logged: each
@@ -92,9 +111,9 @@ pub(super) fn write_manifests(
     registry: &str,
     known: &KnownManifests,
 ) -> Result<(), String> {
-    let Some(file) = known.to_file(registry) else {
+    if !known.is_changed() {
         return Ok(());
-    };
+    }
     let path = manifests_path(state, registry);
     if !is_ours_or_none(&path) {
         let path = path.display();
@@ -102,7 +121,7 @@ pub(super) fn write_manifests(
             "{path} is no list of manifests of this program, and stays as it is"
         ));
     }
-    let written = replace(&path, &file);
+    let written = replace(&path, |file| known.write_to(file, registry));
     written.map_err(|error| format!("{}: {}", path.display(), Unwritten(&error)))?;
     known.is_kept();
     Ok(())

@@ -1,5 +1,6 @@
 //! Known manifests as a file, and back: a head, and fields that each begin with their length.
 
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -12,37 +13,54 @@ use crate::registry::Software;
 const FORMAT: &[u8] = b"registry-probe manifests 2\n";
 
 impl KnownManifests {
-    /// Them as a file of the registry of this name; `None` if nothing changed since they were kept.
+    /// Whether anything changed since they were kept.
     #[must_use]
-    pub fn to_file(&self, registry: &str) -> Option<Vec<u8>> {
-        let inner = self.0.lock();
-        if !inner.is_changed {
-            return None;
-        }
-        let mut file = FORMAT.to_vec();
-        file.extend_from_slice(registry.as_bytes());
-        file.push(b'\n');
-        put(&mut file, &[u8::from(inner.is_whole)]);
-        put(&mut file, &inner.sweep.to_be_bytes());
-        put(
-            &mut file,
-            inner.software.map_or("", Software::word).as_bytes(),
-        );
-        for (name, read_at) in &inner.pulled {
-            put(&mut file, &name.to_be_bytes());
-            put(&mut file, &read_at.to_be_bytes());
-        }
-        put(&mut file, b"");
-        for (digest, kept) in &inner.manifests {
-            put(&mut file, digest.to_string().as_bytes());
-            put(&mut file, &kept.read_at.to_be_bytes());
-            put(&mut file, &kept.seen.to_be_bytes());
-            put(&mut file, &kept.packed);
-        }
-        Some(file)
+    pub fn is_changed(&self) -> bool {
+        self.0.lock().is_changed
     }
 
-    /// Whether a file that begins so is one of [`Self::to_file`].
+    /// Writes them as a file of the registry of this name. One by one, for a copy would take as much memory again,
+    /// and nobody waits for a disk to ask for one.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn write_to(&self, file: &mut dyn Write, registry: &str) -> io::Result<()> {
+        let (head, pulled, digests) = {
+            let inner = self.0.lock();
+            let head = (inner.is_whole, inner.sweep, inner.software);
+            let digests: Vec<_> = inner.manifests.keys().cloned().collect();
+            (head, inner.pulled.clone(), digests)
+        };
+        let (is_whole, sweep, software) = head;
+        file.write_all(FORMAT)?;
+        file.write_all(registry.as_bytes())?;
+        file.write_all(b"\n")?;
+        put(file, &[u8::from(is_whole)])?;
+        put(file, &sweep.to_be_bytes())?;
+        put(file, software.map_or("", Software::word).as_bytes())?;
+        for (name, read_at) in &pulled {
+            put(file, &name.to_be_bytes())?;
+            put(file, &read_at.to_be_bytes())?;
+        }
+        put(file, b"")?;
+        for digest in &digests {
+            let kept = |inner: &Inner| {
+                let kept = inner.manifests.get(digest)?;
+                Some((kept.read_at, kept.seen, kept.packed.clone()))
+            };
+            let Some((read_at, seen, packed)) = kept(&self.0.lock()) else {
+                continue;
+            };
+            put(file, digest.to_string().as_bytes())?;
+            put(file, &read_at.to_be_bytes())?;
+            put(file, &seen.to_be_bytes())?;
+            put(file, &packed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a file that begins so is one of [`Self::write_to`].
     #[must_use]
     pub fn is_file(head: &[u8]) -> bool {
         // Of this version or another one.
@@ -61,7 +79,7 @@ impl KnownManifests {
         self.0.lock().is_changed = false;
     }
 
-    /// What [`Self::to_file`] gave for the registry of this name. Whatever else is in the file gives fewer.
+    /// What [`Self::write_to`] wrote for the registry of this name. Whatever else is in the file gives fewer.
     ///
     /// # Errors
     ///
@@ -115,10 +133,10 @@ impl KnownManifests {
 }
 
 /// Adds a field: its length and its bytes.
-fn put(file: &mut Vec<u8>, field: &[u8]) {
+fn put(file: &mut dyn Write, field: &[u8]) -> io::Result<()> {
     let length = u32::try_from(field.len()).unwrap_or(0);
-    file.extend_from_slice(&length.to_be_bytes());
-    file.extend_from_slice(&field[..length as usize]);
+    file.write_all(&length.to_be_bytes())?;
+    file.write_all(&field[..length as usize])
 }
 
 /// Takes the next field off.

@@ -203,6 +203,36 @@ fn documents_link_to_files_and_headings_that_are_there() {
     }
 }
 
+/// One bound, and room in the pods for what is broken besides.
+#[test]
+fn the_memory_that_is_promised_is_the_same_everywhere() {
+    for document in ["docs/limits.md", "docs/hostile.md", "SECURITY.md"] {
+        let text = read(document).replace('\n', " ");
+        assert!(text.contains("192 MiB"), "{document}");
+    }
+    let hostile = read("tests/it/hostile/run.rs");
+    assert!(hostile.contains("MOST_MEMORY: u64 = 192 << 20;"));
+    let mut pods = 0;
+    for overlay in [
+        "cronjob/cronjob",
+        "sharded/cronjob",
+        "merged/shards",
+        "deployment/deployment",
+    ] {
+        let text = read(&format!("deploy/kustomize/overlays/{overlay}.yaml"));
+        let limits = text.split("limits:").skip(1);
+        for limit in limits {
+            let memory = limit
+                .split("memory: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next());
+            assert_eq!(memory, Some("256Mi"), "{overlay}");
+            pods += 1;
+        }
+    }
+    assert!(pods >= 4, "{pods}");
+}
+
 /// The architecture names every folder, is short, and names no file that is gone.
 #[test]
 fn the_architecture_names_every_folder() {

@@ -338,9 +338,9 @@ fn is_possible(world: &World, asked: &Asked) -> bool {
 
 /// What another process knows of these manifests.
 fn read_again(manifests: &KnownManifests) -> Arc<KnownManifests> {
-    let file = manifests.to_file(REGISTRY);
-    let read = file.map(|file| KnownManifests::from_file(&file, REGISTRY).expect("a list"));
-    Arc::new(read.unwrap_or_default())
+    let mut file = Vec::new();
+    manifests.write_to(&mut file, REGISTRY).expect("memory");
+    Arc::new(KnownManifests::from_file(&file, REGISTRY).expect("a list"))
 }
 
 /// How to look at some images or repositories, unless something else is said.

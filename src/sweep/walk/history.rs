@@ -80,8 +80,33 @@ pub(in crate::sweep) struct History {
     /// known what.
     pub(in crate::sweep) read_at: Option<Depth>,
     /// What was seen intact in this sweep, with its length, as hashes: a repository has millions.
-    intact: HashMap<u64, Length>,
+    intact: Intact,
     hashes: RandomState,
+}
+
+/// How many tables there are.
+const TABLES: u64 = 16;
+
+/// Hashes of what was seen intact, each with a length. In several tables, which grow one by one: a table that grows
+/// stands beside its old self.
+#[derive(Default)]
+struct Intact(Vec<HashMap<u64, Length>>);
+
+impl Intact {
+    fn insert(&mut self, key: u64, length: Length) {
+        if self.0.is_empty() {
+            self.0.resize_with(Self::table(u64::MAX) + 1, HashMap::new);
+        }
+        self.0[Self::table(key)].insert(key, length);
+    }
+
+    fn get(&self, key: u64) -> Option<Length> {
+        self.0.get(Self::table(key))?.get(&key).copied()
+    }
+
+    fn table(key: u64) -> usize {
+        usize::try_from(key % TABLES).unwrap_or(0)
+    }
 }
 
 impl History {
@@ -186,15 +211,15 @@ impl History {
         endpoint: Endpoint,
         digest: &Digest,
     ) -> Option<Option<u64>> {
-        if self.intact.is_empty() {
+        if self.intact.0.is_empty() {
             return None;
         }
         let key = self.hashes.hash_one((endpoint, digest));
-        self.intact.get(&key).map(|length| length.get())
+        self.intact.get(key).map(Length::get)
     }
 
     /// Whether a look of this sweep saw everything under a tag intact.
     pub(in crate::sweep) fn is_intact_tag(&self, tag: &Tag) -> bool {
-        self.intact.contains_key(&self.hashes.hash_one(tag))
+        self.intact.get(self.hashes.hash_one(tag)).is_some()
     }
 }
