@@ -75,7 +75,10 @@ fn a_full_disk_keeps_the_old_files_and_is_told() {
     let errors = read("errors");
     assert!(said.status.success(), "{}\n{errors}", text(&said.stderr));
     // Broken wins over what could not be written.
-    let names = "filler\nm.prom\nr.json\ns.json\n";
+    let url = double.url();
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let manifests = format!("s.json.{}.manifests", address.replace(':', "_3a"));
+    let names = format!("filler\nm.prom\nr.json\ns.json\n{manifests}\n");
     assert_eq!(
         text(&said.stdout),
         format!("exit 1\nexit 1\n{names}exit 1\n")
@@ -254,8 +257,9 @@ fn a_service_outlives_a_full_disk() {
     );
     let folder = seen_by(&service, disk.path());
     let read = || ["m.prom", "s.json"].map(|name| fs::read(folder.join(name)).unwrap_or_default());
-    wait_until("both files are there", || {
-        read().iter().all(|file| !file.is_empty())
+    let count = || fs::read_dir(&folder).expect("a folder").count();
+    wait_until("both files are there, and the manifests", || {
+        read().iter().all(|file| !file.is_empty()) && count() == 3
     });
     let filler = folder.join("filler");
     assert!(
@@ -271,8 +275,7 @@ fn a_service_outlives_a_full_disk() {
     service.sweep_again();
     wait_until("it is told", || failed() == Some(2.0));
     assert_eq!(read(), before, "what was there stays");
-    let names = fs::read_dir(&folder).expect("a folder").count();
-    assert_eq!(names, 3, "nothing is left behind");
+    wait_until("nothing is left behind", || count() == 4);
     let log = service.log();
     assert!(
         log.contains("No space left on device") && log.contains("make room"),

@@ -128,26 +128,6 @@ fn five_times_as_many_blobs_take_hardly_more_memory() {
     assert!(many <= 96 * 1024, "{many} KiB");
 }
 
-/// The short form of what `benches/scale` measures with 200,000 tags, which take less than 96 MiB.
-#[test]
-fn a_tag_and_its_image_take_few_hundred_bytes() {
-    let [few, many] = [2_000, 16_000].map(|tags| {
-        let size = Size {
-            repositories: 1,
-            tags,
-            blobs: 2,
-            shared: 3,
-        };
-        let registry = Static::start(size, None);
-        let (peak, report) = peak_of_a_sweep(&registry, "head");
-        assert_eq!(Holds::checked(&report), size.holds());
-        peak
-    });
-    // The list of tags and its page are among it.
-    let each = many.saturating_sub(few) * 1024 / 14_000;
-    assert!(each <= 500, "{each} bytes: {few} KiB and {many} KiB");
-}
-
 #[test]
 fn a_layer_longer_than_the_memory_is_read_in_full() {
     const LENGTH: u64 = 300_000_000;
