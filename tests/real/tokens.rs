@@ -132,14 +132,14 @@ const EACH: Duration = Duration::from_millis(45);
 /// Sweeps one repository so slowly that tokens of four seconds have to be renewed, and gives the requests for
 /// its tokens and how the sweep went.
 fn long_sweep(terms: Terms) -> (Vec<Asked>, Outcome) {
-    const TAGS: usize = 40;
+    const TAGS: usize = 60;
     let guarded = Guarded::with(terms, |hand| {
         for number in 0..TAGS {
             let tag = format!("v{number}");
             hand.push("team/app", &tag, &small_image(&tag));
         }
     });
-    // Six requests for each tag, one after the other: ten seconds and more.
+    // Four requests for each tag, one after the other: ten seconds and more.
     let front = SlowFront::start(&guarded.registry.host(), EACH);
     let probe = logged_in().args(["--concurrency", "1", "-vv"]);
     let outcome = probe.arg(front.host()).run();
