@@ -13,6 +13,7 @@ mod form;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/sweep.rs"]
 pub(crate) mod fuzzing;
+mod inventory;
 mod judge;
 mod known_manifests;
 mod ledger;
@@ -45,8 +46,9 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use inventory::{Contents, Inventory};
 pub use known_manifests::KnownManifests;
-pub use policy::{Empty, Policy};
+pub use policy::{Empty, Objects, Policy};
 pub use progress::{Progress, Wait, WaitReason};
 pub use recall::ManifestPolicy;
 pub use schedule::{Owed, Schedule, Schedules, Turn};

@@ -329,6 +329,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
         }
         let digest = pointed.digest;
         let node = walk.tag_seen(id, Ok(digest.clone()));
+        if let Some(inventory) = &self.policy.inventory {
+            inventory.tag_seen(walk.repository(), walk.tag(id), &digest);
+        }
         if let (Some(node), Some(form)) = (node, pointed.form) {
             walk.read_as(node, form);
         }
@@ -350,6 +353,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let Some(Open { walk, .. }) = &mut self.walks[number] else {
             return;
         };
+        if let (Some(inventory), Some(document)) = (&self.policy.inventory, &document) {
+            inventory.manifest_seen(walk.repository(), &digest, document);
+        }
         if judged.is_whole_manifest() {
             let repository = walk.repository();
             self.copies.seen(Endpoint::Manifests, &digest, repository);

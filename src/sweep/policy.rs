@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inventory::Inventory;
 use super::known_manifests::KnownManifests;
 use super::progress::Progress;
 use super::recall::ManifestPolicy;
@@ -25,6 +26,10 @@ pub struct Policy {
     pub scope: Scope,
     /// How closely to look at blobs.
     pub depth: Depth,
+    /// Which objects to ask for.
+    pub objects: Objects,
+    /// Where to note what manifests name, for whoever has further questions of it.
+    pub inventory: Option<Arc<Inventory>>,
     /// What is read of blobs in this sweep.
     pub owed: Owed,
     /// How manifests are asked for that were read before.
@@ -61,6 +66,8 @@ impl Policy {
             run_id: None,
             scope,
             depth: Depth::Tail,
+            objects: Objects::All,
+            inventory: None,
             owed: Owed::default(),
             manifests: ManifestPolicy::default(),
             suspects: BTreeSet::new(),
@@ -93,6 +100,15 @@ impl Policy {
             None => self.depth.max(Depth::Tail),
         }
     }
+}
+
+/// Which objects a sweep asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objects {
+    /// All that is promised.
+    All,
+    /// Tags and manifests. Blobs are neither asked for nor counted.
+    Manifests,
 }
 
 /// What a sweep comes to that finds nothing to check: an empty registry answers as one that lost its store.

@@ -7,6 +7,7 @@ use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Kind, Mode, SkipReason};
 use crate::sweep::form::Form;
 use crate::sweep::notices::Notice;
+use crate::sweep::policy::Objects;
 
 /// Indexes inside indexes that are followed. Real ones have one or two levels.
 const DEEPEST_NESTING: u8 = 8;
@@ -102,6 +103,9 @@ impl Walk {
     ) {
         if let Some(skip_reason) = skip_reason(endpoint, kind, self.mode, &entry) {
             self.tally.skip(skip_reason, 1);
+            return;
+        }
+        if endpoint == Endpoint::Blobs && self.objects == Objects::Manifests {
             return;
         }
         if endpoint == Endpoint::Blobs && self.was_seen_intact(&entry.digest, entry.size) {

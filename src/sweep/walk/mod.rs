@@ -29,7 +29,7 @@ use super::counts::{Tally, UnverifiedCounts};
 use super::form::Form;
 use super::judge::{self, Judged};
 use super::memory_limits::PromiseLimit;
-use super::policy::Policy;
+use super::policy::{Objects, Policy};
 use super::scope::Source;
 use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
 use crate::registry::{Depth, Unverified};
@@ -46,6 +46,7 @@ struct TagState {
 pub(super) struct Walk {
     repository: Repository,
     mode: Mode,
+    objects: Objects,
     /// What was seen of it before.
     history: History,
     /// Its list of tags, as far as that is read.
@@ -84,6 +85,7 @@ impl Walk {
         Self {
             repository,
             mode: policy.mode,
+            objects: policy.objects,
             history,
             list: TagList::default(),
             tags: Vec::new(),

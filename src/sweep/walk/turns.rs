@@ -3,10 +3,15 @@
 use super::Walk;
 use super::graph::TagId;
 use super::history::Object;
+use crate::oci::Tag;
 use crate::registry::Way;
 use crate::sweep::resolve;
 
 impl Walk {
+    pub(in crate::sweep) fn tag(&self, id: TagId) -> &Tag {
+        &self.tags[id as usize].tag
+    }
+
     pub(super) fn is_first_tag_awaited(&self) -> bool {
         let first = self
             .pulled
