@@ -4,6 +4,7 @@
 //! Prints tables, and asserts that everything was checked, and never how fast. `benches/README.md` tells
 //! what is measured.
 
+mod cost;
 mod generator;
 #[path = "../sweep/processor.rs"]
 mod processor;
@@ -25,8 +26,8 @@ use support::registry::Registry;
 /// How often each is run, unless `ROUNDS` says otherwise.
 const ROUNDS: usize = 5;
 /// What there is to measure; `SCALE` picks.
-const PARTS: [&str; 8] = [
-    "race", "replay", "start", "shell", "memory", "tags", "page", "scrub",
+const PARTS: [&str; 9] = [
+    "race", "replay", "start", "cost", "shell", "memory", "tags", "page", "scrub",
 ];
 
 fn main() {
@@ -48,6 +49,7 @@ fn main() {
         }
     };
     run("start", replay::start);
+    run("cost", cost::cost);
     run("memory", memory);
     run("tags", tags);
     run("page", page);

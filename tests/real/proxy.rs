@@ -59,6 +59,14 @@ impl Pair {
             .collect()
     }
 
+    /// The same, once there are any: the cache notes a request when its answer has ended, which the probe does not
+    /// wait for.
+    fn some_blobs_asked_for(&self, mark: usize) -> BTreeSet<String> {
+        let asked = || self.blobs_asked_for(mark);
+        wait_until("the cache notes a blob", || !asked().is_empty());
+        asked()
+    }
+
     /// Manifests and blobs that were asked for since the mark.
     fn objects_asked_for(&self, mark: usize) -> Vec<String> {
         let entries = self.cache.requests_since(mark);
@@ -137,7 +145,7 @@ fn a_cache_that_is_swept_like_a_registry_is_recognised() {
     let mark = pair.cache.mark();
     let outcome = Probe::once().arg(pair.cache.host()).run();
     assert_recognised(&outcome);
-    let asked = pair.blobs_asked_for(mark);
+    let asked = pair.some_blobs_asked_for(mark);
     assert!(asked.len() <= TRIPWIRE, "{asked:#?}");
 }
 
@@ -148,8 +156,8 @@ fn a_cache_with_nothing_of_a_repository_is_recognised() {
     let probe = Probe::once().args(["--concurrency", "32", "--repo", NEVER]);
     let outcome = probe.arg(pair.cache.host()).run();
     assert_recognised(&outcome);
-    let asked = pair.blobs_asked_for(mark);
-    assert!((1..=TRIPWIRE).contains(&asked.len()), "{asked:#?}");
+    let asked = pair.some_blobs_asked_for(mark);
+    assert!(asked.len() <= TRIPWIRE, "{asked:#?}");
 }
 
 #[test]
