@@ -14,7 +14,7 @@ use super::{rounds, say};
 
 const REPOSITORIES: usize = 200;
 const TAGS: usize = 5;
-/// Base layers that all repositories share: a third of what images name.
+/// Stacks of base layers that repositories share: a third of the blobs.
 const BASES: usize = 10;
 
 /// Prints what both cost.
@@ -51,7 +51,7 @@ fn image(number: usize, tag: usize) -> Push {
     let repository = format!("team{}/app{number}", number % 10);
     let children = ["amd64", "arm64"].map(|architecture| {
         let seed = format!("{repository} {tag} {architecture}");
-        let base = format!("base {} {architecture}", number % BASES);
+        let base = format!("base {} {tag} {architecture}", number % BASES);
         Image::of(
             &seed,
             architecture,

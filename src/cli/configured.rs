@@ -593,6 +593,22 @@ fn paths_are_relative_to_the_file_that_they_stand_in() {
 }
 
 #[test]
+fn a_file_names_repositories_whatever_editor_wrote_it() {
+    let configured = Configured::by("registries: [{registry: r.example}]");
+    for text in [
+        "team/app\nteam/tools # ours\n",
+        "\u{feff}team/app\r\n\r\n  team/tools\r\n",
+    ] {
+        configured.write("names", text);
+        let path = configured.path("names").display().to_string();
+        let targets = configured.targets(&["--once", "--repos-file", &path], &[]);
+        let named = ["team/app", "team/tools"].map(|name| name.parse().expect("a name"));
+        let source = Source::Repositories(named.into());
+        assert_eq!(targets[0].policy.scope.source, source, "{text:?}");
+    }
+}
+
+#[test]
 fn what_has_changed_is_seen_by_the_next_load() {
     let configured = Configured::by("once: true\nregistries: [a]\n");
     assert_eq!(configured.targets(&[], &[]).len(), 1);

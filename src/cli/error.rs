@@ -85,10 +85,19 @@ fn named(origin: Option<&Origin>, option: &str) -> String {
 
 /// Reads a text file that an option names.
 pub(super) fn read(path: &Path, option: &str) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|error| {
+    let text = std::fs::read_to_string(path).map_err(|error| {
         let path = path.display();
         Error::option(option, format_args!("{path} cannot be read: {error}"))
-    })
+    })?;
+    Ok(without_mark(text))
+}
+
+/// A text without the byte order mark that some editors put first.
+pub(super) fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    }
 }
 
 /// A URL without the user and the password that may stand in it. The scheme may be missing.

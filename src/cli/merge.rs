@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::args::MergeArgs;
-use super::error::Error;
+use super::error::{Error, without_mark};
 use super::exit::Exit;
 use super::output;
 use super::settings::Sources;
@@ -47,7 +47,12 @@ impl Merge {
         let (mut parts, mut unusable) = (Vec::new(), Vec::new());
         for path in &self.args.files {
             let source = name(path);
-            match read(path).and_then(|text| Part::parse(&text, &source)) {
+            let whole = |parts: Vec<Part>| {
+                let checked = parts.iter().try_for_each(Part::check_repositories);
+                checked.map(|()| parts)
+            };
+            let parsed = read(path).and_then(|text| Part::parse(&text, &source));
+            match parsed.and_then(whole) {
                 Ok(read) => parts.extend(read),
                 Err(why) => unusable.push((source, why)),
             }
@@ -102,7 +107,8 @@ fn read(path: &Path) -> Result<String, String> {
     if bytes.trim_ascii().is_empty() {
         return Err("it is empty, as a shard that was killed leaves it".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
+    let text = String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+    Ok(without_mark(text))
 }
 
 /// All bytes up to one more than may be.

@@ -70,6 +70,23 @@ impl Part {
         }
     }
 
+    /// Checks that every repository that was checked is named, as in a report that nobody has changed.
+    ///
+    /// # Errors
+    ///
+    /// If not: how many of them are.
+    pub fn check_repositories(&self) -> Result<(), String> {
+        let repositories = self.sweep.repositories.iter();
+        let named = repositories.filter(|result| result.unverified == 0).count();
+        let checked = self.sweep.counts.repositories.checked;
+        if named as u64 == checked {
+            return Ok(());
+        }
+        Err(format!(
+            "it says that {checked} repositories were checked, and names {named} of them"
+        ))
+    }
+
     fn one(text: &str, source: &str) -> Result<Self, String> {
         let beside: Beside = serde_json::from_str(text).map_err(|error| no_report(&error))?;
         check_version(beside.schema_version)?;
@@ -253,6 +270,22 @@ mod tests {
         let written = json::render(&all);
         assert_eq!(json::render(&read(&written)), written);
         assert!(read(&json::render(&[])).is_empty());
+    }
+
+    #[test]
+    fn a_repository_that_was_taken_out_is_missed() {
+        let mut sweep = fixture::rich();
+        let whole = sweep.repositories.iter();
+        let whole = whole.filter(|result| result.unverified == 0).count();
+        sweep.counts.repositories.checked = whole as u64;
+        let part = |sweep: &Sweep| {
+            let text = json::render(&[sweep.clone().into()]);
+            Part::parse(&text, "r.json").expect("a report").remove(0)
+        };
+        assert_eq!(part(&sweep).check_repositories(), Ok(()));
+        sweep.repositories.retain(|result| result.unverified > 0);
+        let error = part(&sweep).check_repositories().expect_err("it is less");
+        assert!(error.contains("names 0 of them"), "{error}");
     }
 
     #[test]
