@@ -29,6 +29,7 @@ mod progress;
 mod reading;
 mod recall;
 mod recheck;
+mod refusals;
 mod repeats;
 mod resolve;
 mod schedule;

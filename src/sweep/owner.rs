@@ -13,6 +13,7 @@ use super::nearby::CopyTable;
 use super::policy::Policy;
 use super::reading::Reading;
 use super::recall::Recall;
+use super::refusals::Refusals;
 use super::repeats::Repeats;
 use super::resolve::Pointed;
 use super::scope::Source;
@@ -81,6 +82,7 @@ pub(super) struct Crawl<'a, R> {
     pub(super) controls: Controls,
     pub(super) copies: CopyTable,
     pub(super) troubles_in_a_row: u32,
+    pub(super) refusals: Refusals,
     /// How often a catalog that was read again was looked through for what the first one did not name.
     pub(super) catalogs_reread: u8,
     /// Blobs that were not answered as a cache answers.
@@ -108,6 +110,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             controls: Controls::default(),
             copies: CopyTable::default(),
             troubles_in_a_row: 0,
+            refusals: Refusals::default(),
             catalogs_reread: 0,
             blobs_seen: 0,
             is_in_doubt: false,
@@ -212,7 +215,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 &mut self.repeats,
                 &self.recall,
             );
-            return Some((number, visit));
+            return Some((number, self.refusals.unless_given_up(visit)));
         }
         None
     }
@@ -266,7 +269,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
     fn absorb(&mut self, number: usize, seen: Seen) -> Option<Unverified> {
         let walk = &mut self.walks[number].as_mut()?.walk;
         walk.answered();
-        self.troubles_in_a_row = if seen.is_trouble() {
+        self.refusals.note(&seen);
+        self.troubles_in_a_row = if seen.is_trouble() && !self.refusals.has_given_up() {
             self.troubles_in_a_row + 1
         } else {
             0

@@ -13,6 +13,7 @@ use super::looking::nothing;
 use super::memory_limits::NamesLimit;
 use super::owner::{Crawl, Task};
 use super::progress::WaitReason;
+use super::refusals::Refusals;
 use super::scope::Source;
 use super::walk::Endpoint;
 use super::walk::Walked;
@@ -56,6 +57,7 @@ impl<R: Registry> Crawl<'_, R> {
         let unlisted = self.unlisted_now().await;
         self.room = NamesLimit::default();
         self.troubles_in_a_row = 0;
+        self.refusals = Refusals::default();
         // Names in their order, so that a sweep asks the same in the same order each time.
         self.doubtful
             .sort_unstable_by(|a, b| a.repository.cmp(&b.repository));

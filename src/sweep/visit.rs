@@ -53,6 +53,8 @@ pub(super) enum Visit {
         plan: Plan,
         repeated: Repeated,
     },
+    /// None any more: what it would see.
+    GivenUp(Box<Seen>),
 }
 
 impl Visit {
@@ -120,9 +122,11 @@ impl Visit {
             .then(|| Object::Content(Endpoint::Blobs, digest.clone()));
         let past = object.as_ref().and_then(|object| history.past(object));
         let before = past.and_then(|past| past.depth);
-        let pushed = walk.is_new(id).then_some(Depth::Tail);
+        // What was pushed is read at once, where bytes are read at all.
+        let at_once = reading.depth.min(Depth::Tail);
+        let pushed = walk.is_new(id).then_some(at_once);
         // What another look asks for again was in doubt: it is looked at as closely as it may have been.
-        let doubted = (history.looks > 0).then_some(reading.depth.min(Depth::Tail));
+        let doubted = (history.looks > 0).then_some(at_once);
         let wanted = history.read_at.max(pushed).max(doubted);
         let plan = reading.plan(&digest, size, before, wanted);
         let mut repeated = repeats.of(history, object.as_ref());
@@ -196,6 +200,7 @@ impl Visit {
                 };
                 blob.run(depth, shared).await
             }
+            Self::GivenUp(seen) => *seen,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Population, on};
-use registry_probe::registry::{ManifestMethod, Software};
+use registry_probe::registry::{Depth, ManifestMethod, Software};
 use registry_probe::report::{Counts, Record, Sweep};
 use registry_probe::sweep::{KnownManifests, Schedule, Turn};
 
@@ -164,6 +164,18 @@ async fn what_was_pushed_since_is_read_at_once() {
         double.count(&on::blob().get().reference(&image.layers[0])),
         1
     );
+}
+
+#[tokio::test]
+async fn what_was_pushed_since_is_not_read_at_depth_head() {
+    let known = Arc::<KnownManifests>::default();
+    let double = registry().await;
+    assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
+    double.image("group-00/app-0001", Some("new"), &[&vec![9; 20_000]]);
+    double.forget_requests();
+    let probe = probe(&double, &known).depth(Depth::Head);
+    assert_eq!(told(&probe.sweep().await), ["intact"]);
+    assert_eq!(double.count(&on::blob().get()), 0);
 }
 
 #[tokio::test]
