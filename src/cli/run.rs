@@ -15,7 +15,7 @@ use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::Record;
 use crate::service::state::read_manifests;
-use crate::service::{Limits, Listener, Plan, Target, WebProtection, look_elsewhere};
+use crate::service::{InUseWatch, Limits, Listener, Plan, Target, WebProtection, look_elsewhere};
 use crate::sweep::KnownManifests;
 use crate::{service, sweep};
 
@@ -57,24 +57,35 @@ async fn once(
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
         prepare(&mut target, &settings).await;
-        registries.push((client(target.http)?, target.policy, target.repair_from));
+        let known = known_of(&target.policy.registry, &settings.known);
+        let in_use = InUseWatch::begin(&mut target, &known, cancel).await;
+        registries.push((
+            client(target.http)?,
+            target.policy,
+            target.repair_from,
+            in_use,
+        ));
     }
     let expectations = settings.expectations.as_ref();
     let known = &settings.known;
     let sweeps = registries
-        .iter()
-        .map(|(registry, policy, repair_from)| async move {
+        .iter_mut()
+        .map(|(registry, policy, repair_from, in_use)| async move {
+            let (registry, policy) = (&*registry, &*policy);
             let known = known_of(&policy.registry, known);
             let mut swept = match expectations {
                 Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
                 None => sweep::sweep(registry, policy, &known, cancel).await,
             };
+            if let Some(in_use) = in_use.take() {
+                in_use.end(registry, policy, &mut swept, cancel).await;
+            }
             look_elsewhere(&mut swept, repair_from, cancel).await;
             (known, swept)
         });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
-    let policies = registries.iter().map(|(_, policy, _)| policy);
+    let policies = registries.iter().map(|(_, policy, ..)| policy);
     let manifests: Vec<_> = policies
         .filter_map(sweep::Policy::known_manifests)
         .collect();

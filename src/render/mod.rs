@@ -19,6 +19,7 @@ pub(crate) mod fixture;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/render.rs"]
 pub(crate) mod fuzzing;
+mod in_use;
 #[cfg(test)]
 mod incident;
 pub(crate) mod lines;

@@ -248,6 +248,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
         suspected,
         images,
         unmet,
+        in_use,
         exposed,
         unverified,
         skipped,
@@ -272,6 +273,11 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.suspected.extend(suspected);
     whole.images.extend(images);
     whole.unmet.extend(unmet);
+    match (&mut whole.in_use, in_use) {
+        (Some(known), Some(part)) => known.add(part),
+        (known @ None, part) => *known = part,
+        (Some(_), None) => {}
+    }
     whole.exposed.extend(exposed);
     for group in unverified {
         obstruct(whole, group);

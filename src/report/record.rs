@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::finding::{Bracket, Finding};
 use super::finished::Report;
+use super::in_use::InUseResult;
 use super::kept;
 use super::mode::Mode;
 use super::reads::Reads;
@@ -44,6 +45,9 @@ pub struct Record {
     /// When the bytes of blobs were last read.
     #[serde(default)]
     pub reads: Reads,
+    /// The images that are in use, where a source says which these are.
+    #[serde(default)]
+    pub in_use: Option<InUseResult>,
 }
 
 /// What is known of one repository.
@@ -108,6 +112,7 @@ impl Record {
             last_complete: None,
             glances: VecDeque::new(),
             reads: Reads::default(),
+            in_use: None,
         }
     }
 
@@ -156,6 +161,10 @@ impl Record {
             }
         }
         self.count_missing(&sweep);
+        if let (Some(in_use), Some(known)) = (&mut sweep.in_use, &self.in_use) {
+            in_use.recall(known);
+        }
+        self.in_use.clone_from(&sweep.in_use);
         self.reads.update(&sweep.reads);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
