@@ -73,15 +73,16 @@ impl Owner<'_> {
 /// What is wrong, in words and in those of JSON and metrics.
 pub(super) fn why(found: &InUseFinding) -> String {
     let (kind, code) = (found.kind, found.reason.word());
-    match found.reason {
+    let said = match found.reason {
         Wrong::Promise(reason) => format!(
-            "{} {}: {} [{kind}/{code}]",
+            "{} {} {}",
             words::kind(kind),
             words::reason(reason),
             found.detail
         ),
-        Wrong::PlatformMissing => format!("{} [{kind}/{code}]", found.detail),
-    }
+        Wrong::PlatformMissing => found.detail.to_string(),
+    };
+    format!("{} [{kind}/{code}]", said.trim_end())
 }
 
 /// How much could not start again, in a clause.

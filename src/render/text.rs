@@ -369,6 +369,22 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_could_not_start_again() {
+        let mut sweep = fixture::rich();
+        sweep.findings.truncate(1);
+        sweep.in_use = Some(fixture::in_use(&sweep));
+        let text = render(&[Report::from(sweep.clone())], PLAIN);
+        assert_snapshot("in_use", &text);
+        assert_width(&text);
+        // Nothing that is listed is broken, and a source that is away is told with what it told last.
+        sweep.findings.clear();
+        let in_use = sweep.in_use.as_mut().expect("it was set");
+        in_use.findings.remove(0);
+        in_use.away = Some("connection refused; is it up, and --in-use right?".into());
+        assert_snapshot("in_use_away", &render(&[Report::from(sweep)], PLAIN));
+    }
+
+    #[test]
     fn images_that_are_not_as_expected() {
         assert_snapshot(
             "expected",

@@ -80,7 +80,7 @@ pub struct InUseFinding {
     /// In which way.
     #[cfg_attr(test, schemars(with = "String"))]
     pub reason: Wrong,
-    /// The same in words.
+    /// The broken object, if it is known by a digest, or else what there is in place of the platform.
     pub detail: Printable,
     /// Whether `findings` has it, too, for the registry lists the tag; only what is not listed is told here alone.
     pub is_listed: bool,
@@ -203,5 +203,97 @@ impl InUseResult {
                 && names.iter().any(|name| **name == *found.reference)
         });
         of_it.flat_map(|found| found.workloads.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload(has_run: bool) -> Workload {
+        Workload {
+            origin: Origin::default(),
+            pods: 1,
+            names: Vec::new(),
+            platform: None,
+            has_run,
+        }
+    }
+
+    fn finding(image: &str, workloads: &[Workload]) -> InUseFinding {
+        InUseFinding {
+            image: image.into(),
+            repository: "app".parse().expect("a name"),
+            reference: "1".into(),
+            kind: Kind::Tag,
+            reason: Wrong::Promise(Reason::NotFound),
+            detail: "".into(),
+            is_listed: false,
+            workloads: workloads.to_vec(),
+        }
+    }
+
+    fn images(result: &InUseResult) -> Vec<&str> {
+        result.findings.iter().map(|found| &*found.image).collect()
+    }
+
+    #[test]
+    fn what_never_ran_is_told_apart() {
+        let mut result = InUseResult::default();
+        result.found(finding("a", &[workload(true), workload(false)]));
+        result.found(finding("b", &[workload(false)]));
+        assert_eq!(images(&result), ["a"]);
+        assert_eq!(result.findings[0].workloads.len(), 1);
+        let never: Vec<_> = result.never_ran.iter().map(|found| &*found.image).collect();
+        assert_eq!(never, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_was_known_stays_while_it_is_not_known_better() {
+        let mut known = InUseResult {
+            containers: 7,
+            read_at: Some(SystemTime::UNIX_EPOCH),
+            ..InUseResult::default()
+        };
+        for image in ["blind", "gone", "idle"] {
+            known.found(finding(image, &[workload(true)]));
+        }
+        let mut away = InUseResult::away("s", "refused");
+        away.recall(&known);
+        assert_eq!(
+            (images(&away), away.containers),
+            (vec!["blind", "gone", "idle"], 7)
+        );
+        assert_eq!(
+            (&*away.source, away.away.as_deref()),
+            ("s", Some("refused"))
+        );
+
+        let unknown = |image: &str, has_run| InUseUnknown {
+            image: image.into(),
+            detail: "x".into(),
+            workloads: vec![workload(has_run)],
+        };
+        let mut next = InUseResult {
+            unverified: vec![unknown("blind", true), unknown("idle", false)],
+            ..InUseResult::default()
+        };
+        next.found(finding("new", &[workload(true)]));
+        next.recall(&known);
+        assert_eq!(images(&next), ["new", "blind"]);
+    }
+
+    #[test]
+    fn reasons_are_words() {
+        let json = serde_json::to_string(&finding("a", &[workload(true)])).expect("JSON");
+        let with = |word: &str| json.replace("not_found", word);
+        let read =
+            |json: &str| serde_json::from_str::<InUseFinding>(json).map(|found| found.reason);
+        assert_eq!(read(&json).ok(), Some(Wrong::Promise(Reason::NotFound)));
+        assert_eq!(
+            read(&with("platform_missing")).ok(),
+            Some(Wrong::PlatformMissing)
+        );
+        assert!(read(&with("bored")).is_err());
     }
 }

@@ -309,3 +309,98 @@ impl Names {
         Some((path.parse().ok()?, reference))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_of_a_registry_by_either_of_its_names() {
+        let names = |names: &[&str]| Names(names.iter().map(ToString::to_string).collect());
+        let own = names(&["r.example/mirror", "registry:5000"]);
+        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let by_digest = format!("registry:5000/team/app:1@{digest}");
+        let read = |own: &Names, written: &str| {
+            let (repository, reference) = own.read(written)?;
+            Some(reference.in_repository(&repository))
+        };
+        for (written, expected) in [
+            ("r.example/mirror/app:1", Some("app:1")),
+            ("registry:5000/team/app", Some("team/app:latest")),
+            (&by_digest, Some(&*format!("team/app@{digest}"))),
+            ("r.example/other/app:1", None),
+            ("r.example/mirrored/app:1", None),
+            ("registry/team/app", None),
+            ("team/app:1", None),
+            ("nginx", None),
+            ("registry:5000/App", None),
+            ("registry:5000/app:1@sha256:0", None),
+            ("", None),
+        ] {
+            assert_eq!(read(&own, written).as_deref(), expected, "{written}");
+        }
+        let hub = names(&["docker.io"]);
+        for (written, expected) in [
+            ("nginx", "library/nginx:latest"),
+            ("team/app:1", "team/app:1"),
+            ("index.docker.io/nginx:1", "library/nginx:1"),
+        ] {
+            assert_eq!(read(&hub, written).as_deref(), Some(expected), "{written}");
+        }
+    }
+
+    #[test]
+    fn much_less_than_before_is_doubted_for_a_day() {
+        let of = |containers| InUse {
+            containers,
+            ..InUse::default()
+        };
+        let known = |hours: u64| InUseResult {
+            containers: 100,
+            read_at: Some(SystemTime::now() - Duration::from_secs(hours * 3600)),
+            ..InUseResult::default()
+        };
+        let check =
+            |containers, known: &InUseResult| check_size(&of(containers), Some(known)).is_ok();
+        assert!(check(50, &known(1)) && !check(49, &known(1)) && check(1, &known(25)));
+        assert!(check_size(&of(1), None).is_ok());
+        assert!(
+            check(1, &InUseResult::away("s", "why")),
+            "nothing was ever told"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_tells_something_if_it_is_whole_and_new() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pods.json");
+        let read = async |path: &Path, max_age: Duration| {
+            let place = InUsePlace::File {
+                path: path.to_owned(),
+                max_age,
+            };
+            let name = "pods.json".into();
+            InUseSource { name, place }.read().await
+        };
+        let hour = Duration::from_secs(3600);
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        let pod = r#"{"spec":{"containers":[{"image":"a"}]}}"#;
+        let error = async |path: &Path, age| read(path, age).await.expect_err("nothing");
+        assert!(error(&path, hour).await.contains("it is not there"));
+        assert!(error(folder.path(), hour).await.contains("no plain file"));
+        write(r#"{"items":[]}"#);
+        assert!(error(&path, hour).await.contains("no containers"));
+        write(&format!("{{\"items\":[{pod}]}}"));
+        assert_eq!(read(&path, hour).await.expect("it is new").containers, 1);
+        let long_ago = SystemTime::now() - 2 * hour;
+        let file = std::fs::File::options().write(true).open(&path);
+        file.and_then(|file| file.set_modified(long_ago))
+            .expect("set");
+        assert!(
+            error(&path, hour)
+                .await
+                .contains("ago, and --in-use-max-age is 1h")
+        );
+        assert!(read(&path, 3 * hour).await.is_ok());
+    }
+}

@@ -133,12 +133,11 @@ impl<'a> Sights<'a> {
         if workloads.is_empty() {
             return;
         }
-        let object = finding.digest.as_ref().map(|digest| format!(" {digest}"));
-        let detail = format!("{}{}", finding.kind, object.unwrap_or_default());
+        let object = finding.digest.as_ref().map(ToString::to_string);
         told.push(InUseFinding {
             kind: finding.kind,
             reason,
-            detail: detail.into(),
+            detail: object.unwrap_or_default().into(),
             is_listed: self.is_listed,
             workloads,
             ..named(image)
@@ -183,11 +182,18 @@ fn images(document: &Document) -> impl Iterator<Item = &Descriptor> {
     document.children.iter().filter(|child| !child.attestation)
 }
 
+/// What a child says of its platform, and the same as platforms are compared; `None` if it says nothing of use. An
+/// empty variant is none.
+fn stated(child: &Descriptor) -> Option<(&str, Platform)> {
+    let text = child.platform.as_deref()?;
+    Some((text, text.trim_end_matches('/').parse().ok()?))
+}
+
 /// The image of an index that a node pulls, by its platform; `None` where none is for it, or that is not known.
 fn pulled<'a>(document: &'a Document, node: Option<&Platform>) -> Option<&'a str> {
     let node = node?;
-    let stated = images(document).filter_map(|child| child.platform.as_deref());
-    let ranked = stated.filter_map(|text| Some((node.rank(&text.parse().ok()?)?, text)));
+    let ranked = images(document).filter_map(stated);
+    let ranked = ranked.filter_map(|(text, platform)| Some((node.rank(&platform)?, text)));
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
 }
 
@@ -203,7 +209,7 @@ fn is_hurt(user: &Workload, finding: &Finding, document: Option<&Document>) -> b
 fn lacks(document: &Document, node: Option<&Platform>) -> bool {
     document.kind == MediaKind::Index
         && node.is_some()
-        && images(document).all(|child| child.platform.is_some())
+        && images(document).all(|child| stated(child).is_some())
         && images(document).next().is_some()
         && pulled(document, node).is_none()
 }
@@ -234,4 +240,162 @@ fn without_platform<'a>(
         workloads,
         ..named(image)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Printable;
+    use crate::report::{Kind, Origin, Reason, RepositoryResult, fixture};
+
+    fn digest(of: &str) -> Digest {
+        Digest::sha256(of.as_bytes())
+    }
+
+    fn on(platform: &str) -> Workload {
+        Workload {
+            origin: Origin::default(),
+            pods: 1,
+            names: vec![platform.into()],
+            platform: platform.parse().ok(),
+            has_run: true,
+        }
+    }
+
+    fn image(reference: Reference, platforms: &[&str]) -> UsedImage {
+        UsedImage {
+            written: "r.example/app".to_owned(),
+            repository: "app".parse().expect("a name"),
+            reference,
+            workloads: platforms.iter().map(|platform| on(platform)).collect(),
+        }
+    }
+
+    fn tag(name: &str) -> Reference {
+        Reference::Tag(name.parse().expect("a tag"))
+    }
+
+    /// An index of images for these platforms; `-` states none, and `+` is an attestation.
+    fn index(platforms: &[&str]) -> Document {
+        let children = platforms.iter().map(|platform| {
+            let platform_of = match *platform {
+                "-" => String::new(),
+                "+" => "\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"},\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"},".to_owned(),
+                platform => {
+                    let mut parts = platform.split('/');
+                    let mut part = || parts.next().unwrap_or_default();
+                    let (os, architecture, variant) = (part(), part(), part());
+                    format!("\"platform\":{{\"os\":\"{os}\",\"architecture\":\"{architecture}\",\"variant\":\"{variant}\"}},")
+                }
+            };
+            let digest = digest(platform);
+            format!("{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",{platform_of}\"digest\":\"{digest}\",\"size\":2}}")
+        });
+        let children: Vec<_> = children.collect();
+        let text = format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{}]}}",
+            children.join(",")
+        );
+        Document::parse(text.as_bytes(), None).expect("an index")
+    }
+
+    fn seen(document: Document) -> BTreeMap<Repository, Contents> {
+        let root = digest("root");
+        let contents = Contents {
+            tags: [("v1".parse().expect("a tag"), root.clone())].into(),
+            manifests: [(root, document)].into(),
+        };
+        [("app".parse().expect("a name"), contents)].into()
+    }
+
+    fn told(
+        sweep: &Sweep,
+        seen: &BTreeMap<Repository, Contents>,
+        image: &UsedImage,
+    ) -> Result<Vec<String>, Judgement> {
+        match Sights::new(sweep, seen, true).judge(image) {
+            Judgement::Judged(findings) => Ok(findings
+                .iter()
+                .map(|found| {
+                    let names = found.workloads.iter().flat_map(|user| &user.names);
+                    let names: Vec<_> = names.map(|name: &Printable| &**name).collect();
+                    format!("{}/{} {}", found.kind, found.reason.word(), names.join(" "))
+                })
+                .collect()),
+            other => Err(other),
+        }
+    }
+
+    #[test]
+    fn an_index_lacks_a_platform_only_where_that_is_sure() {
+        let sweep = fixture::sweep();
+        let of = |children: &[&str], nodes: &[&str]| {
+            told(&sweep, &seen(index(children)), &image(tag("v1"), nodes)).expect("it was seen")
+        };
+        let amd64_alone = of(&["linux/amd64", "+"], &["linux/amd64", "linux/arm64", ""]);
+        assert_eq!(amd64_alone, ["child/platform_missing linux/arm64"]);
+        for (children, node) in [
+            (&["linux/amd64", "-"][..], "linux/arm64"),
+            (&["linux/arm/v6"], "linux/arm64"),
+            (&["linux/arm64/v8"], "linux/arm64"),
+            (&[], "linux/arm64"),
+            (&["+"], "linux/arm64"),
+            (&["linux/amd64", "linux/ arm64"], "linux/arm64"),
+            (&["linux/amd64"], ""),
+        ] {
+            assert_eq!(of(children, &[node]), [""; 0], "{children:?} {node}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_hurts_whose_nodes_pull_it() {
+        let mut finding = fixture::finding(Kind::Layer, Reason::NotFound);
+        finding.repository = "app".parse().expect("a name");
+        finding.tags = vec!["v1".parse().expect("a tag")];
+        finding.platforms = vec!["linux/arm64".into()];
+        finding.parent = Some(digest("linux/arm64"));
+        let mut sweep = fixture::sweep();
+        sweep.findings = vec![finding.clone(), finding];
+        let there = seen(index(&["linux/amd64", "linux/arm64"]));
+        let nodes = ["linux/amd64", "linux/arm64", ""];
+        let by_tag = told(&sweep, &there, &image(tag("v1"), &nodes));
+        assert_eq!(by_tag, Ok(vec!["layer/not_found linux/arm64 ".to_owned()]));
+        let by_digest = image(Reference::Digest(digest("root")), &nodes);
+        assert_eq!(
+            told(&sweep, &there, &by_digest),
+            by_tag,
+            "by what the index names"
+        );
+        let amd64_alone = image(tag("v1"), &["linux/amd64"]);
+        assert_eq!(told(&sweep, &there, &amd64_alone), Ok(Vec::new()));
+        // The manifest could not be read: everybody is hurt.
+        let lost = told(&sweep, &BTreeMap::new(), &image(tag("v1"), &nodes));
+        assert_eq!(
+            lost,
+            Ok(vec!["layer/not_found linux/amd64 linux/arm64 ".to_owned()])
+        );
+    }
+
+    #[test]
+    fn what_was_not_seen_is_asked_for_and_what_is_in_doubt_is_not_intact() {
+        let mut sweep = fixture::sweep();
+        let there = seen(index(&["linux/amd64"]));
+        let unlisted = image(tag("v2"), &["linux/amd64"]);
+        assert_eq!(told(&sweep, &there, &unlisted), Err(Judgement::NotSeen));
+        assert_eq!(
+            told(&sweep, &there, &image(tag("v1"), &["linux/amd64"])),
+            Ok(Vec::new())
+        );
+        sweep.repositories.push(RepositoryResult {
+            name: "app".parse().expect("a name"),
+            broken: 0,
+            unverified: 1,
+            tags: 1,
+        });
+        let listed = image(tag("v1"), &["linux/amd64"]);
+        assert_eq!(told(&sweep, &there, &listed), Err(Judgement::Unknown));
+        assert_eq!(told(&sweep, &there, &unlisted), Err(Judgement::NotSeen));
+        let asked = Sights::new(&sweep, &there, false).judge(&unlisted);
+        assert_eq!(asked, Judgement::Unknown);
+    }
 }

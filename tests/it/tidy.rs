@@ -17,7 +17,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sources", &["oci", "report"]),
     ("sweep", &["oci", "registry", "report"]),
     ("render", &["oci", "registry", "report"]),
-    ("doctor", &["words", "oci", "registry", "report", "render"]),
+    (
+        "doctor",
+        &["words", "oci", "registry", "report", "sources", "render"],
+    ),
     (
         "service",
         &[

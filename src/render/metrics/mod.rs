@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 pub use family::{Family, encode};
-pub use recall::{failing, foreign_groups, recall};
+pub use recall::{failing, foreign_groups, in_use_from_before, recall};
 
 use crate::oci::Repository;
 use crate::registry::UnverifiedReason;
