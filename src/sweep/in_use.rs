@@ -200,8 +200,10 @@ fn pulled<'a>(document: &'a Document, node: Option<&Platform>) -> Option<&'a str
 /// Whether what is broken is of the image that a user's nodes pull, as far as that is known.
 fn is_hurt(user: &Workload, finding: &Finding, document: Option<&Document>) -> bool {
     let pulled = document.and_then(|document| pulled(document, user.platform.as_ref()));
-    pulled.is_none_or(|platform| {
-        finding.platforms.is_empty() || finding.platforms.iter().any(|broken| **broken == *platform)
+    let plain = |text: &str| text.trim_end_matches('/').to_owned();
+    pulled.map(plain).is_none_or(|platform| {
+        let mut broken = finding.platforms.iter().map(|broken| plain(broken));
+        finding.platforms.is_empty() || broken.any(|broken| broken == platform)
     })
 }
 
