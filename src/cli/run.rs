@@ -56,15 +56,9 @@ async fn once(
     for mut target in std::mem::take(&mut settings.targets) {
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
-        prepare(&mut target, &settings).await;
-        let known = known_of(&target.policy.registry, &settings.known);
-        let in_use = InUseWatch::begin(&mut target, &known, cancel).await;
-        registries.push((
-            client(target.http)?,
-            target.policy,
-            target.repair_from,
-            in_use,
-        ));
+        let in_use = prepare(&mut target, &settings, cancel).await;
+        let registry = client(target.http)?;
+        registries.push((registry, target.policy, target.repair_from, in_use));
     }
     let expectations = settings.expectations.as_ref();
     let known = &settings.known;
@@ -77,9 +71,7 @@ async fn once(
                 Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
                 None => sweep::sweep(registry, policy, &known, cancel).await,
             };
-            if let Some(in_use) = in_use.take() {
-                in_use.end(registry, policy, &mut swept, cancel).await;
-            }
+            InUseWatch::end(in_use.take(), registry, policy, &mut swept, cancel).await;
             look_elsewhere(&mut swept, repair_from, cancel).await;
             (known, swept)
         });
@@ -106,8 +98,13 @@ async fn once(
     Ok(exit.unwrap_or_else(|| Exit::of(&output::reports(&records), is_handed_on, &fail_on)))
 }
 
-/// Gives a single sweep what earlier runs left: the manifests that were read, when bytes were, and what was broken.
-async fn prepare(target: &mut Target, settings: &Settings) {
+/// Gives a single sweep what earlier runs left: the manifests that were read, when bytes were, and what was broken. And
+/// learns what is in use.
+async fn prepare(
+    target: &mut Target,
+    settings: &Settings,
+    cancel: &CancellationToken,
+) -> Option<InUseWatch> {
     let registry = &target.policy.registry;
     let state = settings.publish.state.as_deref();
     let manifests = state.map(|path| read_manifests(path, registry));
@@ -115,6 +112,7 @@ async fn prepare(target: &mut Target, settings: &Settings) {
     let known = known_of(registry, &settings.known);
     target.begin(&known);
     target.recall_failures(&settings.publish, &known).await;
+    InUseWatch::begin(target, &known, cancel).await
 }
 
 /// What is known of a registry before this sweep.

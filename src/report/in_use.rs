@@ -152,14 +152,15 @@ impl InUseResult {
     }
 
     /// Takes in what was known before: all of it where the source is away, and else what was known of images that
-    /// are still in use and could not be judged now.
-    pub(super) fn recall(&mut self, known: &Self) {
+    /// are still in use and could not be judged `now`, by a clock that may have been set back.
+    pub(super) fn recall(&mut self, known: &Self, now: SystemTime) {
         if self.away.is_some() {
             let source = std::mem::take(&mut self.source);
             let away = self.away.take();
             *self = Self {
                 source,
                 away,
+                read_at: known.read_at.map(|at| at.min(now)),
                 ..known.clone()
             };
             return;
@@ -179,15 +180,22 @@ impl InUseResult {
     }
 
     /// Adds what another shard knows: each has the images of its own repositories.
-    pub(super) fn add(&mut self, other: Self) {
-        self.away = self.away.take().or(other.away);
-        self.read_at = self.read_at.min(other.read_at);
-        self.containers = self.containers.max(other.containers);
-        self.images = self.images.saturating_add(other.images);
-        self.images_of_others = self.images_of_others.max(other.images_of_others);
-        self.findings.extend(other.findings);
-        self.never_ran.extend(other.never_ran);
-        self.unverified.extend(other.unverified);
+    pub(super) fn merge(whole: &mut Option<Self>, part: Option<Self>) {
+        let Some(part) = part else {
+            return;
+        };
+        let Some(whole) = whole else {
+            *whole = Some(part);
+            return;
+        };
+        whole.away = whole.away.take().or(part.away);
+        whole.read_at = whole.read_at.min(part.read_at);
+        whole.containers = whole.containers.max(part.containers);
+        whole.images = whole.images.saturating_add(part.images);
+        whole.images_of_others = whole.images_of_others.max(part.images_of_others);
+        whole.findings.extend(part.findings);
+        whole.never_ran.extend(part.never_ran);
+        whole.unverified.extend(part.unverified);
     }
 
     /// Whose pods a finding hurts of what the registry lists.
@@ -259,7 +267,7 @@ mod tests {
             known.found(finding(image, &[workload(true)]));
         }
         let mut away = InUseResult::away("s", "refused");
-        away.recall(&known);
+        away.recall(&known, SystemTime::UNIX_EPOCH);
         assert_eq!(
             (images(&away), away.containers),
             (vec!["blind", "gone", "idle"], 7)
@@ -279,7 +287,7 @@ mod tests {
             ..InUseResult::default()
         };
         next.found(finding("new", &[workload(true)]));
-        next.recall(&known);
+        next.recall(&known, SystemTime::UNIX_EPOCH);
         assert_eq!(images(&next), ["new", "blind"]);
     }
 

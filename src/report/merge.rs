@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::counts::{Counts, Coverage};
 use super::finding::Finding;
+use super::in_use::InUseResult;
 use super::mode::Mode;
 use super::outcome::SkipReason;
 use super::read::Part;
@@ -273,11 +274,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.suspected.extend(suspected);
     whole.images.extend(images);
     whole.unmet.extend(unmet);
-    match (&mut whole.in_use, in_use) {
-        (Some(known), Some(part)) => known.add(part),
-        (known @ None, part) => *known = part,
-        (Some(_), None) => {}
-    }
+    InUseResult::merge(&mut whole.in_use, in_use);
     whole.exposed.extend(exposed);
     for group in unverified {
         obstruct(whole, group);

@@ -161,11 +161,7 @@ impl Record {
             }
         }
         self.count_missing(&sweep);
-        if let (Some(in_use), Some(known)) = (&mut sweep.in_use, &self.in_use) {
-            in_use.recall(known);
-        }
-        self.in_use.clone_from(&sweep.in_use);
-        self.reads.update(&sweep.reads);
+        self.remember(&mut sweep);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
         }
@@ -184,6 +180,15 @@ impl Record {
         let remembered = self.findings().filter(|known| !is_found(known)).cloned();
         let remembered = remembered.collect();
         self.last = Some(Report::of(sweep, remembered));
+    }
+
+    /// Notes when bytes were read, and what is in use, with what is known of that from before.
+    fn remember(&mut self, sweep: &mut Sweep) {
+        self.reads.update(&sweep.reads);
+        if let (Some(in_use), Some(known)) = (&mut sweep.in_use, &self.in_use) {
+            in_use.recall(known, sweep.finished_at);
+        }
+        self.in_use.clone_from(&sweep.in_use);
     }
 
     /// Takes in what another process knew of a repository: its number of broken objects, and when

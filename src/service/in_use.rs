@@ -146,21 +146,7 @@ impl InUseWatch {
             }
         };
         let names = Names::of(http);
-        let mut images = Vec::new();
-        for (written, workloads) in read.unwrap_or_default().images {
-            let Some((repository, reference)) = names.read(&written) else {
-                result.images_of_others += 1;
-                continue;
-            };
-            if policy.scope.takes(&repository) {
-                images.push(UsedImage {
-                    written,
-                    repository,
-                    reference,
-                    workloads,
-                });
-            }
-        }
+        let images = own(read.unwrap_or_default(), &names, policy, &mut result);
         result.images = images.len() as u64;
         let wanted = images
             .iter()
@@ -174,18 +160,21 @@ impl InUseWatch {
         })
     }
 
-    /// Judges the images by what the sweep saw, asks for those that it did not see, and adds what comes of it.
+    /// If there is a watch, judges the images by what the sweep saw, asks for those that it did not see, and adds what comes of it.
     pub async fn end<R: Registry>(
-        mut self,
+        watch: Option<Self>,
         registry: &R,
         policy: &Policy,
         swept: &mut Sweep,
         cancel: &CancellationToken,
     ) {
-        let seen = self.inventory.take();
-        let images = std::mem::take(&mut self.images);
+        let Some(mut this) = watch else {
+            return;
+        };
+        let seen = this.inventory.take();
+        let images = std::mem::take(&mut this.images);
         let sights = Sights::new(swept, &seen, true);
-        let unseen = self.judge(images, &sights);
+        let unseen = this.judge(images, &sights);
         if !unseen.is_empty() && !swept.is_storage_unavailable() && !cancel.is_cancelled() {
             let took = swept.finished_at.duration_since(swept.started_at);
             let left = |length: Duration| length.saturating_sub(took.unwrap_or_default());
@@ -202,14 +191,14 @@ impl InUseWatch {
             let nothing = Record::new(policy.registry.clone());
             let asked = Box::pin(sweep::sweep(registry, &policy, &nothing, cancel)).await;
             let seen = inventory.take();
-            let rest = self.judge(unseen, &Sights::new(&asked, &seen, false));
-            self.give_up(rest);
+            let rest = this.judge(unseen, &Sights::new(&asked, &seen, false));
+            this.give_up(rest);
             let Traffic { requests, bytes } = registry.traffic();
             (swept.counts.requests, swept.counts.bytes) = (requests, bytes);
         } else {
-            self.give_up(unseen);
+            this.give_up(unseen);
         }
-        swept.in_use = Some(self.result);
+        swept.in_use = Some(this.result);
     }
 
     /// Notes what a sweep says of images. Gives those of which it says nothing.
@@ -244,6 +233,26 @@ impl InUseWatch {
             workloads: image.workloads,
         });
     }
+}
+
+/// The images that are of the registry of these names and in scope. Those of others are counted.
+fn own(in_use: InUse, names: &Names, policy: &Policy, result: &mut InUseResult) -> Vec<UsedImage> {
+    let mut images = Vec::new();
+    for (written, workloads) in in_use.images {
+        let Some((repository, reference)) = names.read(&written) else {
+            result.images_of_others += 1;
+            continue;
+        };
+        if policy.scope.takes(&repository) {
+            images.push(UsedImage {
+                written,
+                repository,
+                reference,
+                workloads,
+            });
+        }
+    }
+    images
 }
 
 /// A source that suddenly tells of much less saw a part.

@@ -103,11 +103,7 @@ async fn sweep(
     let in_use = InUseWatch::begin(&mut target, known, cancel).await;
     let registry = HttpRegistry::new(target.http)?;
     let mut sweep = sweep::sweep(&registry, &target.policy, known, cancel).await;
-    if let Some(in_use) = in_use {
-        in_use
-            .end(&registry, &target.policy, &mut sweep, cancel)
-            .await;
-    }
+    InUseWatch::end(in_use, &registry, &target.policy, &mut sweep, cancel).await;
     look_elsewhere(&mut sweep, &target.repair_from, cancel).await;
     Ok(sweep)
 }

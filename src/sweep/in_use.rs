@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_is_asked_for_and_what_is_in_doubt_is_not_intact() {
+    fn what_was_not_seen_or_is_in_doubt_is_not_intact() {
         let mut sweep = fixture::sweep();
         let there = seen(index(&["linux/amd64"]));
         let unlisted = image(tag("v2"), &["linux/amd64"]);

@@ -216,7 +216,7 @@ fn a_source_that_is_away_changes_nothing_about_the_registry() {
 }
 
 #[test]
-fn pods_in_use_are_paged_and_a_prometheus_that_is_away_is_no_reason_not_to() {
+fn pods_are_paged_while_and_after_prometheus_tells_of_them() {
     let scene = Scene::new();
     let cluster = KubeStateMetrics::start(&scene.pods);
     let source = Prometheus::scraping(&cluster.address());

@@ -45,21 +45,7 @@ pub(in crate::cli) fn source(
             },
         }));
     };
-    let mut api = QueryApi {
-        url: url(address)?,
-        login: ApiLogin::Nobody,
-        ca: None,
-        pair: None,
-        skip_tls_verify: false,
-        proxies: proxies(around),
-    };
-    if let Some(path) = &args.in_use_config {
-        let read = yaml::read(path).and_then(|node| {
-            let directory = path.parent().unwrap_or(Path::new("."));
-            configure(&mut api, &node, directory)
-        });
-        read.map_err(|error| Error::option("in-use-config", error.in_file(path)))?;
-    }
+    let api = api(args, address, around)?;
     let matcher = args
         .in_use_matcher
         .as_ref()
@@ -77,6 +63,26 @@ pub(in crate::cli) fn source(
             matcher: matcher.map(str::to_owned),
         },
     }))
+}
+
+/// A query API at this address, with what is in its file.
+fn api(args: &InUseArgs, address: &str, around: &Surroundings) -> Result<QueryApi, Error> {
+    let mut api = QueryApi {
+        url: url(address)?,
+        login: ApiLogin::Nobody,
+        ca: None,
+        pair: None,
+        skip_tls_verify: false,
+        proxies: proxies(around),
+    };
+    if let Some(path) = &args.in_use_config {
+        let read = yaml::read(path).and_then(|node| {
+            let directory = path.parent().unwrap_or(Path::new("."));
+            configure(&mut api, &node, directory)
+        });
+        read.map_err(|error| Error::option("in-use-config", error.in_file(path)))?;
+    }
+    Ok(api)
 }
 
 fn url(address: &str) -> Result<Url, Error> {
