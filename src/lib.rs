@@ -24,6 +24,7 @@ pub mod registry;
 pub mod render;
 pub mod report;
 pub mod service;
+pub mod sources;
 pub mod sweep;
 mod words;
 mod yaml;

@@ -6,16 +6,19 @@ use super::args::{DoctorArgs, PageArg};
 use super::error::Error;
 use super::exit::Exit;
 use super::output::print_unless_ended;
-use super::settings::{Sources, connection, parse_repositories, registries};
+use super::settings::{self, Sources, connection, parse_repositories, registries};
 use super::signals::Signals;
 use crate::doctor;
 use crate::doctor::{Examination, Outlook};
 use crate::oci::Repository;
 use crate::registry::client::{Config, Endpoint};
+use crate::service::{InUsePlace, InUseSource};
 
 /// The registries to examine.
 pub(super) struct Examinations {
     registries: Vec<Config>,
+    /// Where each of them would learn which images are in use.
+    in_use: Vec<Option<InUseSource>>,
     /// The options of how to reach them, as they were typed.
     options: String,
     /// Where to take samples from.
@@ -28,17 +31,22 @@ impl Examinations {
         let process = sources.resolve::<DoctorArgs>(None)?;
         let args = &process.args;
         let named = registries(sources, &args.registries, "probe doctor HOST[:PORT]")?;
+        let mut in_use = Vec::new();
         let registries = named.iter().map(|(address, _)| {
             let name = Endpoint::parse(address, false)?.name().to_owned();
             let own = sources.resolve::<DoctorArgs>(Some(&name))?;
             let config = connection(sources, address, &own.args.connection);
+            let source = settings::in_use(&own.args.in_use, sources.around);
+            in_use.push(source.map_err(|error| own.locate(error))?);
             config.map_err(|error| own.locate(error))
         });
+        let registries = registries.collect::<Result<_, _>>()?;
         // Patterns may come from an environment that is meant for sweeps.
         let named = parse_repositories(&args.repos);
         Ok(Self {
             options: process.typed(sources),
-            registries: registries.collect::<Result<_, _>>()?,
+            registries,
+            in_use,
             named: named.map_err(|error| process.locate(error))?,
             output: args.page.output,
         })
@@ -50,9 +58,17 @@ impl Examinations {
         let signals = Signals::listen(&cancel)?;
         let registries = self.registries.into_iter().map(super::run::client);
         let registries = registries.collect::<Result<Vec<_>, _>>()?;
-        let examinations = registries
-            .iter()
-            .map(|registry| doctor::examine(registry, &self.named, &self.options));
+        let sources = registries.iter().zip(&self.in_use);
+        let examinations = sources.map(|(registry, in_use)| async {
+            let mut found = doctor::examine(registry, &self.named, &self.options).await;
+            let place = in_use.as_ref().map(|source| &source.place);
+            if let Some(InUsePlace::Prometheus { api, matcher }) = place {
+                found
+                    .checks
+                    .push(doctor::in_use(api, matcher.as_deref()).await);
+            }
+            found
+        });
         let examined = Box::pin(futures::future::join_all(examinations));
         let examinations = tokio::select! {
             examinations = examined => examinations,

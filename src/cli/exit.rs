@@ -40,11 +40,16 @@ impl Exit {
     pub(super) fn of(reports: &[&Report], is_published: bool, fail_on: &[FailOn]) -> Self {
         let is_broken =
             |report: &&Report| report.verdict == Verdict::Broken || !report.remembered.is_empty();
+        let is_source_away = |report: &&Report| {
+            let in_use = report.sweep.in_use.as_ref();
+            in_use.is_some_and(|in_use| in_use.away.is_some())
+        };
         let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
         if counts(FailOn::Broken) && reports.iter().any(is_broken) {
             Self::Broken
-        } else if counts(FailOn::Unverified)
-            && (!is_published || reports.iter().any(|report| !report.complete))
+        } else if (counts(FailOn::Unverified)
+            && (!is_published || reports.iter().any(|report| !report.complete)))
+            || (counts(FailOn::InUseSource) && reports.iter().any(is_source_away))
         {
             Self::Unverified
         } else {

@@ -15,7 +15,7 @@ use super::signals::{self, Signals};
 use crate::registry::client::{Config, HttpRegistry};
 use crate::report::Record;
 use crate::service::state::read_manifests;
-use crate::service::{Limits, Listener, Plan, Target, WebProtection, look_elsewhere};
+use crate::service::{InUseWatch, Limits, Listener, Plan, Target, WebProtection, look_elsewhere};
 use crate::sweep::KnownManifests;
 use crate::{service, sweep};
 
@@ -56,25 +56,28 @@ async fn once(
     for mut target in std::mem::take(&mut settings.targets) {
         target.policy.progress = Arc::clone(&progress);
         target.policy.turn = fastrand::u64(..);
-        prepare(&mut target, &settings).await;
-        registries.push((client(target.http)?, target.policy, target.repair_from));
+        let in_use = prepare(&mut target, &settings, cancel).await;
+        let registry = client(target.http)?;
+        registries.push((registry, target.policy, target.repair_from, in_use));
     }
     let expectations = settings.expectations.as_ref();
     let known = &settings.known;
     let sweeps = registries
-        .iter()
-        .map(|(registry, policy, repair_from)| async move {
+        .iter_mut()
+        .map(|(registry, policy, repair_from, in_use)| async move {
+            let (registry, policy) = (&*registry, &*policy);
             let known = known_of(&policy.registry, known);
             let mut swept = match expectations {
                 Some(expectations) => sweep::verify(registry, policy, expectations, cancel).await,
                 None => sweep::sweep(registry, policy, &known, cancel).await,
             };
+            InUseWatch::end(in_use.take(), registry, policy, &mut swept, cancel).await;
             look_elsewhere(&mut swept, repair_from, cancel).await;
             (known, swept)
         });
     let sweeps = futures::future::join_all(sweeps);
     let sweeps = screen.during(&progress, sweeps).await;
-    let policies = registries.iter().map(|(_, policy, _)| policy);
+    let policies = registries.iter().map(|(_, policy, ..)| policy);
     let manifests: Vec<_> = policies
         .filter_map(sweep::Policy::known_manifests)
         .collect();
@@ -95,8 +98,13 @@ async fn once(
     Ok(exit.unwrap_or_else(|| Exit::of(&output::reports(&records), is_handed_on, &fail_on)))
 }
 
-/// Gives a single sweep what earlier runs left: the manifests that were read, when bytes were, and what was broken.
-async fn prepare(target: &mut Target, settings: &Settings) {
+/// Gives a single sweep what earlier runs left: the manifests that were read, when bytes were, and what was broken. And
+/// learns what is in use.
+async fn prepare(
+    target: &mut Target,
+    settings: &Settings,
+    cancel: &CancellationToken,
+) -> Option<InUseWatch> {
     let registry = &target.policy.registry;
     let state = settings.publish.state.as_deref();
     let manifests = state.map(|path| read_manifests(path, registry));
@@ -104,6 +112,7 @@ async fn prepare(target: &mut Target, settings: &Settings) {
     let known = known_of(registry, &settings.known);
     target.begin(&known);
     target.recall_failures(&settings.publish, &known).await;
+    InUseWatch::begin(target, &known, cancel).await
 }
 
 /// What is known of a registry before this sweep.

@@ -4,6 +4,7 @@
 mod connection;
 mod examine;
 mod image;
+mod in_use;
 mod lists;
 mod login;
 mod page;
@@ -18,6 +19,7 @@ use crate::oci::printable;
 use crate::registry::Unverified;
 
 pub use examine::examine;
+pub use in_use::in_use;
 pub use page::render;
 
 /// As much of a header as a person reads.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::in_use;
 use super::words::{self, length, many, number};
 use crate::report::{Action, Finding, Found, Repair};
 
@@ -128,7 +129,9 @@ pub(super) fn why(found: &Found) -> Vec<Fact> {
         });
     let cause = format!("{} [{}]", words::cause(found.cause), found.cause);
     let since = since.map(|since| fact("since", since));
-    since.into_iter().chain([fact("cause", cause)]).collect()
+    let used = in_use::users(&found.in_use).map(|users| fact("used", format!("by {users}")));
+    let cause = [fact("cause", cause)];
+    since.into_iter().chain(cause).chain(used).collect()
 }
 
 /// Up to `most` repairs, each with its label.

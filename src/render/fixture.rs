@@ -6,9 +6,9 @@ use crate::oci::{Digest, MediaKind, Reference, Tag};
 use crate::registry::{Access, Authentication, Depth, Software, Unverified, UnverifiedReason};
 use crate::report::fixture::observed;
 use crate::report::{
-    Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, Kind, Listed,
-    Mode, Nearby, Node, Promised, Reason, Report, RepositoryResult, SkipReason, State, Sweep,
-    Unmet, UnverifiedObjects,
+    Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, InUseFinding,
+    InUseResult, InUseUnknown, Kind, Listed, Mode, Nearby, Node, Origin, Promised, Reason, Report,
+    RepositoryResult, SkipReason, State, Sweep, Unmet, UnverifiedObjects, Workload, Wrong,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -492,6 +492,86 @@ pub(crate) fn expected() -> Sweep {
     );
     sweep.images.push(other);
     sweep
+}
+
+/// Images in use of a sweep: one that it lists and found broken, one that no list has, one that lacks a platform, one
+/// that never ran, and one that could not be judged.
+pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
+    let user = |kind: &str, name: &str, platform: &str, pods| Workload {
+        origin: Origin {
+            kind: kind.into(),
+            namespace: Some("shop".into()),
+            name: Some(name.into()),
+            container: Some("app".into()),
+            field: None,
+        },
+        pods,
+        names: (0..pods.min(3))
+            .map(|number| format!("{name}-{number}").into())
+            .collect(),
+        platform: platform.parse().ok(),
+        has_run: true,
+    };
+    let first = sweep
+        .findings
+        .iter()
+        .find(|finding| !finding.tags.is_empty());
+    let listed = first.expect("something is broken");
+    let used = |tag: &str, reason, detail: &str, workload: Workload| InUseFinding {
+        image: format!("{}/{}:{tag}", sweep.registry, listed.repository).into(),
+        repository: listed.repository.clone(),
+        reference: tag.into(),
+        kind: Kind::Tag,
+        reason,
+        detail: detail.into(),
+        is_listed: false,
+        workloads: vec![workload],
+    };
+    let lost = Wrong::Promise(Reason::NotFound);
+    let mut result = InUseResult {
+        source: "prometheus=http://prometheus.example:9090/".into(),
+        read_at: Some(sweep.finished_at),
+        containers: 1_234,
+        images: 40,
+        images_of_others: 17,
+        ..InUseResult::default()
+    };
+    result.found(InUseFinding {
+        kind: listed.kind,
+        is_listed: true,
+        ..used(
+            listed.tags[0].as_str(),
+            Wrong::Promise(listed.defect.reason),
+            "sha256:9820b4af4ffcfda558e907d729b89096d140a5872cb9c4166d241377411d1d45",
+            user("ReplicaSet", "web-7d9c5b6f4", "linux/amd64", 12),
+        )
+    });
+    result.found(used(
+        "deleted",
+        lost,
+        "tag",
+        user("CronJob", "report", "linux/amd64", 1),
+    ));
+    let detail = "no image for linux/arm64, but for linux/amd64";
+    let on_arm = InUseFinding {
+        kind: Kind::Child,
+        ..used(
+            "single",
+            Wrong::PlatformMissing,
+            detail,
+            user("DaemonSet", "agent", "linux/arm64", 3),
+        )
+    };
+    result.found(on_arm);
+    let mut typo = user("ReplicaSet", "typo-5c", "linux/amd64", 1);
+    typo.has_run = false;
+    result.found(used("typo", lost, "", typo));
+    result.unverified.push(InUseUnknown {
+        image: format!("{}/team/hidden:1", sweep.registry).into(),
+        detail: "it could not be asked for".into(),
+        workloads: vec![user("StatefulSet", "db", "linux/amd64", 2)],
+    });
+    result
 }
 
 /// A registry with a thousand broken objects, each of which breaks a thousand tags.

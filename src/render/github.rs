@@ -9,9 +9,9 @@ use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use super::words::{self, length, many, number};
-use super::{finding, scope};
+use super::{finding, in_use, scope};
 use crate::oci::{Repository, printable};
-use crate::report::{Object, Report, Unmet, UnverifiedObjects, Verdict};
+use crate::report::{InUseFinding, Object, Report, Unmet, UnverifiedObjects, Verdict};
 
 /// Annotations of one kind that a step shows.
 const ANNOTATIONS: usize = 10;
@@ -33,6 +33,9 @@ pub fn annotations<R: Borrow<Report>>(reports: &[R]) -> String {
         let (objects, sweep) = (report.objects(), &report.sweep);
         errors.extend(objects.iter().map(|object| broken(report, object)));
         errors.extend(sweep.unmet.iter().map(|unmet| expectation(report, unmet)));
+        let in_use = sweep.in_use.iter().flat_map(|in_use| &in_use.findings);
+        let in_use = in_use.filter(|found| !found.is_listed);
+        errors.extend(in_use.map(|found| used(report, found)));
         warnings.extend(sweep.unverified.iter().map(|group| unknown(report, group)));
     }
     say(&mut text, "error", &errors);
@@ -88,6 +91,19 @@ fn broken(report: &Report, object: &Object<'_>) -> Note {
         title: format!("{}: {}", report.sweep.title(), finding::heading(found)),
         text,
         line: format!("{code} {place} {breaks}"),
+    }
+}
+
+/// An image that pods could not pull again, which no list of the registry's has.
+fn used(report: &Report, found: &InUseFinding) -> Note {
+    let users = in_use::users(&found.workloads).unwrap_or_default();
+    Note {
+        title: format!("{}: in use and cannot be pulled", report.sweep.title()),
+        text: vec![
+            format!("{}: {}", found.image, in_use::why(found)),
+            format!("used by {users}"),
+        ],
+        line: format!("{} in use, {}", found.reference, found.reason.word()),
     }
 }
 
@@ -184,6 +200,19 @@ fn section(text: &mut String, report: &Report, room: usize) {
         [&*unmet.image, &expected, &*unmet.observed].map(markdown)
     });
     table(text, ["image", "expected", "seen"], rows, room);
+    let in_use = sweep.in_use.iter().flat_map(|in_use| &in_use.findings);
+    let rows: Vec<_> = in_use
+        .map(|found| {
+            let users = in_use::users(&found.workloads).unwrap_or_default();
+            [&*found.image, &*in_use::why(found), &*users].map(markdown)
+        })
+        .collect();
+    table(
+        text,
+        ["image in use", "why", "used by"],
+        rows.into_iter(),
+        room,
+    );
     let rows = sweep.unverified.iter().map(|group| {
         let place = group.repository.as_ref().map(Repository::as_str);
         let (place, count) = (place.unwrap_or("the registry"), number(group.count));

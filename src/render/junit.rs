@@ -8,10 +8,10 @@
 use std::borrow::Borrow;
 use std::fmt::Write as _;
 
-use super::finding;
 use super::words::{self, many};
+use super::{finding, in_use};
 use crate::oci::printable;
-use crate::report::{Found, Node, Report, State, Sweep, Unmet, UnverifiedObjects};
+use crate::report::{Found, InUseFinding, Node, Report, State, Sweep, Unmet, UnverifiedObjects};
 
 /// Tags that are named in one case. A finding may break thousands, and there may be a thousand findings.
 const TAGS: usize = 50;
@@ -114,10 +114,14 @@ fn cases(report: &Report) -> Vec<Case> {
     let findings = sweep.findings.iter();
     let findings = findings.map(|found| failure(found, &sweep.registry));
     let unmet = sweep.unmet.iter().map(expectation);
+    let in_use = sweep.in_use.iter().flat_map(|in_use| &in_use.findings);
+    // What the registry lists is among the findings, with its pods.
+    let in_use = in_use.filter(|found| !found.is_listed).map(used);
     let unverified = sweep.unverified.iter();
     let unverified = unverified.map(|group| error(group, &sweep.registry));
     findings
         .chain(unmet)
+        .chain(in_use)
         .chain(unverified)
         .chain(passed(sweep))
         .collect()
@@ -141,6 +145,21 @@ fn failure(found: &Found, registry: &str) -> Case {
         class: found.repository.to_string(),
         name: name.join(" "),
         outcome: Some(outcome),
+    }
+}
+
+/// An image that pods could not pull again.
+fn used(found: &InUseFinding) -> Case {
+    let users = in_use::users(&found.workloads).unwrap_or_default();
+    Case {
+        class: found.repository.to_string(),
+        name: format!("in use {}", found.image),
+        outcome: Some(NotPassed {
+            element: "failure",
+            kind: format!("{}/{}", found.kind, found.reason.word()),
+            message: format!("in use and cannot be pulled: {}", in_use::why(found)),
+            text: format!("used by {users}"),
+        }),
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod fixture;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/render.rs"]
 pub(crate) mod fuzzing;
+mod in_use;
 #[cfg(test)]
 mod incident;
 pub(crate) mod lines;
@@ -105,6 +106,8 @@ mod tests {
                 .map(ToString::to_string),
         );
         facts.extend(bracket.into_iter().flatten().map(second));
+        let users = found.in_use.iter().flat_map(|user| &user.origin.name);
+        facts.extend(users.map(ToString::to_string));
         match found.repairs.first() {
             Some(repair) => facts.extend(repair.commands.iter().map(ToString::to_string)),
             None => facts.push(found.hint.to_owned()),
@@ -115,8 +118,17 @@ mod tests {
     #[test]
     fn every_report_has_the_same_facts_of_each_finding() {
         let mut record = Record::new("registry.example:5050");
-        record.absorb(fixture::five());
+        let mut sweep = fixture::five();
+        sweep.in_use = Some(fixture::in_use(&sweep));
+        record.absorb(sweep);
         let report = record.last.as_ref().expect("a report");
+        assert!(
+            report
+                .sweep
+                .findings
+                .iter()
+                .any(|found| !found.in_use.is_empty())
+        );
         let reports = std::slice::from_ref(report);
         let findings = &report.sweep.findings;
         assert_eq!(findings.len(), 5);

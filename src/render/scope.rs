@@ -1,8 +1,8 @@
 //! What a sweep was for and went through: what it looked at, and what it left out on purpose.
 
 use super::lines::{Lines, STRONG};
-use super::software;
 use super::words::{self, many, number};
+use super::{in_use, software};
 use crate::report::{Coverage, Found, Listed, Mode, Sweep};
 
 /// What a sweep that is complete and found nothing broken went through, in a clause.
@@ -105,6 +105,9 @@ pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
         let (read, period) = (words::bytes(counts.scrubbed_bytes), words::duration(period));
         let text = format!("{read} read in full; every blob once in {period}");
         rows.push(("scrub", text));
+    }
+    if let Some(in_use) = &sweep.in_use {
+        rows.push(("in use", in_use::source(in_use)));
     }
     rows.push((
         "mode",

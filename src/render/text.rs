@@ -8,7 +8,7 @@ use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE};
 use super::words::{length, many, number, was};
-use super::{broken, exposed, scope, unknown};
+use super::{broken, exposed, in_use, scope, unknown};
 use crate::report::{Found, Listed, Report, Sweep, Verdict};
 
 /// How the report is shown.
@@ -37,6 +37,7 @@ pub fn render<R: Borrow<Report>>(reports: &[R], view: View) -> String {
         expectations(&mut lines, sweep);
         broken::write(&mut lines, report, details);
         broken::remembered(&mut lines, report, details);
+        in_use::write(&mut lines, sweep, details);
         unknown::write(&mut lines, sweep, details);
         exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);
@@ -69,7 +70,11 @@ fn verdict(lines: &mut Lines, report: &Report) {
     let mut items: Vec<_> = words(&format!("{}:", sweep.title())).collect();
     match verdict {
         Verdict::Broken if sweep.findings.is_empty() => {
-            items.push("nothing broken, and not as expected".into());
+            let in_use = sweep.in_use.as_ref().filter(|_| sweep.unmet.is_empty());
+            items.extend(words(&in_use.map_or_else(
+                || "nothing broken, and not as expected".into(),
+                in_use::in_brief,
+            )));
         }
         Verdict::Broken => {
             let objects = report.objects();
@@ -361,6 +366,22 @@ mod tests {
                 "PARTIAL 3 objects were not verified: timeout",
             ]
         );
+    }
+
+    #[test]
+    fn pods_that_could_not_start_again() {
+        let mut sweep = fixture::rich();
+        sweep.findings.truncate(1);
+        sweep.in_use = Some(fixture::in_use(&sweep));
+        let text = render(&[Report::from(sweep.clone())], PLAIN);
+        assert_snapshot("in_use", &text);
+        assert_width(&text);
+        // Nothing that is listed is broken, and a source that is away is told with what it told last.
+        sweep.findings.clear();
+        let in_use = sweep.in_use.as_mut().expect("it was set");
+        in_use.findings.remove(0);
+        in_use.away = Some("connection refused; is it up, and --in-use right?".into());
+        assert_snapshot("in_use_away", &render(&[Report::from(sweep)], PLAIN));
     }
 
     #[test]

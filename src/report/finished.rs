@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::cause::Cause;
 use super::finding::Finding;
 use super::hint::hint;
+use super::in_use::Workload;
 use super::outcome::{Kind, Reason};
 use super::repair::Repair;
 use super::sweep::{Sweep, UnverifiedObjects, Verdict};
@@ -43,6 +44,8 @@ pub struct Found {
     pub hint: &'static str,
     /// What mends it, the best first; empty where no command helps.
     pub repairs: Vec<Repair>,
+    /// Whose pods need it, where a source says which images are in use.
+    pub in_use: Vec<Workload>,
     /// When the sweep of this report ended.
     #[serde(skip)]
     pub(crate) reported_at: SystemTime,
@@ -59,7 +62,9 @@ impl Deref for Found {
 impl Found {
     fn of<F>(finding: Finding, sweep: &Sweep<F>) -> Self {
         let repairs = Repair::of(&finding, sweep);
+        let in_use = sweep.in_use.as_ref();
         Self {
+            in_use: in_use.map_or_else(Vec::new, |in_use| in_use.users(&finding)),
             cause: sweep.cause(&finding),
             hint: hint(&finding, &sweep.access),
             repairs,

@@ -123,7 +123,7 @@ impl fmt::Display for Expected {
 
 /// A platform, as container runtimes tell them apart: `arm64` is `arm64/v8`, `arm` is `arm/v7`, and
 /// the names that kernels use are the ones that images use (containerd/platforms, `Normalize`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Platform(String);
 
 text_in_json!(Platform);
@@ -164,6 +164,37 @@ impl Platform {
         let config: Config = serde_json::from_str(&String::from_utf8_lossy(config)).ok()?;
         let is_stated = !config.os.is_empty() && !config.architecture.is_empty();
         is_stated.then(|| Self::new(&config.os, &config.architecture, &config.variant))
+    }
+}
+
+impl Platform {
+    /// How well an image for `stated` suits a node of this platform, 0 being best; `None` if it does not run there. A node
+    /// of 64 bits runs images of 32, and those for older ARM processors run on newer ones (containerd/platforms,
+    /// `platformVector`). Nodes do not say which version of amd64 they have: any is taken for theirs.
+    #[must_use]
+    pub fn rank(&self, stated: &Self) -> Option<usize> {
+        let parts = |platform: &'_ Self| {
+            let mut parts = platform.0.split('/').map(str::to_owned);
+            [(); 3].map(|()| parts.next().unwrap_or_default())
+        };
+        let ([os, own, variant], [its_os, its, its_variant]) = (parts(self), parts(stated));
+        let arm = |text: &str| {
+            text.strip_prefix('v')?
+                .split('.')
+                .next()?
+                .parse::<usize>()
+                .ok()
+        };
+        if os != its_os {
+            return None;
+        }
+        match (&*own, &*its) {
+            ("amd64" | "arm64", _) if own == its => Some(usize::from(its_variant != variant)),
+            ("amd64", "386") => Some(2),
+            ("arm64", "arm") => 10_usize.checked_sub(arm(&its_variant)?),
+            ("arm", "arm") => arm(&variant)?.checked_sub(arm(&its_variant)?),
+            _ => (self == stated).then_some(0),
+        }
     }
 }
 
@@ -245,6 +276,67 @@ mod tests {
             "linux(5/amd64",
         ] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nodes_take_what_containerd_takes_for_them() {
+        let parse = |text: &str| text.parse::<Platform>().expect("a platform");
+        let best = |node: &str, images: &[&str]| {
+            let ranked = images
+                .iter()
+                .filter_map(|it| Some((parse(node).rank(&parse(it))?, *it)));
+            ranked
+                .min_by_key(|(rank, _)| *rank)
+                .map(|(_, it)| it.to_owned())
+        };
+        for (node, images, expected) in [
+            (
+                "linux/arm64",
+                &["linux/amd64", "linux/arm64/v8"][..],
+                "linux/arm64/v8",
+            ),
+            (
+                "linux/arm64",
+                &["linux/arm/v6", "linux/arm/v7"],
+                "linux/arm/v7",
+            ),
+            (
+                "linux/arm/v6",
+                &["linux/arm/v7", "linux/arm/v5"],
+                "linux/arm/v5",
+            ),
+            (
+                "linux/arm",
+                &["linux/arm/v6", "linux/arm/v7"],
+                "linux/arm/v7",
+            ),
+            (
+                "linux/amd64",
+                &["linux/amd64/v3", "linux/amd64"],
+                "linux/amd64",
+            ),
+            ("linux/amd64", &["linux/amd64/v2"], "linux/amd64/v2"),
+            ("linux/amd64", &["linux/386"], "linux/386"),
+            (
+                "windows/amd64",
+                &["windows(10.0.17763.1)/amd64"],
+                "windows(10.0.17763.1)/amd64",
+            ),
+            ("linux/s390x", &["linux/s390x"], "linux/s390x"),
+            ("linux/arm", &["linux/arm64", "linux/arm/v8"], ""),
+            ("linux/386", &["linux/amd64"], ""),
+            (
+                "linux/amd64",
+                &["windows/amd64", "linux/arm64", "unknown/unknown"],
+                "",
+            ),
+        ] {
+            assert_eq!(
+                best(node, images).unwrap_or_default(),
+                expected,
+                "{node} {images:?}"
+            );
         }
     }
 

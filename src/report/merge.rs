@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::counts::{Counts, Coverage};
 use super::finding::Finding;
+use super::in_use::InUseResult;
 use super::mode::Mode;
 use super::outcome::SkipReason;
 use super::read::Part;
@@ -248,6 +249,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
         suspected,
         images,
         unmet,
+        in_use,
         exposed,
         unverified,
         skipped,
@@ -272,6 +274,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.suspected.extend(suspected);
     whole.images.extend(images);
     whole.unmet.extend(unmet);
+    InUseResult::merge(&mut whole.in_use, in_use);
     whole.exposed.extend(exposed);
     for group in unverified {
         obstruct(whole, group);

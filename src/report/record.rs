@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::finding::{Bracket, Finding};
 use super::finished::Report;
+use super::in_use::InUseResult;
 use super::kept;
 use super::mode::Mode;
 use super::reads::Reads;
@@ -44,6 +45,9 @@ pub struct Record {
     /// When the bytes of blobs were last read.
     #[serde(default)]
     pub reads: Reads,
+    /// The images that are in use, where a source says which these are.
+    #[serde(default)]
+    pub in_use: Option<InUseResult>,
 }
 
 /// What is known of one repository.
@@ -108,6 +112,7 @@ impl Record {
             last_complete: None,
             glances: VecDeque::new(),
             reads: Reads::default(),
+            in_use: None,
         }
     }
 
@@ -156,7 +161,7 @@ impl Record {
             }
         }
         self.count_missing(&sweep);
-        self.reads.update(&sweep.reads);
+        self.remember(&mut sweep);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
         }
@@ -175,6 +180,15 @@ impl Record {
         let remembered = self.findings().filter(|known| !is_found(known)).cloned();
         let remembered = remembered.collect();
         self.last = Some(Report::of(sweep, remembered));
+    }
+
+    /// Notes when bytes were read, and what is in use, with what is known of that from before.
+    fn remember(&mut self, sweep: &mut Sweep) {
+        self.reads.update(&sweep.reads);
+        if let (Some(in_use), Some(known)) = (&mut sweep.in_use, &self.in_use) {
+            in_use.recall(known, sweep.finished_at);
+        }
+        self.in_use.clone_from(&sweep.in_use);
     }
 
     /// Takes in what another process knew of a repository: its number of broken objects, and when

@@ -10,6 +10,7 @@ use super::cause::Cause;
 use super::counts::{Counts, Exposed};
 use super::finding::Finding;
 use super::image::{Image, Unmet};
+use super::in_use::InUseResult;
 use super::mode::Mode;
 use super::outcome::SkipReason;
 use super::reads::Reads;
@@ -219,6 +220,9 @@ pub struct Sweep<F = Finding> {
     pub images: Vec<Image>,
     /// What the caller expected of them and was not so.
     pub unmet: Vec<Unmet>,
+    /// The images that are in use, where a source says which these are.
+    #[serde(default)]
+    pub in_use: Option<InUseResult>,
     /// What garbage collection would break next, by repository, where all of a repository's tags were
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
@@ -303,6 +307,7 @@ impl<F> Sweep<F> {
             suspected: self.suspected,
             images: self.images,
             unmet: self.unmet,
+            in_use: self.in_use,
             exposed: self.exposed,
             unverified: self.unverified,
             skipped: self.skipped,
@@ -334,7 +339,9 @@ impl<F> Sweep<F> {
     /// What the sweep comes to: broken wins over unverified.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if !self.findings.is_empty() || !self.unmet.is_empty() {
+        let in_use = self.in_use.as_ref().map(|in_use| &in_use.findings);
+        let is_use_broken = in_use.is_some_and(|findings| !findings.is_empty());
+        if !self.findings.is_empty() || !self.unmet.is_empty() || is_use_broken {
             Verdict::Broken
         } else if self.is_complete() {
             Verdict::Intact

@@ -4,6 +4,7 @@
 mod endpoints;
 mod files;
 mod guard;
+mod in_use;
 mod listener;
 mod process_metrics;
 mod protection;
@@ -27,6 +28,7 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 pub use files::{Unwritten, append, know_outputs, write};
+pub use in_use::{InUsePlace, InUseSource, InUseWatch};
 pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;
@@ -53,6 +55,8 @@ pub struct Target {
     pub schedules: Schedules,
     /// Registries that may hold what is broken in it.
     pub repair_from: Vec<RepairSource>,
+    /// Where to learn which of its images are in use.
+    pub in_use: Option<InUseSource>,
 }
 
 impl Target {

@@ -159,7 +159,16 @@ impl Gateway {
         };
         let client = self.client()?;
         if report.complete {
-            let text = metrics::render(&[record]);
+            let mut text = metrics::render(&[record]);
+            if record
+                .in_use
+                .as_ref()
+                .is_some_and(|in_use| in_use.away.is_some())
+            {
+                let key = self.key(&record.registry);
+                let held = self.held(&client).await?;
+                text += &metrics::in_use_from_before(record, &held, &key);
+            }
             return self.send(&client, Method::PUT, record, text).await;
         }
         let mut record = record.clone();

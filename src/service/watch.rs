@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Target;
+use super::in_use::InUseWatch;
 use super::publish::Publish;
 use super::repair_source::look_elsewhere;
 use super::status::StatusBoard;
@@ -95,12 +96,14 @@ pub(super) async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
 
 /// With a new client each time: credentials, certificates and addresses may have changed.
 async fn sweep(
-    target: Target,
+    mut target: Target,
     known: &Record,
     cancel: &CancellationToken,
 ) -> Result<Sweep, crate::registry::client::ClientError> {
+    let in_use = InUseWatch::begin(&mut target, known, cancel).await;
     let registry = HttpRegistry::new(target.http)?;
     let mut sweep = sweep::sweep(&registry, &target.policy, known, cancel).await;
+    InUseWatch::end(in_use, &registry, &target.policy, &mut sweep, cancel).await;
     look_elsewhere(&mut sweep, &target.repair_from, cancel).await;
     Ok(sweep)
 }

@@ -13,6 +13,7 @@ mod form;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/checks/sweep.rs"]
 pub(crate) mod fuzzing;
+mod in_use;
 mod inventory;
 mod judge;
 mod known_manifests;
@@ -47,6 +48,7 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use in_use::{Judgement, Sights, UsedImage};
 pub use inventory::{Contents, Inventory};
 pub use known_manifests::KnownManifests;
 pub use policy::{Empty, Objects, Policy};

@@ -134,7 +134,8 @@ impl Scope {
     }
 
     /// Whether a repository is in scope, should the registry list it.
-    pub(super) fn takes(&self, repository: &Repository) -> bool {
+    #[must_use]
+    pub fn takes(&self, repository: &Repository) -> bool {
         let is_named = match &self.source {
             Source::Catalog => true,
             Source::Repositories(named) => named.contains(repository),

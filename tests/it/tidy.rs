@@ -14,12 +14,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("oci", &[]),
     ("registry", &["words", "oci"]),
     ("report", &["words", "oci", "registry"]),
+    ("sources", &["oci", "report"]),
     ("sweep", &["oci", "registry", "report"]),
     ("render", &["oci", "registry", "report"]),
-    ("doctor", &["words", "oci", "registry", "report", "render"]),
+    (
+        "doctor",
+        &["words", "oci", "registry", "report", "sources", "render"],
+    ),
     (
         "service",
-        &["yaml", "oci", "registry", "report", "sweep", "render"],
+        &[
+            "words", "yaml", "oci", "registry", "report", "sources", "sweep", "render",
+        ],
     ),
     (
         "cli",

@@ -20,6 +20,7 @@ mod explain;
 mod fronts;
 mod harness;
 mod image;
+mod in_use;
 mod logins;
 mod merge;
 mod on_call;

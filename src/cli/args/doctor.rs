@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
+use super::in_use::InUseArgs;
 use super::report::PageArgs;
 
 #[derive(Clone, Debug, Args)]
@@ -19,6 +20,9 @@ pub(in crate::cli) struct DoctorArgs {
 
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) in_use: InUseArgs,
 
     #[command(flatten)]
     pub(in crate::cli) connection: ConnectionArgs,

@@ -130,6 +130,8 @@ pub(in crate::cli) enum FailOn {
     Broken,
     /// Exit with 3 if anything could not be verified
     Unverified,
+    /// Exit with 3 if --in-use told nothing
+    InUseSource,
     /// Exit with 0
     Never,
 }

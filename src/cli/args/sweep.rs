@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::check::CheckArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
+use super::in_use::InUseArgs;
 use super::repair::RepairArgs;
 use super::report::ReportArgs;
 use super::service::ServiceArgs;
@@ -68,6 +69,9 @@ pub(in crate::cli) struct SweepArgs {
     /// unverified, since a lost store looks the same
     #[arg(long, help_heading = SCOPE)]
     pub(in crate::cli) allow_empty: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) in_use: InUseArgs,
 
     #[command(flatten)]
     pub(in crate::cli) check: CheckArgs,

@@ -3,6 +3,7 @@
 mod connect;
 mod file;
 mod images;
+mod in_use;
 mod print;
 mod registries;
 mod scope;
@@ -10,6 +11,7 @@ mod sources;
 
 pub(super) use connect::connection;
 pub(super) use images::{explained, verify};
+pub(super) use in_use::source as in_use;
 pub(super) use registries::{Settings, registries, sweep};
 pub(super) use scope::parse_repositories;
 pub(super) use sources::{Sources, Typed};

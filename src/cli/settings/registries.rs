@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::sources::{Resolved, Sources};
-use super::{connect, print, scope};
+use super::{connect, in_use, print, scope};
 use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
 use crate::cli::error::{Error, Origin, Rank, read};
 use crate::cli::suggest;
@@ -105,6 +105,7 @@ fn target(
     let repair_from = connect::repair_sources(sources, &http, &args.repair)?;
     let mut target = aim(http, &args.check, scope);
     target.repair_from = repair_from;
+    target.in_use = in_use::source(&args.in_use, sources.around)?;
     target.policy.empty = empty(args, is_once);
     target.policy.run_id = args.service.run_id.as_ref().map(Into::into);
     target.policy.interval = (!is_once || is_interval_given).then_some(args.service.interval);
@@ -174,6 +175,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
         policy,
         schedules: Schedules::default(),
         repair_from: Vec::new(),
+        in_use: None,
     }
 }
 

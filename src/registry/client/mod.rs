@@ -39,6 +39,7 @@ mod packed;
 mod page;
 pub(crate) mod proxies;
 mod public_name;
+mod query_api;
 mod rate_limiter;
 mod redirect;
 pub(crate) mod reply;
@@ -69,6 +70,7 @@ pub use meter::{Asked, Meter};
 pub use own_certificates::{CertsFolder, ClientPair, OwnCertificates, authorities};
 pub use proxies::Proxies;
 pub use public_name::PublicName;
+pub use query_api::{ApiLogin, Held, QueryApi};
 pub use secret::Secret;
 pub use watched_files::password;
 

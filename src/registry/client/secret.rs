@@ -64,7 +64,12 @@ pub(crate) fn basic_header(username: &str, password: &Secret) -> Result<HeaderVa
 
 /// `Authorization: Bearer` for a token (RFC 6750).
 pub(crate) fn bearer_header(token: &Secret) -> Result<HeaderValue, Unverified> {
-    header(&format!("Bearer {}", token.reveal()))
+    scheme_header("Bearer", token)
+}
+
+/// `Authorization` of another scheme.
+pub(crate) fn scheme_header(scheme: &str, secret: &Secret) -> Result<HeaderValue, Unverified> {
+    header(&format!("{scheme} {}", secret.reveal()))
 }
 
 fn header(text: &str) -> Result<HeaderValue, Unverified> {

@@ -5,13 +5,14 @@
 
 mod family;
 mod images;
+mod in_use;
 mod recall;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 pub use family::{Family, encode};
-pub use recall::{failing, foreign_groups, recall};
+pub use recall::{failing, foreign_groups, in_use_from_before, recall};
 
 use crate::oci::Repository;
 use crate::registry::UnverifiedReason;
@@ -77,6 +78,7 @@ pub fn render_partial(record: &Record) -> String {
 const NEEDS_ALL: &[&str] = &[
     "reference_failures",
     "broken_image_info",
+    "in_use_broken",
     "absent_children",
     "gc_exposed_manifests",
     "last_complete_timestamp_seconds",
@@ -93,6 +95,8 @@ fn families(records: &[&Record]) -> Vec<Family> {
     families.extend(repositories(&swept, &mut dropped));
     families.extend(reasons(&swept));
     families.push(images::broken(&swept, &mut dropped));
+    families.push(in_use::broken(&swept, &mut dropped));
+    families.extend(in_use::source(&swept));
     families.push(exposed(&swept));
     families.extend(VALUES.iter().map(|value| one_value(&swept, value)));
     families.push(dropped);

@@ -9,6 +9,7 @@ use crate::oci::Repository;
 use crate::report::Record;
 
 const FAILURES: &str = "registry_manifest_integrity_failures";
+const IN_USE: &str = "registry_manifest_integrity_in_use_broken";
 const LAST_SUCCESS: &str = "registry_manifest_integrity_last_success_timestamp_seconds";
 
 /// The labels of a series.
@@ -41,6 +42,30 @@ pub fn recall(record: &mut Record, text: &str, labels: &[(&str, &str)]) {
         if let Some(failures) = failures {
             record.recall(repository, failures, last_success);
         }
+    }
+}
+
+/// The series about images in use that `text` holds of the record's registry, where their source was away and nothing
+/// is known from before; empty otherwise.
+#[must_use]
+pub fn in_use_from_before(record: &Record, text: &str, labels: &[(&str, &str)]) -> String {
+    let in_use = record.in_use.as_ref();
+    if !in_use.is_some_and(|in_use| in_use.away.is_some() && in_use.read_at.is_none()) {
+        return String::new();
+    }
+    let is_ours = |line: &&str| {
+        series(line).is_some_and(|(name, found, _)| {
+            let mut own = labels.iter();
+            name == IN_USE
+                && found.get("registry") == Some(&record.registry.as_str())
+                && own.all(|(label, value)| found.get(label) == Some(value))
+        })
+    };
+    let held = text.lines().filter(is_ours);
+    let held: String = held.map(|line| format!("{line}\n")).collect();
+    match held.as_str() {
+        "" => held,
+        _ => format!("# TYPE {IN_USE} gauge\n{held}"),
     }
 }
 
@@ -129,7 +154,7 @@ mod tests {
     use crate::registry::{Unverified, UnverifiedReason};
     use crate::render::fixture;
     use crate::render::metrics::render;
-    use crate::report::{Listed, Shard, Sweep};
+    use crate::report::{InUseResult, Listed, Shard, Sweep};
 
     fn blind(registry: &str) -> Record {
         let sweep = Sweep {
@@ -179,6 +204,28 @@ mod tests {
             sum += after.failures();
         }
         assert_eq!((sum > 0, sum), (true, before.failures()));
+    }
+
+    #[test]
+    fn what_was_in_use_stays_while_nobody_tells_it() {
+        let line = |registry: &str| {
+            format!(
+                "{IN_USE}{{image=\"r/app:1\",instance=\"{registry}\",job=\"probe\",namespace=\"shop\",reason=\"not_found\",registry=\"{registry}\"}} 1\n"
+            )
+        };
+        let text = format!("# TYPE {IN_USE} gauge\n{}{}", line("r:5000"), line("s"));
+        let mut record = blind("r:5000");
+        let own = [("job", "probe"), ("instance", "r:5000")];
+        assert_eq!(in_use_from_before(&record, &text, &own), "", "nobody asked");
+        record.in_use = Some(InUseResult::away("s", "refused"));
+        let held = in_use_from_before(&record, &text, &own);
+        assert_eq!(held, format!("# TYPE {IN_USE} gauge\n{}", line("r:5000")));
+        record.in_use.as_mut().expect("there").read_at = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            in_use_from_before(&record, &text, &own),
+            "",
+            "it is known here"
+        );
     }
 
     const GATEWAY: &str = "\

@@ -3,6 +3,7 @@
 
 mod broken;
 mod finding;
+mod in_use;
 mod limits;
 mod overview;
 mod registry;

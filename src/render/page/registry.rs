@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use maud::{Markup, html};
 
 use super::state::{self, State};
-use super::{Phase, Watch, anchor, broken, limits, name, report_url, text, time, trend};
+use super::{Phase, Watch, anchor, broken, in_use, limits, name, report_url, text, time, trend};
 use crate::render::scope;
 use crate::render::words::{self, between, length, many, number};
 use crate::report::{Coverage, Found, Listed, Record, Report, Sweep};
@@ -38,6 +38,7 @@ pub(super) fn render(watch: Watch<'_>, now: SystemTime) -> Markup {
             (trend::render(record, now).unwrap_or_default())
             (broken::render(record, now).unwrap_or_default())
             @if let Some(Report { sweep, .. }) = &record.last {
+                (in_use::render(sweep).unwrap_or_default())
                 (limits::suspected(sweep).unwrap_or_default())
                 (limits::unverified(sweep).unwrap_or_default())
                 (limits::exposed(sweep).unwrap_or_default())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use crate::render::words::{self, length, many, number};
-use crate::render::{scope, unknown};
+use crate::render::{in_use, scope, unknown};
 use crate::report::{Found, Known, Listed, Record, Report, Sweep, Verdict};
 
 /// How a registry is, from best to worst.
@@ -84,7 +84,9 @@ pub(super) fn sentences(record: &Record) -> Vec<String> {
         sentences.push("No sweep has ended yet: what is in this registry is not known.".into());
         return sentences;
     };
-    if failures == 0 {
+    if let Some(in_use) = sweep.in_use.as_ref().filter(|one| !one.findings.is_empty()) {
+        sentences.push(sentence(&in_use::in_brief(in_use)));
+    } else if failures == 0 {
         sentences.push(sentence(&if *complete {
             scope::intact(sweep)
         } else {

@@ -4,6 +4,7 @@
 mod certificates;
 mod diagnoses;
 mod exits;
+mod in_use;
 mod log;
 mod proxies;
 mod public_name;

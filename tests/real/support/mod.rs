@@ -7,6 +7,7 @@ pub(crate) mod buildah;
 pub(crate) mod bulk;
 pub(crate) mod certificates;
 pub(crate) mod churn;
+pub(crate) mod cluster;
 pub(crate) mod configured;
 pub(crate) mod doubles;
 pub(crate) mod files;

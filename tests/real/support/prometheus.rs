@@ -17,6 +17,7 @@ pub(crate) struct Prometheus {
     _server: Server,
     _directory: TempDir,
     client: Client,
+    url: String,
 }
 
 impl Prometheus {
@@ -72,11 +73,17 @@ impl Prometheus {
             _server: server,
             _directory: directory,
             client,
+            url: format!("http://{listen}"),
         };
         wait_until("Prometheus is ready", || {
             prometheus.client.answers("/-/ready") && prometheus.client.get("/-/ready").status == 200
         });
         prometheus
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The series that an expression gives, with their values.

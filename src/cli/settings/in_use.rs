@@ -1,0 +1,316 @@
+//! Where to learn which images are in use: the options, and the file in the form of Prometheus' `http_config`.
+//!
+//! What of that form has no meaning here is refused and not passed over, for whoever writes it counts on it.
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::connect::proxies;
+use crate::cli::args::InUseArgs;
+use crate::cli::error::{Error, without_login};
+use crate::cli::surroundings::Surroundings;
+use crate::oci::shorten;
+use crate::registry::client::{ApiLogin, ClientPair, Held, QueryApi, Secret};
+use crate::service::{InUsePlace, InUseSource};
+use crate::yaml::{self, Entry, Node, Unusable};
+
+/// Where these options say to learn it, if they do.
+pub(in crate::cli) fn source(
+    args: &InUseArgs,
+    around: &Surroundings,
+) -> Result<Option<InUseSource>, Error> {
+    let of_api = [
+        ("in-use-config", args.in_use_config.is_some()),
+        ("in-use-matcher", args.in_use_matcher.is_some()),
+    ];
+    let address = args
+        .in_use
+        .as_deref()
+        .and_then(|text| text.strip_prefix("prometheus="));
+    if address.is_none()
+        && let Some((option, _)) = of_api.into_iter().find(|(_, is_given)| *is_given)
+    {
+        return Err(Error::option(option, "goes with --in-use prometheus=URL"));
+    }
+    let Some(text) = &args.in_use else {
+        return Ok(None);
+    };
+    let Some(address) = address else {
+        return Ok(Some(InUseSource {
+            name: text.into(),
+            place: InUsePlace::File {
+                path: text.into(),
+                max_age: args.in_use_max_age,
+            },
+        }));
+    };
+    let api = api(args, address, around)?;
+    let matcher = args
+        .in_use_matcher
+        .as_ref()
+        .map(|text| text.trim().trim_matches(['{', '}']));
+    if matcher.is_some_and(|text| !text.contains('=')) {
+        return Err(Error::option(
+            "in-use-matcher",
+            "no labels such as cluster=\"prod\"",
+        ));
+    }
+    Ok(Some(InUseSource {
+        name: format!("prometheus={}", api.url).into(),
+        place: InUsePlace::Prometheus {
+            api: Box::new(api),
+            matcher: matcher.map(str::to_owned),
+        },
+    }))
+}
+
+/// A query API at this address, with what is in its file.
+fn api(args: &InUseArgs, address: &str, around: &Surroundings) -> Result<QueryApi, Error> {
+    let mut api = QueryApi {
+        url: url(address)?,
+        login: ApiLogin::Nobody,
+        ca: None,
+        pair: None,
+        skip_tls_verify: false,
+        proxies: proxies(around),
+    };
+    if let Some(path) = &args.in_use_config {
+        let read = yaml::read(path).and_then(|node| {
+            let directory = path.parent().unwrap_or(Path::new("."));
+            configure(&mut api, &node, directory)
+        });
+        read.map_err(|error| Error::option("in-use-config", error.in_file(path)))?;
+    }
+    Ok(api)
+}
+
+fn url(address: &str) -> Result<Url, Error> {
+    let is_usable = |url: &Url| {
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        matches!(url.scheme(), "http" | "https")
+            && !has_login
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    let url = Url::parse(address).ok().filter(is_usable);
+    url.ok_or_else(|| {
+        let address = without_login(address);
+        let why = "no web address such as http://prometheus.example:9090; a login belongs into --in-use-config";
+        Error::option("in-use", format!("`{address}`: {why}"))
+    })
+}
+
+fn unknown(entry: &Entry, known: &str) -> Unusable {
+    let key = shorten(&entry.key, 60);
+    Unusable::at(
+        entry.line,
+        format!("`{key}` is not understood; the keys here are {known}"),
+    )
+}
+
+/// The text of an entry.
+fn text(entry: &Entry) -> Result<&str, Unusable> {
+    entry.value.text(&format!("`{}`", entry.key))
+}
+
+fn given(entry: &Entry) -> Result<Held, Unusable> {
+    text(entry).map(|text| Held::Given(Secret::new(text)))
+}
+
+fn configure(api: &mut QueryApi, node: &Node, directory: &Path) -> Result<(), Unusable> {
+    let mut logins = 0;
+    for entry in node.mapping("an HTTP configuration")? {
+        let login = match &*entry.key {
+            "tls_config" => {
+                tls(api, entry, directory)?;
+                continue;
+            }
+            "basic_auth" => user(entry, directory)?,
+            "authorization" => scheme(entry, directory)?,
+            "bearer_token" => ApiLogin::Scheme("Bearer".to_owned(), given(entry)?),
+            "bearer_token_file" => {
+                let file = Held::File(directory.join(text(entry)?));
+                ApiLogin::Scheme("Bearer".to_owned(), file)
+            }
+            _ => {
+                let known =
+                    "basic_auth, authorization, bearer_token, bearer_token_file and tls_config";
+                return Err(unknown(entry, known));
+            }
+        };
+        logins += 1;
+        if logins > 1 {
+            return Err(Unusable::at(entry.line, "a second login: one is sent"));
+        }
+        api.login = login;
+    }
+    Ok(())
+}
+
+fn user(entry: &Entry, directory: &Path) -> Result<ApiLogin, Unusable> {
+    let (mut name, mut password) = (None, None);
+    for entry in entry.value.mapping("`basic_auth`")? {
+        match &*entry.key {
+            "username" => name = Some(text(entry)?.to_owned()),
+            "password" => password = Some(given(entry)?),
+            "password_file" => password = Some(Held::File(directory.join(text(entry)?))),
+            _ => return Err(unknown(entry, "username, password and password_file")),
+        }
+    }
+    let missing = |what| Unusable::at(entry.line, format!("`basic_auth` has no {what}"));
+    let name = name.ok_or_else(|| missing("username"))?;
+    Ok(ApiLogin::User(
+        name,
+        password.ok_or_else(|| missing("password"))?,
+    ))
+}
+
+fn scheme(entry: &Entry, directory: &Path) -> Result<ApiLogin, Unusable> {
+    let (mut scheme, mut held) = ("Bearer".to_owned(), None);
+    for entry in entry.value.mapping("`authorization`")? {
+        match &*entry.key {
+            "type" => text(entry)?.clone_into(&mut scheme),
+            "credentials" => held = Some(given(entry)?),
+            "credentials_file" => held = Some(Held::File(directory.join(text(entry)?))),
+            _ => return Err(unknown(entry, "type, credentials and credentials_file")),
+        }
+    }
+    let missing = || Unusable::at(entry.line, "`authorization` has no credentials");
+    Ok(ApiLogin::Scheme(scheme, held.ok_or_else(missing)?))
+}
+
+fn tls(api: &mut QueryApi, entry: &Entry, directory: &Path) -> Result<(), Unusable> {
+    let (mut certificate, mut key) = (None::<PathBuf>, None);
+    for entry in entry.value.mapping("`tls_config`")? {
+        match &*entry.key {
+            "ca_file" => api.ca = Some(directory.join(text(entry)?)),
+            "cert_file" => certificate = Some(directory.join(text(entry)?)),
+            "key_file" => key = Some(directory.join(text(entry)?)),
+            "insecure_skip_verify" => match text(entry)? {
+                "true" => api.skip_tls_verify = true,
+                "false" => {}
+                _ => {
+                    return Err(Unusable::at(
+                        entry.line,
+                        "`insecure_skip_verify` must be true or false",
+                    ));
+                }
+            },
+            _ => {
+                let known = "ca_file, cert_file, key_file and insecure_skip_verify";
+                return Err(unknown(entry, known));
+            }
+        }
+    }
+    api.pair = match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), key) => {
+            let pair = ClientPair::read(&certificate, key.as_ref().unwrap_or(&certificate));
+            Some(pair.map_err(|error| Unusable::at(entry.line, error.why))?)
+        }
+        (None, Some(_)) => {
+            return Err(Unusable::at(
+                entry.line,
+                "`key_file` goes with a `cert_file`",
+            ));
+        }
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(config: &str) -> Result<QueryApi, String> {
+        let args = InUseArgs {
+            in_use: Some("prometheus=http://p.example:9090/base".to_owned()),
+            in_use_config: None,
+            in_use_matcher: None,
+            in_use_max_age: std::time::Duration::from_secs(1),
+        };
+        let source = source(&args, &Surroundings::with(&[])).expect("usable");
+        let Some(InUsePlace::Prometheus { mut api, .. }) = source.map(|source| source.place) else {
+            panic!("a query API")
+        };
+        let read =
+            yaml::parse(config).and_then(|node| configure(&mut api, &node, Path::new("/etc/p")));
+        read.map(|()| *api).map_err(|error| error.why)
+    }
+
+    #[test]
+    fn logins_are_read_as_prometheus_reads_them() {
+        let user = parse("basic_auth:\n  username: u\n  password_file: pw\n").expect("usable");
+        let is_it = matches!(&user.login, ApiLogin::User(name, Held::File(path))
+            if name == "u" && path == Path::new("/etc/p/pw"));
+        assert!(is_it, "{user:?}");
+        let token = parse("authorization:\n  credentials: hunter2\ntls_config:\n  ca_file: /ca\n");
+        let token = token.expect("usable");
+        assert!(
+            matches!(&token.login, ApiLogin::Scheme(scheme, Held::Given(_)) if scheme == "Bearer")
+        );
+        assert_eq!(token.ca.as_deref(), Some(Path::new("/ca")));
+        assert!(!format!("{token:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for (config, why) in [
+            ("oauth2: {}\n", "`oauth2` is not understood"),
+            ("basic_auth:\n  username: u\n", "no password"),
+            ("authorization: {}\n", "no credentials"),
+            ("bearer_token: a\nbearer_token_file: b\n", "second login"),
+            ("tls_config:\n  key_file: k\n", "cert_file"),
+            ("tls_config:\n  cert_file: /nonexistent\n", "/nonexistent"),
+            (
+                "tls_config:\n  insecure_skip_verify: maybe\n",
+                "true or false",
+            ),
+            ("- a\n", "must be a mapping"),
+        ] {
+            let error = parse(config).expect_err(config);
+            assert!(error.contains(why), "{config}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_that_go_with_another_source_are_refused() {
+        let with = |in_use: Option<&str>, matcher: Option<&str>| {
+            let args = InUseArgs {
+                in_use: in_use.map(str::to_owned),
+                in_use_config: None,
+                in_use_matcher: matcher.map(str::to_owned),
+                in_use_max_age: std::time::Duration::from_secs(1),
+            };
+            let source = source(&args, &Surroundings::with(&[]));
+            source
+                .map(|source| source.map(|source| source.name.to_string()))
+                .map_err(|e| e.to_string())
+        };
+        let api = Some("prometheus=http://p.example");
+        assert_eq!(with(None, None), Ok(None));
+        assert_eq!(
+            with(Some("pods.json"), None),
+            Ok(Some("pods.json".to_owned()))
+        );
+        assert_eq!(
+            with(api, Some("{cluster=\"a\"}")),
+            Ok(Some("prometheus=http://p.example/".to_owned()))
+        );
+        for (in_use, matcher, why) in [
+            (Some("pods.json"), Some("a=\"b\""), "prometheus=URL"),
+            (None, Some("a=\"b\""), "prometheus=URL"),
+            (api, Some("prod"), "no labels"),
+            (Some("prometheus=p:9090"), None, "no web address"),
+            (
+                Some("prometheus=http://u:hunter2@p"),
+                None,
+                "http://hidden@p",
+            ),
+        ] {
+            let error = with(in_use, matcher).expect_err(why);
+            assert!(error.contains(why) && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

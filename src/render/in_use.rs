@@ -1,0 +1,192 @@
+//! Images in use that could not be pulled again: whose pods could not start, by namespace and owner.
+
+use std::collections::BTreeMap;
+
+use super::lines::{BAD, Lines, STRONG, UNSURE};
+use super::words::{self, length, many, number, since_epoch};
+use crate::oci::Printable;
+use crate::report::{Found, InUseFinding, InUseResult, Sweep, Workload, Wrong};
+
+/// Owners that are named, unless all are asked for.
+const OWNERS: usize = 20;
+
+/// Images of containers that never ran, and of those that could not be judged, that are named.
+const NOTICES: usize = 5;
+
+/// Pods of one owner, with the images that keep them from starting.
+#[derive(Default)]
+pub(super) struct Owner<'a> {
+    pub(super) pods: u64,
+    names: Vec<&'a str>,
+    pub(super) images: Vec<&'a InUseFinding>,
+    containers: BTreeMap<(&'a str, &'a str), u64>,
+}
+
+/// The owners of pods that could not start again, by their namespaces.
+pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owner<'_>> {
+    let mut owners = BTreeMap::<_, Owner<'_>>::new();
+    for found in findings {
+        for workload in &found.workloads {
+            let origin = &workload.origin;
+            let (namespace, name) = (text(&origin.namespace), text(&origin.name));
+            let owner = owners
+                .entry((namespace, format!("{} {name}", origin.kind)))
+                .or_default();
+            if !owner.images.iter().any(|known| std::ptr::eq(*known, found)) {
+                owner.images.push(found);
+            }
+            let key = (&*found.image, text(&origin.container));
+            let pods = owner.containers.entry(key).or_default();
+            *pods = pods.saturating_add(workload.pods);
+            owner.pods = owner.pods.max(*pods);
+            for name in &workload.names {
+                if owner.names.len() < 3 && !owner.names.contains(&&**name) {
+                    owner.names.push(name);
+                }
+            }
+        }
+    }
+    owners
+}
+
+fn text(text: &Option<Printable>) -> &str {
+    text.as_ref().map_or("", |text| text)
+}
+
+impl Owner<'_> {
+    /// `2 pods: web-5d-1, web-5d-2`.
+    pub(super) fn pods(&self) -> String {
+        let more = self.pods.saturating_sub(length(self.names.len()));
+        let more = if more > 0 {
+            format!(" and {} more", number(more))
+        } else {
+            String::new()
+        };
+        format!(
+            "{}: {}{more}",
+            many(self.pods, "pod", "pods"),
+            self.names.join(", ")
+        )
+    }
+}
+
+/// What is wrong, in words and in those of JSON and metrics.
+pub(super) fn why(found: &InUseFinding) -> String {
+    let (kind, code) = (found.kind, found.reason.word());
+    let said = match found.reason {
+        Wrong::Promise(reason) => format!(
+            "{} {} {}",
+            words::kind(kind),
+            words::reason(reason),
+            found.detail
+        ),
+        Wrong::PlatformMissing => found.detail.to_string(),
+    };
+    format!("{} [{kind}/{code}]", said.trim_end())
+}
+
+/// How much could not start again, in a clause.
+pub(super) fn in_brief(in_use: &InUseResult) -> String {
+    let owners = owners(&in_use.findings);
+    let pods = owners.values().map(|owner| owner.pods).sum();
+    let mut images: Vec<_> = in_use.findings.iter().map(|found| &found.image).collect();
+    images.sort();
+    images.dedup();
+    format!(
+        "{} of {} could not start again, for {} that cannot be pulled",
+        many(pods, "pod", "pods"),
+        many(length(owners.len()), "owner", "owners"),
+        many(length(images.len()), "image", "images"),
+    )
+}
+
+/// Where it was learnt, and how much that was.
+pub(super) fn source(in_use: &InUseResult) -> String {
+    let counted = format!(
+        "{} of this registry, {} of others, by {}",
+        many(in_use.images, "image", "images"),
+        number(in_use.images_of_others),
+        in_use.source
+    );
+    let at = in_use
+        .read_at
+        .map(|at| humantime::format_rfc3339_seconds(since_epoch(at)));
+    match (&in_use.away, at) {
+        (None, _) => counted,
+        (Some(why), Some(at)) => format!("as of {at}: {counted}, which tells nothing now: {why}"),
+        (Some(why), None) => format!("not known: {} tells nothing: {why}", in_use.source),
+    }
+}
+
+/// Containers that never ran, and images that could not be judged: a sentence each, without an alert.
+pub(super) fn notices(in_use: &InUseResult) -> Vec<String> {
+    let mut notices = Vec::new();
+    let never = in_use.never_ran.iter().map(|found| {
+        let user = found.workloads.first().map(|user| user.origin.to_string());
+        format!(
+            "{} never ran and cannot be pulled: {} ({})",
+            found.image,
+            why(found),
+            user.unwrap_or_default()
+        )
+    });
+    notices.extend(never.take(NOTICES));
+    let unknown = in_use.unverified.iter();
+    let unknown =
+        unknown.map(|unknown| format!("{} is not verified: {}", unknown.image, unknown.detail));
+    notices.extend(unknown.take(NOTICES));
+    let all = in_use.never_ran.len() + in_use.unverified.len();
+    if let Some(more) = all.checked_sub(notices.len()).filter(|more| *more > 0) {
+        notices.push(format!("and {} more", number(length(more))));
+    }
+    notices
+}
+
+/// Whose pods need what is broken, in a line.
+pub(super) fn users(workloads: &[Workload]) -> Option<String> {
+    let shown = workloads
+        .iter()
+        .take(3)
+        .map(|user| format!("{} ({})", user.origin, many(user.pods, "pod", "pods")));
+    let more = match workloads.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!(" and {} more", number(length(more))),
+    };
+    (!workloads.is_empty()).then(|| shown.collect::<Vec<_>>().join("; ") + &more)
+}
+
+pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>, details: bool) {
+    let Some(in_use) = &sweep.in_use else {
+        return;
+    };
+    if !in_use.findings.is_empty() {
+        lines.blank();
+        lines.title(&format!("In use: {}", in_brief(in_use)), BAD);
+        let owners = owners(&in_use.findings);
+        let most = if details { usize::MAX } else { OWNERS };
+        for ((namespace, name), owner) in owners.iter().take(most) {
+            lines.heading([format!("{namespace}: {name}, {}", owner.pods())], STRONG);
+            for found in &owner.images {
+                lines.verbatim("image", &found.image);
+                lines.entry("why", why(found).split_whitespace());
+            }
+        }
+        if let Some(more) = owners.len().checked_sub(most).filter(|more| *more > 0) {
+            lines.heading(
+                [format!(
+                    "and {} owners more: --details names them",
+                    number(length(more))
+                )],
+                STRONG,
+            );
+        }
+    }
+    let notices = notices(in_use);
+    if !notices.is_empty() {
+        lines.blank();
+        lines.title("In use, and no alert", UNSURE);
+        for notice in notices {
+            lines.column("-", 2, notice.split_whitespace());
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Images in use beside a sweep: which of them are this registry's is learnt before it, so that it notes what it sees
+//! of them, and what is not listed is asked for after it. Whatever the source does, the sweep is as it was.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Target;
+use crate::oci::{Printable, Reference, Repository};
+use crate::registry::client::{Config, Endpoint, PublicName, QueryApi};
+use crate::registry::{Registry, Traffic};
+use crate::report::{InUseResult, InUseUnknown, Record, Sweep};
+use crate::sources::{InUse, kube_state_metrics, pods};
+use crate::sweep::{self, Inventory, Judgement, Policy, Scope, Sights, Source, UsedImage};
+
+/// For how long a source that tells of less than half of what it told before counts as away: after that the cluster is
+/// smaller.
+const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a sweep waits for what is in use.
+const LONGEST_READ: Duration = Duration::from_secs(45);
+
+/// Where to learn which images are in use.
+#[derive(Clone, Debug)]
+pub struct InUseSource {
+    /// What it is called in reports.
+    pub name: Printable,
+    /// Where it is.
+    pub place: InUsePlace,
+}
+
+/// Where the images in use are told.
+#[derive(Clone, Debug)]
+pub enum InUsePlace {
+    /// By a Prometheus that scrapes kube-state-metrics.
+    Prometheus {
+        /// How it is asked.
+        api: Box<QueryApi>,
+        /// Which of its series are taken.
+        matcher: Option<String>,
+    },
+    /// In a file that kubectl wrote.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// When it was written at the earliest.
+        max_age: Duration,
+    },
+}
+
+impl InUseSource {
+    /// The images in use.
+    ///
+    /// # Errors
+    ///
+    /// Why it tells nothing that could be relied on.
+    async fn read(&self) -> Result<InUse, String> {
+        let in_use = match &self.place {
+            InUsePlace::Prometheus { api, matcher } => {
+                let answers = api
+                    .ask(&kube_state_metrics::queries(matcher.as_deref()))
+                    .await?;
+                kube_state_metrics::gather(&answers)?
+            }
+            InUsePlace::File { path, max_age } => {
+                let (path, max_age) = (path.clone(), *max_age);
+                let read = tokio::task::spawn_blocking(move || read_file(&path, max_age));
+                read.await.unwrap_or_else(|fault| Err(fault.to_string()))?
+            }
+        };
+        if in_use.containers == 0 {
+            return Err("it tells of no containers".to_owned());
+        }
+        Ok(in_use)
+    }
+}
+
+fn read_file(path: &Path, max_age: Duration) -> Result<InUse, String> {
+    let failed =
+        |error: std::io::Error| format!("it cannot be read: {}", crate::words::plain(&error));
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    // To open a pipe would wait for somebody who writes into it.
+    if !metadata.is_file() {
+        return Err("it is no plain file".to_owned());
+    }
+    let written = metadata.modified().map_err(failed)?;
+    let age = SystemTime::now()
+        .duration_since(written)
+        .unwrap_or_default();
+    if age > max_age {
+        let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+        let max_age = humantime::format_duration(max_age);
+        return Err(format!(
+            "it was written {age} ago, and --in-use-max-age is {max_age}"
+        ));
+    }
+    pods::read(std::fs::File::open(path).map_err(failed)?)
+}
+
+/// The images in use of one registry, from before its sweep to after it.
+pub struct InUseWatch {
+    result: InUseResult,
+    images: Vec<UsedImage>,
+    inventory: Arc<Inventory>,
+}
+
+impl InUseWatch {
+    /// Reads a source, if there is one, and has the sweep of `policy` note what it sees of the images in use.
+    pub async fn begin(
+        target: &mut Target,
+        known: &Record,
+        cancel: &CancellationToken,
+    ) -> Option<Self> {
+        let source = target.in_use.as_ref()?;
+        let (http, policy) = (&target.http, &mut target.policy);
+        let read = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err("it was told to stop".to_owned()),
+            read = tokio::time::timeout(LONGEST_READ, source.read()) => {
+                read.unwrap_or_else(|_| Err("it does not tell it in time".to_owned()))
+            }
+        };
+        let read = read.and_then(|in_use| {
+            let known = known
+                .in_use
+                .as_ref()
+                .filter(|known| known.source == source.name);
+            check_size(&in_use, known).map(|()| in_use)
+        });
+        let mut result = match &read {
+            Ok(in_use) => InUseResult {
+                source: source.name.clone(),
+                read_at: Some(SystemTime::now()),
+                containers: in_use.containers,
+                ..InUseResult::default()
+            },
+            Err(why) => {
+                tracing::warn!(
+                    registry = policy.registry,
+                    "--in-use {}: {why}",
+                    source.name
+                );
+                InUseResult::away(source.name.clone(), why)
+            }
+        };
+        let names = Names::of(http);
+        let images = own(read.unwrap_or_default(), &names, policy, &mut result);
+        result.images = images.len() as u64;
+        let wanted = images
+            .iter()
+            .map(|image| (image.repository.clone(), image.reference.clone()));
+        let inventory = Arc::new(Inventory::of(wanted.collect()));
+        policy.inventory = Some(Arc::clone(&inventory));
+        Some(Self {
+            result,
+            images,
+            inventory,
+        })
+    }
+
+    /// If there is a watch, judges the images by what the sweep saw, asks for those that it did not see, and adds what comes of it.
+    pub async fn end<R: Registry>(
+        watch: Option<Self>,
+        registry: &R,
+        policy: &Policy,
+        swept: &mut Sweep,
+        cancel: &CancellationToken,
+    ) {
+        let Some(mut this) = watch else {
+            return;
+        };
+        let seen = this.inventory.take();
+        let images = std::mem::take(&mut this.images);
+        let sights = Sights::new(swept, &seen, true);
+        let unseen = this.judge(images, &sights);
+        if !unseen.is_empty() && !swept.is_storage_unavailable() && !cancel.is_cancelled() {
+            let took = swept.finished_at.duration_since(swept.started_at);
+            let left = |length: Duration| length.saturating_sub(took.unwrap_or_default());
+            let inventory = Arc::new(Inventory::of_all());
+            let named = unseen
+                .iter()
+                .map(|image| (image.repository.clone(), image.reference.clone()));
+            let policy = Policy {
+                scope: Scope::new(Source::Images(named.collect())),
+                inventory: Some(Arc::clone(&inventory)),
+                deadline: policy.deadline.map(left),
+                ..policy.clone()
+            };
+            let nothing = Record::new(policy.registry.clone());
+            let asked = Box::pin(sweep::sweep(registry, &policy, &nothing, cancel)).await;
+            let seen = inventory.take();
+            let rest = this.judge(unseen, &Sights::new(&asked, &seen, false));
+            this.give_up(rest);
+            let Traffic { requests, bytes } = registry.traffic();
+            (swept.counts.requests, swept.counts.bytes) = (requests, bytes);
+        } else {
+            this.give_up(unseen);
+        }
+        swept.in_use = Some(this.result);
+    }
+
+    /// Notes what a sweep says of images. Gives those of which it says nothing.
+    fn judge(&mut self, images: Vec<UsedImage>, sights: &Sights<'_>) -> Vec<UsedImage> {
+        let mut unseen = Vec::new();
+        for image in images {
+            match sights.judge(&image) {
+                Judgement::NotSeen => unseen.push(image),
+                Judgement::Unknown => {
+                    self.unknown(image, "something in its repository could not be verified")
+                }
+                Judgement::Judged(findings) => {
+                    findings
+                        .into_iter()
+                        .for_each(|finding| self.result.found(finding));
+                }
+            }
+        }
+        unseen
+    }
+
+    fn give_up(&mut self, images: Vec<UsedImage>) {
+        for image in images {
+            self.unknown(image, "it could not be asked for");
+        }
+    }
+
+    fn unknown(&mut self, image: UsedImage, detail: &str) {
+        self.result.unverified.push(InUseUnknown {
+            image: image.written.into(),
+            detail: detail.into(),
+            workloads: image.workloads,
+        });
+    }
+}
+
+/// The images that are of the registry of these names and in scope. Those of others are counted.
+fn own(in_use: InUse, names: &Names, policy: &Policy, result: &mut InUseResult) -> Vec<UsedImage> {
+    let mut images = Vec::new();
+    for (written, workloads) in in_use.images {
+        let Some((repository, reference)) = names.read(&written) else {
+            result.images_of_others += 1;
+            continue;
+        };
+        if policy.scope.takes(&repository) {
+            images.push(UsedImage {
+                written,
+                repository,
+                reference,
+                workloads,
+            });
+        }
+    }
+    images
+}
+
+/// A source that suddenly tells of much less saw a part.
+fn check_size(in_use: &InUse, known: Option<&InUseResult>) -> Result<(), String> {
+    let Some((known, read_at)) = known.and_then(|known| Some((known.containers, known.read_at?)))
+    else {
+        return Ok(());
+    };
+    let age = SystemTime::now()
+        .duration_since(read_at)
+        .unwrap_or_default();
+    if in_use.containers.saturating_mul(2) >= known || age > LONGEST_DOUBT {
+        return Ok(());
+    }
+    let now = in_use.containers;
+    Err(format!(
+        "it tells of {now} containers, and of {known} before: that may be a part of them"
+    ))
+}
+
+/// What a registry is called in images.
+struct Names(Vec<String>);
+
+impl Names {
+    /// By its public name, and by the one that is dialled.
+    fn of(http: &Config) -> Self {
+        let public = http
+            .public_name
+            .as_ref()
+            .map(|name| PublicName::name(name).to_owned());
+        Self(
+            public
+                .into_iter()
+                .chain([http.endpoint.name().to_owned()])
+                .collect(),
+        )
+    }
+
+    /// What of this registry an image is, as docker reads its name; `None` if it is of another one.
+    fn read(&self, written: &str) -> Option<(Repository, Reference)> {
+        let (name, digest) = match written.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (written, None),
+        };
+        // What stands before the first slash is a registry if it could be no part of a path.
+        let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
+        let (registry, path) = match name.split_once('/') {
+            Some((first, path)) if is_registry(first) => (first, path),
+            _ => ("docker.io", name),
+        };
+        let registry = Endpoint::parse(registry, false).ok()?;
+        let registry = registry.name();
+        let (path, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
+        let is_official = registry == "docker.io" && !path.contains('/');
+        let above = if is_official { "library/" } else { "" };
+        let full = format!("{registry}/{above}{path}");
+        let mut own = self.0.iter();
+        let path = own.find_map(|own| full.strip_prefix(own)?.strip_prefix('/'))?;
+        let reference = match digest {
+            Some(digest) => Reference::Digest(digest.parse().ok()?),
+            None => Reference::Tag(tag.parse().ok()?),
+        };
+        Some((path.parse().ok()?, reference))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_of_a_registry_by_either_of_its_names() {
+        let names = |names: &[&str]| Names(names.iter().map(ToString::to_string).collect());
+        let own = names(&["r.example/mirror", "registry:5000"]);
+        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let by_digest = format!("registry:5000/team/app:1@{digest}");
+        let read = |own: &Names, written: &str| {
+            let (repository, reference) = own.read(written)?;
+            Some(reference.in_repository(&repository))
+        };
+        for (written, expected) in [
+            ("r.example/mirror/app:1", Some("app:1")),
+            ("registry:5000/team/app", Some("team/app:latest")),
+            (&by_digest, Some(&*format!("team/app@{digest}"))),
+            ("r.example/other/app:1", None),
+            ("r.example/mirrored/app:1", None),
+            ("registry/team/app", None),
+            ("team/app:1", None),
+            ("nginx", None),
+            ("registry:5000/App", None),
+            ("registry:5000/app:1@sha256:0", None),
+            ("", None),
+        ] {
+            assert_eq!(read(&own, written).as_deref(), expected, "{written}");
+        }
+        let hub = names(&["docker.io"]);
+        for (written, expected) in [
+            ("nginx", "library/nginx:latest"),
+            ("team/app:1", "team/app:1"),
+            ("index.docker.io/nginx:1", "library/nginx:1"),
+        ] {
+            assert_eq!(read(&hub, written).as_deref(), Some(expected), "{written}");
+        }
+    }
+
+    #[test]
+    fn much_less_than_before_is_doubted_for_a_day() {
+        let of = |containers| InUse {
+            containers,
+            ..InUse::default()
+        };
+        let known = |hours: u64| InUseResult {
+            containers: 100,
+            read_at: Some(SystemTime::now() - Duration::from_secs(hours * 3600)),
+            ..InUseResult::default()
+        };
+        let check =
+            |containers, known: &InUseResult| check_size(&of(containers), Some(known)).is_ok();
+        assert!(check(50, &known(1)) && !check(49, &known(1)) && check(1, &known(25)));
+        assert!(check_size(&of(1), None).is_ok());
+        assert!(
+            check(1, &InUseResult::away("s", "why")),
+            "nothing was ever told"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_tells_something_if_it_is_whole_and_new() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pods.json");
+        let read = async |path: &Path, max_age: Duration| {
+            let place = InUsePlace::File {
+                path: path.to_owned(),
+                max_age,
+            };
+            let name = "pods.json".into();
+            InUseSource { name, place }.read().await
+        };
+        let hour = Duration::from_secs(3600);
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        let pod = r#"{"spec":{"containers":[{"image":"a"}]}}"#;
+        let error = async |path: &Path, age| read(path, age).await.expect_err("nothing");
+        assert!(error(&path, hour).await.contains("it is not there"));
+        assert!(error(folder.path(), hour).await.contains("no plain file"));
+        write(r#"{"items":[]}"#);
+        assert!(error(&path, hour).await.contains("no containers"));
+        write(&format!("{{\"items\":[{pod}]}}"));
+        assert_eq!(read(&path, hour).await.expect("it is new").containers, 1);
+        let long_ago = SystemTime::now() - 2 * hour;
+        let file = std::fs::File::options().write(true).open(&path);
+        file.and_then(|file| file.set_modified(long_ago))
+            .expect("set");
+        assert!(
+            error(&path, hour)
+                .await
+                .contains("ago, and --in-use-max-age is 1h")
+        );
+        assert!(read(&path, 3 * hour).await.is_ok());
+    }
+}

@@ -1,0 +1,403 @@
+//! Images in use held against what a sweep saw: which of them could not be pulled again, and by whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::inventory::Contents;
+use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, Repository};
+use crate::report::{Finding, InUseFinding, Platform, Sweep, Workload, Wrong};
+
+/// An image of a registry that is in use.
+#[derive(Clone, Debug)]
+pub struct UsedImage {
+    /// As the pods write it.
+    pub written: String,
+    /// Where it is.
+    pub repository: Repository,
+    /// What a pull asks for.
+    pub reference: Reference,
+    /// Who uses it.
+    pub workloads: Vec<Workload>,
+}
+
+/// What a sweep says of an image in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing: it was not looked at.
+    NotSeen,
+    /// That this keeps it from being pulled, or nothing does.
+    Judged(Vec<InUseFinding>),
+    /// That something in its repository could not be verified, and nothing is known to be broken.
+    Unknown,
+}
+
+/// A sweep, arranged for questions about images.
+pub struct Sights<'a> {
+    seen: &'a BTreeMap<Repository, Contents>,
+    findings: BTreeMap<&'a Repository, Vec<&'a Finding>>,
+    unverified: BTreeSet<&'a Repository>,
+    is_listed: bool,
+}
+
+impl<'a> Sights<'a> {
+    /// What a sweep found, and what it `seen` by the way. `is_listed` says whether it looked at what the registry
+    /// lists, and so reports what is broken of it itself.
+    #[must_use]
+    pub fn new(
+        sweep: &'a Sweep,
+        seen: &'a BTreeMap<Repository, Contents>,
+        is_listed: bool,
+    ) -> Self {
+        let mut findings = BTreeMap::<_, Vec<_>>::new();
+        for finding in &sweep.findings {
+            findings
+                .entry(&finding.repository)
+                .or_default()
+                .push(finding);
+        }
+        let results = sweep.repositories.iter();
+        let unverified = results.filter(|result| result.unverified > 0);
+        Self {
+            seen,
+            findings,
+            unverified: unverified.map(|result| &result.name).collect(),
+            is_listed,
+        }
+    }
+
+    /// What the sweep says of an image.
+    #[must_use]
+    pub fn judge(&self, image: &UsedImage) -> Judgement {
+        let contents = self.seen.get(&image.repository);
+        let digest = match &image.reference {
+            Reference::Digest(digest) => Some(digest),
+            Reference::Tag(tag) => contents.and_then(|contents| contents.tags.get(tag)),
+        };
+        let manifests = contents.map(|contents| &contents.manifests);
+        let document = digest.and_then(|digest| manifests?.get(digest));
+        let inside = self.findings.get(&image.repository);
+        let findings = inside
+            .into_iter()
+            .flatten()
+            .filter(|finding| match &image.reference {
+                Reference::Tag(tag) => finding.tags.contains(tag),
+                Reference::Digest(digest) => breaks(finding, digest, document),
+            });
+        let mut told = Vec::<InUseFinding>::new();
+        for finding in findings {
+            let hurt = image.workloads.iter();
+            let hurt = hurt.filter(|user| is_hurt(user, finding, document));
+            self.tell(
+                &mut told,
+                image,
+                Wrong::Promise(finding.defect.reason),
+                finding,
+                hurt,
+            );
+        }
+        if let Some(document) = document {
+            let lacking = image
+                .workloads
+                .iter()
+                .filter(|user| lacks(document, user.platform.as_ref()));
+            told.extend(without_platform(image, document, lacking));
+        }
+        let is_verified = !self.unverified.contains(&image.repository);
+        match (document, told.is_empty()) {
+            (_, false) => Judgement::Judged(told),
+            (Some(_), true) if is_verified => Judgement::Judged(told),
+            (Some(_), true) => Judgement::Unknown,
+            (None, true) if !is_verified && !self.is_listed => Judgement::Unknown,
+            (None, true) => Judgement::NotSeen,
+        }
+    }
+
+    /// Notes what is broken of an image, once for each reason.
+    fn tell<'b>(
+        &self,
+        told: &mut Vec<InUseFinding>,
+        image: &UsedImage,
+        reason: Wrong,
+        finding: &Finding,
+        hurt: impl Iterator<Item = &'b Workload>,
+    ) {
+        let known = told.iter_mut().find(|known| known.reason == reason);
+        if let Some(known) = known {
+            for workload in hurt {
+                if !known.workloads.contains(workload) {
+                    known.workloads.push(workload.clone());
+                }
+            }
+            return;
+        }
+        let workloads: Vec<_> = hurt.cloned().collect();
+        if workloads.is_empty() {
+            return;
+        }
+        let object = finding.digest.as_ref().map(ToString::to_string);
+        told.push(InUseFinding {
+            kind: finding.kind,
+            reason,
+            detail: object.unwrap_or_default().into(),
+            is_listed: self.is_listed,
+            workloads,
+            ..named(image)
+        });
+    }
+}
+
+/// A finding about an image, whose rest is to be said.
+fn named(image: &UsedImage) -> InUseFinding {
+    InUseFinding {
+        image: (&image.written).into(),
+        repository: image.repository.clone(),
+        reference: image.reference.to_string().into(),
+        kind: crate::report::Kind::Child,
+        reason: Wrong::PlatformMissing,
+        detail: "".into(),
+        is_listed: false,
+        workloads: Vec::new(),
+    }
+}
+
+/// Whether what is broken keeps a manifest from being pulled. The walk names the manifests that tags lead to; of
+/// others it is told by what they name.
+fn breaks(finding: &Finding, digest: &Digest, document: Option<&Document>) -> bool {
+    let is_it = finding.digest.as_ref() == Some(digest) || finding.parent.as_ref() == Some(digest);
+    let names = |broken: &Option<Digest>| {
+        let document = document.into_iter();
+        let mut named =
+            document.flat_map(|it| it.children.iter().chain(&it.config).chain(&it.layers));
+        broken
+            .as_ref()
+            .is_some_and(|broken| named.any(|one| one.digest == *broken))
+    };
+    is_it
+        || finding.nearby.pointed_to.contains(digest)
+        || names(&finding.digest)
+        || names(&finding.parent)
+}
+
+/// The children that are images for a platform.
+fn images(document: &Document) -> impl Iterator<Item = &Descriptor> {
+    document.children.iter().filter(|child| !child.attestation)
+}
+
+/// What a child says of its platform, and the same as platforms are compared; `None` if it says nothing of use. An
+/// empty variant is none.
+fn stated(child: &Descriptor) -> Option<(&str, Platform)> {
+    let text = child.platform.as_deref()?;
+    Some((text, text.trim_end_matches('/').parse().ok()?))
+}
+
+/// The image of an index that a node pulls, by its platform; `None` where none is for it, or that is not known.
+fn pulled<'a>(document: &'a Document, node: Option<&Platform>) -> Option<&'a str> {
+    let node = node?;
+    let ranked = images(document).filter_map(stated);
+    let ranked = ranked.filter_map(|(text, platform)| Some((node.rank(&platform)?, text)));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
+}
+
+/// Whether what is broken is of the image that a user's nodes pull, as far as that is known.
+fn is_hurt(user: &Workload, finding: &Finding, document: Option<&Document>) -> bool {
+    let pulled = document.and_then(|document| pulled(document, user.platform.as_ref()));
+    let plain = |text: &str| text.trim_end_matches('/').to_owned();
+    pulled.map(plain).is_none_or(|platform| {
+        let mut broken = finding.platforms.iter().map(|broken| plain(broken));
+        finding.platforms.is_empty() || broken.any(|broken| broken == platform)
+    })
+}
+
+/// Whether an index has surely no image for a node.
+fn lacks(document: &Document, node: Option<&Platform>) -> bool {
+    document.kind == MediaKind::Index
+        && node.is_some()
+        && images(document).all(|child| stated(child).is_some())
+        && images(document).next().is_some()
+        && pulled(document, node).is_none()
+}
+
+/// The finding that an index has no image for some users.
+fn without_platform<'a>(
+    image: &UsedImage,
+    document: &Document,
+    users: impl Iterator<Item = &'a Workload>,
+) -> Option<InUseFinding> {
+    let workloads: Vec<_> = users.cloned().collect();
+    let wanted: BTreeSet<_> = workloads
+        .iter()
+        .filter_map(|user| user.platform.as_ref())
+        .collect();
+    let wanted: Vec<_> = wanted.into_iter().map(ToString::to_string).collect();
+    let there: Vec<_> = images(document)
+        .filter_map(|child| child.platform.as_deref())
+        .take(8)
+        .collect();
+    let detail = format!(
+        "no image for {}, but for {}",
+        wanted.join(", "),
+        there.join(", ")
+    );
+    (!workloads.is_empty()).then(|| InUseFinding {
+        detail: detail.into(),
+        workloads,
+        ..named(image)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Printable;
+    use crate::report::{Kind, Origin, Reason, RepositoryResult, fixture};
+
+    fn digest(of: &str) -> Digest {
+        Digest::sha256(of.as_bytes())
+    }
+
+    fn on(platform: &str) -> Workload {
+        Workload {
+            origin: Origin::default(),
+            pods: 1,
+            names: vec![platform.into()],
+            platform: platform.parse().ok(),
+            has_run: true,
+        }
+    }
+
+    fn image(reference: Reference, platforms: &[&str]) -> UsedImage {
+        UsedImage {
+            written: "r.example/app".to_owned(),
+            repository: "app".parse().expect("a name"),
+            reference,
+            workloads: platforms.iter().map(|platform| on(platform)).collect(),
+        }
+    }
+
+    fn tag(name: &str) -> Reference {
+        Reference::Tag(name.parse().expect("a tag"))
+    }
+
+    /// An index of images for these platforms; `-` states none, and `+` is an attestation.
+    fn index(platforms: &[&str]) -> Document {
+        let children = platforms.iter().map(|platform| {
+            let platform_of = match *platform {
+                "-" => String::new(),
+                "+" => "\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"},\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"},".to_owned(),
+                platform => {
+                    let mut parts = platform.split('/');
+                    let mut part = || parts.next().unwrap_or_default();
+                    let (os, architecture, variant) = (part(), part(), part());
+                    format!("\"platform\":{{\"os\":\"{os}\",\"architecture\":\"{architecture}\",\"variant\":\"{variant}\"}},")
+                }
+            };
+            let digest = digest(platform);
+            format!("{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",{platform_of}\"digest\":\"{digest}\",\"size\":2}}")
+        });
+        let children: Vec<_> = children.collect();
+        let text = format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{}]}}",
+            children.join(",")
+        );
+        Document::parse(text.as_bytes(), None).expect("an index")
+    }
+
+    fn seen(document: Document) -> BTreeMap<Repository, Contents> {
+        let root = digest("root");
+        let contents = Contents {
+            tags: [("v1".parse().expect("a tag"), root.clone())].into(),
+            manifests: [(root, document)].into(),
+        };
+        [("app".parse().expect("a name"), contents)].into()
+    }
+
+    fn told(
+        sweep: &Sweep,
+        seen: &BTreeMap<Repository, Contents>,
+        image: &UsedImage,
+    ) -> Result<Vec<String>, Judgement> {
+        match Sights::new(sweep, seen, true).judge(image) {
+            Judgement::Judged(findings) => Ok(findings
+                .iter()
+                .map(|found| {
+                    let names = found.workloads.iter().flat_map(|user| &user.names);
+                    let names: Vec<_> = names.map(|name: &Printable| &**name).collect();
+                    format!("{}/{} {}", found.kind, found.reason.word(), names.join(" "))
+                })
+                .collect()),
+            other => Err(other),
+        }
+    }
+
+    #[test]
+    fn an_index_lacks_a_platform_only_where_that_is_sure() {
+        let sweep = fixture::sweep();
+        let of = |children: &[&str], nodes: &[&str]| {
+            told(&sweep, &seen(index(children)), &image(tag("v1"), nodes)).expect("it was seen")
+        };
+        let amd64_alone = of(&["linux/amd64", "+"], &["linux/amd64", "linux/arm64", ""]);
+        assert_eq!(amd64_alone, ["child/platform_missing linux/arm64"]);
+        for (children, node) in [
+            (&["linux/amd64", "-"][..], "linux/arm64"),
+            (&["linux/arm/v6"], "linux/arm64"),
+            (&["linux/arm64/v8"], "linux/arm64"),
+            (&[], "linux/arm64"),
+            (&["+"], "linux/arm64"),
+            (&["linux/amd64", "linux/ arm64"], "linux/arm64"),
+            (&["linux/amd64"], ""),
+        ] {
+            assert_eq!(of(children, &[node]), [""; 0], "{children:?} {node}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_hurts_whose_nodes_pull_it() {
+        let mut finding = fixture::finding(Kind::Layer, Reason::NotFound);
+        finding.repository = "app".parse().expect("a name");
+        finding.tags = vec!["v1".parse().expect("a tag")];
+        finding.platforms = vec!["linux/arm64".into()];
+        finding.parent = Some(digest("linux/arm64"));
+        let mut sweep = fixture::sweep();
+        sweep.findings = vec![finding.clone(), finding];
+        let there = seen(index(&["linux/amd64", "linux/arm64"]));
+        let nodes = ["linux/amd64", "linux/arm64", ""];
+        let by_tag = told(&sweep, &there, &image(tag("v1"), &nodes));
+        assert_eq!(by_tag, Ok(vec!["layer/not_found linux/arm64 ".to_owned()]));
+        let by_digest = image(Reference::Digest(digest("root")), &nodes);
+        assert_eq!(
+            told(&sweep, &there, &by_digest),
+            by_tag,
+            "by what the index names"
+        );
+        let amd64_alone = image(tag("v1"), &["linux/amd64"]);
+        assert_eq!(told(&sweep, &there, &amd64_alone), Ok(Vec::new()));
+        // The manifest could not be read: everybody is hurt.
+        let lost = told(&sweep, &BTreeMap::new(), &image(tag("v1"), &nodes));
+        assert_eq!(
+            lost,
+            Ok(vec!["layer/not_found linux/amd64 linux/arm64 ".to_owned()])
+        );
+    }
+
+    #[test]
+    fn what_was_not_seen_or_is_in_doubt_is_not_intact() {
+        let mut sweep = fixture::sweep();
+        let there = seen(index(&["linux/amd64"]));
+        let unlisted = image(tag("v2"), &["linux/amd64"]);
+        assert_eq!(told(&sweep, &there, &unlisted), Err(Judgement::NotSeen));
+        assert_eq!(
+            told(&sweep, &there, &image(tag("v1"), &["linux/amd64"])),
+            Ok(Vec::new())
+        );
+        sweep.repositories.push(RepositoryResult {
+            name: "app".parse().expect("a name"),
+            broken: 0,
+            unverified: 1,
+            tags: 1,
+        });
+        let listed = image(tag("v1"), &["linux/amd64"]);
+        assert_eq!(told(&sweep, &there, &listed), Err(Judgement::Unknown));
+        assert_eq!(told(&sweep, &there, &unlisted), Err(Judgement::NotSeen));
+        let asked = Sights::new(&sweep, &there, false).judge(&unlisted);
+        assert_eq!(asked, Judgement::Unknown);
+    }
+}
