@@ -517,7 +517,7 @@ pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
         .iter()
         .find(|finding| !finding.tags.is_empty());
     let listed = first.expect("something is broken");
-    let used = |tag: &str, reason, detail: &str, workload: Workload| InUseFinding {
+    let image_of = |tag: &str, reason, detail: &str, workload: Workload| InUseFinding {
         image: format!("{}/{}:{tag}", sweep.registry, listed.repository).into(),
         repository: listed.repository.clone(),
         reference: tag.into(),
@@ -536,17 +536,17 @@ pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
         images_of_others: 17,
         ..InUseResult::default()
     };
-    result.found(InUseFinding {
+    result.found(&InUseFinding {
         kind: listed.kind,
         is_listed: true,
-        ..used(
+        ..image_of(
             listed.tags[0].as_str(),
             Wrong::Promise(listed.defect.reason),
             "sha256:9820b4af4ffcfda558e907d729b89096d140a5872cb9c4166d241377411d1d45",
             user("ReplicaSet", "web-7d9c5b6f4", "linux/amd64", 12),
         )
     });
-    result.found(used(
+    result.found(&image_of(
         "deleted",
         lost,
         "tag",
@@ -555,17 +555,17 @@ pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
     let detail = "no image for linux/arm64, but for linux/amd64";
     let on_arm = InUseFinding {
         kind: Kind::Child,
-        ..used(
+        ..image_of(
             "single",
             Wrong::PlatformMissing,
             detail,
             user("DaemonSet", "agent", "linux/arm64", 3),
         )
     };
-    result.found(on_arm);
+    result.found(&on_arm);
     let mut typo = user("ReplicaSet", "typo-5c", "linux/amd64", 1);
     typo.has_run = false;
-    result.found(used("typo", lost, "", typo));
+    result.found(&image_of("typo", lost, "", typo));
     result.unverified.push(InUseUnknown {
         image: format!("{}/team/hidden:1", sweep.registry).into(),
         detail: "it could not be asked for".into(),

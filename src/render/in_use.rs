@@ -28,14 +28,14 @@ pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owne
     for found in findings {
         for workload in &found.workloads {
             let origin = &workload.origin;
-            let (namespace, name) = (text(&origin.namespace), text(&origin.name));
+            let (namespace, name) = (text(origin.namespace.as_ref()), text(origin.name.as_ref()));
             let owner = owners
                 .entry((namespace, format!("{} {name}", origin.kind)))
                 .or_default();
             if !owner.images.iter().any(|known| std::ptr::eq(*known, found)) {
                 owner.images.push(found);
             }
-            let key = (&*found.image, text(&origin.container));
+            let key = (&*found.image, text(origin.container.as_ref()));
             let pods = owner.containers.entry(key).or_default();
             *pods = pods.saturating_add(workload.pods);
             owner.pods = owner.pods.max(*pods);
@@ -49,8 +49,8 @@ pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owne
     owners
 }
 
-fn text(text: &Option<Printable>) -> &str {
-    text.as_ref().map_or("", |text| text)
+fn text(text: Option<&Printable>) -> &str {
+    text.map_or("", |text| text)
 }
 
 impl Owner<'_> {
@@ -88,7 +88,8 @@ pub(super) fn why(found: &InUseFinding) -> String {
 /// How much could not start again, in a clause.
 pub(super) fn in_brief(in_use: &InUseResult) -> String {
     let owners = owners(&in_use.findings);
-    let pods = owners.values().map(|owner| owner.pods).sum();
+    let pods = owners.values().map(|owner| owner.pods);
+    let pods = pods.fold(0, u64::saturating_add);
     let mut images: Vec<_> = in_use.findings.iter().map(|found| &found.image).collect();
     images.sort();
     images.dedup();

@@ -1,14 +1,18 @@
 //! What a line of the log says of a sweep that is not intact: the first broken image and the first reason that
 //! kept something from a verdict, each with its request as it was dialled.
 
-use super::finding;
+use super::{finding, in_use};
 use crate::oci::printable;
 use crate::report::Report;
 
 /// The first broken image, by the name that it is pulled by, and why.
 #[must_use]
 pub fn first_broken(report: &Report) -> Option<String> {
-    let found = report.sweep.findings.first()?;
+    let Some(found) = report.sweep.findings.first() else {
+        let used = report.sweep.in_use.as_ref()?.findings.first()?;
+        let why = in_use::why(used);
+        return Some(format!("{}, which is in use: {why}", used.image));
+    };
     let access = &report.sweep.access;
     let place = match found.tags.first() {
         Some(tag) => format!("{}:{tag}", found.repository),
@@ -51,6 +55,18 @@ mod tests {
         let said = first_broken(&sweep.into()).expect("something is broken");
         assert!(said.starts_with("r.example/mirror/"), "{said}");
         assert!(said.contains("GET http://registry:5000/v2/"), "{said}");
+    }
+
+    #[test]
+    fn an_image_that_only_pods_know_is_named_where_nothing_else_is() {
+        let mut sweep = fixture::rich();
+        let mut in_use = fixture::in_use(&sweep);
+        in_use.findings.remove(0);
+        sweep.findings.clear();
+        sweep.in_use = Some(in_use);
+        let said = first_broken(&sweep.into()).expect("something is broken");
+        let expected = "registry.example:5050/team/app:deleted, which is in use: tag not found [tag/not_found]";
+        assert_eq!(said, expected);
     }
 
     #[test]

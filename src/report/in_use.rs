@@ -138,7 +138,7 @@ impl InUseResult {
     }
 
     /// Notes an image that could not be pulled. Containers that never ran are told apart.
-    pub fn found(&mut self, finding: InUseFinding) {
+    pub fn found(&mut self, finding: &InUseFinding) {
         let workloads = finding.workloads.iter().cloned();
         let (ran, never): (Vec<_>, Vec<_>) = workloads.partition(|workload| workload.has_run);
         for (list, workloads) in [(&mut self.findings, ran), (&mut self.never_ran, never)] {
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn what_never_ran_is_told_apart() {
         let mut result = InUseResult::default();
-        result.found(finding("a", &[workload(true), workload(false)]));
-        result.found(finding("b", &[workload(false)]));
+        result.found(&finding("a", &[workload(true), workload(false)]));
+        result.found(&finding("b", &[workload(false)]));
         assert_eq!(images(&result), ["a"]);
         assert_eq!(result.findings[0].workloads.len(), 1);
         let never: Vec<_> = result.never_ran.iter().map(|found| &*found.image).collect();
@@ -264,7 +264,7 @@ mod tests {
             ..InUseResult::default()
         };
         for image in ["blind", "gone", "idle"] {
-            known.found(finding(image, &[workload(true)]));
+            known.found(&finding(image, &[workload(true)]));
         }
         let mut away = InUseResult::away("s", "refused");
         away.recall(&known, SystemTime::UNIX_EPOCH);
@@ -286,7 +286,7 @@ mod tests {
             unverified: vec![unknown("blind", true), unknown("idle", false)],
             ..InUseResult::default()
         };
-        next.found(finding("new", &[workload(true)]));
+        next.found(&finding("new", &[workload(true)]));
         next.recall(&known, SystemTime::UNIX_EPOCH);
         assert_eq!(images(&next), ["new", "blind"]);
     }

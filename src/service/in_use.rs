@@ -13,7 +13,9 @@ use crate::registry::client::{Config, Endpoint, PublicName, QueryApi};
 use crate::registry::{Registry, Traffic};
 use crate::report::{InUseResult, InUseUnknown, Record, Sweep};
 use crate::sources::{InUse, kube_state_metrics, pods};
-use crate::sweep::{self, Inventory, Judgement, Policy, Scope, Sights, Source, UsedImage};
+use crate::sweep::{
+    self, Inventory, Judgement, ManifestPolicy, Policy, Scope, Sights, Source, UsedImage,
+};
 
 /// For how long a source that tells of less than half of what it told before counts as away: after that the cluster is
 /// smaller.
@@ -175,7 +177,10 @@ impl InUseWatch {
         let images = std::mem::take(&mut this.images);
         let sights = Sights::new(swept, &seen, true);
         let unseen = this.judge(images, &sights);
-        if !unseen.is_empty() && !swept.is_storage_unavailable() && !cancel.is_cancelled() {
+        // Of a registry that shows nothing, images would be missed for no fault of theirs.
+        let is_blind = !swept.is_complete() && swept.counts.tags.checked == 0;
+        let is_in_doubt = is_blind || swept.is_storage_unavailable() || cancel.is_cancelled();
+        if !unseen.is_empty() && !is_in_doubt {
             let took = swept.finished_at.duration_since(swept.started_at);
             let left = |length: Duration| length.saturating_sub(took.unwrap_or_default());
             let inventory = Arc::new(Inventory::of_all());
@@ -185,6 +190,11 @@ impl InUseWatch {
             let policy = Policy {
                 scope: Scope::new(Source::Images(named.collect())),
                 inventory: Some(Arc::clone(&inventory)),
+                // What is remembered is of whole sweeps.
+                manifests: ManifestPolicy {
+                    known: None,
+                    ..policy.manifests.clone()
+                },
                 deadline: policy.deadline.map(left),
                 ..policy.clone()
             };
@@ -208,12 +218,12 @@ impl InUseWatch {
             match sights.judge(&image) {
                 Judgement::NotSeen => unseen.push(image),
                 Judgement::Unknown => {
-                    self.unknown(image, "something in its repository could not be verified")
+                    self.unknown(image, "something in its repository could not be verified");
                 }
                 Judgement::Judged(findings) => {
-                    findings
-                        .into_iter()
-                        .for_each(|finding| self.result.found(finding));
+                    for finding in &findings {
+                        self.result.found(finding);
+                    }
                 }
             }
         }

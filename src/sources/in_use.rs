@@ -33,10 +33,13 @@ pub(super) struct Container<'a> {
     pub(super) has_run: bool,
 }
 
+/// Whose pods use an image, whether the container has run, and on which node.
+type User = (Origin, bool, Box<str>);
+
 /// What is known so far.
 #[derive(Default)]
 pub(super) struct Gathering {
-    images: HashMap<Box<str>, HashMap<(Origin, bool, Box<str>), Pods>>,
+    images: HashMap<Box<str>, HashMap<User, Pods>>,
     platforms: HashMap<String, Platform>,
     users: usize,
     containers: u64,

@@ -312,6 +312,21 @@ mod tests {
         assert_eq!(origin.to_string(), "Pod shop/c, container app");
     }
 
+    /// Anybody may have written the file: whatever a byte of it is, or wherever it ends, there is an answer.
+    #[test]
+    fn no_file_is_too_odd_to_be_read() {
+        let items = [pod("a", &json!({})), node("n1", "amd64")];
+        let whole = json!({ "items": items }).to_string();
+        for position in 0..whole.len() {
+            let mut odd = whole.clone().into_bytes();
+            for byte in [b'"', b'{', b']', b',', b'0', 0, 0xff] {
+                odd[position] = byte;
+                let _ = read(odd.as_slice());
+            }
+            assert!(read(&whole.as_bytes()[..position]).is_err(), "{position}");
+        }
+    }
+
     #[test]
     fn what_is_no_list_or_no_whole_one_is_an_error() {
         let whole = json!({ "items": [pod("a", &json!({}))] }).to_string();

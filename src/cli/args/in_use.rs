@@ -9,6 +9,10 @@ use super::{SCOPE, positive_duration};
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = SCOPE)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "options are called as their fields"
+)]
 pub(in crate::cli) struct InUseArgs {
     /// Learn from here which images pods run, and say which of these could not be pulled again, be their tags listed or
     /// not: `prometheus=URL` of a Prometheus that scrapes kube-state-metrics, or a file with what

@@ -110,11 +110,12 @@ impl QueryApi {
             let read = std::fs::read(path);
             let pem =
                 read.map_err(|error| unusable(&format!("cannot be read ({})", error.kind())))?;
-            further = authorities(&pem).map_err(|why| unusable(&why))?;
+            further = authorities(&pem).map_err(unusable)?;
         }
-        let trust = Arc::new(match self.skip_tls_verify {
-            true => Trust::Everybody,
-            false => Trust::authorities(further),
+        let trust = Arc::new(if self.skip_tls_verify {
+            Trust::Everybody
+        } else {
+            Trust::authorities(further)
         });
         let unusable = |why: String| format!("no HTTP client can be made: {why}");
         if self.url.scheme() == "https" {
@@ -122,7 +123,7 @@ impl QueryApi {
         }
         let mut pair = self.pair.clone();
         if let Some(Err(why)) = pair.as_mut().map(ClientPair::read_again) {
-            return Err(unusable(why.to_string()));
+            return Err(unusable(why));
         }
         let tls = tls(&trust, pair.as_ref()).map_err(|why| unusable(why.to_string()))?;
         let builder = Client::builder()

@@ -61,12 +61,11 @@ pub fn in_use_from_before(record: &Record, text: &str, labels: &[(&str, &str)]) 
                 && own.all(|(label, value)| found.get(label) == Some(value))
         })
     };
-    let held = text.lines().filter(is_ours);
-    let held: String = held.map(|line| format!("{line}\n")).collect();
-    match held.as_str() {
-        "" => held,
-        _ => format!("# TYPE {IN_USE} gauge\n{held}"),
+    let held: Vec<_> = text.lines().filter(is_ours).collect();
+    if held.is_empty() {
+        return String::new();
     }
+    format!("# TYPE {IN_USE} gauge\n{}\n", held.join("\n"))
 }
 
 /// The repositories of a registry in which something is broken, as `text` has it.
