@@ -8,12 +8,14 @@
 //! - [`registry`]: the trait, what a registry answers, and [`registry::client`], which asks it over HTTP.
 //! - [`report`]: what a sweep came to, as data.
 //! - [`sweep`]: the walk and its judge, which end in a [`report::Sweep`].
+//! - [`content`]: what registries hold: what to keep of one, what deletions break, how two differ.
 //! - [`render`]: views of it: text, page, metrics, JSON, JUnit, GitHub.
 //! - [`doctor`]: what a registry can do, and the page about that.
 //! - [`service`]: the process that goes on: schedule, endpoints, push, textfile.
 //! - [`cli`]: arguments, settings, exit codes, and the run that puts it all together.
 
 pub mod cli;
+pub mod content;
 pub mod doctor;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use super::args::Command;
+use super::compare::Comparing;
 use super::doctor::Examinations;
 use super::error::Error;
 use super::explain::Explanation;
 use super::generated;
+use super::keep::Keeping;
 use super::merge::Merge;
 use super::settings::{self, Settings, Sources, Typed};
 use super::surroundings::Surroundings;
@@ -21,6 +23,10 @@ pub(super) enum Job {
     Explain(Box<Explanation>),
     /// Merge some reports.
     Merge(Box<Merge>),
+    /// List what must be kept, or say what deletions would break.
+    Keep(Box<Keeping>),
+    /// Compare two registries.
+    Compare(Box<Comparing>),
     /// Print the configuration that is in force, or the completions for a shell.
     Print(Vec<u8>),
     /// Write manual pages into a folder.
@@ -42,6 +48,8 @@ pub(super) fn load(typed: &Typed, around: &Surroundings) -> Result<Job, Error> {
         Some(Command::Verify(_)) => Job::Sweep(Box::new(settings::verify(&sources()?)?)),
         Some(Command::Explain(_)) => Job::Explain(Box::new(Explanation::resolve(&sources()?)?)),
         Some(Command::Merge(_)) => Job::Merge(Box::new(Merge::resolve(&sources()?)?)),
+        Some(Command::Keep(_)) => Job::Keep(Box::new(Keeping::resolve(&sources()?)?)),
+        Some(Command::Compare(_)) => Job::Compare(Box::new(Comparing::resolve(&sources()?)?)),
         Some(Command::Doctor(_)) => Job::Examine(Examinations::resolve(&sources()?)?),
         Some(Command::Sweep(_) | Command::Serve(_)) | None => match settings::sweep(&sources()?)? {
             Ok(settings) => Job::Sweep(Box::new(settings)),

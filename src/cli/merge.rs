@@ -1,15 +1,13 @@
 //! Merges reports of shards (`probe merge`): which files, and the one report and exit code that come of them.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::args::MergeArgs;
 use super::error::{Error, without_mark};
 use super::exit::Exit;
+use super::input::{self, is_standard, name};
 use super::output;
 use super::settings::Sources;
-use crate::oci::{printable, shorten};
 use crate::report::{Merging, Part};
 
 /// The largest file that is read: a report of a hundred thousand findings is smaller.
@@ -25,7 +23,7 @@ pub(super) struct Merge {
 impl Merge {
     pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
         let args = sources.resolve::<MergeArgs>(None)?.args;
-        if args.files.iter().filter(|path| is_input(path)).count() > 1 {
+        if args.files.iter().filter(|path| is_standard(path)).count() > 1 {
             return Err(Error::Usage("standard input (`-`) can be read once".into()));
         }
         let summary = sources.around.first(&["GITHUB_STEP_SUMMARY"]);
@@ -75,45 +73,16 @@ impl Merge {
         Ok(Exit::of(
             &output::reports(&records),
             is_written,
-            &report.fail_on,
+            &report.fail_on.fail_on,
         ))
     }
 }
 
-fn is_input(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// A file's name for people.
-fn name(path: &Path) -> String {
-    if is_input(path) {
-        return "standard input".to_owned();
-    }
-    shorten(&path.display().to_string(), 200)
-}
-
 /// The text of a file, if it is not too large.
 fn read(path: &Path) -> Result<String, String> {
-    let unreadable = |error: io::Error| printable(&format!("it cannot be read: {error}"));
-    let bytes = if is_input(path) {
-        capped(io::stdin().lock())
-    } else {
-        File::open(path).and_then(capped)
-    };
-    let bytes = bytes.map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!("it has more than {} MiB", LARGEST >> 20));
-    }
-    if bytes.trim_ascii().is_empty() {
+    let text = input::read(path, LARGEST)?;
+    if text.trim_ascii().is_empty() {
         return Err("it is empty, as a shard that was killed leaves it".to_owned());
     }
-    let text = String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
     Ok(without_mark(text))
-}
-
-/// All bytes up to one more than may be.
-fn capped(file: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -2,6 +2,7 @@
 //! code. Nothing below this layer reads the environment or arguments, or prints.
 
 mod args;
+mod compare;
 #[cfg(test)]
 mod configured;
 mod doctor;
@@ -14,7 +15,9 @@ mod explain;
 pub(crate) mod fuzzing;
 mod generated;
 mod image;
+mod input;
 mod job;
+mod keep;
 mod merge;
 mod output;
 mod progress;
@@ -96,6 +99,8 @@ fn run(words: Vec<OsString>, around: &Surroundings, is_json: bool) -> Result<Exi
         Job::Examine(examinations) => runtime.block_on(examinations.run(color)),
         Job::Explain(explanation) => runtime.block_on(explanation.run(color, &screen)),
         Job::Merge(merge) => merge.run(color),
+        Job::Keep(keeping) => runtime.block_on(keeping.run(color, &screen)),
+        Job::Compare(comparing) => runtime.block_on(comparing.run(color, &screen)),
         Job::Manual(folder) => generated::manual(&folder),
     };
     // What hangs (a disk, a name server, a reader) has had its time.
@@ -134,7 +139,7 @@ fn shows_progress(typed: &Typed, job: &Job, around: &Surroundings) -> bool {
         Job::Sweep(settings) => {
             settings.service.is_none() && settings.report.log_format == LogFormat::Text
         }
-        Job::Explain(_) => true,
+        Job::Explain(_) | Job::Keep(_) | Job::Compare(_) => true,
         _ => false,
     };
     let (_, is_quiet) = typed.loudness();

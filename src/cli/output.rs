@@ -67,6 +67,17 @@ pub(super) fn print(text: &[u8]) -> bool {
     print_by(|out| out.write_all(text))
 }
 
+/// The same for what is of no use in part, so that a reader that stops is no success.
+pub(super) fn print_whole(text: &[u8]) -> bool {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text).and_then(|()| out.flush());
+    if let Err(error) = &written {
+        let error = service::Unwritten(error);
+        tracing::error!("standard output cannot be written whole: {error}");
+    }
+    written.is_ok()
+}
+
 /// The same with what `write` writes.
 fn print_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> bool {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -88,7 +88,7 @@ async fn once(
     let records: Vec<_> = absorbed.collect();
     // Shared, for a registry of many names takes many megabytes.
     let records: Arc<Vec<_>> = Arc::new(records);
-    let fail_on = settings.report.fail_on.clone();
+    let fail_on = settings.report.fail_on.fail_on.clone();
     let handed_on = hand_on(settings, &records, manifests, color);
     let is_handed_on = tokio::select! {
         is_handed_on = handed_on => is_handed_on,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::digest::Digest;
+use super::media_type::MediaKind;
 use super::text::shorten;
 use super::typed::{self, Field, Text, TextMap, Texts, fields, fits, object};
 
@@ -33,7 +34,31 @@ pub struct Descriptor {
     pub has_web_address: bool,
 }
 
+/// The longest child of an unknown type that is read to see whether it is a manifest: registries take no
+/// longer ones (distribution, handlers/manifests.go).
+const LARGEST_UNKNOWN: u64 = 4 << 20;
+
 impl Descriptor {
+    /// Whether a child of an index is asked for as a manifest. Build caches (BuildKit's) are indexes of layers,
+    /// which are blobs, whatever the specification says; a registry has no manifest for them.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        let media_type = &self.media_type;
+        let is_short = self.size.is_none_or(|size| size <= LARGEST_UNKNOWN);
+        let may_be_one = is_short && (media_type.is_empty() || media_type.ends_with("json"));
+        may_be_one || MediaKind::from_media_type(media_type) != MediaKind::Unknown
+    }
+
+    /// Whether this is the config of what container runtimes pull and run.
+    #[must_use]
+    pub fn is_config_of_image(&self) -> bool {
+        matches!(
+            &*self.media_type,
+            "application/vnd.oci.image.config.v1+json"
+                | "application/vnd.docker.container.image.v1+json"
+        )
+    }
+
     /// Whether it may be absent from the registry on purpose: a layer of a type for that (image-spec
     /// layer.md, "Non-Distributable Layers"; Docker's foreign layers) that says where else it is. Clients
     /// ask the registry for one that does not.

@@ -100,6 +100,17 @@ impl Document {
         document.media_type = own_type;
         Ok(document)
     }
+
+    /// The manifests that it names.
+    pub fn manifests(&self) -> impl Iterator<Item = &Descriptor> {
+        self.children.iter().filter(|child| child.is_manifest())
+    }
+
+    /// The blobs that it names.
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        let children = self.children.iter().filter(|child| !child.is_manifest());
+        self.config.iter().chain(&self.layers).chain(children)
+    }
 }
 
 impl<'a> RawDocument<'a> {
@@ -195,7 +206,7 @@ impl<'a> RawDocument<'a> {
         if kind == MediaKind::Manifest {
             problems.extend(config.iter().chain(&layers).find_map(mistyped_blob));
         }
-        if config.as_ref().is_some_and(is_of_an_image) {
+        if config.as_ref().is_some_and(Descriptor::is_config_of_image) {
             layers.iter_mut().chain(&mut config).for_each(|blob| {
                 blob.is_inline &= blob.digest == Digest::sha256(EMPTY);
             });
@@ -308,15 +319,6 @@ impl EntryReader<'_> {
 /// `{}`, which stands where an artifact has no config (image-spec manifest.md, "Guidance for an Empty
 /// Descriptor").
 const EMPTY: &[u8] = b"{}";
-
-/// Whether this is the config of what container runtimes pull and run.
-fn is_of_an_image(config: &Descriptor) -> bool {
-    matches!(
-        &*config.media_type,
-        "application/vnd.oci.image.config.v1+json"
-            | "application/vnd.docker.container.image.v1+json"
-    )
-}
 
 #[cfg(test)]
 mod tests {

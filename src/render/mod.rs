@@ -2,10 +2,12 @@
 //! function of `Report` or `Examination` values, with no clock, no environment and no output of its
 //! own.
 
+pub mod compare;
 pub mod explain;
 pub mod github;
 pub mod json;
 pub mod junit;
+pub mod keep;
 pub mod log;
 pub mod metrics;
 pub mod page;

@@ -169,14 +169,30 @@ impl Gateway {
                 let held = self.held(&client).await?;
                 text += &metrics::in_use_from_before(record, &held, &key);
             }
-            return self.send(&client, Method::PUT, record, text).await;
+            return self.send(&client, Method::PUT, &record.registry, text).await;
         }
         let mut record = record.clone();
         let held = self.held(&client).await?;
         let registry = record.registry.clone();
         metrics::recall(&mut record, &held, &self.key(&registry));
         let text = metrics::render_partial(&record);
-        self.send(&client, Method::POST, &record, text).await
+        self.send(&client, Method::POST, &record.registry, text)
+            .await
+    }
+
+    /// Pushes metrics of something else, under a name of its own: in place of those that were there, or besides.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway cannot be reached, or refuses.
+    pub async fn push_text(
+        &self,
+        instance: &str,
+        is_whole: bool,
+        text: String,
+    ) -> Result<(), PushError> {
+        let method = if is_whole { Method::PUT } else { Method::POST };
+        self.send(&self.client()?, method, instance, text).await
     }
 
     /// The repositories in which something is broken, as far as the gateway holds what an earlier run pushed.
@@ -236,14 +252,14 @@ impl Gateway {
         &self,
         client: &Client,
         method: Method,
-        record: &Record,
+        instance: &str,
         text: String,
     ) -> Result<(), PushError> {
-        let key = self.key(&record.registry);
+        let key = self.key(instance);
         let mut words = vec!["metrics".to_owned()];
         words.extend(key.iter().flat_map(|(label, value)| words_of(label, value)));
         let url = self.path(&words);
-        let what = format!("the push of {} to {self}", record.registry);
+        let what = format!("the push of {instance} to {self}");
         let attempt = async || {
             let request = client.request(method.clone(), url.clone());
             let request = request.header(CONTENT_TYPE, "text/plain; version=0.0.4");

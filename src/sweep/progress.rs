@@ -81,7 +81,7 @@ impl Progress {
     }
 
     /// Sleeps, and lets it be known why.
-    pub(super) async fn sleep(&self, reason: WaitReason, duration: Duration) {
+    pub async fn sleep(&self, reason: WaitReason, duration: Duration) {
         let until = Instant::now() + duration;
         let set = |wait| *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = wait;
         set(Some(Wait { reason, until }));

@@ -16,7 +16,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &["words", "oci", "registry"]),
     ("sources", &["oci", "report"]),
     ("sweep", &["oci", "registry", "report"]),
-    ("render", &["oci", "registry", "report"]),
+    ("content", &["words", "oci", "report", "sweep"]),
+    ("render", &["oci", "registry", "report", "content"]),
     (
         "doctor",
         &["words", "oci", "registry", "report", "sources", "render"],
@@ -30,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "yaml", "oci", "registry", "report", "sweep", "render", "doctor", "service",
+            "yaml", "oci", "registry", "report", "sweep", "content", "render", "doctor", "service",
         ],
     ),
 ];
@@ -52,6 +53,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
         "Serialize",
         &[
             "src/oci/",
+            "src/content/",
             "src/registry/access.rs",
             "src/registry/software.rs",
             "src/registry/unverified.rs",
@@ -86,6 +88,7 @@ const KNOW_CLIENT: &[&str] = &[
 const PURE: &[&str] = &[
     "src/oci/",
     "src/report/",
+    "src/content/",
     "src/render/",
     "src/sweep/judge.rs",
 ];

@@ -6,8 +6,10 @@
 mod alerting;
 mod alerts;
 mod ci;
+mod clean_up;
 mod clients;
 mod commands;
+mod compare;
 mod credentials;
 mod dashboards;
 mod deploy;
@@ -21,6 +23,7 @@ mod fronts;
 mod harness;
 mod image;
 mod in_use;
+mod keep;
 mod logins;
 mod merge;
 mod on_call;

@@ -16,6 +16,14 @@ pub(in crate::cli) struct CheckArgs {
     #[arg(long, value_enum, default_value = "tail")]
     pub(in crate::cli) depth: Depth,
 
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+/// The options of any walk, whatever it asks for.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = CHECKS)]
+pub(in crate::cli) struct AskArgs {
     /// What kind of registry it is, which decides what an absence means [default: private, and the sweep
     /// stops where it answers as a pull-through cache does]
     #[arg(long, value_enum)]

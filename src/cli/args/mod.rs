@@ -1,16 +1,19 @@
 //! What was typed: the flags as they are, checked one by one and not yet against each other.
 
 mod check;
+mod compare;
 mod config;
 mod connection;
 mod doctor;
 mod expect;
 mod explain;
 mod in_use;
+mod keep;
 mod look;
 mod merge;
 mod repair;
 mod report;
+mod scope;
 mod service;
 mod sweep;
 mod verify;
@@ -22,16 +25,19 @@ use clap::builder::FalseyValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
-pub(super) use check::CheckArgs;
+pub(super) use check::{AskArgs, CheckArgs};
+pub(super) use compare::CompareArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::DoctorArgs;
 pub(super) use explain::ExplainArgs;
 pub(super) use in_use::InUseArgs;
+pub(super) use keep::KeepArgs;
 pub(super) use look::LookArgs;
 pub(super) use merge::MergeArgs;
 pub(super) use repair::RepairArgs;
 pub(super) use report::{FailOn, LogFormat, OutputArg, PageArg, ReportArgs, ReportFile};
-pub(super) use service::ServiceArgs;
+pub(super) use scope::RepositoryArgs;
+pub(super) use service::{PublishArgs, ServiceArgs};
 pub(super) use sweep::SweepArgs;
 pub(super) use verify::VerifyArgs;
 
@@ -119,6 +125,12 @@ pub(super) enum Command {
     /// Make one report, with one exit code, of the reports of shards
     #[command(after_help = MERGE_EXIT_CODES, after_long_help = MERGE_EXAMPLES)]
     Merge(MergeArgs),
+    /// List what must be kept: every manifest that tags lead to; or say what deletions would break
+    #[command(after_help = KEEP_EXIT_CODES, after_long_help = KEEP_EXAMPLES)]
+    Keep(Box<KeepArgs>),
+    /// Compare the content of two registries, repositories or images
+    #[command(after_help = COMPARE_EXIT_CODES, after_long_help = COMPARE_EXAMPLES)]
+    Compare(Box<CompareArgs>),
     /// Print the completions for a shell
     #[command(hide = true)]
     Completions {
@@ -149,6 +161,38 @@ const MERGE_EXAMPLES: &str = "Examples:
 
 Asks no registry. Exit codes: 0 intact, 1 broken in any shard, 2 no usable report, 3 not
 verified, or a report is missing, there twice, or of another run.";
+
+const KEEP_EXIT_CODES: &str = "Nothing is printed before all of the list is proven, and its last line is `# complete N`. What filters\n\
+leave out, and what refers to an image by its `subject` alone, is not in it.\n\
+Exit codes: 0 proven, 2 usage or configuration, 3 not all could be read, and there is no list; with --check: 0 nothing\n\
+breaks, 1 something does, 3 nothing was found and not all could be read; 130 and 143 on signals.";
+
+const KEEP_EXAMPLES: &str = "Examples:
+  probe keep registry.example > keep.txt
+      Print every manifest that a tag leads to, as REPOSITORY@DIGEST, and `# complete N`
+  probe keep --check delete.txt registry.example
+      Name every other tag and platform that these deletions would break
+
+Nothing is printed before all of the list is proven. What filters leave out is not in it, nor is
+what refers to an image by its `subject` alone. docs/clean-up.md has a whole clean-up.
+
+Exit codes: 0 proven, 2 usage or configuration, 3 not all could be read, and there is no list;
+with --check: 0 nothing breaks, 1 something does, 3 nothing was found and not all could be
+read; 130 and 143 on signals.";
+
+const COMPARE_EXIT_CODES: &str = "Exit codes: 0 equal, 1 different, 2 usage or configuration, 3 could not verify,\n\
+130 and 143 on signals.";
+
+const COMPARE_EXAMPLES: &str = "Examples:
+  probe compare registry.example mirror.example
+      Compare all that both have
+  probe compare --map team=copies/team --repo 'team/*' registry.example mirror.example
+      Some repositories, which have other names in the mirror
+  probe compare --sparse registry.example/team/app mirror.example/app
+      A copy of some tags and some platforms of one repository
+
+Exit codes: 0 equal, 1 different, 2 usage or configuration, 3 could not verify,
+130 and 143 on signals.";
 
 const EXAMPLES: &str = "Examples:
   probe --once localhost:5000
@@ -198,6 +242,9 @@ const STYLES: Styles = Styles::styled()
 const SCOPE: &str = "Scope";
 const CHECKS: &str = "Checks";
 const EXPECTATIONS: &str = "Expectations";
+const COMPARISON: &str = "Comparison";
+const KEEP: &str = "What to keep";
+const DELETIONS: &str = "Deletions";
 const CONNECTION: &str = "Connection";
 const REPORT: &str = "Report";
 const SERVICE: &str = "Service";
@@ -280,6 +327,8 @@ mod tests {
             Some("explain"),
             Some("doctor"),
             Some("merge"),
+            Some("keep"),
+            Some("compare"),
         ];
         let mut known = std::collections::BTreeMap::new();
         for command in commands.map(declared) {

@@ -26,6 +26,20 @@ pub(in crate::cli) struct ReportArgs {
     )]
     pub(in crate::cli) report_files: Vec<ReportFile>,
 
+    #[command(flatten)]
+    pub(in crate::cli) fail_on: FailOnArgs,
+
+    /// The form of the log on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub(in crate::cli) log_format: LogFormat,
+
+    #[command(flatten)]
+    loudness: LoudnessArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = REPORT)]
+pub(in crate::cli) struct FailOnArgs {
     /// What to fail on; `never` exits with 0 whatever was found
     #[arg(
         long,
@@ -35,13 +49,6 @@ pub(in crate::cli) struct ReportArgs {
         value_delimiter = ','
     )]
     pub(in crate::cli) fail_on: Vec<FailOn>,
-
-    /// The form of the log on standard error
-    #[arg(long, value_enum, default_value = "text")]
-    pub(in crate::cli) log_format: LogFormat,
-
-    #[command(flatten)]
-    loudness: LoudnessArgs,
 }
 
 /// The options of what is about one page.

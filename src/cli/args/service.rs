@@ -33,6 +33,34 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) web_config: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(in crate::cli) publish: PublishArgs,
+
+    /// What the registry is called in metrics and reports, if there is one; never in images [default: the
+    /// public name, or else the address]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) instance: Option<String>,
+
+    /// Sweep one part of N of the repositories: I/N with I from 0, or auto/N in an Indexed Job or a
+    /// StatefulSet
+    #[arg(long, value_name = "I/N")]
+    pub(in crate::cli) shard: Option<String>,
+
+    /// Name the run that this shard is a part of, such as a Job's name: `probe merge` takes reports of
+    /// one run only
+    #[arg(long, value_name = "ID", value_parser = run_id)]
+    pub(in crate::cli) run_id: Option<String>,
+
+    /// With --shard, requests at a time of all shards together, in place of --concurrency: each has its part of them,
+    /// and one at least
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) concurrency_total: Option<NonZeroUsize>,
+}
+
+/// The options of where results go besides standard output.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = SERVICE)]
+pub(in crate::cli) struct PublishArgs {
     /// Push each result to this Pushgateway, with --once, too
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) push_gateway: Option<String>,
@@ -53,11 +81,6 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "NAME", default_value = "registry_integrity_probe", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) job: String,
 
-    /// What the registry is called in metrics and reports, if there is one; never in images [default: the
-    /// public name, or else the address]
-    #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) instance: Option<String>,
-
     /// Keep in this file what is known, across restarts and with --once, too: since when something
     /// is broken, and what was broken where a sweep sees nothing
     #[arg(long, value_name = "FILE")]
@@ -66,21 +89,6 @@ pub(in crate::cli) struct ServiceArgs {
     /// Write metrics to this file, for the node exporter's textfile collector, with --once, too
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) textfile: Option<PathBuf>,
-
-    /// Sweep one part of N of the repositories: I/N with I from 0, or auto/N in an Indexed Job or a
-    /// StatefulSet
-    #[arg(long, value_name = "I/N")]
-    pub(in crate::cli) shard: Option<String>,
-
-    /// Name the run that this shard is a part of, such as a Job's name: `probe merge` takes reports of
-    /// one run only
-    #[arg(long, value_name = "ID", value_parser = run_id)]
-    pub(in crate::cli) run_id: Option<String>,
-
-    /// With --shard, requests at a time of all shards together, in place of --concurrency: each has its part of them,
-    /// and one at least
-    #[arg(long, value_name = "N")]
-    pub(in crate::cli) concurrency_total: Option<NonZeroUsize>,
 }
 
 /// A name that stands in reports as it was given.

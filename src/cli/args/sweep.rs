@@ -1,7 +1,6 @@
 //! The options of a sweep: which registries, and what of them.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
@@ -13,10 +12,10 @@ use super::connection::ConnectionArgs;
 use super::in_use::InUseArgs;
 use super::repair::RepairArgs;
 use super::report::ReportArgs;
+use super::scope::{RepositoryArgs, TagArgs};
 use super::service::ServiceArgs;
 use super::{CHECKS, SCOPE, duration, percent, positive_duration, size};
 use crate::registry::ManifestMethod;
-use crate::registry::client;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct SweepArgs {
@@ -31,39 +30,14 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(long)]
     pub(in crate::cli) print_config: bool,
 
-    /// Sweep repositories that match, `*` matching any characters; without a `*` in any of them the
-    /// catalog is not needed
-    #[arg(long = "repo", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
-    pub(in crate::cli) repos: Vec<String>,
-
-    /// Leave out repositories that match
-    #[arg(long = "exclude-repo", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
-    pub(in crate::cli) exclude_repos: Vec<String>,
-
-    /// Check tags that match
-    #[arg(long = "tag", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
-    pub(in crate::cli) tags: Vec<String>,
-
-    /// Leave out tags that match
-    #[arg(long = "exclude-tag", value_name = "GLOB", value_delimiter = ',', help_heading = SCOPE)]
-    pub(in crate::cli) exclude_tags: Vec<String>,
-
-    /// Sweep the repositories named in a file, one a line, `#` for comments; for registries that
-    /// have no catalog
-    #[arg(long, value_name = "FILE", help_heading = SCOPE)]
-    pub(in crate::cli) repos_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) repositories: RepositoryArgs,
+    #[command(flatten)]
+    pub(in crate::cli) tags: TagArgs,
 
     /// Check the last N tags of each repository, in the order of their names [default: all]
     #[arg(long, value_name = "N", help_heading = SCOPE)]
     pub(in crate::cli) tags_per_repo: Option<NonZeroU32>,
-
-    /// Keep this many repositories of a catalog at most, filters and --shard considered; more are unverified
-    #[arg(long, value_name = "N", default_value_t = most_repositories(), help_heading = SCOPE)]
-    pub(in crate::cli) max_repositories: NonZeroU32,
-
-    /// Keep this many tags of a repository at most, filters considered; more are unverified
-    #[arg(long, value_name = "N", default_value_t = most_tags(), help_heading = SCOPE)]
-    pub(in crate::cli) max_tags: NonZeroU32,
 
     /// Accept that there is nothing to check: without it, a registry or filter that names nothing is
     /// unverified, since a lost store looks the same
@@ -118,17 +92,4 @@ impl ValueEnum for ManifestMethod {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.word()))
     }
-}
-
-fn most_repositories() -> NonZeroU32 {
-    at_least_one(client::MOST_REPOSITORIES)
-}
-
-fn most_tags() -> NonZeroU32 {
-    at_least_one(client::MOST_TAGS)
-}
-
-fn at_least_one(count: usize) -> NonZeroU32 {
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }

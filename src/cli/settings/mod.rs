@@ -1,6 +1,8 @@
 //! What was meant: arguments, environment and files resolved into the configuration of each part.
 
+mod compared;
 mod connect;
+mod contents;
 mod file;
 mod images;
 mod in_use;
@@ -9,7 +11,9 @@ mod registries;
 mod scope;
 mod sources;
 
+pub(super) use compared::{CompareSettings, compared};
 pub(super) use connect::connection;
+pub(super) use contents::{KeepSettings, kept};
 pub(super) use images::{explained, verify};
 pub(super) use in_use::source as in_use;
 pub(super) use registries::{Settings, registries, sweep};

@@ -10,7 +10,9 @@ use url::Url;
 
 use super::sources::{Resolved, Sources};
 use super::{connect, in_use, print, scope};
-use crate::cli::args::{CheckArgs, ReportArgs, ServiceArgs, SweepArgs};
+use crate::cli::args::{
+    CheckArgs, PublishArgs, ReportArgs, RepositoryArgs, ServiceArgs, SweepArgs,
+};
 use crate::cli::error::{Error, Origin, Rank, read};
 use crate::cli::suggest;
 use crate::cli::surroundings::Surroundings;
@@ -56,8 +58,8 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     check_names(&targets, &resolved)?;
     let locate = |error| process.locate(error);
     let shard = targets.first().and_then(|target| target.policy.scope.shard);
-    let publish = publish(&args.service, shard, sources.around).map_err(locate)?;
-    let mut known = known(args.service.state.as_deref()).map_err(locate)?;
+    let publish = publish(&args.service.publish, shard, sources.around).map_err(locate)?;
+    let mut known = known(args.service.publish.state.as_deref()).map_err(locate)?;
     rename(&mut known, &targets);
     let mut service = args.service.clone();
     service.external_url = external_url(&service).map_err(locate)?;
@@ -101,7 +103,7 @@ fn target(
         let part = NonZeroUsize::new(shard.part_of(total.get()));
         http.concurrency = part.unwrap_or(NonZeroUsize::MIN);
     }
-    keep(&mut http, args, &scope);
+    keep(&mut http, &args.repositories, &scope);
     let repair_from = connect::repair_sources(sources, &http, &args.repair)?;
     let mut target = aim(http, &args.check, scope);
     target.repair_from = repair_from;
@@ -139,7 +141,7 @@ fn schedules(args: &SweepArgs, said: Option<Duration>) -> Result<Schedules, Erro
 }
 
 /// What is kept of lists: what is in scope, and no more than there is memory for.
-fn keep(http: &mut Config, args: &SweepArgs, scope: &Scope) {
+pub(super) fn keep(http: &mut Config, args: &RepositoryArgs, scope: &Scope) {
     let wanted = Arc::new(Scope {
         shard: scope.shard,
         repositories: scope.repositories.clone(),
@@ -159,15 +161,16 @@ fn keep(http: &mut Config, args: &SweepArgs, scope: &Scope) {
 
 /// What of a registry is looked at as closely as these options say.
 pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
-    http.detect_cache = check.mode.is_none();
+    let ask = &check.ask;
+    http.detect_cache = ask.mode.is_none();
     let public = http.public_name.as_ref().map(PublicName::name);
     let name = public.unwrap_or(http.endpoint.name()).to_owned();
     let policy = Policy {
         depth: check.depth,
-        mode: check.mode.unwrap_or(Mode::Private),
+        mode: ask.mode.unwrap_or(Mode::Private),
         concurrency: http.concurrency,
-        confirm_after: check.confirm_after,
-        deadline: check.deadline,
+        confirm_after: ask.confirm_after,
+        deadline: ask.deadline,
         ..Policy::new(name, scope)
     };
     Target {
@@ -182,13 +185,13 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
 /// What nothing to check comes to: a service whose registry was always empty waits for the first push.
 fn empty(args: &SweepArgs, is_once: bool) -> Empty {
     let patterns = [
-        &args.repos,
-        &args.exclude_repos,
-        &args.tags,
-        &args.exclude_tags,
+        &args.repositories.repos,
+        &args.repositories.exclude_repos,
+        &args.tags.tags,
+        &args.tags.exclude_tags,
     ];
-    let has_filter =
-        patterns.iter().any(|patterns| !patterns.is_empty()) || args.repos_file.is_some();
+    let has_filter = patterns.iter().any(|patterns| !patterns.is_empty())
+        || args.repositories.repos_file.is_some();
     match (args.allow_empty, is_once || has_filter) {
         (true, _) => Empty::Allowed,
         (false, true) => Empty::Unverified,
@@ -217,8 +220,8 @@ fn check_names(targets: &[Target], resolved: &[Resolved<SweepArgs>]) -> Result<(
     Ok(())
 }
 
-fn publish(
-    args: &ServiceArgs,
+pub(super) fn publish(
+    args: &PublishArgs,
     shard: Option<Shard>,
     around: &Surroundings,
 ) -> Result<Publish, Error> {

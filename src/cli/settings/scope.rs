@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::args::SweepArgs;
+use crate::cli::args::{RepositoryArgs, SweepArgs};
 use crate::cli::error::{Error, read};
 use crate::cli::surroundings::Surroundings;
 use crate::oci::{Repository, shorten};
@@ -13,17 +13,26 @@ use crate::sweep::{Filter, Scope, Source};
 pub(super) fn resolve(args: &SweepArgs, around: &Surroundings) -> Result<Scope, Error> {
     let shard = args.service.shard.as_deref();
     let shard = shard.map(|text| parse_shard(text, around));
-    let filter = |include: &[String], exclude: &[String]| {
-        Filter::new(include, exclude)
-            .map_err(|error| Error::Usage(format!("not a pattern of names: {error}")))
-    };
     Ok(Scope {
-        source: source(args)?,
         shard: shard.transpose()?,
-        repositories: filter(&args.repos, &args.exclude_repos)?,
-        tags: filter(&args.tags, &args.exclude_tags)?,
+        tags: filter(&args.tags.tags, &args.tags.exclude_tags)?,
         tags_per_repository: args.tags_per_repo.map(|most| most.get() as usize),
+        ..repositories(&args.repositories)?
     })
+}
+
+/// The repositories that the options describe, with all their tags.
+pub(super) fn repositories(args: &RepositoryArgs) -> Result<Scope, Error> {
+    Ok(Scope {
+        repositories: filter(&args.repos, &args.exclude_repos)?,
+        ..Scope::new(source(args)?)
+    })
+}
+
+/// What takes names that match some patterns and none of others.
+pub(super) fn filter(include: &[String], exclude: &[String]) -> Result<Filter, Error> {
+    let filter = Filter::new(include, exclude);
+    filter.map_err(|error| Error::Usage(format!("not a pattern of names: {error}")))
 }
 
 /// `I/N`, or `auto/N`, where the number is the one that an Indexed Job gives (JOB_COMPLETION_INDEX), or
@@ -51,7 +60,7 @@ fn parse_shard(text: &str, around: &Surroundings) -> Result<Shard, Error> {
 }
 
 /// The catalog is needed only where it must be filtered.
-fn source(args: &SweepArgs) -> Result<Source, Error> {
+fn source(args: &RepositoryArgs) -> Result<Source, Error> {
     let mut named = match &args.repos_file {
         Some(path) => repositories_in(path)?,
         None if args.repos.is_empty() || !args.repos.iter().all(|repo| is_plain(repo)) => {

@@ -125,17 +125,9 @@ impl Walk {
     }
 }
 
-/// The longest child of an unknown type that is read to see whether it is a manifest: registries take no
-/// longer ones (distribution, handlers/manifests.go).
-const LARGEST_UNKNOWN: u64 = 4 << 20;
-
-/// Where a child of an index is asked for. Build caches (BuildKit's) are indexes of layers, which are
-/// blobs, whatever the specification says; a registry has no manifest for them.
+/// Where a child of an index is asked for.
 pub(super) fn child_endpoint(child: &Descriptor) -> Endpoint {
-    let media_type = &child.media_type;
-    let is_short = child.size.is_none_or(|size| size <= LARGEST_UNKNOWN);
-    let may_be_one = is_short && (media_type.is_empty() || media_type.ends_with("json"));
-    if may_be_one || MediaKind::from_media_type(media_type) != MediaKind::Unknown {
+    if child.is_manifest() {
         Endpoint::Manifests
     } else {
         Endpoint::Blobs

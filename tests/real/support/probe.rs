@@ -40,6 +40,16 @@ impl Probe {
         Self::new("--once")
     }
 
+    /// `probe keep` with its list in text.
+    pub(crate) fn keep() -> Self {
+        Self::new("keep")
+    }
+
+    /// `probe compare` in JSON.
+    pub(crate) fn compare() -> Self {
+        Self::new("compare").json()
+    }
+
     /// `probe explain` with its page in text.
     pub(crate) fn explain() -> Self {
         Self::new("explain")

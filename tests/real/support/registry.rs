@@ -123,6 +123,26 @@ impl Registry {
         self.restart();
     }
 
+    /// What `garbage-collect --delete-untagged --dry-run` says that it would do.
+    pub(crate) fn would_collect(&self) -> String {
+        let configuration = self.directory.path().join("config.yml");
+        let output = run(program()
+            .args(["garbage-collect", "--delete-untagged", "--dry-run"])
+            .arg(configuration)
+            .env_clear());
+        [output.stdout, output.stderr]
+            .map(|said| String::from_utf8_lossy(&said).into_owned())
+            .concat()
+    }
+
+    /// Whether it is distribution 3, which follows indexes when it collects garbage.
+    pub(crate) fn follows_indexes() -> bool {
+        let version = run(program().arg("--version").env_clear()).stdout;
+        let version = String::from_utf8_lossy(&version);
+        let words = version.split_whitespace().last().unwrap_or_default();
+        words.trim_start_matches('v').starts_with('3')
+    }
+
     /// Every file and directory that it has written, with the digests of the files.
     pub(crate) fn disk(&self) -> BTreeMap<PathBuf, String> {
         store::listing(&self.storage())

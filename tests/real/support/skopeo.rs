@@ -14,6 +14,30 @@ pub(crate) fn push_as_docker(registry: &Registry, content: &Content, name: &str)
     copy(registry, content, name, &["--format", "v2s2"]);
 }
 
+/// Copies all tags of a repository with all their platforms, under the same name.
+pub(crate) fn sync(from: &Registry, to: &Registry, repository: &str) {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let above = repository.rsplit_once('/').map_or("", |(above, _)| above);
+    let mut command = tool("skopeo");
+    command.args([
+        "--insecure-policy",
+        "sync",
+        "--all",
+        "--preserve-digests",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+        "--src-no-creds",
+        "--dest-no-creds",
+        "--src=docker",
+        "--dest=docker",
+    ]);
+    at_home(&mut command, home.path());
+    command
+        .arg(format!("{}/{repository}", from.host()))
+        .arg(format!("{}/{above}", to.host()));
+    run(&mut command);
+}
+
 fn copy(registry: &Registry, content: &Content, name: &str, options: &[&str]) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let layout = directory.path().join("layout");

@@ -1,0 +1,99 @@
+#!/bin/sh
+# Deletes manifests that no tag, and nothing in the clusters, leads to any more. docs/clean-up.md says how it is run.
+#
+#   REGISTRY=HOST[:PORT] STORAGE=DIR [URL=http://…] clean-up.sh registry   registry:2 or :3, beside its storage
+#   OWNER=orgs/NAME PACKAGE=NAME clean-up.sh ghcr                          untagged versions in GHCR, by gh
+#
+# CONTEXTS names the clusters (of kubectl) that pull from there. Without DELETE=yes it only says what it would do.
+set -eu
+
+kind=${1-}
+AGE=${AGE-1440} # in minutes: what is younger may be part of a push that is under way
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C
+
+stop() {
+    echo "clean-up: $*; nothing was deleted" >&2
+    exit 1
+}
+
+# Lines of REPOSITORY@DIGEST, and what it takes to delete it, if that is something else.
+case $kind in
+registry)
+    : "${REGISTRY:?}" "${STORAGE:?}"
+    URL=${URL-https://$REGISTRY}
+    candidates() {
+        (cd "$STORAGE/docker/registry/v2/repositories" &&
+            find . -path '*/_manifests/revisions/*' -name link -mmin "+$AGE") |
+            sed -n 's|^\./\(.*\)/_manifests/revisions/\([a-z0-9]*\)/\([0-9a-f]*\)/link$|\1@\2:\3|p'
+    }
+    delete() {
+        curl -fsS -o "$work/answer" -X DELETE "$URL/v2/${1%@*}/manifests/${1#*@}"
+    }
+    ;;
+ghcr)
+    : "${OWNER:?}" "${PACKAGE:?}"
+    REGISTRY=ghcr.io
+    repository=$(echo "${OWNER#*/}/$PACKAGE" | tr '[:upper:]' '[:lower:]')
+    versions="/$OWNER/packages/container/$(echo "$PACKAGE" | sed 's|/|%2F|g')/versions"
+    candidates() {
+        before=$(date -u -d "$AGE minutes ago" +%Y-%m-%dT%H:%M:%SZ)
+        gh api --paginate "$versions?per_page=100" --jq ".[]
+            | select(.metadata.container.tags == [] and .updated_at < \"$before\")
+            | \"$repository@\(.name) \(.id)\""
+    }
+    delete() {
+        gh api -X DELETE "$versions/$2"
+    }
+    ;;
+*)
+    stop "say \`registry\` or \`ghcr\`"
+    ;;
+esac
+
+# The list of what may go comes first: what is pushed from now on is not in it.
+candidates >"$work/candidates" || stop "the manifests cannot be listed"
+sort "$work/candidates" >"$work/sorted"
+
+# What the clusters run, and what they may run next: the next start of a pod pulls by what its owner says.
+set --
+for context in ${CONTEXTS-}; do
+    kubectl --context "$context" get --all-namespaces --output json \
+        pods,deployments,statefulsets,daemonsets,cronjobs,jobs,replicasets >"$work/$context.json" ||
+        stop "the cluster $context cannot be asked"
+    set -- "$@" --images-from "$work/$context.json"
+done
+if [ "$kind" = ghcr ]; then
+    set -- "$@" --repo "$repository"
+fi
+
+probe keep "$@" "$REGISTRY" >"$work/keep" || stop "what must be kept is not known"
+count=$(sed -n '$s/^# complete \([1-9][0-9]*\)$/\1/p' "$work/keep")
+grep -v '^#' "$work/keep" | sort >"$work/kept"
+if [ -z "$count" ] || [ "$count" != "$(wc -l <"$work/kept" | tr -d ' ')" ]; then
+    stop "the list of what must be kept is empty or not complete"
+fi
+
+# Of the candidates, those that are not kept.
+cut -d ' ' -f 1 "$work/sorted" | sort -u >"$work/all"
+comm -23 "$work/all" "$work/kept" >"$work/delete"
+if [ ! -s "$work/delete" ]; then
+    echo "clean-up: there is nothing to delete; $count manifests are kept"
+    exit 0
+fi
+# Tags that were pushed meanwhile may lead to what was about to go.
+probe keep --check "$work/delete" "$REGISTRY" >"$work/check" || {
+    cat "$work/check" >&2
+    stop "these deletions would break something, or that is not known"
+}
+if [ "${DELETE-}" != yes ]; then
+    cat "$work/delete"
+    echo "clean-up: these would be deleted with DELETE=yes; $count manifests are kept"
+    exit 0
+fi
+join "$work/sorted" "$work/delete" >"$work/deletions"
+while read -r name id; do
+    delete "$name" "$id"
+    echo "deleted $name"
+done <"$work/deletions"

@@ -1,0 +1,194 @@
+//! What must be kept of a registry (`probe keep`), and what deletions would break (`probe keep --check`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::PageArg;
+use super::error::Error;
+use super::exit::Exit;
+use super::output;
+use super::progress::Screen;
+use super::run::client;
+use super::settings::{KeepSettings, Sources, kept};
+use super::signals::Signals;
+use crate::content::{Deletion, Gap, Holdings, Root, breakage, gaps};
+use crate::oci::{Reference, Repository};
+use crate::registry::Wanted;
+use crate::registry::client::HttpRegistry;
+use crate::render::keep as render;
+use crate::report::{Record, SkipReason, Sweep};
+use crate::sweep::{self, Inventory, Policy, Scope, Source};
+use crate::{content, registry};
+
+/// As many gaps as are told.
+const MOST_GAPS: usize = 50;
+
+/// The registry, and what is asked of its content.
+pub(super) struct Keeping {
+    settings: KeepSettings,
+    /// What others than its own tags name of it.
+    roots: Vec<Root>,
+}
+
+/// The content of a registry, and the sweeps that saw it.
+pub(super) struct Seen {
+    pub(super) holdings: Holdings,
+    pub(super) sweeps: Vec<Sweep>,
+}
+
+impl Keeping {
+    pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
+        let settings = kept(sources)?;
+        let roots = Vec::new();
+        Ok(Self { settings, roots })
+    }
+
+    /// Reads what there is, and prints the list, or what the deletions would break.
+    pub(super) async fn run(self, color: bool, screen: &Screen) -> Result<Exit, Error> {
+        let cancel = CancellationToken::new();
+        let signals = Signals::listen(&cancel)?;
+        let KeepSettings {
+            target,
+            args,
+            deletions,
+        } = self.settings;
+        let policy = target.policy;
+        let registry = client(target.http)?;
+        let in_scope = |root: &Root| policy.scope.wants(&root.repository) == Wanted::Here;
+        let mut roots = self.roots;
+        roots.retain(|root| deletions.is_some() || in_scope(root));
+        if let Some(deletions) = &deletions {
+            let is_named = |name: &Repository| deletions.iter().any(|it| it.repository == *name);
+            roots.retain(|root| is_named(&root.repository));
+        }
+        let looking = look(&registry, &policy, &roots, &cancel);
+        let seen = Box::pin(screen.during(&policy.progress, looking)).await;
+        let sweeps: Vec<_> = seen.sweeps.iter().collect();
+        let kept = content::kept(&seen.holdings, &roots);
+        let gaps = gaps(&sweeps, &seen.holdings, &kept);
+        tell(&seen, &gaps);
+        let (text, exit) = match &deletions {
+            Some(deletions) => {
+                let checked = render::Checked {
+                    registry: policy.registry.clone(),
+                    deletions: deletions.iter().map(Deletion::name).collect(),
+                    breaks: breakage(&seen.holdings, &roots, deletions, args.delete_by_digest),
+                    gaps: &gaps,
+                };
+                let exit = match (checked.breaks.is_empty(), gaps.is_empty()) {
+                    (false, _) => Exit::Broken,
+                    (true, false) => Exit::Unverified,
+                    (true, true) => Exit::Intact,
+                };
+                let text = match args.page.output {
+                    PageArg::Text => checked.text(color),
+                    PageArg::Json => checked.json(),
+                };
+                (text, exit)
+            }
+            None if !gaps.is_empty() => {
+                return Ok(signals.exit().unwrap_or(Exit::Unverified));
+            }
+            None => {
+                let text = match args.page.output {
+                    PageArg::Text => render::list(&kept, args.blobs),
+                    PageArg::Json => render::list_json(&policy.registry, &kept, args.blobs),
+                };
+                (text, Exit::Intact)
+            }
+        };
+        if let Some(exit) = signals.exit() {
+            return Ok(exit);
+        }
+        let printing = tokio::task::spawn_blocking(move || output::print_whole(text.as_bytes()));
+        let is_printed = tokio::select! {
+            is_printed = printing => is_printed.unwrap_or(false),
+            () = cancel.cancelled() => false,
+        };
+        let exit = if is_printed { exit } else { Exit::Unverified };
+        Ok(signals.exit().unwrap_or(exit))
+    }
+}
+
+/// Says what keeps the list from being proven, and what is not in it on purpose.
+fn tell(seen: &Seen, gaps: &[Gap]) {
+    for gap in gaps.iter().take(MOST_GAPS) {
+        match &gap.repository {
+            Some(repository) => tracing::error!("not known: {repository}: {}", gap.what),
+            None => tracing::error!("not known: {}", gap.what),
+        }
+    }
+    if gaps.len() > MOST_GAPS {
+        tracing::error!("not known: {} more", gaps.len() - MOST_GAPS);
+    }
+    for sweep in &seen.sweeps {
+        let left_out = sweep.skipped.get(&SkipReason::RepositoryFilter);
+        if let Some(count) = left_out {
+            tracing::warn!("filters leave out {count} repositories, and nothing of them is listed");
+        }
+        for warning in &sweep.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+/// Sweeps a registry, and then what the roots name besides.
+async fn look(
+    registry: &HttpRegistry,
+    policy: &Policy,
+    roots: &[Root],
+    cancel: &CancellationToken,
+) -> Seen {
+    let (sweep, holdings) = noted(registry, policy.clone(), cancel).await;
+    let mut seen = Seen {
+        holdings,
+        sweeps: vec![sweep],
+    };
+    let unseen = roots.iter().filter(|root| !root.is_seen(&seen.holdings));
+    let named: BTreeSet<_> = unseen
+        .map(|root| (root.repository.clone(), root.reference.clone()))
+        .collect();
+    if !named.is_empty() {
+        let policy = Policy {
+            scope: named_images(named, &seen.holdings),
+            ..policy.clone()
+        };
+        let (sweep, more) = noted(registry, policy, cancel).await;
+        for (repository, contents) in more {
+            let known = seen.holdings.entry(repository).or_default();
+            known.tags.extend(contents.tags);
+            known.manifests.extend(contents.manifests);
+        }
+        seen.sweeps.push(sweep);
+    }
+    seen
+}
+
+/// Some images, and one that is known to be there: where none is, the storage seems to be away.
+pub(super) fn named_images(
+    mut images: BTreeSet<(Repository, Reference)>,
+    holdings: &Holdings,
+) -> Scope {
+    let control = holdings.iter().find_map(|(repository, contents)| {
+        let mut tags = contents.tags.iter();
+        let (tag, _) = tags.find(|(_, digest)| contents.manifests.contains_key(*digest))?;
+        Some((repository.clone(), Reference::Tag(tag.clone())))
+    });
+    images.extend(control);
+    Scope::new(Source::Images(images.into_iter().collect()))
+}
+
+/// Sweeps, and notes the content.
+pub(super) async fn noted<R: registry::Registry>(
+    registry: &R,
+    mut policy: Policy,
+    cancel: &CancellationToken,
+) -> (Sweep, Holdings) {
+    let inventory = Arc::new(Inventory::of_all());
+    policy.inventory = Some(Arc::clone(&inventory));
+    let nothing = Record::new(policy.registry.clone());
+    let sweep = Box::pin(sweep::sweep(registry, &policy, &nothing, cancel)).await;
+    (sweep, inventory.take())
+}

@@ -1,0 +1,285 @@
+//! Compares images of two registries, by what sweeps saw of both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::difference::{Compared, Difference, DifferenceKind, Direction};
+use super::mapping::Pair;
+use super::side::{Configs, Leads, Side, is_same_image};
+use crate::oci::{Descriptor, Digest, Document, MediaKind, Printable, Reference, Repository};
+
+/// What is compared, and how.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    /// The one side.
+    pub a: Side<'a>,
+    /// The other side.
+    pub b: Side<'a>,
+    /// What the configs state that were read.
+    pub configs: &'a Configs,
+    /// Whether B copies some tags and platforms of A only.
+    pub is_sparse: bool,
+}
+
+/// Holds some images against each other.
+#[must_use]
+pub fn compare<'a>(
+    comparison: &'a Comparison<'a>,
+    pairs: impl IntoIterator<Item = &'a Pair>,
+) -> Compared {
+    let mut comparing = Comparing {
+        comparison,
+        objects: BTreeMap::new(),
+        on_both: BTreeSet::new(),
+        compared: Compared::default(),
+    };
+    for pair in pairs {
+        comparing.pair(pair);
+    }
+    comparing.compared.missing_on_both = comparing.on_both.len() as u64;
+    comparing.compared
+}
+
+struct Comparing<'a> {
+    comparison: &'a Comparison<'a>,
+    /// Where the difference of an object stands that several images need.
+    objects: BTreeMap<(&'a Repository, Digest, Direction), usize>,
+    on_both: BTreeSet<(&'a Repository, Digest)>,
+    compared: Compared,
+}
+
+/// How two manifests are to each other.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Likeness {
+    /// Whether some image differs that both have.
+    is_other: bool,
+    /// The platforms that one side lacks.
+    lacks: Vec<(Direction, Printable)>,
+}
+
+impl<'a> Comparing<'a> {
+    fn pair(&mut self, pair: &'a Pair) {
+        let Comparison {
+            a, b, is_sparse, ..
+        } = self.comparison;
+        let (direction, a_digest, b_digest) = match (a.leads(&pair.a), b.leads(&pair.b)) {
+            (Leads::Nowhere, Leads::Nowhere) => return,
+            (Leads::To(a), Leads::To(b)) => {
+                self.compared.images += 1;
+                return self.both(pair, a, b);
+            }
+            (Leads::To(_), Leads::Nowhere) if *is_sparse => {
+                self.compared.left_out += 1;
+                return;
+            }
+            (Leads::To(a), Leads::Nowhere) => (Direction::AOnly, Some(a), None),
+            (Leads::Nowhere, Leads::To(b)) => (Direction::BOnly, None, Some(b)),
+            (Leads::Unknown, _) | (_, Leads::Unknown) => {
+                self.compared.unverified += 1;
+                return;
+            }
+        };
+        self.compared.images += 1;
+        let kind = match pair.a.1 {
+            Reference::Tag(_) => DifferenceKind::Tag,
+            Reference::Digest(_) => DifferenceKind::Manifest,
+        };
+        self.differs(pair, kind, direction, (a_digest, b_digest));
+    }
+
+    fn differs(
+        &mut self,
+        pair: &Pair,
+        kind: DifferenceKind,
+        direction: Direction,
+        (a_digest, b_digest): (Option<&Digest>, Option<&Digest>),
+    ) -> &mut Difference {
+        let name =
+            |(repository, reference): &(Repository, Reference)| reference.in_repository(repository);
+        self.compared.doubtful.insert(pair.clone());
+        let differences = &mut self.compared.differences;
+        differences.push(Difference {
+            kind,
+            direction,
+            a: name(&pair.a),
+            b: name(&pair.b),
+            a_digest: a_digest.cloned(),
+            b_digest: b_digest.cloned(),
+            object: None,
+            platform: None,
+            other_images: 0,
+        });
+        let last = differences.len() - 1;
+        &mut differences[last]
+    }
+
+    /// Compares what both sides have.
+    fn both(&mut self, pair: &'a Pair, a: &'a Digest, b: &'a Digest) {
+        let digests = (Some(a), Some(b));
+        if a != b && !self.is_part(pair, a, b) {
+            let likeness = self.likeness(pair, a, b);
+            for (direction, platform) in likeness.lacks {
+                if self.comparison.is_sparse && direction == Direction::AOnly {
+                    continue;
+                }
+                let kind = DifferenceKind::Platform;
+                self.differs(pair, kind, direction, digests).platform = Some(platform);
+            }
+            if likeness.is_other {
+                self.differs(pair, DifferenceKind::Digest, Direction::Both, digests);
+                return;
+            }
+            let is_told = self.compared.doubtful.contains(pair);
+            if !is_told {
+                let converted = pair.a.1.in_repository(&pair.a.0);
+                self.compared.converted.push(converted);
+            }
+        }
+        self.objects(pair, a, b);
+    }
+
+    /// Whether B's image is one of A's index, or an index of some of its images, where that is what B is for.
+    fn is_part(&self, pair: &Pair, a: &Digest, b: &Digest) -> bool {
+        let sides = self.comparison;
+        if !sides.is_sparse {
+            return false;
+        }
+        let holds = |digest| sides.a.holds(&pair.a.0, a, digest);
+        let children = || {
+            let document = sides.b.document(&pair.b.0, b)?;
+            (document.kind == MediaKind::Index).then_some(&document.children)
+        };
+        holds(b)
+            || children().is_some_and(|children| {
+                !children.is_empty() && children.iter().all(|child| holds(&child.digest))
+            })
+    }
+
+    fn likeness(&mut self, pair: &Pair, a: &Digest, b: &Digest) -> Likeness {
+        let sides = self.comparison;
+        let documents = (
+            sides.a.document(&pair.a.0, a),
+            sides.b.document(&pair.b.0, b),
+        );
+        let (Some(document), Some(other)) = documents else {
+            return Likeness {
+                is_other: true,
+                lacks: Vec::new(),
+            };
+        };
+        match (document.kind, other.kind) {
+            (MediaKind::Index, MediaKind::Index) => self.indexes(pair, document, other),
+            (MediaKind::Index, _) if sides.is_sparse => {
+                let mut children = document.manifests().map(|child| &child.digest);
+                let is_one = children.any(|child| self.is_same(pair, child, b));
+                Likeness {
+                    is_other: !is_one,
+                    lacks: Vec::new(),
+                }
+            }
+            _ => Likeness {
+                is_other: !self.is_same(pair, a, b),
+                lacks: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether two manifests are the same image.
+    fn is_same(&mut self, pair: &Pair, a: &Digest, b: &Digest) -> bool {
+        if a == b {
+            return true;
+        }
+        let sides = self.comparison;
+        let documents = (
+            sides.a.document(&pair.a.0, a),
+            sides.b.document(&pair.b.0, b),
+        );
+        let (Some(document), Some(other)) = documents else {
+            return false;
+        };
+        let is_same = is_same_image(document, other, sides.configs);
+        if is_same.is_none() {
+            for (is_a, repository, document) in
+                [(true, &pair.a.0, document), (false, &pair.b.0, other)]
+            {
+                let config = document.config.iter();
+                let config = config.map(|config| (is_a, repository.clone(), config.digest.clone()));
+                self.compared.unread.extend(config);
+            }
+        }
+        is_same == Some(true)
+    }
+
+    fn indexes(&mut self, pair: &Pair, a: &Document, b: &Document) -> Likeness {
+        let (of_a, of_b) = (by_platform(a), by_platform(b));
+        let mut likeness = Likeness::default();
+        for (platform, child) in &of_a {
+            match of_b.get(platform) {
+                None => likeness
+                    .lacks
+                    .push((Direction::AOnly, Printable::from(platform.as_str()))),
+                Some(other) if platform.starts_with(ATTESTATION) => _ = other,
+                Some(other) => {
+                    likeness.is_other |= !self.is_same(pair, &child.digest, &other.digest);
+                }
+            }
+        }
+        let beyond = of_b.keys().filter(|platform| !of_a.contains_key(*platform));
+        let beyond = beyond.map(|platform| (Direction::BOnly, Printable::from(platform.as_str())));
+        likeness.lacks.extend(beyond);
+        likeness
+    }
+
+    /// Tells what one side has lost of an image, and the other has not.
+    fn objects(&mut self, pair: &'a Pair, a: &'a Digest, b: &'a Digest) {
+        let sides = self.comparison;
+        let of_a = sides.a.broken(&pair.a.0, a);
+        let of_b = sides.b.broken(&pair.b.0, b);
+        let both = of_a.iter().filter(|object| of_b.contains(object));
+        self.on_both
+            .extend(both.map(|(digest, _)| (&pair.a.0, digest.clone())));
+        for (direction, broken, others) in [
+            (Direction::AOnly, &of_b, &of_a),
+            (Direction::BOnly, &of_a, &of_b),
+        ] {
+            for (object, is_blob) in broken.iter().filter(|object| !others.contains(object)) {
+                let key = (&pair.a.0, object.clone(), direction);
+                if let Some(position) = self.objects.get(&key) {
+                    self.compared.differences[*position].other_images += 1;
+                    self.compared.doubtful.insert(pair.clone());
+                    continue;
+                }
+                self.objects.insert(key, self.compared.differences.len());
+                let kind = match is_blob {
+                    true => DifferenceKind::Blob,
+                    false => DifferenceKind::Manifest,
+                };
+                let difference = self.differs(pair, kind, direction, (Some(a), Some(b)));
+                difference.object = Some(object.clone());
+            }
+        }
+    }
+}
+
+/// What attestations are told apart by, in place of a platform.
+const ATTESTATION: &str = "attestation";
+
+/// The children of an index by their platforms; of several for one platform, and of attestations, by their numbers.
+fn by_platform(index: &Document) -> BTreeMap<String, &Descriptor> {
+    let mut children = BTreeMap::new();
+    for child in &index.children {
+        let stated = child.platform.as_deref().unwrap_or("no platform");
+        let name = if child.attestation {
+            ATTESTATION
+        } else {
+            stated
+        };
+        let mut number = 1;
+        let mut key = name.to_owned();
+        while children.contains_key(&key) {
+            number += 1;
+            key = format!("{name}, number {number}");
+        }
+        children.insert(key, child);
+    }
+    children
+}
