@@ -169,7 +169,9 @@ impl Gateway {
                 let held = self.held(&client).await?;
                 text += &metrics::in_use_from_before(record, &held, &key);
             }
-            return self.send(&client, Method::PUT, &record.registry, text).await;
+            return self
+                .send(&client, Method::PUT, &record.registry, text)
+                .await;
         }
         let mut record = record.clone();
         let held = self.held(&client).await?;

@@ -21,6 +21,7 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Counts what a visit saw.
     pub(super) fn note(&mut self, seen: &Seen) {
+        use UnverifiedReason::{RateLimited, RegistryError};
         let (endpoint, outcome) = match seen {
             Seen::Resolved(_, Ok(_)) => (Endpoint::Manifests, &Outcome::Intact),
             Seen::Resolved(_, Err(outcome)) => (Endpoint::Manifests, outcome),
@@ -28,7 +29,6 @@ impl Refusals {
             Seen::Blob(_, _, _, judged) => (Endpoint::Blobs, &judged.outcome),
             Seen::Tags(_) | Seen::IsKnown(_) | Seen::CachedBlob | Seen::Lost(_) => return,
         };
-        use UnverifiedReason::{RateLimited, RegistryError};
         // What is wrong with one object is a defect; these are about all of them.
         let is_of_all = |why: &Unverified| matches!(why.reason, RateLimited | RegistryError);
         let is_put_off = matches!(outcome, Outcome::Unverified(why) if is_of_all(why));
