@@ -7,6 +7,7 @@
 //! - [`oci`]: the specifications' words: names, digests, media types, documents.
 //! - [`registry`]: the trait, what a registry answers, and [`registry::client`], which asks it over HTTP.
 //! - [`report`]: what a sweep came to, as data.
+//! - [`sources`]: what others promise: images that documents name.
 //! - [`sweep`]: the walk and its judge, which end in a [`report::Sweep`].
 //! - [`render`]: views of it: text, page, metrics, JSON, JUnit, GitHub.
 //! - [`doctor`]: what a registry can do, and the page about that.
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod render;
 pub mod report;
 pub mod service;
+pub mod sources;
 pub mod sweep;
 mod words;
 mod yaml;

@@ -12,6 +12,7 @@ pub mod page;
 pub mod text;
 
 mod broken;
+mod documents;
 mod exposed;
 mod finding;
 #[cfg(test)]

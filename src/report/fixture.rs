@@ -32,6 +32,7 @@ pub(crate) fn sweep() -> Sweep {
         suspected: Vec::new(),
         images: Vec::new(),
         unmet: Vec::new(),
+        documents: None,
         missing: Vec::new(),
         out_of_scope: Vec::new(),
         exposed: Vec::new(),

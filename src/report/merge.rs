@@ -248,6 +248,8 @@ fn add(whole: &mut Sweep, part: Sweep) {
         suspected,
         images,
         unmet,
+        // Images that are named are in no shard.
+        documents: _,
         exposed,
         unverified,
         skipped,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::cause::Cause;
 use super::counts::{Counts, Exposed};
+use super::documents::Documents;
 use super::finding::Finding;
 use super::image::{Image, Unmet};
 use super::mode::Mode;
@@ -219,6 +220,9 @@ pub struct Sweep<F = Finding> {
     pub images: Vec<Image>,
     /// What the caller expected of them and was not so.
     pub unmet: Vec<Unmet>,
+    /// What documents name of it, where any were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Documents>,
     /// What garbage collection would break next, by repository, where all of a repository's tags were
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
@@ -303,6 +307,7 @@ impl<F> Sweep<F> {
             suspected: self.suspected,
             images: self.images,
             unmet: self.unmet,
+            documents: self.documents,
             exposed: self.exposed,
             unverified: self.unverified,
             skipped: self.skipped,

@@ -294,6 +294,7 @@ impl Ledger {
             suspected: self.suspected,
             images: self.images,
             unmet: Vec::new(),
+            documents: None,
             exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,

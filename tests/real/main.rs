@@ -22,6 +22,7 @@ mod harness;
 mod image;
 mod logins;
 mod merge;
+mod named;
 mod on_call;
 mod one_of_each;
 mod outages;

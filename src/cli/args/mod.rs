@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod connection;
 mod doctor;
+mod documents;
 mod expect;
 mod explain;
 mod look;
@@ -24,6 +25,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 pub(super) use check::CheckArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::DoctorArgs;
+pub(super) use documents::DocumentArgs;
 pub(super) use explain::ExplainArgs;
 pub(super) use look::LookArgs;
 pub(super) use merge::MergeArgs;
@@ -173,6 +175,8 @@ const VERIFY_EXAMPLES: &str = "Examples:
       Fail unless both platforms are there
   probe verify --recheck-after 10m registry.example/team/app:1.4.1
       Look once more in ten minutes: a clean-up may take what was just pushed
+  helm template app | probe verify --images-from -
+      Before a deployment: whether every image that a chart names can be pulled
 
 Exit codes: 0 intact, 1 broken or not as expected, 2 usage or configuration, 3 could not
 verify, 130 and 143 on signals.";
@@ -195,6 +199,7 @@ const STYLES: Styles = Styles::styled()
 
 const SCOPE: &str = "Scope";
 const CHECKS: &str = "Checks";
+const DOCUMENTS: &str = "Documents";
 const EXPECTATIONS: &str = "Expectations";
 const CONNECTION: &str = "Connection";
 const REPORT: &str = "Report";

@@ -1,6 +1,7 @@
 //! What was meant: arguments, environment and files resolved into the configuration of each part.
 
 mod connect;
+mod documents;
 mod file;
 mod images;
 mod print;

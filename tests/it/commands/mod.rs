@@ -5,6 +5,7 @@ mod certificates;
 mod diagnoses;
 mod exits;
 mod log;
+mod named;
 mod proxies;
 mod public_name;
 mod tls;
