@@ -117,11 +117,8 @@ impl<'de, F: FnMut(Item) -> Result<(), String>> Visitor<'de> for Top<'_, F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        Elements {
-            top: self,
-            list: None,
-        }
-        .visit_seq(seq)
+        let (top, list) = (self, None);
+        Elements { top, list }.visit_seq(seq).map(|_| ())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
@@ -134,10 +131,10 @@ impl<'de, F: FnMut(Item) -> Result<(), String>> Visitor<'de> for Top<'_, F> {
                     number: &mut *self.number,
                     hand_on: &mut *self.hand_on,
                 };
-                map.next_value_seed(Elements {
-                    top,
-                    list: list.as_deref(),
-                })?;
+                let list = list.as_deref();
+                let value = map.next_value_seed(Elements { top, list })?;
+                let line = 0;
+                entries.extend(value.map(|value| Entry { key, line, value }));
             } else {
                 entries.push(entry(key, &mut map, &mut room)?);
             }
@@ -152,36 +149,60 @@ fn kind_of(entries: &[Entry]) -> Option<&str> {
     kind.value.text("kind").ok()
 }
 
-/// The elements of a list, each by itself.
+/// The elements of a list, each by itself. What is no list, such as the `items` of a schema, is a value.
 struct Elements<'a, 'b, F> {
     top: Top<'a, F>,
     list: Option<&'b str>,
 }
 
 impl<'de, F: FnMut(Item) -> Result<(), String>> DeserializeSeed<'de> for Elements<'_, '_, F> {
-    type Value = ();
+    type Value = Option<Node>;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<Node>, D::Error> {
         from.deserialize_any(self)
     }
 }
 
 impl<'de, F: FnMut(Item) -> Result<(), String>> Visitor<'de> for Elements<'_, '_, F> {
-    type Value = ();
+    type Value = Option<Node>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list as `items`")
+        f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E>(self) -> Result<Option<Node>, E> {
+        Ok(None)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+    fn visit_bool<E>(self, _: bool) -> Result<Option<Node>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Option<Node>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Option<Node>, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Option<Node>, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Option<Node>, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<Node>, A::Error> {
+        Tree(&mut Room::new()).visit_map(map).map(Some)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Option<Node>, A::Error> {
         while let Some(node) = seq.next_element_seed(Tree(&mut Room::new()))? {
             self.top.hand_on(node, self.list)?;
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images that documents name (`--images-from`): read, mapped, and held against which registries may be asked.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -138,8 +139,7 @@ fn nothing(args: &DocumentArgs, unasked: &Unasked) -> Error {
         return Error::option("only-registry", why);
     }
     if !unasked.unresolved.is_empty() {
-        let names = unasked.unresolved.iter();
-        let names = said(names.map(|it| format!("`{}` ({})", it.written, it.origins[0])));
+        let names = said(unasked.unresolved.iter().map(first));
         let text =
             format!("{files} names no image that can be asked for; still to be resolved: {names}");
         return match unasked.unresolved_allowed {
@@ -147,15 +147,22 @@ fn nothing(args: &DocumentArgs, unasked: &Unasked) -> Error {
             false => Error::Unresolved(text),
         };
     }
-    let counted = [
-        (unasked.built.len(), "built where they run"),
-        (unasked.not_taken.len(), "not taken for images"),
+    let mut text = format!("no image is named in {files}");
+    let rest = [
+        ("built where they run", &unasked.built),
+        ("not taken for images", &unasked.not_taken),
     ];
-    let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-    let counted: String = counted
-        .map(|(count, what)| format!(" ({count} {what})"))
-        .collect();
-    Error::Usage(format!("no image is named in {files}{counted}"))
+    for (what, names) in rest.iter().filter(|(_, names)| !names.is_empty()) {
+        let _ = write!(text, "; {what}: {}", said(names.iter().map(first)));
+    }
+    Error::Usage(text)
+}
+
+/// A name, and where it stands first.
+fn first(named: &report::Named) -> String {
+    let place = named.origins.first().map(ToString::to_string);
+    let written = shorten(&named.written, 80);
+    format!("`{written}` ({})", place.unwrap_or_default())
 }
 
 /// The first few, and how many more there are.

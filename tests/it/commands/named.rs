@@ -117,12 +117,7 @@ async fn what_is_named_decides_the_exit_code() {
             "no image that can be asked for",
         ),
         ("", &[], 2, "no image is named in standard input"),
-        (
-            service,
-            &[],
-            2,
-            "no image is named in standard input (1 built where they run)",
-        ),
+        (service, &[], 2, "built where they run: `web` (service web)"),
         ("a: b\nc: ]\n", &[], 2, "standard input:2: not YAML"),
         // A pipe whose writer failed is empty, and proves nothing of what it was to name.
         ("", &[&intact], 2, "no image is named in standard input"),
