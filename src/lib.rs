@@ -7,6 +7,7 @@
 //! - [`oci`]: the specifications' words: names, digests, media types, documents.
 //! - [`registry`]: the trait, what a registry answers, and [`registry::client`], which asks it over HTTP.
 //! - [`report`]: what a sweep came to, as data.
+//! - [`sources`]: what others promise: images that documents name.
 //! - [`sweep`]: the walk and its judge, which end in a [`report::Sweep`].
 //! - [`content`]: what registries hold: what to keep of one, what deletions break, how two differ.
 //! - [`render`]: views of it: text, page, metrics, JSON, JUnit, GitHub.

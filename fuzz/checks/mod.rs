@@ -24,6 +24,7 @@ const TARGETS: &[(&str, Check)] = &[
         crate::registry::client::fuzzing::content_range,
     ),
     ("envelope", crate::registry::client::fuzzing::envelope),
+    ("documents", crate::sources::documents::fuzzing::documents),
     ("names", crate::oci::fuzzing::names),
     ("redirect", crate::registry::client::fuzzing::redirect),
     ("token", crate::registry::client::fuzzing::token),

@@ -87,8 +87,8 @@ macro_rules! replayed {
 }
 
 replayed! {
-    document challenge link docker_config image content_range envelope names redirect token
-    retry_after page certificate state report gateway
+    document challenge link docker_config image content_range documents envelope names redirect
+    token retry_after page certificate state report gateway
 }
 
 #[test]

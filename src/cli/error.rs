@@ -25,6 +25,9 @@ pub(super) enum Error {
     Client(String, ClientError),
     #[error("`{0}` is not an image: expected HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST")]
     Image(String),
+    /// There may be images, and none is known.
+    #[error("{0}; --allow-unresolved accepts that")]
+    Unresolved(String),
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
     /// What is about no option or file.

@@ -81,7 +81,10 @@ fn registry_alone(text: &str) -> Option<&str> {
 /// Splits off the registry by docker's rule (distribution/reference, `splitDockerDomain`): what stands
 /// before the first slash is one if it could not be a component of a path. Without one it is Docker Hub.
 fn split_registry(name: &str) -> (&str, &str) {
-    let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
+    let is_registry = |first: &str| {
+        let has_capitals = first.contains(|c: char| c.is_ascii_uppercase());
+        first.contains(['.', ':']) || first == "localhost" || has_capitals
+    };
     match name.split_once('/') {
         Some((first, path)) if is_registry(first) => (first, path),
         _ => ("docker.io", name),

@@ -175,6 +175,7 @@ mod tests {
             ("team/app:v1", "docker.io", "team/app", "v1"),
             ("index.docker.io/nginx:1", "docker.io", "library/nginx", "1"),
             ("localhost/app", "localhost", "app", "latest"),
+            ("MyRegistry/app:v1", "myregistry", "app", "v1"),
             (
                 "docker.io:443/nginx",
                 "docker.io",
@@ -287,6 +288,24 @@ mod tests {
             ("--once r.x --max-repositories 0", "", "--max-repositories"),
             ("--once r.x --timeout 0s", "", "longer than nothing"),
             ("verify", "", "IMAGE"),
+            (
+                "verify --map a=b r.example/a",
+                "",
+                "--map: is about --images-from",
+            ),
+            ("verify --map a --images-from x", "", "WRITTEN=ASKED"),
+            (
+                "verify --images-from /nonexistent",
+                "",
+                "--images-from: /nonexistent cannot be read",
+            ),
+            (
+                "verify --images-from - --expect-digest DIGEST",
+                "",
+                "documents may name several",
+            ),
+            ("verify --images-from - --images-from -", "", "read once"),
+            ("verify --images-from - --password-stdin", "", "read once"),
             (
                 "verify r.example/a r.example/b --expect-digest DIGEST",
                 "",

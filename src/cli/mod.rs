@@ -53,7 +53,10 @@ pub fn main() -> Exit {
     let is_json = early::is_json(&words, &around);
     run(words, &around, is_json).unwrap_or_else(|error| {
         early::say(&error.to_string(), is_json);
-        Exit::Usage
+        match error {
+            Error::Unresolved(_) => Exit::Unverified,
+            _ => Exit::Usage,
+        }
     })
 }
 

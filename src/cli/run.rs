@@ -52,6 +52,7 @@ async fn once(
     cancel: &CancellationToken,
 ) -> Result<Exit, Error> {
     let mut registries = Vec::new();
+    let documents = std::mem::take(&mut settings.documents);
     let progress = Arc::<sweep::Progress>::default();
     for mut target in std::mem::take(&mut settings.targets) {
         target.policy.progress = Arc::clone(&progress);
@@ -76,7 +77,11 @@ async fn once(
             (known, swept)
         });
     let sweeps = futures::future::join_all(sweeps);
-    let sweeps = screen.during(&progress, sweeps).await;
+    let mut sweeps = screen.during(&progress, sweeps).await;
+    for ((_, sweep), mut documents) in sweeps.iter_mut().zip(documents) {
+        documents.judge(&sweep.images, &sweep.unmet);
+        sweep.documents = Some(documents);
+    }
     let policies = registries.iter().map(|(_, policy, ..)| policy);
     let manifests: Vec<_> = policies
         .filter_map(sweep::Policy::known_manifests)

@@ -6,9 +6,10 @@ use crate::oci::{Digest, MediaKind, Reference, Tag};
 use crate::registry::{Access, Authentication, Depth, Software, Unverified, UnverifiedReason};
 use crate::report::fixture::observed;
 use crate::report::{
-    Bracket, Counts, Coverage, Defect, Evidence, Expected, Exposed, Finding, Image, InUseFinding,
-    InUseResult, InUseUnknown, Kind, Listed, Mode, Nearby, Node, Origin, Promised, Reason, Report,
-    RepositoryResult, SkipReason, State, Sweep, Unmet, UnverifiedObjects, Workload, Wrong,
+    Bracket, Counts, Coverage, Defect, Documents, Evidence, Expected, Exposed, Finding, Image,
+    ImageOutcome, InUseFinding, InUseResult, InUseUnknown, Kind, Listed, Mode, Named, NamedImage,
+    Nearby, Node, Origin, Promised, Reason, Report, RepositoryResult, SkipReason, State, Sweep,
+    Unasked, Unmet, UnverifiedObjects, Workload, Wrong,
 };
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -572,6 +573,53 @@ pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
         workloads: vec![user("StatefulSet", "db", "linux/amd64", 2)],
     });
     result
+}
+
+/// An image that is not as expected and an intact one, which documents name, and what else these name.
+pub(crate) fn documents() -> Sweep {
+    let mut sweep = expected();
+    sweep.unmet.remove(0);
+    let origin = |kind: &str, name: &str, container: Option<&str>, field: Option<&str>| Origin {
+        kind: kind.into(),
+        namespace: container.map(|_| "prod".into()),
+        name: Some(name.into()),
+        container: container.map(Into::into),
+        field: field.map(Into::into),
+    };
+    let named = |written: &str, origins: Vec<Origin>| Named {
+        written: written.into(),
+        origins,
+        more: 0,
+    };
+    let pods = (0..40).map(|number| origin("Pod", &format!("p{number}"), Some("app"), None));
+    let deployment = origin("Deployment", "web", Some("app"), None);
+    let names = sweep.images.iter().map(Image::name).collect::<Vec<_>>();
+    let origins = [vec![deployment.clone()], pods.collect()];
+    let images = names
+        .into_iter()
+        .zip(origins)
+        .map(|(image, origins)| NamedImage {
+            named: named(&format!("registry.example/{image}"), origins),
+            image,
+            outcome: ImageOutcome::Unverified,
+            why: None,
+        });
+    let mut unresolved = named("app:${TAG}", vec![origin("service", "web", None, None)]);
+    unresolved.more = 2;
+    let field = origin("Backup", "db", None, Some("spec.image"));
+    let mut documents = Documents {
+        images: images.collect(),
+        unasked: Some(Unasked {
+            unresolved: vec![unresolved, named("", vec![deployment])],
+            unresolved_allowed: false,
+            not_taken: vec![named("tools/backup:1\x1b", vec![field])],
+            built: vec![named("shop", vec![origin("service", "shop", None, None)])],
+            left_out: [("docker.io".to_owned(), 3), ("quay.io".to_owned(), 1)].into(),
+        }),
+    };
+    documents.judge(&sweep.images, &sweep.unmet);
+    sweep.documents = Some(documents);
+    sweep
 }
 
 /// A registry with a thousand broken objects, each of which breaks a thousand tags.

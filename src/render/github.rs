@@ -9,9 +9,11 @@ use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use super::words::{self, length, many, number};
-use super::{finding, in_use, scope};
+use super::{documents, finding, in_use, scope};
 use crate::oci::{Repository, printable};
-use crate::report::{InUseFinding, Object, Report, Unmet, UnverifiedObjects, Verdict};
+use crate::report::{
+    InUseFinding, Named, NamedImage, Object, Report, Unmet, UnverifiedObjects, Verdict,
+};
 
 /// Annotations of one kind that a step shows.
 const ANNOTATIONS: usize = 10;
@@ -36,6 +38,8 @@ pub fn annotations<R: Borrow<Report>>(reports: &[R]) -> String {
         let in_use = sweep.in_use.iter().flat_map(|in_use| &in_use.findings);
         let in_use = in_use.filter(|found| !found.is_listed);
         errors.extend(in_use.map(|found| used(report, found)));
+        errors.extend(documents::broken(sweep).map(harmed));
+        warnings.extend(documents::unresolved(sweep).iter().map(unresolved));
         warnings.extend(sweep.unverified.iter().map(|group| unknown(report, group)));
     }
     say(&mut text, "error", &errors);
@@ -112,6 +116,26 @@ fn expectation(report: &Report, unmet: &Unmet) -> Note {
         title: format!("{}/{}", report.sweep.registry, unmet.image),
         text: vec![format!("expected {}: {}", unmet.expected, unmet.observed)],
         line: format!("{} is not as expected", unmet.image),
+    }
+}
+
+/// An image of which documents say who needs it.
+fn harmed(image: &NamedImage) -> Note {
+    let what = documents::what(image);
+    let places = documents::places(&image.named, TAGS);
+    Note {
+        title: "what documents describe would fail".into(),
+        line: format!("{what}: {}", places.join("; ")).replace("##[", ""),
+        text: [vec![what], places].concat(),
+    }
+}
+
+fn unresolved(named: &Named) -> Note {
+    let text = documents::name(named);
+    Note {
+        title: "an image that documents name is still to be resolved".into(),
+        text: vec![text.clone()],
+        line: text.replace("##[", ""),
     }
 }
 
@@ -213,6 +237,16 @@ fn section(text: &mut String, report: &Report, room: usize) {
         rows.into_iter(),
         room,
     );
+    let harmed: Vec<_> = documents::broken(sweep).collect();
+    let rows = harmed.iter().map(|image| {
+        let places = documents::places(&image.named, TAGS);
+        let places: Vec<_> = places.iter().map(|place| markdown(place)).collect();
+        [markdown(&documents::what(image)), places.join("<br>")]
+    });
+    table(text, ["cannot be pulled", "what would fail"], rows, room);
+    let rows = documents::unresolved(sweep).iter();
+    let rows = rows.map(|named| [markdown(&documents::name(named))]);
+    table(text, ["still to be resolved"], rows, room);
     let rows = sweep.unverified.iter().map(|group| {
         let place = group.repository.as_ref().map(Repository::as_str);
         let (place, count) = (place.unwrap_or("the registry"), number(group.count));
@@ -298,6 +332,9 @@ mod tests {
         ];
         assert_snapshot("annotations_of_several", &annotations(&sweeps));
         assert_snapshot("summary_of_several", &summary(&sweeps, 0));
+        let documents = [Report::from(fixture::documents())];
+        assert_snapshot("annotations_of_documents", &annotations(&documents));
+        assert_snapshot("summary_of_documents", &summary(&documents, 0));
     }
 
     #[test]

@@ -299,6 +299,7 @@ mod tests {
         for (name, report) in ["rich", "intact", "unverified"].iter().zip(fixture::all()) {
             assert_snapshot(name, &render([&report]));
         }
+        assert_snapshot("documents", &render([&fixture::documents().into()]));
         let several = [fixture::empty().into(), fixture::intact().into()];
         assert_snapshot("several", &render(&several));
     }
@@ -317,7 +318,8 @@ mod tests {
     #[test]
     fn every_rendering_follows_the_schema() {
         let validator = validator();
-        let all = [&fixture::all()[..], &[fixture::expected().into()]].concat();
+        let named = [fixture::expected().into(), fixture::documents().into()];
+        let all = [&fixture::all()[..], &named].concat();
         let each = all
             .iter()
             .map(|report| rendered(std::slice::from_ref(report)));

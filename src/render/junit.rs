@@ -8,10 +8,13 @@
 use std::borrow::Borrow;
 use std::fmt::Write as _;
 
+use super::documents::{self, Harm};
 use super::words::{self, many};
 use super::{finding, in_use};
 use crate::oci::printable;
-use crate::report::{Found, InUseFinding, Node, Report, State, Sweep, Unmet, UnverifiedObjects};
+use crate::report::{
+    Found, InUseFinding, Named, Node, Report, State, Sweep, Unmet, UnverifiedObjects,
+};
 
 /// Tags that are named in one case. A finding may break thousands, and there may be a thousand findings.
 const TAGS: usize = 50;
@@ -119,10 +122,16 @@ fn cases(report: &Report) -> Vec<Case> {
     let in_use = in_use.filter(|found| !found.is_listed).map(used);
     let unverified = sweep.unverified.iter();
     let unverified = unverified.map(|group| error(group, &sweep.registry));
+    let harms = documents::harms(sweep)
+        .into_iter()
+        .map(|harm| harmed(&harm));
+    let unresolved = documents::unresolved(sweep).iter().map(unresolved);
     findings
         .chain(unmet)
         .chain(in_use)
+        .chain(harms)
         .chain(unverified)
+        .chain(unresolved)
         .chain(passed(sweep))
         .collect()
 }
@@ -171,6 +180,36 @@ fn expectation(unmet: &Unmet) -> Case {
             element: "failure",
             kind: "unmet".into(),
             message: format!("expected {}: {}", unmet.expected, unmet.observed),
+            text: String::new(),
+        }),
+    }
+}
+
+/// An object that a document describes and that would fail.
+fn harmed(harm: &Harm<'_>) -> Case {
+    Case {
+        class: harm.origin.to_string(),
+        name: harm.image.image.clone(),
+        outcome: Some(NotPassed {
+            element: "failure",
+            kind: "would_fail".into(),
+            message: format!("it cannot be pulled as promised: {}", harm.what()),
+            text: String::new(),
+        }),
+    }
+}
+
+fn unresolved(named: &Named) -> Case {
+    let origin = named.origins.first();
+    Case {
+        class: origin.map(ToString::to_string).unwrap_or_default(),
+        name: format!("unresolved {}", named.written)
+            .trim_end()
+            .to_owned(),
+        outcome: Some(NotPassed {
+            element: "error",
+            kind: "unresolved".into(),
+            message: format!("still to be resolved: {}", documents::name(named)),
             text: String::new(),
         }),
     }
@@ -267,6 +306,7 @@ mod tests {
     #[test]
     fn images_and_what_was_expected_of_them() {
         assert_snapshot("images", &render(&[Report::from(fixture::expected())]));
+        assert_snapshot("documents", &render(&[Report::from(fixture::documents())]));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod page;
 pub mod text;
 
 mod broken;
+mod documents;
 mod exposed;
 mod finding;
 #[cfg(test)]

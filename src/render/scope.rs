@@ -5,6 +5,9 @@ use super::words::{self, many, number};
 use super::{in_use, software};
 use crate::report::{Coverage, Found, Listed, Mode, Sweep};
 
+/// Images that are named; a report on a thousand documents names them elsewhere.
+const IMAGES: usize = 50;
+
 /// What a sweep that is complete and found nothing broken went through, in a clause.
 pub(super) fn intact(sweep: &Sweep<Found>) -> String {
     let counts = &sweep.counts;
@@ -21,6 +24,15 @@ pub(super) fn intact(sweep: &Sweep<Found>) -> String {
         format!("the lists of {inside} were read, and no image was asked for")
     } else {
         "nothing was there to check".into()
+    }
+}
+
+/// The first images that were named, and how many more there are.
+fn some(images: &[String]) -> String {
+    let shown = images[..images.len().min(IMAGES)].join(" ");
+    match images.len().saturating_sub(IMAGES) {
+        0 => shown,
+        more => format!("{shown} and {} more", number(words::length(more))),
     }
 }
 
@@ -77,7 +89,7 @@ pub(super) fn coverage(sweep: &Sweep<Found>) -> Vec<(&'static str, String)> {
     };
     let mut rows = Vec::new();
     if let Listed::Images(images) = &sweep.listed {
-        rows.push(("images", images.join(" ")));
+        rows.push(("images", some(images)));
     }
     if let Some(shard) = sweep.shard {
         let text = format!("{} of {}, counted from 0", shard.index(), shard.count());

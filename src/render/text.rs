@@ -8,7 +8,7 @@ use anstyle::Style;
 
 use super::lines::{BAD, GOOD, Lines, STRONG, UNSURE};
 use super::words::{length, many, number, was};
-use super::{broken, exposed, in_use, scope, unknown};
+use super::{broken, documents, exposed, in_use, scope, unknown};
 use crate::report::{Found, Listed, Report, Sweep, Verdict};
 
 /// How the report is shown.
@@ -34,10 +34,12 @@ pub fn render<R: Borrow<Report>>(reports: &[R], view: View) -> String {
         }
         verdict(&mut lines, report);
         gaps(&mut lines, sweep);
+        documents::gap(&mut lines, sweep);
         expectations(&mut lines, sweep);
         broken::write(&mut lines, report, details);
         broken::remembered(&mut lines, report, details);
         in_use::write(&mut lines, sweep, details);
+        documents::write(&mut lines, sweep, details);
         unknown::write(&mut lines, sweep, details);
         exposed::write(&mut lines, sweep);
         scope::skipped(&mut lines, sweep);
@@ -390,6 +392,15 @@ mod tests {
             "expected",
             &render(&[Report::from(fixture::expected())], PLAIN),
         );
+    }
+
+    #[test]
+    fn documents_and_what_of_them_would_fail() {
+        let text = render(&[Report::from(fixture::documents())], PLAIN);
+        assert_snapshot("documents", &text);
+        assert_width(&text);
+        let text = render(&[Report::from(fixture::documents())], DETAILED);
+        assert_eq!(text.matches("- Pod prod/p").count(), 40, "{text}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) fn sweep() -> Sweep {
         images: Vec::new(),
         unmet: Vec::new(),
         in_use: None,
+        documents: None,
         missing: Vec::new(),
         out_of_scope: Vec::new(),
         exposed: Vec::new(),

@@ -250,6 +250,8 @@ fn add(whole: &mut Sweep, part: Sweep) {
         images,
         unmet,
         in_use,
+        // Images that are named are in no shard.
+        documents: _,
         exposed,
         unverified,
         skipped,

@@ -3,6 +3,7 @@
 mod cause;
 mod commands;
 mod counts;
+mod documents;
 mod evidence;
 mod finding;
 mod finished;
@@ -31,6 +32,7 @@ mod time;
 
 pub use cause::Cause;
 pub use counts::{Counts, Coverage, Exposed};
+pub use documents::{Documents, ImageOutcome, Named, NamedImage, Unasked};
 pub use evidence::{Evidence, LengthSource, Observed, Promised, Start};
 pub use finding::{Bracket, Elsewhere, Finding, Nearby};
 pub use finished::{Found, Object, Report};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::cause::Cause;
 use super::counts::{Counts, Exposed};
+use super::documents::Documents;
 use super::finding::Finding;
 use super::image::{Image, Unmet};
 use super::in_use::InUseResult;
@@ -223,6 +224,9 @@ pub struct Sweep<F = Finding> {
     /// The images that are in use, where a source says which these are.
     #[serde(default)]
     pub in_use: Option<InUseResult>,
+    /// What documents name of it, where any were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Documents>,
     /// What garbage collection would break next, by repository, where all of a repository's tags were
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
@@ -308,6 +312,7 @@ impl<F> Sweep<F> {
             images: self.images,
             unmet: self.unmet,
             in_use: self.in_use,
+            documents: self.documents,
             exposed: self.exposed,
             unverified: self.unverified,
             skipped: self.skipped,

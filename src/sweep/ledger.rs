@@ -295,6 +295,7 @@ impl Ledger {
             images: self.images,
             unmet: Vec::new(),
             in_use: None,
+            documents: None,
             exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,

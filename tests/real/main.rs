@@ -26,6 +26,7 @@ mod in_use;
 mod keep;
 mod logins;
 mod merge;
+mod named;
 mod on_call;
 mod one_of_each;
 mod outages;

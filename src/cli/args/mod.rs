@@ -5,6 +5,7 @@ mod compare;
 mod config;
 mod connection;
 mod doctor;
+mod documents;
 mod expect;
 mod explain;
 mod in_use;
@@ -29,6 +30,7 @@ pub(super) use check::{AskArgs, CheckArgs};
 pub(super) use compare::CompareArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::DoctorArgs;
+pub(super) use documents::DocumentArgs;
 pub(super) use explain::ExplainArgs;
 pub(super) use in_use::InUseArgs;
 pub(super) use keep::KeepArgs;
@@ -219,6 +221,8 @@ const VERIFY_EXAMPLES: &str = "Examples:
       Fail unless both platforms are there
   probe verify --recheck-after 10m registry.example/team/app:1.4.1
       Look once more in ten minutes: a clean-up may take what was just pushed
+  helm template app | probe verify --images-from -
+      Before a deployment: whether every image that a chart names can be pulled
 
 Exit codes: 0 intact, 1 broken or not as expected, 2 usage or configuration, 3 could not
 verify, 130 and 143 on signals.";
@@ -241,6 +245,7 @@ const STYLES: Styles = Styles::styled()
 
 const SCOPE: &str = "Scope";
 const CHECKS: &str = "Checks";
+const DOCUMENTS: &str = "Documents";
 const EXPECTATIONS: &str = "Expectations";
 const COMPARISON: &str = "Comparison";
 const KEEP: &str = "What to keep";

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::documents::DocumentArgs;
 use super::expect::ExpectArgs;
 use super::look::LookArgs;
 use super::repair::RepairArgs;
@@ -10,8 +11,11 @@ use super::report::ReportArgs;
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct VerifyArgs {
     /// Images to check: HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST
-    #[arg(value_name = "IMAGE", required = true)]
+    #[arg(value_name = "IMAGE")]
     pub(in crate::cli) images: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) documents: DocumentArgs,
 
     #[command(flatten)]
     pub(in crate::cli) expect: ExpectArgs,

@@ -1,8 +1,9 @@
 //! Images that are named resolved into targets: what `probe verify` and `probe explain` look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::connect::{connection, public_name, repair_sources};
+use super::documents;
 use super::registries::{Settings, aim, configured};
 use super::sources::{Resolved, Sources};
 use crate::cli::args::{ExplainArgs, LookArgs, VerifyArgs};
@@ -10,6 +11,7 @@ use crate::cli::error::{Error, Rank};
 use crate::cli::image::parse_image;
 use crate::oci::{Reference, Repository, shorten};
 use crate::registry::client::{Endpoint, PublicName};
+use crate::report;
 use crate::service::{Publish, Target};
 use crate::sweep::{Scope, Source};
 
@@ -17,34 +19,51 @@ use crate::sweep::{Scope, Source};
 pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
     let process = sources.resolve::<VerifyArgs>(None)?;
     let args = &process.args;
-    if args.expect.expect_digest.is_some() && args.images.len() > 1 {
-        let error = Error::option("expect-digest", "about one image, and there are several");
-        return Err(process.locate(error));
-    }
+    check(args).map_err(|error| process.locate(error))?;
     let known = known(sources)?;
-    let mut by_registry = BTreeMap::<String, Vec<Named>>::new();
-    for image in &args.images {
-        let named = Named::read(image, args.look.connection.plain_http, &known)?;
+    let plain_http = args.look.connection.plain_http;
+    let mut by_registry = BTreeMap::<String, Vec<(Named, Option<report::Named>)>>::new();
+    let typed = args.images.iter().map(|image| {
+        let named = Named::read(image, plain_http, &known)?;
+        Ok::<_, Error>((named, None))
+    });
+    let typed = typed.collect::<Result<Vec<_>, _>>()?;
+    let documents = documents::read(&args.documents, plain_http, |text| {
+        let named = Named::read(text, plain_http, &known).ok()?;
+        Some((named.endpoint.name().to_owned(), named))
+    });
+    let documents = documents.map_err(|error| process.locate(error))?;
+    let (named, unasked) = documents.map(|it| (it.images, it.unasked)).unzip();
+    let named = named.into_iter().flatten();
+    let named = named.map(|(image, written)| (image, Some(written)));
+    for (named, written) in typed.into_iter().chain(named) {
         let images = by_registry.entry(named.endpoint.name().to_owned());
-        images.or_default().push(named);
+        images.or_default().push((named, written));
     }
     let several = by_registry.len() > 1;
-    let targets = by_registry.into_iter().map(|(name, images)| {
+    let (mut targets, mut reported) = (Vec::new(), Vec::new());
+    for (name, images) in by_registry {
         let own = sources.resolve::<VerifyArgs>(Some(&name))?;
+        let (images, written): (Vec<_>, Vec<_>) = images.into_iter().unzip();
+        let names = images
+            .iter()
+            .map(|it| it.reference.in_repository(&it.repository));
+        let named = names
+            .zip(written)
+            .filter_map(|(name, written)| Some((name, written?)));
+        reported.push(documents::joined(named.collect()));
         let mut target = target(sources, images, &own, &own.args.look, &known)?;
         let repair_from = repair_sources(sources, &target.http, &own.args.repair);
         target.repair_from = repair_from.map_err(|error| own.locate(error))?;
-        let origin = own.origins.get("public-name");
-        let is_of_all = origin.is_some_and(|origin| origin.rank != Rank::Entry);
-        if several && is_of_all && target.http.public_name.is_some() {
-            let error = Error::option("public-name", "names one registry, and there are several");
-            return Err(own.locate(error));
+        if several {
+            check_several(&own, &target, unasked.is_some()).map_err(|error| own.locate(error))?;
         }
-        Ok::<_, Error>(target)
-    });
+        targets.push(target);
+    }
     Ok(Settings {
-        targets: targets.collect::<Result<_, _>>()?,
+        targets,
         expectations: Some(args.expect.clone().into()),
+        documents: unasked.map_or_else(Vec::new, |it| documents::reported(reported, it)),
         report: args.report.clone(),
         summary: sources
             .around
@@ -54,6 +73,58 @@ pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
         known: Vec::new(),
         service: None,
     })
+}
+
+/// Options that do not go together.
+fn check(args: &VerifyArgs) -> Result<(), Error> {
+    let documents = &args.documents.images_from;
+    if args.images.is_empty() && documents.is_empty() {
+        let what = "no image is named: `probe verify IMAGE`, or --images-from FILE";
+        return Err(Error::Usage(what.to_owned()));
+    }
+    if args.expect.expect_digest.is_some() && args.images.len() > 1 {
+        return Err(Error::option(
+            "expect-digest",
+            "about one image, and there are several",
+        ));
+    }
+    if args.expect.expect_digest.is_some() && !documents.is_empty() {
+        let why = "about one image, and documents may name several";
+        return Err(Error::option("expect-digest", why));
+    }
+    let inputs = documents
+        .iter()
+        .filter(|path| path.as_os_str() == "-")
+        .count();
+    if inputs + usize::from(args.look.connection.password_stdin) > 1 {
+        return Err(Error::Usage("standard input can be read once".to_owned()));
+    }
+    Ok(())
+}
+
+/// What is meant for one registry, where there are several. Who pipes documents in may not know whose images they
+/// name, and no login goes to all of these.
+fn check_several(
+    own: &Resolved<VerifyArgs>,
+    target: &Target,
+    has_documents: bool,
+) -> Result<(), Error> {
+    let is_of_all = |option| {
+        let origin = own.origins.get(option);
+        origin.is_some_and(|origin| origin.rank != Rank::Entry)
+    };
+    if is_of_all("public-name") && target.http.public_name.is_some() {
+        return Err(Error::option(
+            "public-name",
+            "names one registry, and there are several",
+        ));
+    }
+    if is_of_all("username") && has_documents {
+        let why =
+            "is for one registry, and there are several: add --only-registry, or log in to each";
+        return Err(Error::option("username", why));
+    }
+    Ok(())
 }
 
 /// What `probe explain` looks at.
@@ -151,11 +222,15 @@ fn target<A>(
         http.public_name = None;
     }
     let mut named = Vec::new();
+    let mut seen = HashSet::new();
     for image in images {
         if image.is_exact {
             http.endpoint = image.endpoint;
         }
-        named.push((image.repository, image.reference));
+        let image = (image.repository, image.reference);
+        if seen.insert(image.clone()) {
+            named.push(image);
+        }
     }
     let scope = Scope::new(Source::Images(named));
     Ok(aim(http, &look.check, scope))

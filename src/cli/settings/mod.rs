@@ -3,6 +3,7 @@
 mod compared;
 mod connect;
 mod contents;
+mod documents;
 mod file;
 mod images;
 mod in_use;

@@ -17,7 +17,7 @@ use crate::cli::error::{Error, Origin, Rank, read};
 use crate::cli::suggest;
 use crate::cli::surroundings::Surroundings;
 use crate::registry::client::{self, Config, Endpoint, PublicName, Share};
-use crate::report::{Mode, Record, Shard};
+use crate::report::{Documents, Mode, Record, Shard};
 use crate::service::{Gateway, GatewayTls, Publish, Target, state};
 use crate::sweep::{Empty, Expectations, Policy, Schedule, Schedules, Scope, Source};
 
@@ -26,6 +26,8 @@ pub(in crate::cli) struct Settings {
     pub(in crate::cli) targets: Vec<Target>,
     /// What is expected of the images that are named; `None` where registries are swept.
     pub(in crate::cli) expectations: Option<Expectations>,
+    /// What documents name of each target; empty where none were read.
+    pub(in crate::cli) documents: Vec<Documents>,
     pub(in crate::cli) report: ReportArgs,
     /// Where GitHub Actions takes a step's summary from.
     pub(in crate::cli) summary: Option<PathBuf>,
@@ -75,6 +77,7 @@ pub(in crate::cli) fn sweep(sources: &Sources) -> Result<Result<Settings, String
     Ok(Ok(Settings {
         targets,
         expectations: None,
+        documents: Vec::new(),
         report: args.report.clone(),
         summary: sources
             .around

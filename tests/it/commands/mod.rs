@@ -6,6 +6,7 @@ mod diagnoses;
 mod exits;
 mod in_use;
 mod log;
+mod named;
 mod proxies;
 mod public_name;
 mod tls;

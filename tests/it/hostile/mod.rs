@@ -4,7 +4,7 @@
 mod bodies;
 mod documents;
 mod heads;
-mod run;
+pub(crate) mod run;
 mod server;
 
 use std::fs;

@@ -84,7 +84,7 @@ fn run(server: &Server, deadline: Duration, timeout: Duration, arguments: &[&str
 
 /// The most memory that the probe had so far in this process, in bytes. A process that is only about to become
 /// the probe still shares the memory of this one.
-fn peak_memory(process: u32) -> Option<u64> {
+pub(crate) fn peak_memory(process: u32) -> Option<u64> {
     let program = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
     let probe = Path::new(env!("CARGO_BIN_EXE_probe")).canonicalize().ok()?;
     if program != probe {

@@ -22,6 +22,7 @@ pub(crate) struct Probe {
     command: Command,
     home: TempDir,
     confirm_after: String,
+    input: Stdio,
 }
 
 impl Probe {
@@ -73,6 +74,7 @@ impl Probe {
             command,
             home,
             confirm_after: "0s".into(),
+            input: Stdio::null(),
         }
     }
 
@@ -117,6 +119,14 @@ impl Probe {
         self.arg("--password-file").arg(path)
     }
 
+    /// Text on standard input.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        let path = self.home.path().join("input");
+        std::fs::write(&path, text).expect("an input is written");
+        self.input = std::fs::File::open(path).expect("it is there").into();
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Outcome {
         self.run_while(|_| ())
@@ -128,7 +138,7 @@ impl Probe {
         let mut child = self
             .command
             .args(["--confirm-after", &self.confirm_after])
-            .stdin(Stdio::null())
+            .stdin(self.input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
