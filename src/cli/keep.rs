@@ -13,12 +13,12 @@ use super::progress::Screen;
 use super::run::client;
 use super::settings::{KeepSettings, Sources, kept};
 use super::signals::Signals;
-use crate::content::{Deletion, Gap, Holdings, Root, breakage, gaps};
+use crate::content::{Deletion, Gap, Holdings, Root, breakage};
 use crate::oci::{Reference, Repository};
-use crate::registry::Wanted;
 use crate::registry::client::HttpRegistry;
 use crate::render::keep as render;
 use crate::report::{Record, SkipReason, Sweep};
+use crate::service::Target;
 use crate::sweep::{self, Inventory, Policy, Scope, Source};
 use crate::{content, registry};
 
@@ -54,21 +54,18 @@ impl Keeping {
             args,
             deletions,
         } = self.settings;
+        let mut roots = self.roots;
+        roots.retain(|root| target.policy.scope.takes(&root.repository));
+        let mut gaps = in_use(&target, &mut roots, &cancel).await;
         let policy = target.policy;
         let registry = client(target.http)?;
-        let in_scope = |root: &Root| policy.scope.wants(&root.repository) == Wanted::Here;
-        let mut roots = self.roots;
-        roots.retain(|root| deletions.is_some() || in_scope(root));
-        if let Some(deletions) = &deletions {
-            let is_named = |name: &Repository| deletions.iter().any(|it| it.repository == *name);
-            roots.retain(|root| is_named(&root.repository));
-        }
         let looking = look(&registry, &policy, &roots, &cancel);
         let seen = Box::pin(screen.during(&policy.progress, looking)).await;
         let sweeps: Vec<_> = seen.sweeps.iter().collect();
         let kept = content::kept(&seen.holdings, &roots);
-        let gaps = gaps(&sweeps, &seen.holdings, &kept);
-        tell(&seen, &gaps);
+        gaps.extend(content::gaps(&sweeps, &seen.holdings, &kept));
+        // A page tells them itself.
+        tell(&seen, if deletions.is_none() { &gaps } else { &[] });
         let (text, exit) = match &deletions {
             Some(deletions) => {
                 let checked = render::Checked {
@@ -102,13 +99,48 @@ impl Keeping {
         if let Some(exit) = signals.exit() {
             return Ok(exit);
         }
-        let printing = tokio::task::spawn_blocking(move || output::print_whole(text.as_bytes()));
-        let is_printed = tokio::select! {
-            is_printed = printing => is_printed.unwrap_or(false),
-            () = cancel.cancelled() => false,
+        let exit = if print(text, &cancel).await {
+            exit
+        } else {
+            Exit::Unverified
         };
-        let exit = if is_printed { exit } else { Exit::Unverified };
         Ok(signals.exit().unwrap_or(exit))
+    }
+}
+
+/// Prints a text that is of no use in part. Whether that worked.
+async fn print(text: String, cancel: &CancellationToken) -> bool {
+    let printing = tokio::task::spawn_blocking(move || output::print_whole(text.as_bytes()));
+    tokio::select! {
+        is_printed = printing => is_printed.unwrap_or(false),
+        () = cancel.cancelled() => false,
+    }
+}
+
+/// Adds what is in use. What cannot be learnt of that is a gap.
+async fn in_use(target: &Target, roots: &mut Vec<Root>, cancel: &CancellationToken) -> Vec<Gap> {
+    let Some(source) = &target.in_use else {
+        return Vec::new();
+    };
+    let read = tokio::select! {
+        read = source.images(target) => read,
+        () = cancel.cancelled() => Err("it was told to stop".to_owned()),
+    };
+    match read {
+        Ok(images) => {
+            for image in images {
+                roots.extend(image.workloads.iter().map(|workload| Root {
+                    repository: image.repository.clone(),
+                    reference: image.reference.clone(),
+                    origin: workload.origin.to_string().into(),
+                }));
+            }
+            Vec::new()
+        }
+        Err(why) => vec![Gap {
+            repository: None,
+            what: format!("--in-use {}: {why}", source.name).into(),
+        }],
     }
 }
 

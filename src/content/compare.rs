@@ -283,3 +283,136 @@ fn by_platform(index: &Document) -> BTreeMap<String, &Descriptor> {
     }
     children
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Holdings;
+    use super::super::keep::tests::{contents, digest, image, index, repository, shared};
+    use super::*;
+    use crate::report::{Kind, Reason, Sweep, fixture};
+    use crate::sweep::Contents;
+
+    fn sweep() -> Sweep {
+        let mut sweep = fixture::sweep();
+        sweep.findings.clear();
+        sweep
+    }
+
+    /// What a comparison tells, as `KIND DIRECTION WHAT`, and the images that were converted.
+    fn told(
+        a: (&Contents, &Sweep),
+        b: (&Contents, &Sweep),
+        configs: &Configs,
+        is_sparse: bool,
+    ) -> (Vec<String>, Vec<String>) {
+        let holdings =
+            |contents: &Contents| -> Holdings { [(repository("app"), contents.clone())].into() };
+        let (held_a, held_b) = (holdings(a.0), holdings(b.0));
+        let pairs = Pair::of_all(&held_a, &held_b, &super::super::Mapping::default());
+        let comparison = Comparison {
+            a: Side::new(&held_a, a.1, true),
+            b: Side::new(&held_b, b.1, true),
+            configs,
+            is_sparse,
+        };
+        let compared = compare(&comparison, &pairs);
+        let keys = compared.differences.iter().map(Difference::key);
+        (keys.collect(), compared.converted)
+    }
+
+    fn plainly(a: &Contents, b: &Contents, is_sparse: bool) -> (Vec<String>, Vec<String>) {
+        told((a, &sweep()), (b, &sweep()), &Configs::new(), is_sparse)
+    }
+
+    #[test]
+    fn the_same_is_the_same_and_tags_are_missed_on_either_side() {
+        let a = shared();
+        assert_eq!(plainly(&a, &a, false), (Vec::new(), Vec::new()));
+        let mut b = a.clone();
+        b.tags.remove(&"v1".parse().expect("a tag"));
+        assert_eq!(plainly(&a, &b, false).0, ["tag a_only app:v1"]);
+        assert_eq!(plainly(&b, &a, false).0, ["tag b_only app:v1"]);
+        assert_eq!(plainly(&a, &b, true).0, [""; 0]);
+        assert_eq!(plainly(&b, &a, true).0, ["tag b_only app:v1"]);
+    }
+
+    #[test]
+    fn platforms_are_missed_and_other_images_are_other() {
+        let a = shared();
+        let with = |children: &[(&str, &str)]| {
+            let mut b = a.clone();
+            b.manifests.insert(digest("new"), index(children));
+            b.tags.insert("v1".parse().expect("a tag"), digest("new"));
+            b
+        };
+        let fewer = with(&[("a", "amd64")]);
+        assert_eq!(
+            plainly(&a, &fewer, false).0,
+            ["platform a_only app:v1 linux/arm64"]
+        );
+        assert_eq!(
+            plainly(&fewer, &a, false).0,
+            ["platform b_only app:v1 linux/arm64"]
+        );
+        assert_eq!(plainly(&a, &fewer, true), (Vec::new(), Vec::new()));
+        let other = with(&[("a", "amd64"), ("c", "arm64")]);
+        assert_eq!(plainly(&a, &other, false).0, ["digest both app:v1"]);
+        let both = with(&[("c", "amd64")]);
+        let expected = ["platform a_only app:v1 linux/arm64", "digest both app:v1"];
+        assert_eq!(plainly(&a, &both, false).0, expected);
+        let mut child = a.clone();
+        child.tags.insert("v1".parse().expect("a tag"), digest("b"));
+        assert_eq!(plainly(&a, &child, true), (Vec::new(), Vec::new()));
+        assert_eq!(plainly(&a, &child, false).0, ["digest both app:v1"]);
+    }
+
+    #[test]
+    fn other_bytes_of_the_same_layers_are_no_difference() {
+        let of = |config: &str, layers: &[&str]| {
+            contents(&[("v1", "it")], &[("it", image(config, layers))])
+        };
+        let converted = (Vec::new(), vec!["app:v1".to_owned()]);
+        let other = (vec!["digest both app:v1".to_owned()], Vec::new());
+        let a = of("config", &["gzip"]);
+        let again = |config: &str, layers: &[&str]| {
+            contents(&[("v1", "other")], &[("other", image(config, layers))])
+        };
+        assert_eq!(plainly(&a, &again("config", &["zstd"]), false), converted);
+        assert_eq!(plainly(&a, &again("config", &["one", "two"]), false), other);
+        let b = again("other config", &["zstd"]);
+        assert_eq!(plainly(&a, &b, false), other);
+        let configs = |ids: [&str; 2]| -> Configs {
+            let [a, b] = ids.map(|id| id.split_whitespace().map(str::to_owned).collect());
+            [(digest("config"), a), (digest("other config"), b)].into()
+        };
+        let with = |ids| told((&a, &sweep()), (&b, &sweep()), &configs(ids), false);
+        assert_eq!(with(["x y", "x y"]), converted);
+        assert_eq!(with(["x y", "x z"]), other);
+        // A config that states nothing shows nothing.
+        assert_eq!(with(["", ""]), other);
+    }
+
+    #[test]
+    fn what_one_side_has_lost_is_told_once() {
+        let a = shared();
+        let lost = |name: &str, kind| {
+            let mut sweep = sweep();
+            let mut finding = fixture::finding(kind, Reason::NotFound);
+            finding.repository = repository("app");
+            finding.digest = Some(digest(name));
+            sweep.findings.push(finding);
+            sweep
+        };
+        let (sound, layer) = (sweep(), lost("base", Kind::Layer));
+        let none = Configs::new();
+        let blob = format!("blob a_only app@{}", digest("base"));
+        assert_eq!(told((&a, &sound), (&a, &layer), &none, false).0, [blob]);
+        assert_eq!(told((&a, &layer), (&a, &layer), &none, false).0, [""; 0]);
+        let child = lost("a", Kind::Child);
+        let manifest = format!("manifest b_only app@{}", digest("a"));
+        assert_eq!(told((&a, &child), (&a, &sound), &none, false).0, [manifest]);
+        // Nothing in scope leads to it.
+        let old = lost("old", Kind::Child);
+        assert_eq!(told((&a, &old), (&a, &sound), &none, false).0, [""; 0]);
+    }
+}

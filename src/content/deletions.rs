@@ -1,6 +1,6 @@
 //! A list of what is to be deleted, a line each, as clean-ups make it.
 
-use crate::oci::{Digest, Reference, Repository, shorten};
+use crate::oci::{Reference, Repository, shorten};
 
 /// What is to be deleted: a tag, or a manifest by its digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,14 +63,14 @@ fn own_name<'a>(line: &'a str, hosts: &[&str]) -> &'a str {
 }
 
 fn parse(text: &str) -> Option<Deletion> {
-    // It would pass for the tag of a repository of that name.
-    if text.parse::<Digest>().is_ok() {
-        return None;
-    }
     let (repository, reference) = match text.split_once('@') {
         Some((repository, digest)) => (repository, Reference::Digest(digest.parse().ok()?)),
         None => {
             let (repository, tag) = text.rsplit_once(':')?;
+            // A digest alone is none of a repository of that name.
+            if matches!(repository, "sha256" | "sha512") && tag.len() >= 64 {
+                return None;
+            }
             (repository, Reference::Tag(tag.parse().ok()?))
         }
     };

@@ -91,3 +91,80 @@ fn of_sweep(sweep: &Sweep) -> Vec<Gap> {
 fn hides(finding: &Finding) -> bool {
     !finding.kind.is_blob() && finding.defect.reason != Reason::NotFound
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::keep::kept;
+    use super::super::keep::tests::{digest, repository, shared};
+    use super::*;
+    use crate::oci::Document;
+    use crate::registry::{Unverified, UnverifiedReason};
+    use crate::report::{Kind, UnverifiedObjects, fixture};
+    use crate::sweep::Contents;
+
+    fn sweep() -> Sweep {
+        let mut sweep = fixture::sweep();
+        sweep.findings.clear();
+        sweep.unverified.clear();
+        sweep.skipped.clear();
+        sweep
+    }
+
+    fn found(sweep: &Sweep, contents: Contents) -> Vec<String> {
+        let holdings = [(repository("app"), contents)].into();
+        let gaps = gaps(&[sweep], &holdings, &kept(&holdings, &[]));
+        gaps.iter().map(|gap| gap.what.to_string()).collect()
+    }
+
+    fn finding(kind: Kind, reason: Reason, name: &str) -> Finding {
+        let mut finding = fixture::finding(kind, reason);
+        finding.repository = repository("app");
+        finding.digest = Some(digest(name));
+        finding
+    }
+
+    #[test]
+    fn a_confirmed_absence_alone_leaves_nothing_open() {
+        assert_eq!(found(&sweep(), shared()), [""; 0]);
+        let mut lost = shared();
+        lost.manifests.remove(&digest("a"));
+        let mut absent = sweep();
+        absent.findings = vec![
+            finding(Kind::Child, Reason::NotFound, "a"),
+            finding(Kind::Layer, Reason::ShortRead, "base"),
+        ];
+        assert_eq!(found(&absent, lost.clone()), [""; 0]);
+        // Nobody says why it was not read.
+        assert_eq!(found(&sweep(), lost.clone()).len(), 1);
+        for reason in Reason::ALL
+            .iter()
+            .filter(|reason| **reason != Reason::NotFound)
+        {
+            let mut broken = sweep();
+            broken.findings = vec![finding(Kind::Child, *reason, "a")];
+            assert_eq!(found(&broken, lost.clone()).len(), 1, "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_read_or_not_understood_is_open() {
+        let mut unread = sweep();
+        unread.unverified.push(UnverifiedObjects {
+            repository: Some(repository("app")),
+            why: Unverified::new(UnverifiedReason::Timeout, "GET /v2/app/manifests/v1"),
+            count: 2,
+        });
+        assert_eq!(
+            found(&unread, shared()),
+            ["timeout (2): GET /v2/app/manifests/v1"]
+        );
+        let mut own = shared();
+        own.manifests.insert(digest("a"), Document::default());
+        assert_eq!(found(&sweep(), own).len(), 1);
+        for reason in [SkipReason::InvalidName, SkipReason::PullThrough] {
+            let mut skipped = sweep();
+            skipped.skipped.insert(reason, 3);
+            assert_eq!(found(&skipped, shared()).len(), 1, "{reason}");
+        }
+    }
+}

@@ -6,12 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::digest::Digest;
-use super::media_type::MediaKind;
+use super::media_type::{LONGEST_TYPE, MediaKind};
 use super::text::shorten;
 use super::typed::{self, Field, Text, TextMap, Texts, fields, fits, object};
-
-/// The longest media type that is kept: longer ones are no types (RFC 6838, 4.2, allows 127 and 127).
-pub(super) const LONGEST_TYPE: usize = 255;
 
 /// One promise inside a document: "there is content with this digest and this size".
 #[derive(Clone, Debug, PartialEq, Eq)]

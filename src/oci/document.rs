@@ -322,7 +322,7 @@ const EMPTY: &[u8] = b"{}";
 
 #[cfg(test)]
 mod tests {
-    use super::super::descriptor::LONGEST_TYPE;
+    use super::super::media_type::LONGEST_TYPE;
     use super::*;
 
     const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";

@@ -1,7 +1,9 @@
 //! Media types of documents: which there are, and what a registry is asked for.
 
-use super::descriptor::LONGEST_TYPE;
 use super::text::shorten;
+
+/// The longest media type that is kept: longer ones are no types (RFC 6838, 4.2, allows 127 and 127).
+pub(super) const LONGEST_TYPE: usize = 255;
 
 /// The `Accept` of every manifest request, in one line: a registry may answer 404 for a stored
 /// manifest whose type the client does not name, and `*/*` does not count everywhere (distribution,

@@ -53,6 +53,19 @@ pub enum InUsePlace {
 }
 
 impl InUseSource {
+    /// The images in use that are of a target's registry and in its scope.
+    ///
+    /// # Errors
+    ///
+    /// Why it tells nothing that could be relied on.
+    pub async fn images(&self, target: &Target) -> Result<Vec<UsedImage>, String> {
+        let read = tokio::time::timeout(LONGEST_READ, self.read()).await;
+        let in_use = read.unwrap_or_else(|_| Err("it does not tell it in time".to_owned()))?;
+        let names = Names::of(&target.http);
+        let mut result = InUseResult::default();
+        Ok(own(in_use, &names, &target.policy, &mut result))
+    }
+
     /// The images in use.
     ///
     /// # Errors

@@ -18,7 +18,15 @@ use crate::tidy::source::{self, Source};
 const HELP: [&str; 2] = ["<!-- help: begin -->\n", "<!-- help: end -->"];
 
 /// The commands of that reference, each with its own help.
-const COMMANDS: [&[&str]; 5] = [&[], &["verify"], &["explain"], &["doctor"], &["merge"]];
+const COMMANDS: [&[&str]; 7] = [
+    &[],
+    &["verify"],
+    &["explain"],
+    &["doctor"],
+    &["merge"],
+    &["keep"],
+    &["compare"],
+];
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

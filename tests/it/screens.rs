@@ -26,6 +26,8 @@ fn help() {
         ("help_explain", &["explain", "-h"]),
         ("help_doctor", &["doctor", "-h"]),
         ("help_merge", &["merge", "-h"]),
+        ("help_keep", &["keep", "-h"]),
+        ("help_compare", &["compare", "-h"]),
     ] {
         let output = probe(arguments);
         assert!(output.status.success(), "{output:?}");
@@ -76,6 +78,8 @@ fn completions_know_every_command_and_every_option() {
             "verify",
             "explain",
             "doctor",
+            "keep",
+            "compare",
             "expect-digest",
             "report-file",
         ] {

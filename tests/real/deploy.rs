@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use crate::support::files::{at, checker, document, names, render, text};
 use crate::support::process::{run, tool};
 
-const OVERLAYS: [&str; 5] = [
+const OVERLAYS: [&str; 6] = [
     "deployment",
     "cronjob",
     "sharded",
     "merged",
+    "compare",
     "prometheus-operator",
 ];
 
@@ -406,7 +407,8 @@ fn manifests_and_units_use_options_that_the_probe_has() {
         .stdout;
         String::from_utf8(said).expect("it is text")
     };
-    let known = options(&(help(&[]) + &help(&["verify"]) + &help(&["merge"]))).0;
+    let known =
+        options(&(help(&[]) + &help(&["verify"]) + &help(&["merge"]) + &help(&["compare"]))).0;
     let mut used = options(&text("deploy/systemd/registry-probe.service"));
     let mut take = |text: String| {
         let (flags, variables) = options(&text);

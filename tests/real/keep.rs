@@ -220,3 +220,52 @@ fn what_is_not_there_does_not_block_the_list() {
         "{outcome}"
     );
 }
+
+#[test]
+fn what_pods_run_is_kept_and_told_of() {
+    let shared = Shared::new();
+    let host = shared.registry.host();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let [pods, list] = ["pods.json", "delete"].map(|name| folder.path().join(name));
+    let old = &shared.untagged[1];
+    let image = format!("{host}/team/app@{}", old.manifest().digest);
+    let pod = serde_json::json!({
+        "kind": "Pod",
+        "metadata": { "namespace": "prod", "name": "web" },
+        "spec": { "containers": [{ "name": "app", "image": image }] },
+        "status": { "phase": "Running" },
+    });
+    let written = serde_json::json!({ "kind": "List", "items": [pod] }).to_string();
+    fs::write(&pods, written).expect("pods");
+    let outcome = Probe::keep().arg("--in-use").arg(&pods).arg(&host).run();
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let mut expected = shared.kept();
+    let manifests = old.manifests().into_iter();
+    expected.extend(manifests.map(|manifest| format!("team/app@{}", manifest.digest)));
+    let lines = outcome.stdout.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(lines.map(str::to_owned).collect::<BTreeSet<_>>(), expected);
+
+    let child = &old.images()[0].manifest.digest;
+    fs::write(&list, format!("team/app@{child}\n")).expect("a list");
+    let check = Probe::keep()
+        .arg("--in-use")
+        .arg(&pods)
+        .arg("--check")
+        .arg(&list);
+    let outcome = check.arg(&host).run();
+    assert_eq!(outcome.code, 1, "{outcome}");
+    assert!(
+        outcome.stdout.contains("prod/web, container app"),
+        "{outcome}"
+    );
+    // A source that is away proves nothing.
+    let outcome = Probe::keep()
+        .args(["--in-use", "/nonexistent"])
+        .arg(&host)
+        .run();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (3, ""),
+        "{outcome}"
+    );
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::connect::connection;
+use super::in_use;
 use super::registries::{aim, keep, registries};
 use super::scope;
 use super::sources::Sources;
@@ -64,6 +65,7 @@ pub(in crate::cli) fn kept(sources: &Sources) -> Result<KeepSettings, Error> {
     keep(&mut http, &args.repositories, &scope);
     let mut target = target(http, &args.ask, scope).map_err(locate)?;
     target.policy.objects = Objects::Manifests;
+    target.in_use = in_use::source(&args.in_use, sources.around).map_err(locate)?;
     Ok(KeepSettings {
         target,
         deletions,

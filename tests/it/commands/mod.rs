@@ -2,6 +2,7 @@
 //! exit codes.
 
 mod certificates;
+mod contents;
 mod diagnoses;
 mod exits;
 mod in_use;

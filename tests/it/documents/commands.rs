@@ -56,6 +56,8 @@ fn is_known(command: &str) -> bool {
         "explain",
         "doctor",
         "merge",
+        "keep",
+        "compare",
         "completions",
         "man",
     ];

@@ -1,0 +1,188 @@
+//! What must be kept, and two registries compared, by registries that answer oddly and where output cannot be written.
+
+use std::fs;
+use std::process::Stdio;
+
+use registry_double::{Double, on};
+use tokio::process::Command;
+
+use super::probe;
+
+const QUICK: [&str; 2] = ["--confirm-after", "0s"];
+
+/// A registry of two images.
+async fn two() -> Double {
+    let double = Double::start().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    double.image("base", Some("v1"), &[b"another layer"]);
+    double
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_printed_whole_is_no_success() {
+    let double = two().await;
+    for name in ["full", "closed"] {
+        let stdout = if name == "full" {
+            let full = fs::OpenOptions::new().write(true).open("/dev/full");
+            Stdio::from(full.expect("a device that is full"))
+        } else {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            Stdio::from(writer)
+        };
+        let ended = Command::new(env!("CARGO_BIN_EXE_probe"))
+            .args(["keep", double.address()])
+            .env_clear()
+            .stdout(stdout)
+            .stderr(Stdio::null())
+            .status()
+            .await;
+        assert_eq!(ended.expect("it starts").code(), Some(3), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_an_answer_keeps_nothing_back_unsaid() {
+    let double = two().await;
+    double
+        .when(on::tags().repository("app"))
+        .error(403, "DENIED");
+    let keep = [&["keep"][..], &QUICK, &[double.address()]].concat();
+    let said = probe(&keep, &[]).await;
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(3), ""),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr.contains("not known: app: forbidden"),
+        "{}",
+        said.stderr
+    );
+    // What filters leave out is said, for it is not in the list.
+    let some = [&keep[..], &["--exclude-repo", "app"]].concat();
+    let said = probe(&some, &[]).await;
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    assert!(
+        said.stderr.contains("leave out 1 repositories"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stdout.ends_with("# complete 1\n"), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn an_empty_registry_proves_nothing() {
+    let double = Double::start().await;
+    let said = probe(&["keep", "--confirm-after", "0s", double.address()], &[]).await;
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(3), ""),
+        "{}",
+        said.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_check_finds_what_breaks_before_what_is_not_known() {
+    let double = two().await;
+    let image = double.image("app", Some("v2"), &[b"a third layer"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("delete");
+    let path = path.to_str().expect("a name in UTF-8");
+    double
+        .when(on::tags().repository("base"))
+        .error(403, "DENIED");
+    let check = [&["keep", "--check", path][..], &QUICK, &[double.address()]].concat();
+    for (list, expected) in [
+        (format!("app@{}\n", image.digest), 1),
+        (format!("app@{}\nbase:v1\n", image.digest), 1),
+        (
+            format!("{}/app@{}\napp:v2\n", double.address(), image.digest),
+            0,
+        ),
+        ("app:v2\nbase:v1\n".to_owned(), 3),
+        ("# nothing\n\n".to_owned(), 2),
+        ("app:v2\napp\n".to_owned(), 2),
+    ] {
+        fs::write(path, &list).expect("a list");
+        let said = probe(&check, &[]).await;
+        assert_eq!(said.code, Some(expected), "{list}{}", said.all());
+        assert!(list != "app:v2\napp\n" || said.stderr.contains("line 2"));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_or_compared_says_what_to_do() {
+    for (arguments, expected) in [
+        (&["keep"][..], "no registry is named"),
+        (&["keep", "r.example", "s.example"], "name one"),
+        (&["keep", "--mode", "pull-through", "r.example"], "--mode"),
+        (&["keep", "--tag", "v1", "r.example"], "--tag"),
+        (&["keep", "--delete-by-digest", "r.example"], "--check"),
+        (
+            &["keep", "--check", "/nonexistent", "r.example"],
+            "cannot be read",
+        ),
+        (&["compare", "r.example"], "<B>"),
+        (
+            &["compare", "r.example", "s.example/app"],
+            "name the repository of A",
+        ),
+        (
+            &["compare", "r.example/app", "s.example/app:v1"],
+            "name the image of A",
+        ),
+        (&["compare", "r.example/App", "s.example"], "expected HOST"),
+        (
+            &["compare", "--map", "x", "r.example", "s.example"],
+            "expected A=B",
+        ),
+        (&["compare", "team", "s.example"], "`team` is no registry"),
+        (
+            &["compare", "--username", "u", "r.example", "s.example"],
+            "--username",
+        ),
+        (
+            &["compare", "--state", "/", "r.example", "s.example"],
+            "--state",
+        ),
+    ] {
+        let said = probe(arguments, &[]).await;
+        assert_eq!(said.code, Some(2), "{arguments:?} {}", said.all());
+        assert!(
+            said.stderr.contains(expected),
+            "{arguments:?}: {}",
+            said.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_was_typed_goes_to_no_other_registry() {
+    let (a, b) = (two().await, two().await);
+    let login = [("PROBE_USERNAME", "u"), ("PROBE_PASSWORD", "hunter2")];
+    let compare = ["compare", a.address(), b.address()];
+    let said = probe(&compare, &login).await;
+    assert_eq!(said.code, Some(2), "{}", said.all());
+    assert!(a.requests().is_empty() && b.requests().is_empty());
+    let one = format!("{}/app", a.address());
+    let said = probe(&["compare", &one, &one], &login).await;
+    assert_eq!(said.code, Some(0), "{}", said.all());
+}
+
+#[tokio::test]
+async fn what_one_side_does_not_answer_is_no_difference() {
+    let (a, b) = (two().await, two().await);
+    let compare = [&["compare"][..], &QUICK, &[a.address(), b.address()]].concat();
+    assert_eq!(probe(&compare, &[]).await.code, Some(0));
+    b.when(on::tags().repository("app")).error(403, "DENIED");
+    let said = probe(&compare, &[]).await;
+    // By its name the tag is there.
+    assert_eq!(said.code, Some(3), "{}", said.all());
+    assert!(said.stdout.starts_with("UNVERIFIED"), "{}", said.stdout);
+    b.when(on::any()).error(403, "DENIED");
+    let said = probe(&compare, &[]).await;
+    assert_eq!(said.code, Some(3), "{}", said.all());
+}
