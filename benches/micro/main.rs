@@ -163,6 +163,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         findings: (0..findings).map(finding).collect(),
         images: Vec::new(),
         unmet: Vec::new(),
+        documents: None,
         exposed: Vec::new(),
         unverified: Vec::new(),
         suspected: Vec::new(),
