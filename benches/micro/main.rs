@@ -164,6 +164,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         images: Vec::new(),
         unmet: Vec::new(),
         in_use: None,
+        documents: None,
         exposed: Vec::new(),
         unverified: Vec::new(),
         suspected: Vec::new(),

@@ -30,16 +30,16 @@ pub(crate) fn documents(input: &[u8]) {
             }
         }
     }
-    let names: Vec<_> = named
+    let images: Vec<_> = named
         .images
         .iter()
         .map(|name| name.written.to_string())
         .collect();
-    let list = serde_json::to_vec(&names).expect("JSON");
+    let list = serde_json::to_vec(&images).expect("JSON");
     let mut again = NamedImages::default();
     read(&*list, "list", &mut again).expect("a list of names");
     let again = again.images.iter().map(|name| name.written.to_string());
-    let bare = names
+    let bare = images
         .iter()
         .map(|name| super::reference::bare(name).to_owned());
     let mut seen = std::collections::HashSet::new();

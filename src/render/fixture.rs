@@ -593,9 +593,9 @@ pub(crate) fn documents() -> Sweep {
     };
     let pods = (0..40).map(|number| origin("Pod", &format!("p{number}"), Some("app"), None));
     let deployment = origin("Deployment", "web", Some("app"), None);
-    let names = sweep.images.iter().map(Image::name).collect::<Vec<_>>();
+    let asked = sweep.images.iter().map(Image::name).collect::<Vec<_>>();
     let origins = [vec![deployment.clone()], pods.collect()];
-    let images = names
+    let images = asked
         .into_iter()
         .zip(origins)
         .map(|(image, origins)| NamedImage {

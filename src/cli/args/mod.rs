@@ -117,7 +117,7 @@ pub(super) enum Command {
     Serve(Box<SweepArgs>),
     /// Check these images only, without asking for any list
     #[command(after_help = EXIT_CODES, after_long_help = VERIFY_EXAMPLES)]
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
     /// Show the tree of one image, with the request to repeat by hand for each object in it
     #[command(after_help = EXIT_CODES, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),

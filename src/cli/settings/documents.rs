@@ -142,9 +142,10 @@ fn nothing(args: &DocumentArgs, unasked: &Unasked) -> Error {
         let names = said(unasked.unresolved.iter().map(first));
         let text =
             format!("{files} names no image that can be asked for; still to be resolved: {names}");
-        return match unasked.unresolved_allowed {
-            true => Error::Usage(text),
-            false => Error::Unresolved(text),
+        return if unasked.unresolved_allowed {
+            Error::Usage(text)
+        } else {
+            Error::Unresolved(text)
         };
     }
     let mut text = format!("no image is named in {files}");
@@ -194,7 +195,9 @@ pub(super) fn reported(
 }
 
 /// Which images of a registry are named where: those that are the same are one.
-pub(super) fn joined(named: Vec<(String, report::Named)>) -> Vec<report::NamedImage> {
+pub(super) fn joined(
+    named: impl Iterator<Item = (String, report::Named)>,
+) -> Vec<report::NamedImage> {
     let mut all = BTreeMap::<String, report::NamedImage>::new();
     for (image, named) in named {
         if let Some(known) = all.get_mut(&image) {

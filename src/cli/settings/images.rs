@@ -33,10 +33,10 @@ pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
         Some((named.endpoint.name().to_owned(), named))
     });
     let documents = documents.map_err(|error| process.locate(error))?;
-    let (named, unasked) = documents.map(|it| (it.images, it.unasked)).unzip();
-    let named = named.into_iter().flatten();
-    let named = named.map(|(image, written)| (image, Some(written)));
-    for (named, written) in typed.into_iter().chain(named) {
+    let (images, unasked) = documents.map(|it| (it.images, it.unasked)).unzip();
+    let images = images.into_iter().flatten();
+    let images = images.map(|(image, written)| (image, Some(written)));
+    for (named, written) in typed.into_iter().chain(images) {
         let images = by_registry.entry(named.endpoint.name().to_owned());
         images.or_default().push((named, written));
     }
@@ -45,13 +45,11 @@ pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
     for (name, images) in by_registry {
         let own = sources.resolve::<VerifyArgs>(Some(&name))?;
         let (images, written): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-        let names = images
-            .iter()
-            .map(|it| it.reference.in_repository(&it.repository));
-        let named = names
-            .zip(written)
-            .filter_map(|(name, written)| Some((name, written?)));
-        reported.push(documents::joined(named.collect()));
+        let tell = |(image, written): (&Named, Option<report::Named>)| {
+            Some((image.reference.in_repository(&image.repository), written?))
+        };
+        let told = images.iter().zip(written).filter_map(tell);
+        reported.push(documents::joined(told));
         let mut target = target(sources, images, &own, &own.args.look, &known)?;
         let repair_from = repair_sources(sources, &target.http, &own.args.repair);
         target.repair_from = repair_from.map_err(|error| own.locate(error))?;

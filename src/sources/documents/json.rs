@@ -65,8 +65,7 @@ impl<R: Read> Read for Guard<R> {
         for byte in &out[..length] {
             self.text = match (self.text, byte) {
                 (None, b'"') => Some((0, false)),
-                (None, _) => None,
-                (Some((_, false)), b'"') => None,
+                (None, _) | (Some((_, false)), b'"') => None,
                 (Some((length, true)), _) => Some((length + 1, false)),
                 (Some((length, false)), byte) => Some((length + 1, *byte == b'\\')),
             };
@@ -136,7 +135,7 @@ impl<'de, F: FnMut(Item) -> Result<(), String>> Visitor<'de> for Top<'_, F> {
                 let line = 0;
                 entries.extend(value.map(|value| Entry { key, line, value }));
             } else {
-                entries.push(entry(key, &mut map, &mut room)?);
+                entries.push(entry(&key, &mut map, &mut room)?);
             }
         }
         self.hand_on(node(Value::Mapping(entries)), None)
@@ -214,11 +213,11 @@ fn node(value: Value) -> Node {
 }
 
 fn entry<'de, A: MapAccess<'de>>(
-    key: String,
+    key: &str,
     map: &mut A,
     room: &mut Room,
 ) -> Result<Entry, A::Error> {
-    let key = room.text(&key).map_err(A::Error::custom)?;
+    let key = room.text(key).map_err(A::Error::custom)?;
     let value = map.next_value_seed(Tree(room))?;
     Ok(Entry {
         key,
@@ -279,7 +278,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
-            entries.push(entry(key, &mut map, self.0)?);
+            entries.push(entry(&key, &mut map, self.0)?);
         }
         Ok(node(Value::Mapping(entries)))
     }

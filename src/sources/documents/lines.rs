@@ -30,7 +30,7 @@ impl<R: Read> Lines<R> {
         let mut input = self.input.by_ref().take(LONGEST);
         let length = input
             .read_until(b'\n', &mut self.line)
-            .map_err(unreadable)?;
+            .map_err(|error| unreadable(&error))?;
         if length as u64 == LONGEST {
             let why = format!("a line of more than {} MiB", LONGEST >> 20);
             return Err(Unusable::at(self.number, why));

@@ -39,7 +39,7 @@ pub(crate) fn read(input: impl Read, file: &str, named: &mut NamedImages) -> Res
         .by_ref()
         .take(HEAD)
         .read_to_end(&mut head)
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
     // Byte order marks: what Windows writes in front of UTF-8, and what is UTF-16.
     let start = if head.starts_with(b"\xef\xbb\xbf") {
         3
@@ -71,6 +71,6 @@ pub(crate) fn read(input: impl Read, file: &str, named: &mut NamedImages) -> Res
     }
 }
 
-fn unreadable(error: io::Error) -> Unusable {
+fn unreadable(error: &io::Error) -> Unusable {
     Unusable::at(0, format!("cannot be read: {error}"))
 }

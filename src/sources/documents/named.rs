@@ -35,9 +35,11 @@ pub struct NamedImages {
 impl NamedImages {
     /// Notes text that stands where an image has to.
     pub(super) fn certain(&mut self, text: &str, origin: Origin) -> Result<(), String> {
-        let what = match text.is_empty() || is_unresolved(text) {
-            true => What::Unresolved,
-            false => What::Image,
+        let is_missing = text.is_empty() || is_unresolved(text);
+        let what = if is_missing {
+            What::Unresolved
+        } else {
+            What::Image
         };
         self.add(what, text, origin)
     }

@@ -395,9 +395,7 @@ fn a_bomb_of_aliases_takes_no_more_than_an_object_may() {
     assert_refused(bomb.join("\n").as_bytes(), "one object of more than 16 MiB");
     // Objects of a list may each use the same anchor.
     let mut list = String::from("base: &base {image: r.example/a:1}\nitems:\n");
-    for number in 0..50_000 {
-        list += &format!("- {{number: {number}, <<: *base}}\n");
-    }
+    list.extend((0..50_000).map(|number| format!("- {{number: {number}, <<: *base}}\n")));
     assert_said(
         &list,
         &[
@@ -420,6 +418,7 @@ fn places_are_counted_beyond_what_is_kept() {
         (found.images[0].origins.len(), found.images[0].more),
         (100, 50)
     );
-    let many: String = (0..100_001).map(|number| format!("a:{number}\n")).collect();
+    let many: Vec<_> = (0..100_001).map(|number| format!("a:{number}")).collect();
+    let many = many.join("\n");
     assert_refused(many.as_bytes(), "100001: more than 100000 different names");
 }

@@ -205,9 +205,10 @@ impl<'a, R: Read, F: FnMut(Item) -> Result<(), String>> Reader<'a, R, F> {
                 let text = self.room.text(&text).map_err(refuse)?;
                 let is_plain = style == ScalarStyle::Plain;
                 let is_nothing = matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = match is_plain && is_nothing {
-                    true => Value::Nothing,
-                    false => Value::Text(text),
+                let value = if is_plain && is_nothing {
+                    Value::Nothing
+                } else {
+                    Value::Text(text)
                 };
                 (anchor, Node { line, value })
             }
