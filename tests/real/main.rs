@@ -5,6 +5,7 @@
 
 mod alerting;
 mod alerts;
+mod chart;
 mod ci;
 mod clients;
 mod commands;
@@ -20,6 +21,7 @@ mod explain;
 mod fronts;
 mod harness;
 mod image;
+mod kustomize;
 mod logins;
 mod merge;
 mod on_call;
