@@ -45,11 +45,12 @@ check: ## Run the tests that need nothing but this repository
 	$(CARGO) test --workspace
 
 .PHONY: lint
-lint: ## Check formatting, lints and documentation
+lint: ## Check formatting, lints, documentation, the chart, the overlays and the workflows (needs Go)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --test real --test differential -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
+	deploy/check.sh
 
 .PHONY: update
 update: ## Rewrite what is generated: the help in docs/command-line.md, the snapshots of reports

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `cargo test --test real` needs on a bare Debian 12. Quick when everything is there already;
+# Installs what `cargo test --test real` needs on a bare Debian 12, beside Rust and Go. Quick when everything is there already;
 # fails, and says what is missing, when it cannot be had.
 set -eu
 
@@ -122,6 +122,9 @@ if [ "$(cat "$tools/checkers" 2>/dev/null)" != "$checkers" ]; then
     install_checkers
     printf '%s\n' "$checkers" >"$tools/checkers"
 fi
+
+# Helm, kustomize and actionlint, beside them.
+"$(dirname "$0")/../deploy/tools.sh" >/dev/null
 
 # The tests hold docker-registry to what this series answers.
 version=$(docker-registry --version)

@@ -222,10 +222,10 @@ fn the_memory_that_is_promised_is_the_same_everywhere() {
     assert!(hostile.contains("MOST_MEMORY: u64 = 192 << 20;"));
     let mut pods = 0;
     for overlay in [
-        "cronjob/cronjob",
-        "sharded/cronjob",
+        "cronjob/objects",
+        "sharded/objects",
         "merged/shards",
-        "deployment/deployment",
+        "deployment/objects",
     ] {
         let text = read(&format!("deploy/kustomize/overlays/{overlay}.yaml"));
         let limits = text.split("limits:").skip(1);

@@ -458,8 +458,9 @@ fn kubectl_creates(line: &str) {
         .current_dir(home.path());
     let said = run(at_home(&mut shell, home.path()));
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let kinds = ["Secret", "ConfigMap", "Namespace"].map(|kind| format!("kind: {kind}"));
     assert!(
-        said.contains("kind: Secret") || said.contains("kind: ConfigMap"),
+        kinds.iter().any(|kind| said.contains(kind)),
         "{line}:\n{said}"
     );
 }

@@ -5,6 +5,7 @@
 
 mod alerting;
 mod alerts;
+mod chart;
 mod ci;
 mod clean_up;
 mod clients;
@@ -24,6 +25,7 @@ mod harness;
 mod image;
 mod in_use;
 mod keep;
+mod kustomize;
 mod logins;
 mod merge;
 mod named;

@@ -36,7 +36,16 @@ pub(crate) fn names(directory: &str, end: &str) -> Vec<String> {
 
 /// A command for one of the programs that live beside what is built.
 pub(crate) fn checker(name: &str) -> Command {
-    let program = at("target/tools/bin").join(name);
+    beside("target/tools/bin", name)
+}
+
+/// A command for one of those that `deploy/tools.sh` builds.
+pub(crate) fn go_tool(name: &str) -> Command {
+    beside("target/go-tools", name)
+}
+
+fn beside(folder: &str, name: &str) -> Command {
+    let program = at(folder).join(name);
     assert!(
         program.is_file(),
         "`{name}` is not installed: run tests/setup.sh"
@@ -57,47 +66,18 @@ pub(crate) fn document(path: &str) -> Value {
     documents.remove(0)
 }
 
-/// What `kubectl kustomize` makes of a directory of this repository, as a file and as documents.
+/// What kustomize makes of a directory of this repository, as a file and as documents.
 pub(crate) fn render(directory: &str, into: &Path) -> (PathBuf, Vec<Value>) {
     let copy = into.join("copy");
     run(tool("mkdir").arg("-p").arg(&copy));
     for part in ["alerts", "dashboards", "deploy"] {
         run(tool("cp").arg("-r").arg(at(part)).arg(&copy));
     }
-    if is_old_kustomize() {
-        directories_as_bases(&copy);
-    }
-    let mut kubectl = tool("kubectl");
-    kubectl.arg("kustomize").arg(copy.join(directory));
-    let rendered = run(at_home(&mut kubectl, into));
+    let mut kustomize = go_tool("kustomize");
+    kustomize.arg("build").arg(copy.join(directory));
+    let rendered = run(at_home(&mut kustomize, into));
     let file = into.join("rendered.yaml");
     std::fs::write(&file, rendered.stdout).expect("it is written");
     let documents = yaml(&file);
     (file, documents)
-}
-
-/// Whether kubectl is older than 1.21, as Debian 12's is: its kustomize knows directories as `bases` only.
-fn is_old_kustomize() -> bool {
-    let said = run(tool("kubectl").args(["version", "--client", "--output=json"])).stdout;
-    let said: Value = serde_json::from_slice(&said).expect("it is JSON");
-    let minor = said["clientVersion"]["minor"]
-        .as_str()
-        .expect("it has a version");
-    let minor: u32 = minor.trim_end_matches('+').parse().expect("it is a number");
-    minor < 21
-}
-
-/// The same kustomizations in the words of an older kustomize.
-fn directories_as_bases(copy: &Path) {
-    let found = run(tool("find").arg(copy).args(["-name", "kustomization.yaml"])).stdout;
-    for file in String::from_utf8(found).expect("paths are text").lines() {
-        let text = std::fs::read_to_string(file).expect("it can be read");
-        let is_directory = |line: &&str| line.starts_with("  - ..");
-        let bases: Vec<_> = text.lines().filter(is_directory).collect();
-        if !bases.is_empty() {
-            let rest: Vec<_> = text.lines().filter(|line| !is_directory(line)).collect();
-            let text = format!("{}\nbases:\n{}\n", rest.join("\n"), bases.join("\n"));
-            std::fs::write(file, text).expect("it is written");
-        }
-    }
 }

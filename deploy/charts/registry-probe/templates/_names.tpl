@@ -1,0 +1,97 @@
+{{- define "probe.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* 44 characters at most: a CronJob's Jobs, and their pods, add to it. */ -}}
+{{- define "probe.fullname" -}}
+{{- $name := include "probe.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if not (contains $name .Release.Name) -}}
+{{- $name = printf "%s-%s" .Release.Name $name -}}
+{{- else -}}
+{{- $name = .Release.Name -}}
+{{- end -}}
+{{- $name | trunc 44 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "probe.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "probe.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "probe.configMap" -}}
+{{- .Values.existingConfigMap | default (include "probe.fullname" .) -}}
+{{- end -}}
+
+{{- define "probe.image" -}}
+{{- $image := .Values.image -}}
+{{- with $image.registry }}{{ . }}/{{ end }}{{ $image.repository -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{- /* What the pods of this chart do: a service answers requests, the other ones do not. */ -}}
+{{- define "probe.component" -}}
+{{- if eq .Values.mode "service" }}service{{ else if gt (int .Values.shards) 1 }}shard{{ else }}sweep{{ end -}}
+{{- end -}}
+
+{{- define "probe.selector" -}}
+app.kubernetes.io/name: {{ include "probe.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "probe.labels" -}}
+{{ include "probe.selector" . }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* A time such as 15m, 6h or 1h30m in minutes. */ -}}
+{{- define "probe.minutes" -}}
+{{- $hours := regexFind "^[0-9]+h" . | trimSuffix "h" | default "0" | int -}}
+{{- $minutes := regexFind "[0-9]+m$" . | trimSuffix "m" | default "0" | int -}}
+{{- add (mul $hours 60) $minutes -}}
+{{- end -}}
+
+{{- /* Minutes as Prometheus writes them. */ -}}
+{{- define "probe.window" -}}
+{{- if eq 0 (mod . 60) }}{{ div . 60 }}h{{ else }}{{ . }}m{{ end -}}
+{{- end -}}
+
+{{- define "probe.deadline" -}}
+{{- .Values.deadline | default (printf "%dm" (div (mul 4 (include "probe.minutes" .Values.interval | int)) 5 | max 1)) -}}
+{{- end -}}
+
+{{- define "probe.schedule" -}}
+{{- $minutes := include "probe.minutes" .Values.interval | int -}}
+{{- if .Values.schedule -}}
+{{- .Values.schedule -}}
+{{- else if and (lt $minutes 60) (eq 0 (mod 60 $minutes)) -}}
+*/{{ $minutes }} * * * *
+{{- else if eq $minutes 60 -}}
+0 * * * *
+{{- else if and (eq 0 (mod $minutes 60)) (eq 0 (mod 1440 $minutes)) -}}
+0 */{{ div $minutes 60 }} * * *
+{{- else -}}
+{{- fail (printf "interval %s does not divide an hour or a day: set schedule, too" .Values.interval) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "probe.scheme" -}}
+{{- if and .Values.webConfig.existingSecret .Values.webConfig.tls }}https{{ else }}http{{ end -}}
+{{- end -}}
+
+{{- define "probe.externalUrl" -}}
+{{- if .Values.externalUrl -}}
+{{- .Values.externalUrl -}}
+{{- else if .Values.ingress.enabled -}}
+https://{{ .Values.ingress.host }}
+{{- end -}}
+{{- end -}}

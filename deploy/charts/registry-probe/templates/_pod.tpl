@@ -1,0 +1,261 @@
+{{- /* The template of all pods. Takes the context, the component and the arguments of the probe. */ -}}
+{{- define "probe.pod" -}}
+{{- $ := .context -}}
+{{- $values := $.Values -}}
+{{- $is_service := eq .component "service" -}}
+{{- $helpers := $values.credentialHelpers -}}
+metadata:
+  labels:
+    {{- include "probe.selector" $ | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+    {{- with $values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- if or $is_service $values.podAnnotations (not $values.existingConfigMap) }}
+  annotations:
+    {{- if not $values.existingConfigMap }}
+    checksum/config: {{ toYaml $values.config | sha256sum }}
+    {{- end }}
+    {{- if $is_service }}
+    # For a Prometheus that finds its targets by annotations.
+    prometheus.io/scrape: "true"
+    prometheus.io/port: "9464"
+    {{- if eq (include "probe.scheme" $) "https" }}
+    prometheus.io/scheme: https
+    {{- end }}
+    {{- end }}
+    {{- with $values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- end }}
+spec:
+  serviceAccountName: {{ include "probe.serviceAccount" $ }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- if not $is_service }}
+  restartPolicy: Never
+  {{- end }}
+  {{- with $values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml $values.podSecurityContext | nindent 4 }}
+  {{- if $helpers.image }}
+  initContainers:
+    - name: credential-helpers
+      image: {{ $helpers.image }}
+      command: [sh, -c, "cp {{ $helpers.path }}/docker-credential-* /credential-helpers/"]
+      resources:
+        {{- toYaml $values.resources | nindent 8 }}
+      securityContext:
+        {{- include "probe.securityContext" . | nindent 8 }}
+      volumeMounts:
+        - name: credential-helpers
+          mountPath: /credential-helpers
+  {{- end }}
+  containers:
+    - name: probe
+      image: {{ include "probe.image" $ }}
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      {{- with .args }}
+      args:
+        {{- . | nindent 8 }}
+        {{- with $values.extraArgs }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      {{- with $values.extraEnvFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      env:
+        # Registries, and every option that has no variable here.
+        - name: PROBE_CONFIG
+          value: /etc/registry-probe/config/probe.yaml
+        {{- if $is_service }}
+        # Kubelet and Prometheus ask from elsewhere.
+        - name: PROBE_LISTEN
+          value: ":9464"
+        {{- with include "probe.externalUrl" $ }}
+        - name: PROBE_EXTERNAL_URL
+          value: {{ . | quote }}
+        {{- end }}
+        {{- if $values.webConfig.existingSecret }}
+        - name: PROBE_WEB_CONFIG
+          value: /etc/registry-probe/web/web.yml
+        {{- end }}
+        {{- else if ne .component "test" }}
+        {{- with $values.pushGateway }}
+        - name: PROBE_PUSH_GATEWAY
+          value: {{ . | quote }}
+        {{- end }}
+        {{- if eq .component "shard" }}
+        # Kubernetes gives each run of the CronJob a name of its own.
+        - name: PROBE_RUN_ID
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+        {{- end }}
+        {{- end }}
+        {{- if or $values.login.existingSecret $helpers.registries }}
+        - name: DOCKER_CONFIG
+          value: /etc/registry-probe/auth
+        {{- end }}
+        {{- if $helpers.image }}
+        - name: PATH
+          value: /credential-helpers
+        {{- end }}
+        {{- if $values.ca.existingConfigMap }}
+        - name: PROBE_CA_FILE
+          value: /etc/registry-probe/authorities/{{ $values.ca.key }}
+        {{- end }}
+        {{- with $values.proxy.http }}
+        - name: HTTP_PROXY
+          value: {{ . | quote }}
+        {{- end }}
+        {{- with $values.proxy.https }}
+        - name: HTTPS_PROXY
+          value: {{ . | quote }}
+        {{- end }}
+        {{- with $values.proxy.noProxy }}
+        - name: NO_PROXY
+          value: {{ . | quote }}
+        {{- end }}
+        {{- with $values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+        {{- if not $is_service }}
+        # Not PROBE_ALLOW_EMPTY. A run without state remembers nothing, so an empty registry is unverified (exit code
+        # 3, and the Job fails): that is also what a lost volume looks like. A brand-new registry is so until the first
+        # push. Suspend the CronJob until then, or set allow-empty in probe.yaml and take it out again.
+        {{- else }}
+        # What pods run, asked of the Prometheus that scrapes kube-state-metrics: that needs no role in the cluster.
+        # - name: PROBE_IN_USE
+        #   value: prometheus=http://prometheus.monitoring:9090
+        # Not PROBE_ALLOW_EMPTY. A service takes a registry that was always empty for what it is. Once it has had
+        # images, an empty one is unverified, since that is also what a lost volume looks like; with a state on a
+        # volume of its own the probe knows that after a restart, too.
+        {{- end }}
+      {{- if $is_service }}
+      ports:
+        - name: metrics
+          containerPort: 9464
+      livenessProbe:
+        httpGet:
+          path: /healthz
+          port: metrics
+          scheme: {{ include "probe.scheme" $ | upper }}
+        periodSeconds: 30
+        timeoutSeconds: 5
+      readinessProbe:
+        httpGet:
+          path: /readyz
+          port: metrics
+          scheme: {{ include "probe.scheme" $ | upper }}
+        periodSeconds: 10
+      {{- end }}
+      resources:
+        {{- toYaml $values.resources | nindent 8 }}
+      securityContext:
+        {{- include "probe.securityContext" . | nindent 8 }}
+      volumeMounts:
+        - name: config
+          mountPath: /etc/registry-probe/config
+          readOnly: true
+        {{- if or $values.login.existingSecret $helpers.registries }}
+        - name: auth
+          mountPath: /etc/registry-probe/auth
+          readOnly: true
+        {{- end }}
+        {{- if $helpers.image }}
+        - name: credential-helpers
+          mountPath: /credential-helpers
+          readOnly: true
+        {{- end }}
+        {{- if $values.ca.existingConfigMap }}
+        - name: authorities
+          mountPath: /etc/registry-probe/authorities
+          readOnly: true
+        {{- end }}
+        {{- if and $is_service $values.webConfig.existingSecret }}
+        - name: web
+          mountPath: /etc/registry-probe/web
+          readOnly: true
+        {{- end }}
+        {{- if and $values.state.enabled (ne .component "test") }}
+        - name: state
+          mountPath: /var/lib/registry-probe
+        {{- end }}
+        {{- with $values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: config
+      configMap:
+        name: {{ include "probe.configMap" $ }}
+    {{- if $values.login.existingSecret }}
+    # A pull secret as kubelets use it (type kubernetes.io/dockerconfigjson). Without it the probe asks as nobody.
+    - name: auth
+      secret:
+        secretName: {{ $values.login.existingSecret }}
+        optional: true
+        items:
+          - key: .dockerconfigjson
+            path: config.json
+    {{- else if $helpers.registries }}
+    - name: auth
+      configMap:
+        name: {{ include "probe.fullname" $ }}-helpers
+    {{- end }}
+    {{- if $helpers.image }}
+    - name: credential-helpers
+      emptyDir:
+        sizeLimit: 256Mi
+    {{- end }}
+    {{- if $values.ca.existingConfigMap }}
+    # The pod waits until it is there.
+    - name: authorities
+      configMap:
+        name: {{ $values.ca.existingConfigMap }}
+    {{- end }}
+    {{- if and $is_service $values.webConfig.existingSecret }}
+    - name: web
+      secret:
+        secretName: {{ $values.webConfig.existingSecret }}
+    {{- end }}
+    {{- if and $values.state.enabled (ne .component "test") }}
+    - name: state
+      persistentVolumeClaim:
+        claimName: {{ $values.state.existingClaim | default (printf "%s-state" (include "probe.fullname" $)) }}
+    {{- end }}
+    {{- with $values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+{{- end -}}
+
+{{- define "probe.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}

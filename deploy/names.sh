@@ -1,0 +1,80 @@
+#!/bin/sh
+# Holds every address and version in this repository to the ones in deploy/names.
+#
+# Usage: deploy/names.sh                              fails where something else stands
+#        deploy/names.sh set image=HOST/NAME …        writes others everywhere, and into deploy/names
+set -eu
+cd "$(dirname "$0")/.."
+export LC_ALL=C
+
+# The value of a name.
+of() {
+    sed -n "s/^$1=//p" deploy/names
+}
+
+# The files that name any of them: all but images, what is recorded, and what may have any names.
+files() {
+    git ls-files -- . ':!*.png' ':!*.snap' ':!fuzz/corpus' ':!tests' ':!deploy/names' ':!deploy/names.sh' ':!deploy/kustomize/example'
+}
+
+fail() {
+    printf 'deploy/names.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+check() {
+    version=$(of version)
+    # A registry's, a repository's or the runbooks' address, up to the name.
+    found=$(files | xargs grep -nEIo '(https://)?[a-z0-9.-]+\.example(:[0-9]+)?(/[a-z0-9-]+)*/registry-probe' |
+        grep -vE ":($(of repository)|$(of runbooks)|$(of image)|$(of chart))\$") || true
+    [ -z "$found" ] || fail "not one of the addresses in deploy/names:
+$found"
+    for name in repository runbooks image chart; do
+        files | xargs grep -qFI "$(of $name)" || fail "$name=$(of $name) stands nowhere"
+    done
+    # A version behind the image's name, in manifests and documents alike.
+    found=$(files | xargs grep -nEIo 'registry-probe:v?[0-9]+\.[0-9]+[0-9A-Za-z.-]*' | grep -v ":registry-probe:$version\$") || true
+    [ -z "$found" ] || fail "not version $version:
+$found"
+    for line in "Cargo.toml:version = \"$version\"" "deploy/charts/registry-probe/Chart.yaml:version: $version" \
+        "deploy/charts/registry-probe/Chart.yaml:appVersion: $version" "Cargo.toml:repository = \"$(of repository)\""; do
+        grep -qxF "${line#*:}" "${line%%:*}" || fail "${line%%:*} has no line: ${line#*:}"
+    done
+    grep -qE "^## $version( |\$)" CHANGELOG.md || fail "CHANGELOG.md has nothing about $version"
+}
+
+# Writes another value wherever the old one stands.
+set_one() {
+    name=${1%%=*} new=${1#*=}
+    old=$(of "$name")
+    [ -n "$old" ] && [ -n "$new" ] || fail "no such name, or no value: $1"
+    # A point is a point.
+    pattern=$(printf '%s' "$old" | sed 's/\./\\./g')
+    case $name in
+        version)
+            # The new part of the changelog is opened by hand.
+            sed -i "s|^\(version\|appVersion\)\( = \"\|: \)$pattern|\1\2$new|" Cargo.toml deploy/charts/registry-probe/Chart.yaml
+            files | xargs grep -lFI "registry-probe:$old" | xargs sed -i "s|registry-probe:$pattern|registry-probe:$new|g"
+            files | xargs grep -lFI -e "--version $old" | xargs sed -i "s|--version $pattern|--version $new|g"
+            ;;
+        image)
+            files | xargs grep -lFI "$old" | xargs sed -i "s|$pattern|$new|g"
+            # The chart has the host by itself.
+            sed -i "/^image:/,/^  tag:/{s|^  registry: .*|  registry: ${new%%/*}|;s|^  repository: .*|  repository: ${new#*/}|;}" \
+                deploy/charts/registry-probe/values.yaml
+            ;;
+        *) files | xargs grep -lFI "$old" | xargs sed -i "s|$pattern|$new|g" ;;
+    esac
+    sed -i "s|^$name=.*|$name=$new|" deploy/names
+}
+
+case ${1:-check} in
+    check) check ;;
+    set)
+        shift
+        [ $# -gt 0 ] || fail "usage: deploy/names.sh set NAME=VALUE …"
+        for pair in "$@"; do set_one "$pair"; done
+        printf 'Now run: deploy/check.sh --write\n'
+        ;;
+    *) fail "usage: deploy/names.sh [set NAME=VALUE …]" ;;
+esac
