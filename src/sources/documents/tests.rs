@@ -88,6 +88,7 @@ spec:
     - {name: RELATED_IMAGE_PROXY, value: r.example/proxy:1}
     - {name: HOME, value: r.example/home:1}
   - name: patched by somebody else
+  - {ports: []}
   - {name: forgotten, image: ''}
   - {name: forgotten too, image: }
   ephemeralContainers:
@@ -235,6 +236,39 @@ spec:
             "not taken ./logo.example/a.png < Backup db, spec.logo.image",
             "not taken two lines of r.example/text:1\u{fffd} < Backup db, spec.text.image",
         ]
+    );
+}
+
+#[test]
+fn fields_are_called_after_images_in_many_ways() {
+    let text = "
+apiVersion: x.example/v1
+kind: Cluster
+metadata: {name: db}
+spec:
+  imageName: r.example/a:1
+  proxy_image: r.example/b:1
+  baseImageRef: r.example/c:1
+  images:
+  - {name: nginx, newName: r.example/d, newTag: '1'}
+  - {name: r.example/e, newTag: '2'}
+  - {name: f, newTag: '3'}
+  relatedImages: [{name: g, image: 'r.example/g:1'}]
+  imageTag: r.example/no:1
+  imagePullPolicy: r.example/no:2
+  pilgrimage: r.example/no:3
+";
+    assert_said(
+        text,
+        &[
+            "r.example/a:1 < Cluster db, spec.imageName",
+            "r.example/b:1 < Cluster db, spec.proxy_image",
+            "r.example/c:1 < Cluster db, spec.baseImageRef",
+            "r.example/d:1 < Cluster db, spec.images[0]",
+            "r.example/e:2 < Cluster db, spec.images[1]",
+            "r.example/g:1 < Cluster db, spec.relatedImages[0].image",
+            "not taken f:3 < Cluster db, spec.images[2]",
+        ],
     );
 }
 

@@ -23,7 +23,7 @@ fn has_tag_beside(entries: &[Entry]) -> bool {
 /// What a field is, by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Field {
-    /// `image`, `proxyImage`, `RELATED_IMAGE_PROXY`
+    /// `image`, `proxyImage`, `imageName`, `RELATED_IMAGE_PROXY`
     Image,
     /// `images`: a list or a map of them.
     Images,
@@ -32,6 +32,10 @@ enum Field {
 
 fn field(key: &str) -> Field {
     let lower = key.to_ascii_lowercase();
+    // `imageName` and `image_ref` are images, and `imageTag` and `imagePullPolicy` are not.
+    let words = ["name", "ref", "reference", "uri", "url"];
+    let rest = words.iter().find_map(|word| lower.strip_suffix(word));
+    let lower = rest.map_or(&*lower, |rest| rest.trim_end_matches(['_', '-']));
     let ends_in = |word: &str| {
         let rest = lower.strip_suffix(word);
         let before = &key[..rest.map_or(0, str::len)];
@@ -195,17 +199,17 @@ impl<'a> Walk<'a> {
         self.named.add(what, text, self.here())
     }
 
-    /// Helm's `{registry, repository, tag, digest}`. Where it has no tag, the chart itself decides.
+    /// Helm's `{registry, repository, tag, digest}`, and Kustomize's `{newName, newTag, digest}`. Where it has no tag, the chart itself decides.
     fn composed(&mut self, entries: &[Entry]) -> Result<(), String> {
         let said = |key| text(entries, key).filter(|text| !text.is_empty());
-        let repository = said("repository").or(said("name")).unwrap_or_default();
+        let repository = ["repository", "newName", "name"].into_iter().find_map(said);
         let registry = said("registry").map(|name| format!("{}/", name.trim_end_matches('/')));
-        let tag = said("tag").map(|tag| format!(":{tag}"));
+        let tag = said("tag").or(said("newTag")).map(|tag| format!(":{tag}"));
         let digest = said("digest").or(said("sha")).map(|digest| {
             let algorithm = if digest.contains(':') { "" } else { "sha256:" };
             format!("@{algorithm}{digest}")
         });
-        let parts = [registry, Some(repository.to_owned()), tag, digest];
+        let parts = [registry, repository.map(str::to_owned), tag, digest];
         let name: String = parts.into_iter().flatten().collect();
         self.likely(&name, false)
     }
@@ -233,10 +237,11 @@ fn is_containers(entry: &Entry) -> Option<&[Node]> {
         let fields = entries(node);
         text(fields, "name").is_some() || text(fields, "image").is_some()
     };
-    (is_list && !nodes.is_empty() && nodes.iter().all(is_container)).then_some(nodes)
+    (is_list && nodes.iter().any(is_container)).then_some(nodes)
 }
 
 fn is_composed(entries: &[Entry]) -> bool {
     let has = |key| text(entries, key).is_some();
-    has("repository") || (has("name") && (has("tag") || has("digest")))
+    let has_tag = ["tag", "newTag", "digest"].into_iter().any(has);
+    has("repository") || ((has("newName") || has("name")) && has_tag)
 }

@@ -119,6 +119,20 @@ async fn what_is_named_decides_the_exit_code() {
         ("", &[], 2, "no image is named in standard input"),
         (service, &[], 2, "built where they run: `web` (service web)"),
         ("a: b\nc: ]\n", &[], 2, "standard input:2: not YAML"),
+        (
+            &intact,
+            &["--platform", "linux/s390x"],
+            1,
+            "line 1: base:v1 (expected platform linux/s390x)",
+        ),
+        (&broken, &["--wait", "1s"], 1, "the 1s of --wait were up"),
+        (&intact, &[&broken, &intact], 1, "2 of 2 checked"),
+        (
+            &intact,
+            &["--expect-digest", "sha256:0"],
+            2,
+            "--expect-digest",
+        ),
         // A pipe whose writer failed is empty, and proves nothing of what it was to name.
         ("", &[&intact], 2, "no image is named in standard input"),
     ] {
