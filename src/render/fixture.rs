@@ -235,11 +235,13 @@ pub(crate) fn five() -> Sweep {
         unverified: 0,
         tags: 2,
     };
-    Sweep {
+    let mut sweep = Sweep {
         repositories: findings.iter().map(result).collect(),
         findings: findings.into(),
         ..plain("registry.example:5050", 612_400)
-    }
+    };
+    sweep.in_use = Some(in_use(&sweep));
+    sweep
 }
 
 /// A registry in which all is well.
@@ -550,7 +552,7 @@ pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
     result.found(&image_of(
         "deleted",
         lost,
-        "tag",
+        "",
         user("CronJob", "report", "linux/amd64", 1),
     ));
     let detail = "no image for linux/arm64, but for linux/amd64";

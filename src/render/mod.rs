@@ -121,9 +121,7 @@ mod tests {
     #[test]
     fn every_report_has_the_same_facts_of_each_finding() {
         let mut record = Record::new("registry.example:5050");
-        let mut sweep = fixture::five();
-        sweep.in_use = Some(fixture::in_use(&sweep));
-        record.absorb(sweep);
+        record.absorb(fixture::five());
         let report = record.last.as_ref().expect("a report");
         assert!(
             report
@@ -174,6 +172,47 @@ mod tests {
                 let part = format!("{part} {}", found.repository);
                 for fact in facts(found) {
                     assert!(part.contains(&plain(&fact)), "{form} lacks {fact}: {part}");
+                }
+            }
+        }
+    }
+
+    /// What pods run and no list has is in no finding: each form tells it by itself, with whom it hurts.
+    #[test]
+    fn every_report_has_the_images_that_only_pods_know() {
+        let mut record = Record::new("registry.example:5050");
+        record.absorb(fixture::five());
+        let report = record.last.as_ref().expect("a report");
+        let reports = std::slice::from_ref(report);
+        let now = report.sweep.finished_at;
+        let phase = page::Phase::Sweeping { since: now };
+        let watch = page::Watch {
+            record: &record,
+            phase,
+        };
+        let json: serde_json::Value =
+            serde_json::from_str(&json::render(reports)).expect("it is JSON");
+        let in_use = report.sweep.in_use.as_ref().expect("it is there");
+        let told = in_use.findings.iter().filter(|found| !found.is_listed);
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), 2);
+        for (form, text) in [
+            ("text", text::render(reports, text::View::default())),
+            ("page", page::render(&[watch], now)),
+            ("junit", junit::render(reports)),
+            ("github", github::annotations(reports)),
+            ("summary", github::summary(reports, 0).replace("&#95;", "_")),
+            ("json", texts(&json["in_use"])),
+            ("prom", metrics::render(&[&record])),
+        ] {
+            for found in &told {
+                let owner = found.workloads[0].origin.name.as_ref().expect("it has one");
+                let reason = found.reason.word();
+                let facts = [&*found.image, reason, owner];
+                // A metric says in which namespace.
+                let facts = &facts[..if form == "prom" { 2 } else { 3 }];
+                for fact in facts {
+                    assert!(text.contains(fact), "{form} lacks {fact}: {text}");
                 }
             }
         }

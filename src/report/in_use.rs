@@ -97,6 +97,7 @@ pub struct InUseUnknown {
     /// What kept us from finding out.
     pub detail: Printable,
     /// Who uses it.
+    #[serde(skip)]
     pub workloads: Vec<Workload>,
 }
 

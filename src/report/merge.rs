@@ -500,6 +500,26 @@ mod tests {
     }
 
     #[test]
+    fn images_in_use_of_all_shards_are_told_together() {
+        let mut parts = parts();
+        let result = |images| InUseResult {
+            containers: 9,
+            images,
+            images_of_others: 4,
+            ..InUseResult::default()
+        };
+        parts[0].sweep.in_use = Some(result(1));
+        parts[1].sweep.in_use = Some(result(2));
+        parts[2].sweep.in_use = Some(InUseResult::away("s", "refused"));
+        let whole = report(parts).sweep.in_use.expect("it is there");
+        assert_eq!(
+            (whole.images, whole.images_of_others, whole.containers),
+            (3, 4, 9)
+        );
+        assert_eq!(whole.away.as_deref(), Some("refused"));
+    }
+
+    #[test]
     fn a_shard_that_is_missing_is_named_and_broken_still_wins() {
         let mut three = parts();
         three.remove(2);

@@ -65,3 +65,65 @@ pub(super) fn source(swept: &[Swept<'_>]) -> [Family; 2] {
     }
     [up, read]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::render::{fixture, metrics};
+    use crate::report::{InUseResult, Record};
+
+    fn series(in_use: InUseResult) -> Vec<String> {
+        let mut sweep = fixture::intact();
+        sweep.in_use = Some(in_use);
+        let mut record = Record::new(sweep.registry.clone());
+        record.absorb(sweep);
+        let text = metrics::render(&[&record]);
+        let own = text
+            .lines()
+            .filter(|line| line.contains("in_use") && !line.starts_with('#'));
+        own.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn broken_ones_have_series_and_a_source_says_how_it_is() {
+        let in_use = fixture::in_use(&fixture::five());
+        let told = series(in_use.clone());
+        let broken = told.iter().filter(|line| line.contains("in_use_broken{"));
+        assert_eq!(broken.count(), 3, "what never ran has none: {told:?}");
+        let has = |told: &[String], part: &str| told.iter().any(|line| line.contains(part));
+        assert!(
+            has(&told, "namespace=\"shop\",image=\"registry.example:5050/"),
+            "{told:?}"
+        );
+        assert!(has(&told, "reason=\"platform_missing\"} 1"), "{told:?}");
+        assert!(
+            told.iter()
+                .any(|line| line.contains("in_use_source_up{") && line.ends_with(" 1"))
+        );
+        assert!(has(&told, "in_use_source_timestamp_seconds{"));
+
+        let never = series(InUseResult::away("s", "refused"));
+        assert!(
+            never
+                .iter()
+                .any(|line| line.contains("in_use_source_up{") && line.ends_with(" 0"))
+        );
+        assert!(
+            !has(&never, "in_use_source_timestamp_seconds{"),
+            "it never told anything"
+        );
+
+        let mut many = in_use;
+        let one = many.findings.remove(0);
+        many.findings = (0..1_003)
+            .map(|number| crate::report::InUseFinding {
+                image: format!("r.example/app:{number}").into(),
+                ..one.clone()
+            })
+            .collect();
+        let told = series(many);
+        let broken = told.iter().filter(|line| line.contains("in_use_broken{"));
+        assert_eq!(broken.count(), 1_000);
+        let dropped = "family=\"registry_manifest_integrity_in_use_broken\"} 3";
+        assert!(has(&told, dropped), "{dropped}");
+    }
+}
