@@ -14,7 +14,15 @@ of() {
 
 # The files that name any of them: all but images, what is recorded, and what may have any names.
 files() {
-    git ls-files -- . ':!*.png' ':!*.snap' ':!fuzz/corpus' ':!tests' ':!deploy/names' ':!deploy/names.sh' ':!deploy/kustomize/example'
+    git ls-files -- . ':!*.png' ':!*.snap' ':!fuzz/corpus' ':!tests' ':!deploy/names' ':!deploy/names.sh'
+}
+
+# What stands before a version of this project.
+versioned='(registry-probe:|registry-probe-|[ /]probe-|verify@v|--version |newTag: |appVersion: )'
+
+# A text as a pattern: a point is a point.
+pattern() {
+    printf '%s' "$1" | sed 's/\./\\./g'
 }
 
 fail() {
@@ -32,12 +40,13 @@ $found"
     for name in repository runbooks image chart; do
         files | xargs grep -qFI "$(of $name)" || fail "$name=$(of $name) stands nowhere"
     done
-    # A version behind the image's name, in manifests and documents alike.
-    found=$(files | xargs grep -nEIo 'registry-probe:v?[0-9]+\.[0-9]+[0-9A-Za-z.-]*' | grep -v ":registry-probe:$version\$") || true
+    # A version behind a name, in manifests and documents alike.
+    found=$(files | xargs grep -nEIo "$versioned[0-9]+\.[0-9]+\.[0-9]+" | grep -vE "[^0-9]$(pattern "$version")\$") || true
     [ -z "$found" ] || fail "not version $version:
 $found"
     for line in "Cargo.toml:version = \"$version\"" "deploy/charts/registry-probe/Chart.yaml:version: $version" \
-        "deploy/charts/registry-probe/Chart.yaml:appVersion: $version" "Cargo.toml:repository = \"$(of repository)\""; do
+        "deploy/charts/registry-probe/Chart.yaml:appVersion: $version" \
+        "deploy/ci/verify/action.yml:    default: \"$version\"" "Cargo.toml:repository = \"$(of repository)\""; do
         grep -qxF "${line#*:}" "${line%%:*}" || fail "${line%%:*} has no line: ${line#*:}"
     done
     grep -qE "^## $version( |\$)" CHANGELOG.md || fail "CHANGELOG.md has nothing about $version"
@@ -48,14 +57,15 @@ set_one() {
     name=${1%%=*} new=${1#*=}
     old=$(of "$name")
     [ -n "$old" ] && [ -n "$new" ] || fail "no such name, or no value: $1"
-    # A point is a point.
-    pattern=$(printf '%s' "$old" | sed 's/\./\\./g')
+    pattern=$(pattern "$old")
     case $name in
         version)
             # The new part of the changelog is opened by hand.
-            sed -i "s|^\(version\|appVersion\)\( = \"\|: \)$pattern|\1\2$new|" Cargo.toml deploy/charts/registry-probe/Chart.yaml
-            files | xargs grep -lFI "registry-probe:$old" | xargs sed -i "s|registry-probe:$pattern|registry-probe:$new|g"
-            files | xargs grep -lFI -e "--version $old" | xargs sed -i "s|--version $pattern|--version $new|g"
+            sed -i "s/^version = \"$pattern\"/version = \"$new\"/" Cargo.toml
+            files | grep -vE '^(CHANGELOG.md|Cargo.lock)$' | xargs grep -lEI "$versioned$pattern" |
+                xargs sed -i -E "s/$(printf '%s' "$versioned" | sed 's/\//\\\//g')$pattern/\\1$new/g"
+            sed -i "s/^version: $pattern\$/version: $new/" deploy/charts/registry-probe/Chart.yaml
+            sed -i "s/default: \"$pattern\"/default: \"$new\"/" deploy/ci/verify/action.yml
             ;;
         image)
             files | xargs grep -lFI "$old" | xargs sed -i "s|$pattern|$new|g"

@@ -401,7 +401,11 @@ fn the_other_commands_of_runbooks_and_of_deploying_work() {
         .path()
         .join("alerts/registry-integrity.rules.yaml");
     let rules = fs::read_to_string(rules).expect("it is there");
-    assert!(rules.contains("https://git.example/registry-probe/blob/main/docs/runbooks/"));
+    let names = text("deploy/names");
+    let mut lines = names.lines();
+    let repository = lines.find_map(|line| line.strip_prefix("repository="));
+    let repository = repository.expect("it has an address");
+    assert!(rules.contains(&format!("{repository}/blob/main/docs/runbooks/")));
     assert!(!rules.contains("runbooks.example"));
 }
 

@@ -238,7 +238,8 @@ fn the_example_of_an_own_kustomization_works() {
     assert_valid("example", &file, &documents);
     let pod = documents.iter().find_map(pod).expect("there is a pod");
     let image = &pod["spec"]["containers"][0]["image"];
-    assert_eq!(image, "images.example/tools/registry-probe:0.1.0");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(image, &format!("images.example/tools/probe:{version}"));
     let config = of_kind(&documents, "ConfigMap")["data"]["probe.yaml"]
         .as_str()
         .expect("text");
