@@ -12,6 +12,7 @@ AGE=${AGE-1440} # in minutes: what is younger may be part of a push that is unde
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
+repository=
 
 stop() {
     echo "clean-up: $*; nothing was deleted" >&2
@@ -64,26 +65,26 @@ for context in ${CONTEXTS-}; do
         stop "the cluster $context cannot be asked"
     set -- "$@" --images-from "$work/$context.json"
 done
-if [ "$kind" = ghcr ]; then
-    set -- "$@" --repo "$repository"
-fi
 
-probe keep "$@" "$REGISTRY" >"$work/keep" || stop "what must be kept is not known"
+probe keep ${repository:+--repo "$repository"} "$@" "$REGISTRY" >"$work/keep" || stop "what must be kept is not known"
 count=$(sed -n '$s/^# complete \([1-9][0-9]*\)$/\1/p' "$work/keep")
 grep -v '^#' "$work/keep" | sort >"$work/kept"
 if [ -z "$count" ] || [ "$count" != "$(wc -l <"$work/kept" | tr -d ' ')" ]; then
     stop "the list of what must be kept is empty or not complete"
 fi
 
-# Of the candidates, those that are not kept.
-cut -d ' ' -f 1 "$work/sorted" | sort -u >"$work/all"
+# Of the candidates, those that are not kept. A repository of which nothing is kept may be one that the registry did not
+# list, so nothing is deleted there.
+cut -d ' ' -f 1 "$work/sorted" | sort -u | awk -F @ '
+    FILENAME != "-" { named[$1] = 1; next }
+    $1 in named' "$work/kept" - >"$work/all"
 comm -23 "$work/all" "$work/kept" >"$work/delete"
 if [ ! -s "$work/delete" ]; then
     echo "clean-up: there is nothing to delete; $count manifests are kept"
     exit 0
 fi
 # Tags that were pushed meanwhile may lead to what was about to go.
-probe keep --check "$work/delete" "$REGISTRY" >"$work/check" || {
+probe keep --check "$work/delete" "$@" "$REGISTRY" >"$work/check" || {
     cat "$work/check" >&2
     stop "these deletions would break something, or that is not known"
 }

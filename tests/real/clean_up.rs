@@ -81,9 +81,13 @@ fn a_clean_up_leaves_every_tag_intact() {
     let mut shared = Shared::new();
     let registry = &mut shared.registry;
     let (host, storage) = (registry.host(), registry.storage());
-    grow_old(&storage);
     let young = Content::index("young");
     let hand = Hand::new(&host);
+    // A repository without any tag looks as one that was not listed.
+    let unnamed = Content::index("unnamed");
+    hand.push("unnamed", "v1", &unnamed);
+    registry.store().remove_tag("unnamed", "v1");
+    grow_old(&storage);
     hand.push("team/app", "moved", &young);
     hand.put("team/app", "moved", shared.tagged[3].1.manifest());
     let machine = Machine::new();

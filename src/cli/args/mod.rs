@@ -164,10 +164,11 @@ const MERGE_EXAMPLES: &str = "Examples:
 Asks no registry. Exit codes: 0 intact, 1 broken in any shard, 2 no usable report, 3 not
 verified, or a report is missing, there twice, or of another run.";
 
-const KEEP_EXIT_CODES: &str = "Nothing is printed before all of the list is proven, and its last line is `# complete N`. What filters\n\
+const KEEP_EXIT_CODES: &str = "Nothing is printed before all of the list is proven; its last line is `# complete N`. What filters\n\
 leave out, and what refers to an image by its `subject` alone, is not in it.\n\
-Exit codes: 0 proven, 2 usage or configuration, 3 not all could be read, and there is no list; with --check: 0 nothing\n\
-breaks, 1 something does, 3 nothing was found and not all could be read; 130 and 143 on signals.";
+Exit codes: 0 proven, 2 usage or configuration, 3 not all could be read, and there is no list.\n\
+With --check: 0 nothing breaks, 1 something does, 3 nothing was found and not all could be read.\n\
+130 and 143 on signals.";
 
 const KEEP_EXAMPLES: &str = "Examples:
   probe keep registry.example > keep.txt
