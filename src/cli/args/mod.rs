@@ -102,7 +102,15 @@ pub(super) fn is_configurable(argument: &clap::Arg) -> bool {
     let id = argument.get_id().as_str();
     let is_by_hand = matches!(
         id,
-        "help" | "version" | "verbose" | "quiet" | "password_stdin" | "config" | "print_config"
+        "help"
+            | "version"
+            | "verbose"
+            | "quiet"
+            | "password_stdin"
+            | "config"
+            | "print_config"
+            // The --map of `probe compare`: that of `probe verify` is another.
+            | "rules"
     );
     !argument.is_positional() && !is_by_hand
 }
