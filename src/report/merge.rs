@@ -250,8 +250,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
         images,
         unmet,
         in_use,
-        // Images that are named are in no shard.
-        documents: _,
+        documents: _, // Images that are named are in no shard.
         exposed,
         unverified,
         skipped,

@@ -344,8 +344,7 @@ impl<F> Sweep<F> {
     /// What the sweep comes to: broken wins over unverified.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let in_use = self.in_use.as_ref().map(|in_use| &in_use.findings);
-        let is_use_broken = in_use.is_some_and(|findings| !findings.is_empty());
+        let is_use_broken = self.in_use.iter().any(|it| !it.findings.is_empty());
         if !self.findings.is_empty() || !self.unmet.is_empty() || is_use_broken {
             Verdict::Broken
         } else if self.is_complete() {
