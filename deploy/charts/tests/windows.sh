@@ -27,6 +27,8 @@ tests() {
     i=$1
     # When what the last of four runs said is too old: two intervals, or an hour.
     stale=$((3 * i + (2 * i > 60 ? 2 * i : 60)))
+    # How long after the last sample what it said counts.
+    known=$((2 * i + 60 > 120 ? 2 * i + 60 : 120))
     series='{registry="r.example", instance="a", job="p"}'
     cat <<END
 rule_files: [rules.yaml]
@@ -77,6 +79,19 @@ done)
       # It does not end between runs.
       - expr: count(ALERTS{alertname="RegistryManifestIntegrityFailure", alertstate="firing"})
         eval_time: $((4 * i + 41 < 5 * i ? 4 * i + 41 : 5 * i - 1))m
+        exp_samples: [{labels: '{}', value: 1}]
+  - name: a failure is known for as long as it takes to tell that the probe is gone
+    interval: 5m
+    input_series:
+      - {series: 'registry_manifest_integrity_last_run_timestamp$series', values: '$(runs "$i" 4) stale'}
+      - {series: 'registry_manifest_integrity_last_complete_timestamp_seconds$series', values: '$(runs "$i" 4) stale'}
+      - {series: 'registry_manifest_integrity_failures{registry="r.example", repository="app", instance="a", job="p"}', values: '0x$((i / 5 - 1)) 1x$((3 * i / 5 - 1)) stale'}
+    promql_expr_test:
+      - expr: count(ALERTS{alertname="RegistryManifestIntegrityFailure", alertstate="firing"})
+        eval_time: $((4 * i - 15 + known))m
+        exp_samples: [{labels: '{}', value: 1}]
+      - expr: count(ALERTS{alertname="RegistryIntegrityProbeStale", alertstate="firing"})
+        eval_time: $((4 * i - 15 + known))m
         exp_samples: [{labels: '{}', value: 1}]
   - name: two runs in a row cannot list the catalog
     interval: 5m
