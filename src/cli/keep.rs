@@ -164,10 +164,8 @@ async fn in_use(target: &Target, roots: &mut Vec<Root>, cancel: &CancellationTok
 /// Says what keeps the list from being proven, and what is not in it on purpose.
 fn tell(seen: &Seen, gaps: &[Gap]) {
     for gap in gaps.iter().take(MOST_GAPS) {
-        match &gap.repository {
-            Some(repository) => tracing::error!("not known: {repository}: {}", gap.what),
-            None => tracing::error!("not known: {}", gap.what),
-        }
+        let place = gap.repository.as_ref().map(|name| format!("{name}: "));
+        tracing::error!("not known: {}{}", place.unwrap_or_default(), gap.what);
     }
     if gaps.len() > MOST_GAPS {
         tracing::error!("not known: {} more", gaps.len() - MOST_GAPS);
