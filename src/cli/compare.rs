@@ -18,8 +18,8 @@ use super::run::client;
 use super::settings::{CompareSettings, Sources, compared};
 use super::signals::Signals;
 use crate::content::{
-    Compared, Comparison, Configs, Holdings, Likeness, Memory, Outcome, Pair, Side, compare,
-    diff_ids, unverified,
+    Compared, Comparison, Configs, Difference, Holdings, Likeness, Memory, Outcome, Pair, Side,
+    compare, diff_ids, unverified,
 };
 use crate::oci::{Digest, Reference, Repository};
 use crate::registry::client::HttpRegistry;
@@ -142,7 +142,7 @@ impl Comparing {
                 again(policies[1], &first_b, doubtful.iter().map(|pair| &pair.b)),
             ];
             drop((first_a, first_b));
-            let fresh = registries.each_ref().map(|registry| registry.reconnected());
+            let fresh = registries.each_ref().map(HttpRegistry::reconnected);
             let [look_a, look_b] = looks(&fresh, again, is_listed, cancel).await;
             for (gaps, look) in gaps.iter_mut().zip([&look_a, &look_b]) {
                 if gaps.is_empty() {
@@ -287,7 +287,7 @@ async fn config(
 
 /// Keeps what both looks saw, as the second saw it.
 fn take_confirmed(compared: &mut Compared, confirmed: Compared) {
-    let first: BTreeSet<_> = compared.differences.iter().map(|it| it.key()).collect();
+    let first: BTreeSet<_> = compared.differences.iter().map(Difference::key).collect();
     let confirmed_too = confirmed.differences.into_iter();
     compared.differences = confirmed_too
         .filter(|it| first.contains(&it.key()))

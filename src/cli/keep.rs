@@ -11,10 +11,10 @@ use super::exit::Exit;
 use super::output;
 use super::progress::Screen;
 use super::run::client;
-use super::settings::{KeepSettings, Sources, kept};
+use super::settings::{KeepSettings, Named, Sources, kept};
 use super::signals::Signals;
 use crate::content::{Deletion, Gap, Holdings, Root, breakage};
-use crate::oci::{Reference, Repository};
+use crate::oci::{Printable, Reference, Repository};
 use crate::registry::client::HttpRegistry;
 use crate::render::keep as render;
 use crate::report::{Record, SkipReason, Sweep};
@@ -28,8 +28,6 @@ const MOST_GAPS: usize = 50;
 /// The registry, and what is asked of its content.
 pub(super) struct Keeping {
     settings: KeepSettings,
-    /// What others than its own tags name of it.
-    roots: Vec<Root>,
 }
 
 /// The content of a registry, and the sweeps that saw it.
@@ -41,8 +39,7 @@ pub(super) struct Seen {
 impl Keeping {
     pub(super) fn resolve(sources: &Sources) -> Result<Self, Error> {
         let settings = kept(sources)?;
-        let roots = Vec::new();
-        Ok(Self { settings, roots })
+        Ok(Self { settings })
     }
 
     /// Reads what there is, and prints the list, or what the deletions would break.
@@ -53,10 +50,11 @@ impl Keeping {
             target,
             args,
             deletions,
+            named,
         } = self.settings;
-        let mut roots = self.roots;
+        let (mut roots, mut gaps) = of_documents(named);
         roots.retain(|root| target.policy.scope.takes(&root.repository));
-        let mut gaps = in_use(&target, &mut roots, &cancel).await;
+        gaps.extend(in_use(&target, &mut roots, &cancel).await);
         let policy = target.policy;
         let registry = client(target.http)?;
         let looking = look(&registry, &policy, &roots, &cancel);
@@ -66,35 +64,30 @@ impl Keeping {
         gaps.extend(content::gaps(&sweeps, &seen.holdings, &kept));
         // A page tells them itself.
         tell(&seen, if deletions.is_none() { &gaps } else { &[] });
-        let (text, exit) = match &deletions {
+        let (text, exit) = match deletions {
             Some(deletions) => {
                 let checked = render::Checked {
-                    registry: policy.registry.clone(),
+                    registry: policy.registry,
                     deletions: deletions.iter().map(Deletion::name).collect(),
-                    breaks: breakage(&seen.holdings, &roots, deletions, args.delete_by_digest),
+                    breaks: breakage(&seen.holdings, &roots, &deletions, args.delete_by_digest),
                     gaps: &gaps,
                 };
-                let exit = match (checked.breaks.is_empty(), gaps.is_empty()) {
-                    (false, _) => Exit::Broken,
-                    (true, false) => Exit::Unverified,
-                    (true, true) => Exit::Intact,
+                let is_json = args.page.output == PageArg::Json;
+                let text = if is_json {
+                    checked.json()
+                } else {
+                    checked.text(color)
                 };
-                let text = match args.page.output {
-                    PageArg::Text => checked.text(color),
-                    PageArg::Json => checked.json(),
-                };
-                (text, exit)
+                (text, exit(&checked))
             }
-            None if !gaps.is_empty() => {
-                return Ok(signals.exit().unwrap_or(Exit::Unverified));
-            }
-            None => {
+            None if gaps.is_empty() => {
                 let text = match args.page.output {
                     PageArg::Text => render::list(&kept, args.blobs),
                     PageArg::Json => render::list_json(&policy.registry, &kept, args.blobs),
                 };
                 (text, Exit::Intact)
             }
+            None => return Ok(signals.exit().unwrap_or(Exit::Unverified)),
         };
         if let Some(exit) = signals.exit() {
             return Ok(exit);
@@ -108,6 +101,14 @@ impl Keeping {
     }
 }
 
+fn exit(checked: &render::Checked<'_>) -> Exit {
+    match (checked.breaks.is_empty(), checked.gaps.is_empty()) {
+        (false, _) => Exit::Broken,
+        (true, false) => Exit::Unverified,
+        (true, true) => Exit::Intact,
+    }
+}
+
 /// Prints a text that is of no use in part. Whether that worked.
 async fn print(text: String, cancel: &CancellationToken) -> bool {
     let printing = tokio::task::spawn_blocking(move || output::print_whole(text.as_bytes()));
@@ -115,6 +116,22 @@ async fn print(text: String, cancel: &CancellationToken) -> bool {
         is_printed = printing => is_printed.unwrap_or(false),
         () = cancel.cancelled() => false,
     }
+}
+
+/// What documents name, and what of that is a gap.
+fn of_documents(named: Named) -> (Vec<Root>, Vec<Gap>) {
+    if named.not_taken > 0 {
+        let count = named.not_taken;
+        tracing::warn!(
+            "{count} texts in documents were not taken for images: `probe verify` lists them"
+        );
+    }
+    let gap = |written: Printable| Gap {
+        repository: None,
+        what: format!("--images-from: `{written}` is still to be resolved").into(),
+    };
+    let gaps = named.unresolved.into_iter().map(gap);
+    (named.roots, gaps.collect())
 }
 
 /// Adds what is in use. What cannot be learnt of that is a gap.
@@ -147,10 +164,8 @@ async fn in_use(target: &Target, roots: &mut Vec<Root>, cancel: &CancellationTok
 /// Says what keeps the list from being proven, and what is not in it on purpose.
 fn tell(seen: &Seen, gaps: &[Gap]) {
     for gap in gaps.iter().take(MOST_GAPS) {
-        match &gap.repository {
-            Some(repository) => tracing::error!("not known: {repository}: {}", gap.what),
-            None => tracing::error!("not known: {}", gap.what),
-        }
+        let place = gap.repository.as_ref().map(|name| format!("{name}: "));
+        tracing::error!("not known: {}{}", place.unwrap_or_default(), gap.what);
     }
     if gaps.len() > MOST_GAPS {
         tracing::error!("not known: {} more", gaps.len() - MOST_GAPS);

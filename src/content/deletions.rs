@@ -63,16 +63,15 @@ fn own_name<'a>(line: &'a str, hosts: &[&str]) -> &'a str {
 }
 
 fn parse(text: &str) -> Option<Deletion> {
-    let (repository, reference) = match text.split_once('@') {
-        Some((repository, digest)) => (repository, Reference::Digest(digest.parse().ok()?)),
-        None => {
-            let (repository, tag) = text.rsplit_once(':')?;
-            // A digest alone is none of a repository of that name.
-            if matches!(repository, "sha256" | "sha512") && tag.len() >= 64 {
-                return None;
-            }
-            (repository, Reference::Tag(tag.parse().ok()?))
+    let (repository, reference) = if let Some((repository, digest)) = text.split_once('@') {
+        (repository, Reference::Digest(digest.parse().ok()?))
+    } else {
+        let (repository, tag) = text.rsplit_once(':')?;
+        // A digest alone is none of a repository of that name.
+        if matches!(repository, "sha256" | "sha512") && tag.len() >= 64 {
+            return None;
         }
+        (repository, Reference::Tag(tag.parse().ok()?))
     };
     let repository = repository.parse().ok()?;
     Some(Deletion {

@@ -257,7 +257,7 @@ mod tests {
             .absorb(&mut outcome, grace, now);
         let counted: u64 = outcome.counts().values().sum();
         let standing = outcome.compared.differences.len();
-        assert_eq!(counted as usize, standing + outcome.remembered.len());
+        assert_eq!(counted, (standing + outcome.remembered.len()) as u64);
         (
             standing,
             outcome.young.len(),

@@ -296,6 +296,12 @@ fn check_size(in_use: &InUse, known: Option<&InUseResult>) -> Result<(), String>
     ))
 }
 
+/// What of the registry that is reached so an image is, as docker reads its name; `None` if it is of another one.
+#[must_use]
+pub fn own_image(http: &Config, written: &str) -> Option<(Repository, Reference)> {
+    Names::of(http).read(written)
+}
+
 /// What a registry is called in images.
 struct Names(Vec<String>);
 

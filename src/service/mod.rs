@@ -28,7 +28,7 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 pub use files::{Unwritten, append, know_outputs, write};
-pub use in_use::{InUsePlace, InUseSource, InUseWatch};
+pub use in_use::{InUsePlace, InUseSource, InUseWatch, own_image};
 pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;

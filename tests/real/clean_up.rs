@@ -98,12 +98,28 @@ fn a_clean_up_leaves_every_tag_intact() {
          [ -e pushed ] || { touch asked; while [ ! -e pushed ]; do sleep 0.05; done; }\n\
          exit $status",
     );
+    // A cron job that does not run now uses the one of the old images that is no index.
+    let used = shared.untagged[0].manifest();
+    let object = serde_json::json!({
+        "kind": "CronJob",
+        "metadata": { "namespace": "prod", "name": "nightly" },
+        "spec": { "jobTemplate": { "spec": { "template": { "spec": { "containers": [
+            { "name": "job", "image": format!("{host}/team/app@{}", used.digest) },
+        ] } } } } },
+    });
+    let objects = serde_json::json!({ "kind": "List", "items": [object] }).to_string();
+    fs::write(machine.home.path().join("objects.json"), objects).expect("a file");
+    machine.program(
+        "kubectl",
+        "case \"$*\" in *prod*cronjobs*) cat \"$HOME/objects.json\";; *) exit 1;; esac",
+    );
     let url = format!("http://{host}");
     let storage = storage.display().to_string();
     let variables = [
         ("REGISTRY", host.as_str()),
         ("URL", &url),
         ("STORAGE", &storage),
+        ("CONTEXTS", "prod"),
         ("DELETE", "yes"),
     ];
     let output = std::thread::scope(|scope| {
@@ -118,7 +134,7 @@ fn a_clean_up_leaves_every_tag_intact() {
     });
     let said = said(&output);
     assert!(output.status.success(), "{said}");
-    let old = shared.untagged.iter().flat_map(Content::manifests);
+    let old = shared.untagged[1..].iter().flat_map(Content::manifests);
     let old: Vec<_> = old
         .map(|it| format!("deleted team/app@{}", it.digest))
         .collect();

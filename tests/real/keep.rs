@@ -269,3 +269,42 @@ fn what_pods_run_is_kept_and_told_of() {
         "{outcome}"
     );
 }
+
+#[test]
+fn what_documents_name_is_kept_and_told_of() {
+    let shared = Shared::new();
+    let host = shared.registry.host();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let [documents, list] = ["all.yaml", "delete"].map(|name| folder.path().join(name));
+    let old = shared.untagged[0].manifest();
+    let write = |more: &str| {
+        let text = format!(
+            "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{ namespace: prod, name: nightly }}\nspec:\n  jobTemplate:\n    spec:\n      \
+             template:\n        spec:\n          containers:\n            - name: job\n              \
+             image: {host}/team/app@{}\n            - name: gone\n              image: {host}/gone/app:v1\n            \
+             - name: other\n              image: other.example/app:v1\n{more}",
+            old.digest
+        );
+        fs::write(&documents, text).expect("documents");
+    };
+    write("");
+    let keep = || Probe::keep().arg("--images-from").arg(&documents);
+    let outcome = keep().arg(&host).run();
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let line = format!("team/app@{}\n", old.digest);
+    assert!(outcome.stdout.contains(&line), "{outcome}");
+    fs::write(&list, &line).expect("a list");
+    let outcome = keep().arg("--check").arg(&list).arg(&host).run();
+    assert_eq!(outcome.code, 1, "{outcome}");
+    assert!(outcome.stdout.contains("CronJob prod/nightly"), "{outcome}");
+    // It may be any image.
+    write("            - name: new\n              image: \"${IMAGE}\"\n");
+    let outcome = keep().arg(&host).run();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (3, ""),
+        "{outcome}"
+    );
+    let outcome = keep().arg("--allow-unresolved").arg(&host).run();
+    assert_eq!(outcome.code, 0, "{outcome}");
+}

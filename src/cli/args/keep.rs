@@ -7,6 +7,7 @@ use clap::Args;
 use super::check::AskArgs;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
+use super::documents::DocumentArgs;
 use super::in_use::InUseArgs;
 use super::report::PageArgs;
 use super::scope::RepositoryArgs;
@@ -37,6 +38,8 @@ pub(in crate::cli) struct KeepArgs {
     pub(in crate::cli) repositories: RepositoryArgs,
     #[command(flatten)]
     pub(in crate::cli) in_use: InUseArgs,
+    #[command(flatten)]
+    pub(in crate::cli) documents: DocumentArgs,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
     #[command(flatten)]

@@ -51,7 +51,7 @@ pub(in crate::cli) fn compared(sources: &Sources) -> Result<CompareSettings, Err
     let mut scope = scope::repositories(&args.repositories).map_err(locate)?;
     scope.tags = scope::filter(&args.tags.tags, &args.tags.exclude_tags)?;
     let pair = pair(&a, &b, &mapping)?;
-    let scopes = scopes(scope, &a, &b, &pair, &mapping)?;
+    let scopes = scopes(scope, &a, &b, pair.as_ref(), &mapping)?;
     let is_one = endpoint_name(sources, &a)? == endpoint_name(sources, &b)?;
     let mut sides = Vec::new();
     for ((place, scope), is_b) in [&a, &b].into_iter().zip(scopes).zip([false, true]) {
@@ -154,7 +154,7 @@ fn scopes(
     scope: Scope,
     a: &Place,
     b: &Place,
-    pair: &Option<Pair>,
+    pair: Option<&Pair>,
     mapping: &Mapping,
 ) -> Result<[Scope; 2], Error> {
     let with = |source| Scope {

@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use super::connect::connection;
+use super::documents;
 use super::in_use;
 use super::registries::{aim, keep, registries};
 use super::scope;
 use super::sources::Sources;
 use crate::cli::args::{AskArgs, CheckArgs, KeepArgs};
 use crate::cli::error::Error;
+use crate::cli::image::parse_image;
 use crate::cli::input;
-use crate::content::{self, Deletion};
+use crate::content::{self, Deletion, Root};
+use crate::oci::Printable;
 use crate::registry::Depth;
 use crate::registry::client::{Config, PublicName};
 use crate::report::Mode;
-use crate::service::Target;
+use crate::service::{Target, own_image};
 use crate::sweep::{Objects, Scope, Source};
 
 /// The largest list of deletions that is read.
@@ -26,13 +29,25 @@ pub(in crate::cli) struct KeepSettings {
     pub(in crate::cli) args: KeepArgs,
     /// What is to be deleted, where that is asked.
     pub(in crate::cli) deletions: Option<Vec<Deletion>>,
+    /// What documents name.
+    pub(in crate::cli) named: Named,
+}
+
+/// What documents name of a registry.
+#[derive(Default)]
+pub(in crate::cli) struct Named {
+    pub(in crate::cli) roots: Vec<Root>,
+    /// What may be an image of the registry, and nobody knows which.
+    pub(in crate::cli) unresolved: Vec<Printable>,
+    /// What was not taken for images.
+    pub(in crate::cli) not_taken: usize,
 }
 
 /// What `probe keep` does.
 pub(in crate::cli) fn kept(sources: &Sources) -> Result<KeepSettings, Error> {
     let process = sources.resolve::<KeepArgs>(None)?;
-    let named = registries(sources, &process.args.registries, "probe keep HOST[:PORT]")?;
-    let [(address, _)] = named.as_slice() else {
+    let addresses = registries(sources, &process.args.registries, "probe keep HOST[:PORT]")?;
+    let [(address, _)] = addresses.as_slice() else {
         return Err(Error::Usage(
             "a list is of one registry, and there are several: name one".to_owned(),
         ));
@@ -42,14 +57,8 @@ pub(in crate::cli) fn kept(sources: &Sources) -> Result<KeepSettings, Error> {
     let locate = |error| own.locate(error);
     let args = &own.args;
     let mut http = connection(sources, address, &args.connection).map_err(locate)?;
-    let deletions = args.check.as_deref().map(|path| {
-        let is_taken = input::is_standard(path) && args.connection.password_stdin;
-        if is_taken {
-            let why = "standard input holds the password already";
-            return Err(Error::option("check", why));
-        }
-        deletions(path, &http)
-    });
+    check_inputs(args)?;
+    let deletions = args.check.as_deref().map(|path| deletions(path, &http));
     let deletions = deletions.transpose().map_err(locate)?;
     let scope = match &deletions {
         // What an image is made of stands in its own repository.
@@ -63,14 +72,63 @@ pub(in crate::cli) fn kept(sources: &Sources) -> Result<KeepSettings, Error> {
         None => scope::repositories(&args.repositories)?,
     };
     keep(&mut http, &args.repositories, &scope);
+    let named = named_in_documents(args, &http).map_err(locate)?;
     let mut target = target(http, &args.ask, scope).map_err(locate)?;
     target.policy.objects = Objects::Manifests;
     target.in_use = in_use::source(&args.in_use, sources.around).map_err(locate)?;
     Ok(KeepSettings {
         target,
         deletions,
+        named,
         args: own.args,
     })
+}
+
+fn check_inputs(args: &KeepArgs) -> Result<(), Error> {
+    let files = args.check.iter().chain(&args.documents.images_from);
+    let inputs = files.filter(|path| input::is_standard(path)).count();
+    if inputs + usize::from(args.connection.password_stdin) > 1 {
+        return Err(Error::Usage("standard input can be read once".to_owned()));
+    }
+    if !args.documents.only_registries.is_empty() {
+        let why = "a list is of one registry, and takes the images of that alone";
+        return Err(Error::option("only-registry", why));
+    }
+    Ok(())
+}
+
+/// What documents name of a registry.
+fn named_in_documents(args: &KeepArgs, http: &Config) -> Result<Named, Error> {
+    let plain_http = args.connection.plain_http;
+    let find = |name: &str| {
+        let (endpoint, ..) = parse_image(name, plain_http).ok()?;
+        let bare = name.split_once("://").map_or(name, |(_, name)| name);
+        Some((endpoint.name().to_owned(), own_image(http, bare)))
+    };
+    let Some(found) = documents::read(&args.documents, plain_http, find)? else {
+        return Ok(Named::default());
+    };
+    let mut named = Named {
+        not_taken: found.unasked.not_taken.len(),
+        ..Named::default()
+    };
+    if !args.documents.allow_unresolved {
+        let unresolved = found.unasked.unresolved.into_iter();
+        named.unresolved.extend(unresolved.map(|it| it.written));
+    }
+    for (image, written) in found.images {
+        let Some((repository, reference)) = image else {
+            continue;
+        };
+        named
+            .roots
+            .extend(written.origins.iter().map(|origin| Root {
+                repository: repository.clone(),
+                reference: reference.clone(),
+                origin: origin.to_string().into(),
+            }));
+    }
+    Ok(named)
 }
 
 /// Everything of a registry, as far as its content goes.

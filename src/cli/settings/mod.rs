@@ -14,7 +14,7 @@ mod sources;
 
 pub(super) use compared::{CompareSettings, compared};
 pub(super) use connect::connection;
-pub(super) use contents::{KeepSettings, kept};
+pub(super) use contents::{KeepSettings, Named, kept};
 pub(super) use images::{explained, verify};
 pub(super) use in_use::source as in_use;
 pub(super) use registries::{Settings, registries, sweep};
