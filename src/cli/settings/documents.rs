@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::cli::args::DocumentArgs;
+use crate::cli::args::{DocumentArgs, Map};
 use crate::cli::error::Error;
 use crate::cli::image::parse_image;
 use crate::oci::shorten;
@@ -54,7 +54,7 @@ pub(super) fn read<T>(
     let only = only.collect::<Result<Vec<_>, _>>()?;
     let mut asked = Vec::new();
     for written in images {
-        let name = mapped(args, &written.written, plain_http);
+        let name = mapped(&args.maps, &written.written, plain_http);
         let Some((host, image)) = find(&name) else {
             unasked.unresolved.push(written);
             continue;
@@ -104,8 +104,8 @@ fn file(path: &Path, found: &mut NamedImages) -> Result<(), Error> {
     read.map_err(|why| Error::File(name, why))
 }
 
-/// The name to ask for: by the map of the longest beginning, of the name as it is written or as docker reads it.
-fn mapped(args: &DocumentArgs, written: &str, plain_http: bool) -> String {
+/// The name to ask for: by the map of the longest beginning, of the name as docker reads it, or else as it is written.
+fn mapped(maps: &[Map], written: &str, plain_http: bool) -> String {
     let full = match parse_image(written, plain_http) {
         Ok((endpoint, repository, reference)) if !written.contains("://") => {
             let image = reference.in_repository(&repository);
@@ -113,10 +113,7 @@ fn mapped(args: &DocumentArgs, written: &str, plain_http: bool) -> String {
         }
         _ => written.to_owned(),
     };
-    let maps = args
-        .maps
-        .iter()
-        .filter_map(|map| map.apply(&[written, &full]));
+    let maps = maps.iter().filter_map(|map| map.apply(&[&full, written]));
     let longest = maps.max_by_key(|(length, _)| *length);
     longest.map_or_else(|| written.to_owned(), |(_, asked)| asked)
 }
@@ -215,4 +212,44 @@ pub(super) fn joined(
         all.insert(image, new);
     }
     all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_of_docker_hub_are_mapped_by_their_whole_names() {
+        let map = |map: &str, written: &str| mapped(&[map.parse().expect("a map")], written, false);
+        for (rule, written, asked) in [
+            (
+                "docker.io=m.example/hub",
+                "busybox:1",
+                "m.example/hub/library/busybox:1",
+            ),
+            (
+                "docker.io=m.example/hub",
+                "docker.io/busybox:1",
+                "m.example/hub/library/busybox:1",
+            ),
+            (
+                "docker.io=m.example/hub",
+                "index.docker.io/a/b:1",
+                "m.example/hub/a/b:1",
+            ),
+            ("docker.io/a=m.example", "a/b:1", "m.example/b:1"),
+            (
+                "busybox=m.example/busybox",
+                "busybox:1",
+                "m.example/busybox:1",
+            ),
+            (
+                "docker.io=m.example",
+                "r.example/busybox:1",
+                "r.example/busybox:1",
+            ),
+        ] {
+            assert_eq!(map(rule, written), asked, "{rule} {written}");
+        }
+    }
 }

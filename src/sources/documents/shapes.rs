@@ -120,7 +120,9 @@ fn services(entries: &[Entry]) -> Option<&[Entry]> {
         return None;
     };
     let is_service = |entry: &Entry| match &entry.value.value {
-        Value::Mapping(fields) => text(fields, "image").is_some() || get(fields, "build").is_some(),
+        Value::Mapping(fields) => ["image", "build"]
+            .iter()
+            .any(|key| get(fields, key).is_some()),
         _ => false,
     };
     let is_mapping = |entry: &Entry| matches!(entry.value.value, Value::Mapping(_));
@@ -137,8 +139,12 @@ fn service(service: &Entry, named: &mut NamedImages) -> Result<(), String> {
     let image = text(fields, "image");
     if get(fields, "build").is_some_and(|build| *build != Value::Nothing) {
         named.add(What::Built, image.unwrap_or(&service.key), origin.clone())?;
-    } else if let Some(image) = image {
-        named.certain(image, origin.clone())?;
+    } else if get(fields, "image").is_some() {
+        // One that is empty is a variable that is not set.
+        named.certain(image.unwrap_or_default(), origin.clone())?;
+    }
+    if let Some(environment) = get(fields, "environment") {
+        Walk::new(origin.clone(), named).environment(environment)?;
     }
     let Some(Value::List(volumes)) = get(fields, "volumes") else {
         return Ok(());

@@ -174,6 +174,9 @@ services:
     - data:/var
   tool: {build: .}
   site: {build: {context: .}, image: r.example/site:1}
+  blank: {image: }
+  runner: {image: runner:1, environment: {WORKER_IMAGE: r.example/w:1, MODE: fast}}
+  lister: {image: lister:1, environment: [TOOL_IMAGE=r.example/t:2, HOME=r.example/h:1]}
 volumes: {data: }
 ";
     assert_said(
@@ -182,7 +185,12 @@ volumes: {data: }
             "worker:1 < service worker",
             "postgres:16 < service db",
             "seed:1 < service db, volume",
+            "runner:1 < service runner",
+            "r.example/w:1 < service runner, WORKER_IMAGE",
+            "lister:1 < service lister",
+            "r.example/t:2 < service lister, TOOL_IMAGE",
             "unresolved app:${TAG:-1} < service web",
+            "unresolved  < service blank",
             "built tool < service tool",
             "built r.example/site:1 < service site",
         ],
@@ -312,6 +320,29 @@ tool: {{image: r.example/tool}}
     assert_said(
         r#"{"image":{"repository":"r.example/app","tag":2}}"#,
         &["r.example/app:2 < it.yaml, image"],
+    );
+}
+
+#[test]
+fn kustomize_says_what_an_image_is_replaced_by() {
+    let text = "
+kind: Kustomization
+images:
+- {name: nginx, newName: r.example/k/nginx, newTag: '4'}
+- {name: nginx, newName: r.example/k/pinned, digest: 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'}
+- {name: r.example/k/moved, newTag: '5'}
+- {name: other, newName: r.example/k/other}
+";
+    let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let pinned = format!("r.example/k/pinned@{digest} < it, images[1]");
+    assert_said(
+        text,
+        &[
+            "r.example/k/nginx:4 < it, images[0]",
+            &pinned,
+            "r.example/k/moved:5 < it, images[2]",
+            "not taken r.example/k/other < it, images[3]",
+        ],
     );
 }
 

@@ -119,6 +119,26 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The environment of a compose service: a map, or a list of `NAME=VALUE`.
+    pub(super) fn environment(&mut self, environment: &Value) -> Result<(), String> {
+        match environment {
+            Value::Mapping(entries) => self.fields(entries, |_| false),
+            Value::List(nodes) => nodes.iter().try_for_each(|node| match &node.value {
+                Value::Text(text) => match text.split_once('=') {
+                    Some((name, value)) if field(name) == Field::Image => {
+                        self.path.push(name.to_owned());
+                        self.likely(value, true)?;
+                        self.path.pop();
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                },
+                _ => Ok(()),
+            }),
+            Value::Text(_) | Value::Nothing => Ok(()),
+        }
+    }
+
     /// The containers of a pod, and the images that it mounts, if this is one.
     fn pod(&mut self, entries: &[Entry]) -> Result<(), String> {
         let lists = || entries.iter().filter_map(is_containers);
@@ -243,5 +263,5 @@ fn is_containers(entry: &Entry) -> Option<&[Node]> {
 fn is_composed(entries: &[Entry]) -> bool {
     let has = |key| text(entries, key).is_some();
     let has_tag = ["tag", "newTag", "digest"].into_iter().any(has);
-    has("repository") || ((has("newName") || has("name")) && has_tag)
+    has("repository") || has("newName") || (has("name") && has_tag)
 }
