@@ -10,7 +10,7 @@ use crate::report::{Found, InUseFinding, InUseResult, Sweep, Workload, Wrong};
 /// Owners that are named, unless all are asked for.
 const OWNERS: usize = 20;
 
-/// Images of containers that never ran, and of those that could not be judged, that are named.
+/// Images of containers that never ran that are named.
 const NOTICES: usize = 5;
 
 /// Pods of one owner, with the images that keep them from starting.
@@ -132,13 +132,22 @@ pub(super) fn notices(in_use: &InUseResult) -> Vec<String> {
         )
     });
     notices.extend(never.take(NOTICES));
-    let unknown = in_use.unverified.iter();
-    let unknown =
-        unknown.map(|unknown| format!("{} is not verified: {}", unknown.image, unknown.detail));
-    notices.extend(unknown.take(NOTICES));
-    let all = in_use.never_ran.len() + in_use.unverified.len();
-    if let Some(more) = all.checked_sub(notices.len()).filter(|more| *more > 0) {
-        notices.push(format!("and {} more", number(length(more))));
+    if let Some(more) = in_use.never_ran.len().checked_sub(NOTICES + 1) {
+        notices.push(format!("and {} more", number(length(more + 1))));
+    }
+    let mut unknown = BTreeMap::<&str, Vec<&str>>::new();
+    for one in &in_use.unverified {
+        unknown.entry(&one.detail).or_default().push(&one.image);
+    }
+    for (detail, images) in unknown {
+        notices.push(match images.as_slice() {
+            [image] => format!("{image} is not verified: {detail}"),
+            [first, ..] => {
+                let count = number(length(images.len()));
+                format!("{count} images are not verified, such as {first}: {detail}")
+            }
+            [] => continue,
+        });
     }
     notices
 }
@@ -189,5 +198,47 @@ pub(super) fn write(lines: &mut Lines, sweep: &Sweep<Found>, details: bool) {
         for notice in notices {
             lines.column("-", 2, notice.split_whitespace());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+    use crate::report::InUseUnknown;
+
+    #[test]
+    fn many_notices_are_told_in_brief() {
+        let mut in_use = fixture::in_use(&fixture::five());
+        let never = in_use.never_ran[0].clone();
+        in_use.never_ran = vec![never; 7];
+        let unknown = |number: usize| InUseUnknown {
+            image: format!("r.example/app:{number}").into(),
+            detail: "it could not be asked for".into(),
+            workloads: Vec::new(),
+        };
+        in_use.unverified = (0..5_000).map(unknown).collect();
+        let told = notices(&in_use);
+        assert_eq!(told.len(), 7, "{told:?}");
+        assert_eq!(told[5], "and 2 more");
+        let expected =
+            "5,000 images are not verified, such as r.example/app:0: it could not be asked for";
+        assert_eq!(told[6], expected);
+    }
+
+    #[test]
+    fn pods_of_one_owner_are_counted_once() {
+        let in_use = fixture::in_use(&fixture::five());
+        let mut findings = in_use.findings.clone();
+        // The same pods need another image, too, in another container.
+        let mut second = findings[0].clone();
+        second.image = "r.example/sidecar:1".into();
+        second.workloads[0].origin.container = Some("sidecar".into());
+        findings.push(second);
+        let owners = owners(&findings);
+        assert_eq!(owners.len(), 3);
+        let owner = &owners[&("shop", "ReplicaSet web-7d9c5b6f4".to_owned())];
+        assert_eq!((owner.pods, owner.images.len()), (12, 2));
+        assert!(owner.pods().ends_with("and 9 more"), "{}", owner.pods());
     }
 }
