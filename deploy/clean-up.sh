@@ -26,11 +26,18 @@ registry)
     URL=${URL-https://$REGISTRY}
     candidates() {
         (cd "$STORAGE/docker/registry/v2/repositories" &&
-            find . -path '*/_manifests/revisions/*' -name link -mmin "+$AGE") |
-            sed -n 's|^\./\(.*\)/_manifests/revisions/\([a-z0-9]*\)/\([0-9a-f]*\)/link$|\1@\2:\3|p'
+            find . -path '*/_manifests/revisions/*' -name link -mmin "+$AGE") >"$work/links" || return 1
+        <"$work/links" sed -n 's|^\./\(.*\)/_manifests/revisions/\([a-z0-9]*\)/\([0-9a-f]*\)/link$|\1@\2:\3|p'
     }
     delete() {
-        curl -fsS -o "$work/answer" -X DELETE "$URL/v2/${1%@*}/manifests/${1#*@}"
+        status=$(curl -sS -o "$work/answer" -w '%{http_code}' -X DELETE "$URL/v2/${1%@*}/manifests/${1#*@}") || return 1
+        case $status in
+        2?? | 404) ;; # Somebody else may have deleted it.
+        *)
+            echo "clean-up: the registry answers $status" >&2
+            return 1
+            ;;
+        esac
     }
     ;;
 ghcr)
@@ -74,10 +81,12 @@ if [ -z "$count" ] || [ "$count" != "$(wc -l <"$work/kept" | tr -d ' ')" ]; then
 fi
 
 # Of the candidates, those that are not kept. A repository of which nothing is kept may be one that the registry did not
-# list, so nothing is deleted there.
+# list, so nothing is deleted there; nor where a tag or an index is lost: what it named may be there, and is not kept.
+sed -n 's/^# lost \([^:@]*\).*/\1/p' "$work/keep" >"$work/lost"
 cut -d ' ' -f 1 "$work/sorted" | sort -u | awk -F @ '
-    FILENAME != "-" { named[$1] = 1; next }
-    $1 in named' "$work/kept" - >"$work/all"
+    FILENAME == ARGV[1] { lost[$1] = 1; next }
+    FILENAME == ARGV[2] { named[$1] = 1; next }
+    $1 in named && !($1 in lost)' "$work/lost" "$work/kept" - >"$work/all"
 comm -23 "$work/all" "$work/kept" >"$work/delete"
 if [ ! -s "$work/delete" ]; then
     echo "clean-up: there is nothing to delete; $count manifests are kept"
@@ -95,6 +104,9 @@ if [ "${DELETE-}" != yes ]; then
 fi
 join "$work/sorted" "$work/delete" >"$work/deletions"
 while read -r name id; do
-    delete "$name" "$id"
+    delete "$name" "$id" || {
+        echo "clean-up: $name could not be deleted, and nothing after it was" >&2
+        exit 1
+    }
     echo "deleted $name"
 done <"$work/deletions"

@@ -81,9 +81,16 @@ impl Keeping {
                 (text, exit(&checked))
             }
             None if gaps.is_empty() => {
+                let lost = content::lost(&sweeps);
+                for name in lost.iter().take(MOST_GAPS) {
+                    tracing::warn!(
+                        "{name} is not there: what it named may be, and is not in the list"
+                    );
+                }
+                let (registry, blobs) = (&policy.registry, args.blobs);
                 let text = match args.page.output {
-                    PageArg::Text => render::list(&kept, args.blobs),
-                    PageArg::Json => render::list_json(&policy.registry, &kept, args.blobs),
+                    PageArg::Text => render::list(&kept, blobs, &lost),
+                    PageArg::Json => render::list_json(registry, &kept, blobs, &lost),
                 };
                 (text, Exit::Intact)
             }
@@ -143,7 +150,17 @@ async fn in_use(target: &Target, roots: &mut Vec<Root>, cancel: &CancellationTok
         read = source.images(target) => read,
         () = cancel.cancelled() => Err("it was told to stop".to_owned()),
     };
+    let gap = |what: String| {
+        let what = format!("--in-use {}: {what}", source.name).into();
+        let repository = None;
+        vec![Gap { repository, what }]
+    };
     match read {
+        // Who feeds deletions by this would delete all that is in use.
+        Ok(images) if images.is_empty() => gap(
+            "nothing in it is of this registry and in scope; is --public-name what pods call it?"
+                .to_owned(),
+        ),
         Ok(images) => {
             for image in images {
                 roots.extend(image.workloads.iter().map(|workload| Root {
@@ -154,10 +171,7 @@ async fn in_use(target: &Target, roots: &mut Vec<Root>, cancel: &CancellationTok
             }
             Vec::new()
         }
-        Err(why) => vec![Gap {
-            repository: None,
-            what: format!("--in-use {}: {why}", source.name).into(),
-        }],
+        Err(why) => gap(why),
     }
 }
 

@@ -18,7 +18,7 @@ pub use difference::{Compared, Difference, DifferenceKind, Direction};
 pub use keep::{Kept, Root, Target, kept};
 pub use mapping::{Mapping, Pair, Rule};
 pub use outcome::{Known, Likeness, Memory, Outcome, Remembered};
-pub use proof::{Gap, gaps, unverified};
+pub use proof::{Gap, gaps, lost, unverified};
 pub use side::{Configs, Side, diff_ids};
 
 use std::collections::BTreeMap;

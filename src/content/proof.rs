@@ -1,5 +1,7 @@
 //! Whether a sweep saw all that there is to know of what tags lead to, and what stands in the way.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Holdings, Kept};
@@ -48,6 +50,24 @@ fn gap(repository: Option<&Repository>, what: &str) -> Gap {
         repository: repository.cloned(),
         what: Printable::cut(what, 400),
     }
+}
+
+/// The tags and manifests that are confirmed not to be there, as `REPOSITORY:TAG` or `REPOSITORY@DIGEST`. What they
+/// led to may be there still, and is in no list.
+#[must_use]
+pub fn lost(sweeps: &[&Sweep]) -> BTreeSet<String> {
+    let findings = sweeps.iter().flat_map(|sweep| &sweep.findings);
+    let manifests = findings.filter(|found| !found.kind.is_blob() && !hides(found));
+    let names = manifests.flat_map(|found| {
+        let repository = &found.repository;
+        let digest = found
+            .digest
+            .iter()
+            .map(move |digest| format!("{repository}@{digest}"));
+        let tags = found.tags.iter().filter(|_| found.digest.is_none());
+        digest.chain(tags.map(move |tag| format!("{repository}:{tag}")))
+    });
+    names.collect()
 }
 
 /// What a sweep could not find out.
@@ -134,6 +154,14 @@ mod tests {
             finding(Kind::Layer, Reason::ShortRead, "base"),
         ];
         assert_eq!(found(&absent, lost.clone()), [""; 0]);
+        let name = format!("app@{}", digest("a"));
+        assert_eq!(super::lost(&[&absent]), BTreeSet::from([name]));
+        absent.findings[0].digest = None;
+        absent.findings[0].tags = vec!["v1".parse().expect("a tag")];
+        assert_eq!(
+            super::lost(&[&absent]),
+            BTreeSet::from(["app:v1".to_owned()])
+        );
         // Nobody says why it was not read.
         assert_eq!(found(&sweep(), lost.clone()).len(), 1);
         for reason in Reason::ALL

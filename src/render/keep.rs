@@ -1,5 +1,6 @@
 //! The list of what must be kept of a registry, and the page of what deletions would break.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -12,9 +13,9 @@ use crate::content::{Breakage, Gap, Kept};
 const MOST_GAPS: usize = 10;
 
 /// One line for each manifest, `REPOSITORY@DIGEST`, and with `blobs` one for each blob of the same repository,
-/// `REPOSITORY blob DIGEST`; in the last line how many there are.
+/// `REPOSITORY blob DIGEST`; a comment for each that is `lost`; in the last line how many are listed.
 #[must_use]
-pub fn list(kept: &Kept, blobs: bool) -> String {
+pub fn list(kept: &Kept, blobs: bool, lost: &BTreeSet<String>) -> String {
     let mut text = String::new();
     let mut count = 0_u64;
     for (repository, target) in kept {
@@ -27,13 +28,16 @@ pub fn list(kept: &Kept, blobs: bool) -> String {
             count += 1;
         }
     }
+    for name in lost {
+        let _ = writeln!(text, "# lost {name}");
+    }
     let _ = writeln!(text, "# complete {count}");
     text
 }
 
 /// The same in JSON.
 #[must_use]
-pub fn list_json(registry: &str, kept: &Kept, blobs: bool) -> String {
+pub fn list_json(registry: &str, kept: &Kept, blobs: bool, lost: &BTreeSet<String>) -> String {
     let entries = |of_blobs: bool| -> Vec<Value> {
         let repositories = kept.iter().flat_map(|(repository, target)| {
             let digests = if of_blobs {
@@ -56,6 +60,7 @@ pub fn list_json(registry: &str, kept: &Kept, blobs: bool) -> String {
         count += blobs.len();
         document["blobs"] = blobs.into();
     }
+    document["lost"] = json!(lost);
     document["complete"] = count.into();
     format!("{document:#}\n")
 }

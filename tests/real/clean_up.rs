@@ -229,6 +229,41 @@ fn a_clean_up_stops_on_a_list_that_is_not_whole() {
 }
 
 #[test]
+fn what_a_lost_index_named_is_not_deleted() {
+    let shared = Shared::new();
+    let (host, storage) = (shared.registry.host(), shared.registry.storage());
+    let index = &shared.tagged[1].1;
+    let store = shared.registry.store();
+    store.remove_revision_link("team/app", &index.manifest().digest);
+    grow_old(&storage);
+    let url = format!("http://{host}");
+    let storage = storage.display().to_string();
+    let machine = Machine::new();
+    let cleans = |storage: &str| {
+        let variables = [
+            ("REGISTRY", host.as_str()),
+            ("URL", &url),
+            ("STORAGE", storage),
+            ("DELETE", "yes"),
+        ];
+        machine.cleans("registry", &variables)
+    };
+    let output = cleans(&storage);
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("team/app:v2 is not there"), "{text}");
+    assert!(text.contains("nothing to delete"), "{text}");
+    // Who pushes the index again has all of the image.
+    Hand::new(&host).put("team/app", "v2", index.manifest());
+    assert_intact(&Probe::once().arg(&host).run());
+
+    let output = cleans(&format!("{storage}/nowhere"));
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the manifests cannot be listed"), "{text}");
+}
+
+#[test]
 fn untagged_children_in_ghcr_are_kept() {
     let shared = Shared::new();
     let host = shared.registry.host();

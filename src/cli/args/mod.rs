@@ -30,7 +30,7 @@ pub(super) use check::{AskArgs, CheckArgs};
 pub(super) use compare::CompareArgs;
 pub(super) use connection::ConnectionArgs;
 pub(super) use doctor::DoctorArgs;
-pub(super) use documents::DocumentArgs;
+pub(super) use documents::{DocumentArgs, Map};
 pub(super) use explain::ExplainArgs;
 pub(super) use in_use::InUseArgs;
 pub(super) use keep::KeepArgs;
