@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::support::hand::Hand;
 use crate::support::images::{Content, Image};
 use crate::support::probe::{Outcome, Probe};
+use crate::support::prometheus::Pushgateway;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
@@ -235,20 +236,29 @@ fn an_empty_copy_differs_and_one_that_is_away_is_unverified() {
 
 #[test]
 fn metrics_and_the_state_of_a_comparison_are_kept() {
-    let (a, b, _) = copied(&["v1", "v2"]);
+    let (a, mut b, _) = copied(&["v1", "v2"]);
     b.store().remove_tag(REPOSITORY, "v2");
     let folder = tempfile::tempdir().expect("a temporary directory");
     let [state, textfile] = ["state", "textfile"].map(|name| folder.path().join(name));
+    let gateway = Pushgateway::start();
+    let differences_there = || {
+        let labels = [("direction", "a_only"), ("kind", "tag")];
+        gateway
+            .metrics()
+            .sum("registry_compare_differences", &labels)
+    };
+    let hosts = [a.host(), b.host()];
+    let compared = || Probe::compare().args(&hosts);
     let run = |grace: &str| {
-        let probe = compare(&a, &b).args(["--grace", grace]);
+        let probe = compared().args(["--grace", grace]);
         let probe = probe.arg("--state").arg(&state);
+        let probe = probe.args(["--push-gateway", gateway.address()]);
         probe.arg("--textfile").arg(&textfile).run()
     };
     let series = |value: u64| {
         format!(
             "registry_compare_differences{{a=\"{}\",b=\"{}\",direction=\"a_only\",kind=\"tag\"}} {value}\n",
-            a.host(),
-            b.host()
+            hosts[0], hosts[1]
         )
     };
     let young = run("1h");
@@ -261,6 +271,17 @@ fn metrics_and_the_state_of_a_comparison_are_kept() {
     );
     let old = run("0s");
     assert_eq!((old.code, differences(&old).len()), (1, 1), "{old}");
+    let metrics = std::fs::read_to_string(&textfile).expect("metrics");
+    assert!(metrics.contains(&series(1)), "{metrics}");
+    assert_eq!(differences_there(), Some(1.0));
+    // A run that cannot see the other side clears nothing: neither with a memory nor without one.
+    b.stop();
+    let blind = run("0s");
+    assert_eq!((blind.code, differences(&blind).len()), (1, 0), "{blind}");
+    let forgetful = compared().args(["--push-gateway", gateway.address()]);
+    let forgetful = forgetful.arg("--textfile").arg(&textfile).run();
+    assert_eq!(forgetful.code, 3, "{forgetful}");
+    assert_eq!(differences_there(), Some(1.0));
     let metrics = std::fs::read_to_string(&textfile).expect("metrics");
     assert!(metrics.contains(&series(1)), "{metrics}");
     std::fs::write(&state, "{\"format\":\"registry-probe state\"}").expect("a file");

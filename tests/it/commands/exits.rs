@@ -188,7 +188,7 @@ async fn signal(child: &Child, name: &str) {
 #[tokio::test]
 async fn of_signals() {
     for (name, expected) in [("INT", 130), ("TERM", 143)] {
-        for command in ["sweep", "serve", "verify", "explain", "doctor"] {
+        for command in ["sweep", "serve", "verify", "explain", "doctor", "keep"] {
             let double = Double::start().await;
             double.when(on::any()).delay(PATIENCE * 10);
             let what = match command {
