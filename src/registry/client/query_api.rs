@@ -191,8 +191,11 @@ impl QueryApi {
         let through = through.map(|proxy| format!(", through {proxy}"));
         let advice = way_out::advice(error, Whose::Own).unwrap_or("is it up, and --in-use right?");
         let advice = advice
-            .replace("--c", "--in-use-config with c")
-            .replace("ca-file", "ca_file");
+            .replace("--ca-file", "ca_file in --in-use-config")
+            .replace(
+                "--client-cert and --client-key",
+                "cert_file and key_file in --in-use-config",
+            );
         let cause = classify::cause(error);
         Refused {
             why: format!("{cause}{}; {advice}", through.unwrap_or_default()),

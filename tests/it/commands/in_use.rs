@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use registry_double::{Double, Reply, Request, on};
 use serde_json::{Value, json};
 
+use super::tls::{Client, Server};
 use super::{Said, probe};
 
 /// What a Prometheus answers to a query, of a pod for each image.
@@ -247,4 +248,40 @@ async fn doctor_names_what_a_prometheus_lacks() {
         text.contains("--metric-labels-allowlist=nodes=[kubernetes.io/arch]"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn certificates_of_a_prometheus_are_those_of_its_own_file() {
+    let (registry, _) = registry().await;
+    let client = Client::new();
+    let server = Server::asking(&client, None).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    write("client.pem", &client.certificate);
+    write("client.key", &client.key);
+    let authority = server.authority().display().to_string();
+    let away = async |config: &str| {
+        let config = write("http.yaml", config);
+        let (said, report) = sweep(&registry, &server.url(), &["--in-use-config", &config]).await;
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        report["in_use"]["away"]
+            .as_str()
+            .expect("it is no Prometheus")
+            .to_owned()
+    };
+    let nobody = away("tls_config: { insecure_skip_verify: false }\n").await;
+    assert!(nobody.contains("ca_file in --in-use-config"), "{nobody}");
+    let trusted = format!("tls_config:\n  ca_file: {authority}\n");
+    let asked = away(&trusted).await;
+    assert!(
+        asked.contains("cert_file and key_file in --in-use-config"),
+        "{asked}"
+    );
+    let pair = format!("{trusted}  cert_file: client.pem\n  key_file: client.key\n");
+    let shown = away(&pair).await;
+    assert!(shown.contains("none of Prometheus' query API"), "{shown}");
 }
