@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::support::hand::Hand;
 use crate::support::images::{Content, Image};
 use crate::support::probe::{Outcome, Probe};
+use crate::support::process::wait_until;
 use crate::support::prometheus::Pushgateway;
 use crate::support::registry::Registry;
 use crate::support::skopeo;
@@ -146,7 +147,17 @@ fn ten_planted_differences_are_these_ten() {
             }
             number
         });
-        let outcome = compare(&a, &b).confirm_after("2s").run();
+        // One is not in B before its list was read, and is there when it is looked at again.
+        hand_a.put(REPOSITORY, "late", same);
+        let mark = b.mark();
+        let list_is_read = || {
+            let asked = b.requests_so_far(mark);
+            asked.iter().any(|entry| entry.path.ends_with("/tags/list"))
+        };
+        let outcome = compare(&a, &b).confirm_after("2s").run_while(|_| {
+            wait_until("the list of B is read", list_is_read);
+            hand_b.put(REPOSITORY, "late", same);
+        });
         is_done.store(true, Ordering::Relaxed);
         assert!(pushing.join().expect("pushes") > 10);
         outcome
