@@ -66,11 +66,13 @@ sort "$work/candidates" >"$work/sorted"
 
 # What the clusters run, and what they may run next: the next start of a pod pulls by what its owner says.
 set --
+number=0
 for context in ${CONTEXTS-}; do
+    number=$((number + 1)) # The name of a context may hold anything.
     kubectl --context "$context" get --all-namespaces --output json \
-        pods,deployments,statefulsets,daemonsets,cronjobs,jobs,replicasets >"$work/$context.json" ||
+        pods,deployments,statefulsets,daemonsets,cronjobs,jobs,replicasets >"$work/cluster-$number.json" ||
         stop "the cluster $context cannot be asked"
-    set -- "$@" --images-from "$work/$context.json"
+    set -- "$@" --images-from "$work/cluster-$number.json"
 done
 
 probe keep ${repository:+--repo "$repository"} "$@" "$REGISTRY" >"$work/keep" || stop "what must be kept is not known"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::PageArg;
+use super::args::{KeepArgs, PageArg};
 use super::error::Error;
 use super::exit::Exit;
 use super::output;
@@ -13,7 +13,7 @@ use super::progress::Screen;
 use super::run::client;
 use super::settings::{KeepSettings, Named, Sources, kept};
 use super::signals::Signals;
-use crate::content::{Deletion, Gap, Holdings, Root, breakage};
+use crate::content::{Deletion, Gap, Holdings, Kept, Root, breakage};
 use crate::oci::{Printable, Reference, Repository};
 use crate::registry::client::HttpRegistry;
 use crate::render::keep as render;
@@ -62,6 +62,14 @@ impl Keeping {
         let sweeps: Vec<_> = seen.sweeps.iter().collect();
         let kept = content::kept(&seen.holdings, &roots);
         gaps.extend(content::gaps(&sweeps, &seen.holdings, &kept));
+        let lost = content::lost(&sweeps);
+        if deletions.is_some() {
+            let unknown = "is not there, and what it named is not known";
+            gaps.extend(lost.iter().map(|name| Gap {
+                repository: None,
+                what: format!("{name} {unknown}").into(),
+            }));
+        }
         // A page tells them itself.
         tell(&seen, if deletions.is_none() { &gaps } else { &[] });
         let (text, exit) = match deletions {
@@ -81,17 +89,7 @@ impl Keeping {
                 (text, exit(&checked))
             }
             None if gaps.is_empty() => {
-                let lost = content::lost(&sweeps);
-                for name in lost.iter().take(MOST_GAPS) {
-                    tracing::warn!(
-                        "{name} is not there: what it named may be, and is not in the list"
-                    );
-                }
-                let (registry, blobs) = (&policy.registry, args.blobs);
-                let text = match args.page.output {
-                    PageArg::Text => render::list(&kept, blobs, &lost),
-                    PageArg::Json => render::list_json(registry, &kept, blobs, &lost),
-                };
+                let text = list(&policy.registry, &args, &kept, &lost);
                 (text, Exit::Intact)
             }
             None => return Ok(signals.exit().unwrap_or(Exit::Unverified)),
@@ -105,6 +103,17 @@ impl Keeping {
             Exit::Unverified
         };
         Ok(signals.exit().unwrap_or(exit))
+    }
+}
+
+/// The list of what must be kept. Says what is lost.
+fn list(registry: &str, args: &KeepArgs, kept: &Kept, lost: &BTreeSet<String>) -> String {
+    for name in lost.iter().take(MOST_GAPS) {
+        tracing::warn!("{name} is not there: what it named may be, and is not in the list");
+    }
+    match args.page.output {
+        PageArg::Text => render::list(kept, args.blobs, lost),
+        PageArg::Json => render::list_json(registry, kept, args.blobs, lost),
     }
 }
 

@@ -37,8 +37,9 @@ pub fn read(text: &str, hosts: &[&str]) -> Result<Vec<Deletion>, Malformed> {
     let mut deletions = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        // No name has a `#`.
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
             continue;
         }
         let deletion = parse(own_name(line, hosts));
@@ -88,7 +89,7 @@ mod tests {
     fn lines_name_tags_or_digests() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let text = format!(
-            "\u{feff}# old\n\n  team/app:v1  \r\nr.example:5000/team/app@{digest}\nr.example:5000/x/app:v2\n"
+            "\u{feff}# old\n\n  team/app:v1 # gone \r\nr.example:5000/team/app@{digest}\nr.example:5000/x/app:v2\n"
         );
         let read = read(&text, &["r.example:5000", "r.example:5000/x", ""]).expect("a list");
         let names: Vec<_> = read.iter().map(Deletion::name).collect();
@@ -107,7 +108,6 @@ mod tests {
             "app:".to_owned(),
             format!("app blob {digest}"),
             digest,
-            "app:v1 # with a comment".to_owned(),
         ] {
             let error = read(&format!("app:v1\n{line}\n"), &["r.example"]);
             let error = error.expect_err(&line).to_string();

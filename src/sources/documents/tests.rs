@@ -334,14 +334,14 @@ images:
 - {name: other, newName: r.example/k/other}
 ";
     let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-    let pinned = format!("r.example/k/pinned@{digest} < it, images[1]");
+    let pinned = format!("r.example/k/pinned@{digest} < it.yaml, images[1]");
     assert_said(
         text,
         &[
-            "r.example/k/nginx:4 < it, images[0]",
+            "r.example/k/nginx:4 < it.yaml, images[0]",
             &pinned,
-            "r.example/k/moved:5 < it, images[2]",
-            "not taken r.example/k/other < it, images[3]",
+            "r.example/k/moved:5 < it.yaml, images[2]",
+            "not taken r.example/k/other < it.yaml, images[3]",
         ],
     );
 }
