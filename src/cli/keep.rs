@@ -82,11 +82,7 @@ impl Keeping {
             }
             None if gaps.is_empty() => {
                 let lost = content::lost(&sweeps);
-                for name in lost.iter().take(MOST_GAPS) {
-                    tracing::warn!(
-                        "{name} is not there: what it named may be, and is not in the list"
-                    );
-                }
+                tell_lost(&lost);
                 let (registry, blobs) = (&policy.registry, args.blobs);
                 let text = match args.page.output {
                     PageArg::Text => render::list(&kept, blobs, &lost),
@@ -105,6 +101,13 @@ impl Keeping {
             Exit::Unverified
         };
         Ok(signals.exit().unwrap_or(exit))
+    }
+}
+
+/// Says what the list lacks although it is proven.
+fn tell_lost(lost: &BTreeSet<String>) {
+    for name in lost.iter().take(MOST_GAPS) {
+        tracing::warn!("{name} is not there: what it named may be, and is not in the list");
     }
 }
 
