@@ -65,6 +65,8 @@ fn expressions(panel: &Value) -> Vec<&str> {
 fn every_panel_is_explained_and_has_a_unit_and_a_place() {
     let dashboard = dashboard();
     assert_eq!(dashboard["schemaVersion"], 39);
+    // What somebody changes in the browser is lost with the next load of the file.
+    assert_eq!(dashboard["editable"], false);
     let variables = dashboard["templating"]["list"]
         .as_array()
         .expect("it has variables");
