@@ -1,7 +1,7 @@
 //! What the process ends with.
 
 use super::args::FailOn;
-use crate::report::{Report, Unasked, Verdict};
+use crate::report::{Report, Verdict};
 
 /// How a run ended, and the exit code that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Exit {
 
     /// What some sweeps come to together. Broken wins over unverified, what is remembered as broken
     /// and could not be verified again is broken, and a result that could not be
-    /// handed on is as good as none. What documents name and nobody could be asked for is not verified.
+    /// handed on is as good as none. What documents name or pods run and could not be judged is not verified.
     pub(super) fn of(reports: &[&Report], is_published: bool, fail_on: &[FailOn]) -> Self {
         let is_broken =
             |report: &&Report| report.verdict == Verdict::Broken || !report.remembered.is_empty();
@@ -44,11 +44,8 @@ impl Exit {
             let in_use = report.sweep.in_use.as_ref();
             in_use.is_some_and(|in_use| in_use.away.is_some())
         };
-        let is_unverified = |report: &&Report| {
-            let documents = report.sweep.documents.iter();
-            let mut unasked = documents.filter_map(|it| it.unasked.as_ref());
-            !report.complete || unasked.any(Unasked::lacks_images)
-        };
+        let is_unverified =
+            |report: &&Report| !report.complete || report.sweep.others_unverified() > 0;
         let counts = |what| fail_on.contains(&what) && !fail_on.contains(&FailOn::Never);
         if counts(FailOn::Broken) && reports.iter().any(is_broken) {
             Self::Broken

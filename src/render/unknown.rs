@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::finding;
 use super::lines::{Lines, STRONG, UNSURE};
-use super::words::{self, many, number};
+use super::words::{self, length, many, number};
 use crate::oci::Tag;
 use crate::registry::UnverifiedReason;
 use crate::report::{Coverage, Finding, Found, Listed, SkipReason, Sweep, UnverifiedObjects};
@@ -84,6 +84,12 @@ pub(super) fn in_brief(sweep: &Sweep<Found>) -> String {
             "{objects} {seem} broken and {} not looked at again",
             words::was(suspected)
         );
+    }
+    let of_others = length(sweep.others_unverified());
+    if sweep.is_complete() && of_others > 0 {
+        let images = many(of_others, "image", "images");
+        let was = words::was(of_others);
+        return format!("nothing found broken, and {images} that others name {was} not verified");
     }
     if sweep.is_storage_unavailable() {
         return "its storage seems to be away".into();

@@ -347,11 +347,23 @@ impl<F> Sweep<F> {
         let is_use_broken = self.in_use.iter().any(|it| !it.findings.is_empty());
         if !self.findings.is_empty() || !self.unmet.is_empty() || is_use_broken {
             Verdict::Broken
-        } else if self.is_complete() {
+        } else if self.is_complete() && self.others_unverified() == 0 {
             Verdict::Intact
         } else {
             Verdict::Unverified
         }
+    }
+
+    /// Images that others than the registry name and that could not be judged. They make no sweep incomplete.
+    #[must_use]
+    pub fn others_unverified(&self) -> usize {
+        // While the source is away, what is known of it stays as it is.
+        let in_use = self.in_use.iter().filter(|it| it.away.is_none());
+        let in_use: usize = in_use.map(|it| it.unverified.len()).sum();
+        let documents = self.documents.iter().filter_map(|it| it.unasked.as_ref());
+        let documents = documents.filter(|it| it.lacks_images());
+        let documents: usize = documents.map(|it| it.unresolved.len()).sum();
+        in_use + documents
     }
 
     /// Whether everything in scope was reached.
