@@ -195,7 +195,7 @@ impl<'a> RawDocument<'a> {
         if kind == MediaKind::Manifest {
             problems.extend(config.iter().chain(&layers).find_map(mistyped_blob));
         }
-        if config.as_ref().is_some_and(is_of_an_image) {
+        if config.as_ref().is_some_and(Descriptor::is_of_an_image) {
             layers.iter_mut().chain(&mut config).for_each(|blob| {
                 blob.is_inline &= blob.digest == Digest::sha256(EMPTY);
             });
@@ -307,16 +307,7 @@ impl EntryReader<'_> {
 
 /// `{}`, which stands where an artifact has no config (image-spec manifest.md, "Guidance for an Empty
 /// Descriptor").
-const EMPTY: &[u8] = b"{}";
-
-/// Whether this is the config of what container runtimes pull and run.
-fn is_of_an_image(config: &Descriptor) -> bool {
-    matches!(
-        &*config.media_type,
-        "application/vnd.oci.image.config.v1+json"
-            | "application/vnd.docker.container.image.v1+json"
-    )
-}
+pub(super) const EMPTY: &[u8] = b"{}";
 
 #[cfg(test)]
 mod tests {

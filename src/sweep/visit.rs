@@ -50,6 +50,7 @@ pub(super) enum Visit {
         id: NodeId,
         digest: Digest,
         size: Option<u64>,
+        is_config: bool,
         plan: Plan,
         repeated: Repeated,
     },
@@ -119,12 +120,14 @@ impl Visit {
             .has_past()
             .then(|| Object::Content(Endpoint::Blobs, digest.clone()));
         let past = object.as_ref().and_then(|object| history.past(object));
+        let is_config = walk.is_config(id);
         let before = past.and_then(|past| past.depth);
+        let before = before.max(walk.contradicted_before(id));
         let pushed = walk.is_new(id).then_some(Depth::Tail);
         // What another look asks for again was in doubt: it is looked at as closely as it may have been.
         let doubted = (history.looks > 0).then_some(reading.depth.min(Depth::Tail));
         let wanted = history.read_at.max(pushed).max(doubted);
-        let plan = reading.plan(&digest, size, before, wanted);
+        let plan = reading.plan(&digest, size, before, wanted, is_config);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth == Depth::Digest {
             // To read gigabytes a dozen times costs more than it tells.
@@ -135,6 +138,7 @@ impl Visit {
             id,
             digest,
             size,
+            is_config,
             plan,
             repeated,
         }
@@ -183,6 +187,7 @@ impl Visit {
                 id,
                 digest,
                 size,
+                is_config,
                 plan: Plan { depth, shared },
                 repeated,
             } => {
@@ -192,6 +197,7 @@ impl Visit {
                     id,
                     digest,
                     size,
+                    is_config,
                     repeated,
                 };
                 blob.run(depth, shared).await

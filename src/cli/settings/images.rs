@@ -10,6 +10,7 @@ use crate::cli::error::{Error, Rank};
 use crate::cli::image::parse_image;
 use crate::oci::{Reference, Repository, shorten};
 use crate::registry::client::{Endpoint, PublicName};
+use crate::report::PlatformMismatch;
 use crate::service::{Publish, Target};
 use crate::sweep::{Scope, Source};
 
@@ -32,6 +33,9 @@ pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
     let targets = by_registry.into_iter().map(|(name, images)| {
         let own = sources.resolve::<VerifyArgs>(Some(&name))?;
         let mut target = target(sources, images, &own, &own.args.look, &known)?;
+        if !args.expect.platforms.is_empty() {
+            target.policy.platform_mismatch = PlatformMismatch::Fail;
+        }
         let repair_from = repair_sources(sources, &target.http, &own.args.repair);
         target.repair_from = repair_from.map_err(|error| own.locate(error))?;
         let origin = own.origins.get("public-name");

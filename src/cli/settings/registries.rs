@@ -164,6 +164,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
     let policy = Policy {
         depth: check.depth,
         mode: check.mode.unwrap_or(Mode::Private),
+        platform_mismatch: check.platform_mismatch,
         concurrency: http.concurrency,
         confirm_after: check.confirm_after,
         deadline: check.deadline,
