@@ -8,6 +8,7 @@ mod alerts;
 mod ci;
 mod clients;
 mod commands;
+mod contradictions;
 mod credentials;
 mod dashboards;
 mod deploy;
