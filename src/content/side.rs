@@ -153,9 +153,9 @@ pub(super) fn is_same_image(a: &Document, b: &Document, configs: &Configs) -> Op
     };
     if config.digest == other.digest {
         // A config that states no layers says nothing of them.
-        return Some(config.is_config_of_image() || digests(a) == digests(b));
+        return Some(config.is_of_an_image() || digests(a) == digests(b));
     }
-    if !config.is_config_of_image() || !other.is_config_of_image() {
+    if !config.is_of_an_image() || !other.is_of_an_image() {
         return Some(false);
     }
     let (a, b) = (configs.get(&config.digest)?, configs.get(&other.digest)?);

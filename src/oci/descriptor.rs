@@ -48,12 +48,27 @@ impl Descriptor {
 
     /// Whether this is the config of what container runtimes pull and run.
     #[must_use]
-    pub fn is_config_of_image(&self) -> bool {
-        matches!(
-            &*self.media_type,
-            "application/vnd.oci.image.config.v1+json"
-                | "application/vnd.docker.container.image.v1+json"
-        )
+    pub fn is_of_an_image(&self) -> bool {
+        is_of_an_image(&self.media_type)
+    }
+
+    /// Whether it is a layer that clients unpack: a tar, whatever it is packed in. containerd (core/images/mediatypes.go,
+    /// `IsLayerType`) and image-spec (layer.md) know these types, and ocicrypt those with `+encrypted`.
+    #[must_use]
+    pub fn is_tar(&self) -> bool {
+        const STARTS: [&str; 4] = [
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            "application/vnd.docker.image.rootfs.diff.tar",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        ];
+        const ENDS: [&str; 5] = ["", "+gzip", ".gzip", "+zstd", ".zstd"];
+        let media_type = self.media_type.strip_suffix("+encrypted");
+        let media_type = media_type.unwrap_or(&self.media_type);
+        let end = STARTS
+            .iter()
+            .find_map(|start| media_type.strip_prefix(start));
+        end.is_some_and(|end| ENDS.contains(&end))
     }
 
     /// Whether it may be absent from the registry on purpose: a layer of a type for that (image-spec
@@ -69,6 +84,16 @@ impl Descriptor {
                 .starts_with("application/vnd.docker.image.rootfs.foreign.");
         is_foreign && self.has_web_address
     }
+}
+
+/// Whether content of this type is the config of what container runtimes pull and run.
+#[must_use]
+pub fn is_of_an_image(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/vnd.oci.image.config.v1+json"
+            | "application/vnd.docker.container.image.v1+json"
+    )
 }
 
 /// How an entry of a list names what it promises.
@@ -232,6 +257,9 @@ fn platform(platform: &RawValue) -> Option<String> {
     }
     let [os, version, architecture, variant] = texts.map(typed::read::<String>);
     let version = version.filter(|version| !version.is_empty());
+    // A place is not taken by what comes after it.
+    let os = os.or_else(|| architecture.as_ref().map(|_| "unknown".into()));
+    let architecture = architecture.or_else(|| variant.as_ref().map(|_| "unknown".into()));
     let os = os.map(|os| match version {
         Some(version) => format!("{os}({version})"),
         None => os,

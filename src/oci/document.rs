@@ -206,7 +206,7 @@ impl<'a> RawDocument<'a> {
         if kind == MediaKind::Manifest {
             problems.extend(config.iter().chain(&layers).find_map(mistyped_blob));
         }
-        if config.as_ref().is_some_and(Descriptor::is_config_of_image) {
+        if config.as_ref().is_some_and(Descriptor::is_of_an_image) {
             layers.iter_mut().chain(&mut config).for_each(|blob| {
                 blob.is_inline &= blob.digest == Digest::sha256(EMPTY);
             });
@@ -318,7 +318,7 @@ impl EntryReader<'_> {
 
 /// `{}`, which stands where an artifact has no config (image-spec manifest.md, "Guidance for an Empty
 /// Descriptor").
-const EMPTY: &[u8] = b"{}";
+pub(super) const EMPTY: &[u8] = b"{}";
 
 #[cfg(test)]
 mod tests {

@@ -267,6 +267,34 @@ impl<'de> Deserialize<'de> for TextMap {
     }
 }
 
+/// An object whose values are objects, or nulls, which are not read any further.
+pub(super) struct Objects;
+
+impl<'de> Deserialize<'de> for Objects {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> Visitor<'de> for Map {
+            type Value = Objects;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of objects")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Objects, A::Error> {
+                while let Some((Key(_), value)) = map.next_entry::<Key, &RawValue>()? {
+                    if !is_null(value) && !value.get().starts_with('{') {
+                        return Err(A::Error::custom("not an object"));
+                    }
+                }
+                Ok(Objects)
+            }
+        }
+
+        deserializer.deserialize_map(Map)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

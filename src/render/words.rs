@@ -25,6 +25,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::Unreadable => "cannot be read",
         Reason::InvalidManifest => "is not a valid manifest",
         Reason::MediaTypeMismatch => "is not of the type that it is said to be",
+        Reason::Contradiction => "is contradicted by its config or its index",
         Reason::StorageMissing => "is missing from the storage behind the registry",
         Reason::Inconsistent => "gets contradicting answers",
     }
@@ -75,6 +76,9 @@ pub(crate) fn unverified(reason: UnverifiedReason) -> &'static str {
 pub(crate) fn skip_reason(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::ForeignLayer => "foreign layers, which registries need not have",
+        SkipReason::Artifact => {
+            "manifests that are no images to unpack, not held against their configs"
+        }
         SkipReason::InlineData => "blobs carried inline, in their descriptors, and whole",
         SkipReason::UnknownAlgorithm => "unknown digest algorithms: only existence was checked",
         SkipReason::UnknownMediaType => "unknown manifest types: their contents were not followed",

@@ -49,7 +49,7 @@ impl Cause {
             },
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
-            Reason::Unreadable | Reason::MediaTypeMismatch => Self::Unknown,
+            Reason::Unreadable | Reason::MediaTypeMismatch | Reason::Contradiction => Self::Unknown,
             Reason::ShortRead => match observed {
                 Some(Observed::Cut { received: 1.., .. }) => Self::Truncated,
                 // An earlier version saw it.
@@ -94,6 +94,9 @@ impl Cause {
             | Observed::MoreBytes
             | Observed::InvalidManifest { .. }
             | Observed::OtherKind { .. }
+            | Observed::OtherLayers { .. }
+            | Observed::UnreadableConfig { .. }
+            | Observed::OtherPlatform { .. }
             | Observed::Changing { .. } => Self::Unknown,
         }
     }

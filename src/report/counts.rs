@@ -30,6 +30,9 @@ pub struct Counts {
     pub blobs: u64,
     /// Missing index children where the mode allows them.
     pub absent: u64,
+    /// Children of indexes whose config names another platform than their index, and which may run all the same.
+    #[serde(default)]
+    pub platform_mismatches: u64,
     /// Requests sent, retries and token requests included.
     pub requests: u64,
     /// Body bytes received.

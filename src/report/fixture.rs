@@ -89,6 +89,7 @@ pub(crate) fn observed(reason: Reason, status: u16) -> Observed {
             own_type: "".into(),
             served_as: None,
         },
+        Reason::Contradiction => Observed::OtherLayers { layers: 2 },
         Reason::Inconsistent => Observed::Changing {
             observed: Box::new(refused(Some("BLOB_UNKNOWN"), false)),
         },

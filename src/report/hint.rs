@@ -57,6 +57,7 @@ fn hint_for_others(finding: &Finding, store: Store) -> Option<&'static str> {
         }
         Reason::InvalidManifest
         | Reason::MediaTypeMismatch
+        | Reason::Contradiction
         | Reason::StorageMissing
         | Reason::Inconsistent => return None,
     })
@@ -84,6 +85,9 @@ fn manifest_hint(kind: Kind, reason: Reason) -> &'static str {
         Reason::MediaTypeMismatch => {
             "look at what stands before the registry if its header is wrong; else build the image \
              again, and push it with another client"
+        }
+        Reason::Contradiction => {
+            "the registry keeps it as it was pushed: build the image again with another tool, push it, and delete this one"
         }
         Reason::SizeMismatch => {
             "its file was cut or replaced in storage: delete it there, restart the registry, then \
@@ -132,7 +136,7 @@ fn blob_hint(reason: Reason) -> &'static str {
             "see the registry's log; mostly an empty link file or a failing disk: delete that \
              file in storage, then push the image again"
         }
-        Reason::InvalidManifest | Reason::MediaTypeMismatch => {
+        Reason::InvalidManifest | Reason::MediaTypeMismatch | Reason::Contradiction => {
             "the registry keeps it as it was pushed: build the image again and push it with \
              another client"
         }

@@ -344,6 +344,7 @@ fn sum(a: Counts, b: Counts) -> Counts {
         manifests: a.manifests.saturating_add(b.manifests),
         blobs: a.blobs.saturating_add(b.blobs),
         absent: a.absent.saturating_add(b.absent),
+        platform_mismatches: a.platform_mismatches.saturating_add(b.platform_mismatches),
         requests: a.requests.saturating_add(b.requests),
         bytes: a.bytes.saturating_add(b.bytes),
         blobs_read: a.blobs_read.saturating_add(b.blobs_read),

@@ -15,6 +15,16 @@ words! {
     }
 }
 
+words! {
+    /// What an image comes to whose config names another platform than its index, and which may run all the same.
+    PlatformMismatch {
+        /// It is told.
+        Notice = "notice",
+        /// It is broken.
+        Fail = "fail",
+    }
+}
+
 impl Mode {
     /// Whether that says nothing against an object of such a registry. Sparse copies leave children out on
     /// purpose; a cache says 404 and 500 also when its upstream refuses it or cannot be reached.

@@ -61,6 +61,8 @@ words! {
         /// It is another kind of document than its header, its index or it itself says, so that clients
         /// refuse it.
         MediaTypeMismatch = "media_type_mismatch",
+        /// Its config or its index says otherwise than it does, so that it cannot be unpacked or run.
+        Contradiction = "contradiction",
         /// The registry redirects to a storage that does not have the object.
         StorageMissing = "storage_missing",
         /// The registry gives answers that contradict each other.
@@ -100,6 +102,8 @@ words! {
         UnknownAlgorithm = "unknown_algorithm",
         /// A document of a type of its own that holds nothing that is known; it itself was checked.
         UnknownMediaType = "unknown_media_type",
+        /// A manifest that is none of an image to be unpacked; it is not held against its config.
+        Artifact = "artifact",
         /// A repository that the filters leave out.
         RepositoryFilter = "repository_filter",
         /// A tag that the filters leave out.

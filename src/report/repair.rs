@@ -153,9 +153,8 @@ impl Writer<'_> {
                 }
                 None => self.pushed(),
             },
-            (Reason::InvalidManifest, Cause::Unknown) | (Reason::MediaTypeMismatch, _) => {
-                self.rebuild()
-            }
+            (Reason::InvalidManifest, Cause::Unknown)
+            | (Reason::MediaTypeMismatch | Reason::Contradiction, _) => self.rebuild(),
             _ if is_promise_wrong => self.rebuild(),
             // A file that is not there is not to be deleted, and neither is one that only an earlier version
             // saw, which did not keep what it saw.

@@ -16,6 +16,7 @@ pub(super) struct Tally {
     pub(super) manifests: u64,
     pub(super) blobs: u64,
     pub(super) absent: u64,
+    pub(super) platform_mismatches: u64,
     pub(super) notices: Notices,
     pub(super) skipped: BTreeMap<SkipReason, u64>,
 }
@@ -35,6 +36,7 @@ impl Tally {
         self.manifests += other.manifests;
         self.blobs += other.blobs;
         self.absent += other.absent;
+        self.platform_mismatches += other.platform_mismatches;
         self.notices.add(other.notices);
         let skipped = other.skipped.into_iter();
         skipped.for_each(|(skip_reason, count)| self.skip(skip_reason, count));

@@ -1,8 +1,10 @@
 //! The judge: a promise and an observation go in, an outcome comes out. Pure, so that every rule of
 //! integrity is a test of two lines.
 
+use bytes::Bytes;
+
 use super::form::Form;
-use crate::oci::{Digest, Document, MediaKind, Printable, manifest_digest};
+use crate::oci::{Digest, Document, ImageConfig, MediaKind, Printable, manifest_digest};
 use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{
@@ -19,6 +21,8 @@ pub(super) struct Judged {
     pub(super) skip_reason: Option<SkipReason>,
     /// What it is and what it is said to be, if it is a document.
     pub(super) form: Option<Form>,
+    /// What it says, if it was read as the config of an image.
+    pub(super) config: Option<ImageConfig>,
     /// How closely it had to be looked at to see that it is broken, where that is closer than asked.
     pub(super) depth: Option<Depth>,
 }
@@ -30,6 +34,7 @@ impl Judged {
             length: None,
             skip_reason: None,
             form: None,
+            config: None,
             depth: None,
         }
     }
@@ -201,6 +206,37 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
         skip_reason,
         depth: matches!(look.read, BlobRead::All { .. }).then_some(Depth::Digest),
         ..Judged::of(outcome)
+    }
+}
+
+/// Judges a blob that was read as the config of an image.
+pub(super) fn config(digest: &Digest, size: Option<u64>, answer: Answer<ManifestBody>) -> Judged {
+    let (answer, bytes) = match answer {
+        Answer::Found(body) => {
+            let look = BlobLook {
+                request: body.request,
+                status: 200,
+                length: body.announced,
+                read: BlobRead::All {
+                    received: body.bytes.len() as u64,
+                    digest: digest.of_same_algorithm(&body.bytes),
+                    end: body.end,
+                },
+                storage: None,
+                is_html: false,
+                is_from_cache: false,
+            };
+            (Answer::Found(look), body.bytes)
+        }
+        Answer::Absent(refusal) => (Answer::Absent(refusal), Bytes::new()),
+        Answer::Failing(refusal) => (Answer::Failing(refusal), Bytes::new()),
+        Answer::Unverified(why) => (Answer::Unverified(why), Bytes::new()),
+    };
+    let judged = blob(digest, size, answer);
+    let is_intact = judged.outcome == Outcome::Intact;
+    Judged {
+        config: is_intact.then(|| ImageConfig::read(&bytes)),
+        ..judged
     }
 }
 

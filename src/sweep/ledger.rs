@@ -346,6 +346,7 @@ impl Ledger {
             manifests: tally.manifests,
             blobs: tally.blobs,
             absent: tally.absent,
+            platform_mismatches: tally.platform_mismatches,
             requests: ending.traffic.requests - self.before.requests,
             bytes: ending.traffic.bytes - self.before.bytes,
             blobs_read: ending.read.blobs,

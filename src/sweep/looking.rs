@@ -1,7 +1,7 @@
 //! How a visit asks: what each question takes to be answered, and what its answers come to.
 
 use super::judge::{self, Judged};
-use super::reading::Shared;
+use super::reading::{BytesRead, Shared};
 use super::recall::Recall;
 use super::repeats::Repeated;
 use super::seen::Seen;
@@ -48,6 +48,8 @@ pub(super) struct BlobVisit<'a, R> {
     pub(super) id: NodeId,
     pub(super) digest: Digest,
     pub(super) size: Option<u64>,
+    /// Whether it is read as the config of an image.
+    pub(super) is_config: bool,
     pub(super) repeated: Repeated,
 }
 
@@ -58,9 +60,15 @@ impl<R: Registry> BlobVisit<'_, R> {
             Shared::No => self.look(depth).await,
             Shared::Here(outcome) => {
                 let seen = self.look(depth).await;
-                let is_intact = matches!(&seen, Seen::Blob(_, _, _, judged) if judged.outcome == Outcome::Intact);
+                let read = match &seen {
+                    Seen::Blob(_, _, _, judged) => BytesRead {
+                        is_intact: judged.outcome == Outcome::Intact,
+                        config: judged.config,
+                    },
+                    _ => BytesRead::default(),
+                };
                 // Nobody may wait for it.
-                _ = outcome.send(Some(is_intact));
+                _ = outcome.send(Some(read));
                 seen
             }
             Shared::Elsewhere(mut outcome) => {
@@ -69,14 +77,19 @@ impl<R: Registry> BlobVisit<'_, R> {
                     repeated: self.repeated.clone(),
                     ..self
                 };
-                let seen = self.look(Depth::Head).await;
-                if !matches!(&seen, Seen::Blob(_, _, _, judged) if judged.outcome == Outcome::Intact)
-                {
+                let mut seen = self.look(Depth::Head).await;
+                let Seen::Blob(_, _, _, judged) = &mut seen else {
+                    return seen;
+                };
+                if judged.outcome != Outcome::Intact {
                     return seen;
                 }
                 // Whoever reads them may have come to no end.
                 let read = outcome.wait_for(Option::is_some).await;
-                if read.is_ok_and(|read| *read == Some(true)) {
+                let read = read.ok().and_then(|read| *read).unwrap_or_default();
+                let is_all = read.config.is_some() || !again.is_config;
+                if read.is_intact && is_all {
+                    judged.config = read.config;
                     return seen;
                 }
                 again.look(depth).await
@@ -87,14 +100,17 @@ impl<R: Registry> BlobVisit<'_, R> {
     async fn look(mut self, depth: Depth) -> Seen {
         let (digest, size) = (self.digest, self.size);
         loop {
-            let answer = self
-                .registry
-                .blob(self.repository, &digest, size, depth)
-                .await;
-            if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
-                return Seen::CachedBlob;
-            }
-            let judged = judge::blob(&digest, size, answer);
+            let judged = if self.is_config && depth > Depth::Head {
+                let answer = self.registry.config(self.repository, &digest).await;
+                judge::config(&digest, size, answer)
+            } else {
+                let registry = self.registry;
+                let answer = registry.blob(self.repository, &digest, size, depth).await;
+                if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
+                    return Seen::CachedBlob;
+                }
+                judge::blob(&digest, size, answer)
+            };
             if let Some(outcome) = self.repeated.take(&judged.outcome) {
                 return Seen::Blob(self.id, digest, depth, Judged { outcome, ..judged });
             }

@@ -5,6 +5,7 @@
 //! running visits, and the ledger of what was found. A visit is one question to the registry and the
 //! judgement of its answer; it knows nothing of the others.
 
+mod contradiction;
 mod control;
 mod counts;
 mod coverage;

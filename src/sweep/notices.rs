@@ -15,6 +15,8 @@ pub(super) enum Notice {
     Large,
     /// A document of a type that only it and its header know.
     OwnType,
+    /// An image whose config names another platform than its index.
+    OtherPlatform,
     /// What containerd takes and containers/image does not.
     RefusedByOthers,
 }
@@ -28,6 +30,9 @@ impl Notice {
             }
             Self::Large => {
                 "manifests of more than 4 MiB, which podman, CRI-O and skopeo refuse, and containerd by tag"
+            }
+            Self::OtherPlatform => {
+                "images whose config names another platform than their index, which may run all the same"
             }
             Self::OwnType => "documents of a type that no client knows",
             Self::RefusedByOthers => {

@@ -286,10 +286,13 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 }
                 self.manifest_seen(number, id, digest, judged, document);
             }
-            Seen::Blob(id, digest, depth, judged) => {
+            Seen::Blob(id, digest, depth, mut judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
                 self.reading.seen(&digest, depth, &judged);
                 if judged.outcome == Outcome::Intact {
+                    // Another repository's may have been read since the question was put.
+                    let known = || self.reading.config(&digest);
+                    judged.config = judged.config.or_else(known);
                     let repository = walk.repository();
                     self.copies.seen(Endpoint::Blobs, &digest, repository);
                     let length = judged.length;
@@ -365,7 +368,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
             self.copies.seen(Endpoint::Manifests, &digest, repository);
             self.controls.manifest_is_intact(repository, digest);
         }
-        walk.manifest_seen(id, judged, document);
+        let config = document.as_ref().and_then(|it| it.config.as_ref());
+        let config = config.and_then(|config| self.reading.config(&config.digest));
+        walk.manifest_seen(id, judged, document, config);
     }
 
     /// What a walk comes to, with what the looks before it saw. `cut_short` says why it ended early.

@@ -13,7 +13,7 @@ use super::schedule::Owed;
 use super::scope::Scope;
 use crate::oci::{Printable, Repository};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
-use crate::report::{Mode, Record};
+use crate::report::{Mode, PlatformMismatch, Record};
 
 /// How to sweep.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Policy {
     pub mode: Mode,
     /// Picks the tag of each repository that is asked for by GET, too: with each number the next one.
     pub turn: u64,
+    /// What an image comes to whose config names another platform than its index.
+    pub platform_mismatch: PlatformMismatch,
     /// What nothing to check comes to.
     pub empty: Empty,
     /// Visits at a time.
@@ -73,6 +75,7 @@ impl Policy {
             suspects: BTreeSet::new(),
             mode: Mode::Private,
             turn: 0,
+            platform_mismatch: PlatformMismatch::Notice,
             empty: Empty::Unverified,
             concurrency: NonZeroUsize::MIN,
             confirm_after: Duration::from_secs(30),
@@ -90,6 +93,12 @@ impl Policy {
     pub fn known_manifests(&self) -> Option<(String, Arc<KnownManifests>)> {
         let known = self.manifests.known.clone()?;
         Some((self.registry.clone(), known))
+    }
+
+    /// How closely a sweep looks at blobs that are due. Those of a cache are not asked for.
+    pub(super) fn depth_of_blobs(&self) -> Depth {
+        let has_blobs = self.objects == Objects::All && self.mode != Mode::PullThrough;
+        if has_blobs { self.depth } else { Depth::Head }
     }
 
     /// How closely a sweep looks at any blob.

@@ -10,13 +10,17 @@ use tokio::time::Instant;
 
 use super::judge::Judged;
 use super::schedule::{Owed, Turn};
-use crate::oci::Digest;
+use crate::oci::{Digest, ImageConfig};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Outcome, Reads, Record};
 
 /// Blobs of which it is remembered in a sweep that their bytes were read, at most; others are read in each
 /// repository that has them. Takes 9 bytes each.
 const MOST_SHARED: usize = 400_000;
+
+/// Configs of which it is remembered in a sweep what they say, at most; others are read in each repository that has
+/// them. Takes 17 bytes each.
+const MOST_CONFIGS: usize = 200_000;
 
 /// How to look at a blob.
 pub(super) struct Plan {
@@ -31,10 +35,18 @@ pub(super) enum Shared {
     /// They are not.
     No,
     /// They are read here, and others wait for whether they are intact.
-    Here(watch::Sender<Option<bool>>),
+    Here(watch::Sender<Option<BytesRead>>),
     /// They are read in another repository. HEAD shows whether this one has the blob, and the other whether
     /// its bytes are intact; if they are not, this repository is asked for them, too, at the plan's depth.
-    Elsewhere(watch::Receiver<Option<bool>>),
+    Elsewhere(watch::Receiver<Option<BytesRead>>),
+}
+
+/// What came of reading a blob's bytes, for those who wait for that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BytesRead {
+    pub(super) is_intact: bool,
+    /// What they say, if they were read as the config of an image.
+    pub(super) config: Option<ImageConfig>,
 }
 
 /// What a sweep has read so far, and what it still may.
@@ -50,7 +62,9 @@ pub(super) struct Reading<'a> {
     /// Blobs whose bytes were read, with what came of it, as hashes.
     marks: HashSet<u64>,
     /// Blobs whose bytes are being read.
-    under_way: HashMap<u64, (Depth, watch::Receiver<Option<bool>>)>,
+    under_way: HashMap<u64, (Depth, watch::Receiver<Option<BytesRead>>)>,
+    /// What configs say, by the hashes of their digests.
+    configs: HashMap<u64, ImageConfig>,
     hashes: RandomState,
     bytes: u64,
     read: u64,
@@ -86,6 +100,7 @@ impl<'a> Reading<'a> {
             missed: vec![false; tail.map_or(0, |(turn, _)| turn.count())],
             marks: broken.take(MOST_SHARED).collect(),
             under_way: HashMap::new(),
+            configs: HashMap::new(),
             hashes,
             bytes: 0,
             read: 0,
@@ -94,16 +109,19 @@ impl<'a> Reading<'a> {
     }
 
     /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
-    /// closely again. What is `wanted` is read whether it is due or not, as closely as that says.
+    /// closely again. What is `wanted` is read whether it is due or not, as closely as that says. A config that another
+    /// repository has shown counts as read if it is known what it says.
     pub(super) fn plan(
         &mut self,
         digest: &Digest,
         size: Option<u64>,
         before: Option<Depth>,
         wanted: Option<Depth>,
+        is_config: bool,
     ) -> Plan {
         let is_broken = self.has(digest, Mark::Broken);
-        let intact = if is_broken { None } else { self.intact(digest) };
+        let is_unread = is_broken || is_config && self.config(digest).is_none();
+        let intact = if is_unread { None } else { self.intact(digest) };
         let broken = is_broken.then_some(Depth::Tail);
         let depth = self.depth(digest, size, intact, wanted.max(before).max(broken));
         if let Some(before) = before {
@@ -201,8 +219,22 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// What a config says that was read in this sweep.
+    pub(super) fn config(&self, digest: &Digest) -> Option<ImageConfig> {
+        let known = || self.configs.get(&self.hashes.hash_one(digest)).copied();
+        if self.configs.is_empty() {
+            None
+        } else {
+            known()
+        }
+    }
+
     /// Notes what a look at this depth came to.
     pub(super) fn seen(&mut self, digest: &Digest, depth: Depth, judged: &Judged) {
+        // Also from a look that waited for another repository's: that may be taken in later.
+        if let Some(config) = judged.config.filter(|_| self.configs.len() < MOST_CONFIGS) {
+            self.configs.insert(self.hashes.hash_one(digest), config);
+        }
         if depth == Depth::Head {
             return;
         }
@@ -345,7 +377,7 @@ mod tests {
     async fn one_repository_reads_for_all_unless_it_is_broken() {
         let owed = Owed::default();
         let mut reading = Reading::new(&owed, Depth::Tail, &Record::new("r"));
-        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, None);
+        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, None, false);
         let first = plan(&mut reading);
         let Shared::Here(outcome) = first.shared else {
             panic!("it is read here");
@@ -353,10 +385,14 @@ mod tests {
         let Shared::Elsewhere(mut waiting) = plan(&mut reading).shared else {
             panic!("it is being read");
         };
-        outcome.send(Some(true)).expect("somebody waits");
+        let intact = BytesRead {
+            is_intact: true,
+            config: None,
+        };
+        outcome.send(Some(intact)).expect("somebody waits");
         assert_eq!(
             *waiting.wait_for(Option::is_some).await.expect("sent"),
-            Some(true)
+            Some(intact)
         );
         reading.seen(&digest(1), first.depth, &judged(Outcome::Intact));
         assert_eq!(plan(&mut reading).depth, Depth::Head);
@@ -368,7 +404,7 @@ mod tests {
             (Depth::Tail, Shared::No)
         ));
         // What was seen broken before is looked at as closely again, by its own repository.
-        let known = reading.plan(&digest(2), None, Some(Depth::Digest), None);
+        let known = reading.plan(&digest(2), None, Some(Depth::Digest), None, false);
         assert!(matches!(
             (known.depth, known.shared),
             (Depth::Digest, Shared::No)
@@ -381,7 +417,7 @@ mod tests {
         let count = |owed: &Owed, wanted| {
             let mut reading = Reading::new(owed, Depth::Tail, &Record::new("r"));
             for number in 0..=255 {
-                let plan = reading.plan(&digest(number), Some(7), None, wanted);
+                let plan = reading.plan(&digest(number), Some(7), None, wanted, false);
                 if plan.depth == Depth::Tail {
                     reading.seen(&digest(number), plan.depth, &judged(Outcome::Intact));
                 }

@@ -50,6 +50,7 @@ pub(super) enum Visit {
         id: NodeId,
         digest: Digest,
         size: Option<u64>,
+        is_config: bool,
         plan: Plan,
         repeated: Repeated,
     },
@@ -121,14 +122,16 @@ impl Visit {
             .has_past()
             .then(|| Object::Content(Endpoint::Blobs, digest.clone()));
         let past = object.as_ref().and_then(|object| history.past(object));
+        let is_config = walk.is_config(id);
         let before = past.and_then(|past| past.depth);
+        let before = before.max(walk.contradicted_before(id));
         // What was pushed is read at once, where bytes are read at all.
         let at_once = reading.depth.min(Depth::Tail);
         let pushed = walk.is_new(id).then_some(at_once);
         // What another look asks for again was in doubt: it is looked at as closely as it may have been.
         let doubted = (history.looks > 0).then_some(at_once);
         let wanted = history.read_at.max(pushed).max(doubted);
-        let plan = reading.plan(&digest, size, before, wanted);
+        let plan = reading.plan(&digest, size, before, wanted, is_config);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth == Depth::Digest {
             // To read gigabytes a dozen times costs more than it tells.
@@ -139,6 +142,7 @@ impl Visit {
             id,
             digest,
             size,
+            is_config,
             plan,
             repeated,
         }
@@ -187,6 +191,7 @@ impl Visit {
                 id,
                 digest,
                 size,
+                is_config,
                 plan: Plan { depth, shared },
                 repeated,
             } => {
@@ -196,6 +201,7 @@ impl Visit {
                     id,
                     digest,
                     size,
+                    is_config,
                     repeated,
                 };
                 blob.run(depth, shared).await

@@ -11,6 +11,7 @@ mod clean_up;
 mod clients;
 mod commands;
 mod compare;
+mod contradictions;
 mod credentials;
 mod dashboards;
 mod deploy;

@@ -76,7 +76,13 @@ impl Content {
         layers: &[ObjectId],
     ) -> ObjectId {
         let (os, architecture) = platform.split_once('/').expect("a platform has two parts");
-        let text = format!(r#"{{"os":"{os}","architecture":"{architecture}","number":{number}}}"#);
+        let diff_ids = layers
+            .iter()
+            .map(|layer| format!(r#""{}""#, self.objects[*layer].digest));
+        let diff_ids = diff_ids.collect::<Vec<_>>().join(",");
+        let text = format!(
+            r#"{{"os":"{os}","architecture":"{architecture}","number":{number},"rootfs":{{"diff_ids":[{diff_ids}]}}}}"#
+        );
         let size = text.len() as u64;
         let config = self.add(
             Nature::Config,

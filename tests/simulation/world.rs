@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use registry_probe::oci::{Repository, Tag};
 use registry_probe::registry::{Depth, UnverifiedReason};
 
-use super::content::{Content, ObjectId};
+use super::content::{Content, Nature, ObjectId};
 use super::fault::{Fault, Window};
 
 /// Milliseconds since the run began.
@@ -253,9 +253,15 @@ impl World {
         }
     }
 
-    /// Whether a look of this depth shows what is wrong. Manifests are always read whole.
+    fn is_config(&self, question: Question) -> bool {
+        matches!(question, Question::Object(_, id) if self.content.objects[id].nature == Nature::Config)
+    }
+
+    /// Whether a look of this depth shows what is wrong. Manifests are always read whole, and configs where any byte
+    /// of a blob is read.
     fn shows(&self, question: Question, reply: Reply, depth: Depth) -> bool {
         let needed = match reply {
+            Reply::Altered if self.is_config(question) => Depth::Tail,
             Reply::Altered => Depth::Digest,
             Reply::Hollow => Depth::Tail,
             _ => Depth::Head,

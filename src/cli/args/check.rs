@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CHECKS, duration, positive_duration};
 use crate::registry::Depth;
-use crate::report::Mode;
+use crate::report::{Mode, PlatformMismatch};
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = CHECKS)]
@@ -15,6 +15,10 @@ pub(in crate::cli) struct CheckArgs {
     /// How closely to look at blobs
     #[arg(long, value_enum, default_value = "tail")]
     pub(in crate::cli) depth: Depth,
+
+    /// What an image comes to whose config names another platform than its index, and which may run all the same
+    #[arg(long, value_name = "AS", value_enum, default_value = "notice")]
+    pub(in crate::cli) platform_mismatch: PlatformMismatch,
 
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
@@ -48,6 +52,20 @@ impl ValueEnum for Depth {
             Self::Head => "Ask whether each blob is there and how long it is",
             Self::Tail => "Also read its last byte: a stale cache cannot make that up",
             Self::Digest => "Also read all of it and compute its digest",
+        };
+        Some(PossibleValue::new(self.word()).help(help))
+    }
+}
+
+impl ValueEnum for PlatformMismatch {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Notice => "It is counted and told, and is no failure",
+            Self::Fail => "It is broken",
         };
         Some(PossibleValue::new(self.word()).help(help))
     }

@@ -16,7 +16,7 @@ use crate::content::{self, Deletion, Root};
 use crate::oci::Printable;
 use crate::registry::Depth;
 use crate::registry::client::{Config, PublicName};
-use crate::report::Mode;
+use crate::report::{Mode, PlatformMismatch};
 use crate::service::{Target, own_image};
 use crate::sweep::{Objects, Scope, Source};
 
@@ -139,6 +139,7 @@ pub(super) fn target(http: Config, ask: &AskArgs, scope: Scope) -> Result<Target
         return Err(Error::option("mode", why));
     }
     let check = CheckArgs {
+        platform_mismatch: PlatformMismatch::Notice,
         depth: Depth::Head,
         ask: AskArgs {
             // What is not there is to be told.

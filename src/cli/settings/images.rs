@@ -11,7 +11,7 @@ use crate::cli::error::{Error, Rank};
 use crate::cli::image::parse_image;
 use crate::oci::{Reference, Repository, shorten};
 use crate::registry::client::{Endpoint, PublicName};
-use crate::report;
+use crate::report::{self, PlatformMismatch};
 use crate::service::{Publish, Target};
 use crate::sweep::{Scope, Source};
 
@@ -51,6 +51,9 @@ pub(in crate::cli) fn verify(sources: &Sources) -> Result<Settings, Error> {
         let told = images.iter().zip(written).filter_map(tell);
         reported.push(documents::joined(told));
         let mut target = target(sources, images, &own, &own.args.look, &known)?;
+        if !args.expect.platforms.is_empty() {
+            target.policy.platform_mismatch = PlatformMismatch::Fail;
+        }
         let repair_from = repair_sources(sources, &target.http, &own.args.repair);
         target.repair_from = repair_from.map_err(|error| own.locate(error))?;
         if several {

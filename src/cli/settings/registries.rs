@@ -171,6 +171,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
     let policy = Policy {
         depth: check.depth,
         mode: ask.mode.unwrap_or(Mode::Private),
+        platform_mismatch: check.platform_mismatch,
         concurrency: http.concurrency,
         confirm_after: ask.confirm_after,
         deadline: ask.deadline,

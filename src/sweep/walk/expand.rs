@@ -108,11 +108,9 @@ impl Walk {
         if endpoint == Endpoint::Blobs && self.objects == Objects::Manifests {
             return;
         }
-        if endpoint == Endpoint::Blobs && self.was_seen_intact(&entry.digest, entry.size) {
-            return;
-        }
+        let (digest, size) = (entry.digest, entry.size);
         let promised = Promised {
-            size: entry.size,
+            size,
             media_type: entry.media_type,
             platform: entry.platform,
         };
@@ -121,7 +119,13 @@ impl Walk {
             kind,
             promised: Some(Box::new(promised)),
         };
-        self.promise(endpoint, entry.digest, nesting, edge);
+        if endpoint == Endpoint::Blobs
+            && !self.needs_config(&edge)
+            && self.was_seen_intact(&digest, size)
+        {
+            return;
+        }
+        self.promise(endpoint, digest, nesting, edge);
     }
 }
 

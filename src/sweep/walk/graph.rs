@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use crate::oci::{Digest, MediaKind, Tag};
 use crate::registry::{Depth, Way};
 use crate::report::{Defect, Kind, Outcome, Reason};
+use crate::sweep::contradiction::Image;
 use crate::sweep::form::{Form, ReadBy, media_type};
 use crate::sweep::judge;
 
@@ -91,6 +92,8 @@ pub(in crate::sweep) struct Node {
     /// Whether it was pushed since the last sweep, as far as that shows; of a blob, whether a manifest that
     /// promises it was.
     pub(in crate::sweep) is_new: bool,
+    /// What it is as an image.
+    pub(in crate::sweep) image: Image,
 }
 
 impl Node {
@@ -113,6 +116,7 @@ impl Node {
             depth: None,
             form: None,
             is_new: false,
+            image: Image::None,
         }
     }
 
@@ -165,6 +169,7 @@ impl Node {
         };
         judge::size(edge.size(), self.length.get())
             .or_else(|| media_type(read_by, self.form.as_ref()))
+            .or_else(|| self.image.contradiction())
     }
 
     /// Whether all that promise it promise a type that clients do not know.

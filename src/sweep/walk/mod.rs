@@ -2,6 +2,8 @@
 //!
 //! It lives while its repository is walked; `settle` says what it comes to in the end.
 
+mod blobs;
+mod configs;
 mod expand;
 mod graph;
 mod history;
@@ -31,9 +33,9 @@ use super::judge::{self, Judged};
 use super::memory_limits::PromiseLimit;
 use super::policy::{Objects, Policy};
 use super::scope::Source;
-use crate::oci::{Digest, Document, MediaKind, Repository, Tag};
+use crate::oci::{Digest, Document, ImageConfig, MediaKind, Repository, Tag};
 use crate::registry::{Depth, Unverified};
-use crate::report::{Kind, Mode, Outcome};
+use crate::report::{Kind, Mode, Outcome, PlatformMismatch};
 
 /// A tag and what is known of it.
 struct TagState {
@@ -47,6 +49,9 @@ pub(super) struct Walk {
     repository: Repository,
     mode: Mode,
     objects: Objects,
+    platform_mismatch: PlatformMismatch,
+    /// How closely its blobs are looked at, other than those that are known.
+    depth: Depth,
     /// What was seen of it before.
     history: History,
     /// Its list of tags, as far as that is read.
@@ -86,6 +91,8 @@ impl Walk {
             repository,
             mode: policy.mode,
             objects: policy.objects,
+            platform_mismatch: policy.platform_mismatch,
+            depth: policy.depth_of_blobs(),
             history,
             list: TagList::default(),
             tags: Vec::new(),
@@ -239,7 +246,14 @@ impl Walk {
     }
 
     /// Notes what a manifest turned out to be, and what it promises in turn.
-    pub(super) fn manifest_seen(&mut self, id: NodeId, judged: Judged, document: Option<Document>) {
+    /// `config` is what its config says, if this sweep has read that.
+    pub(super) fn manifest_seen(
+        &mut self,
+        id: NodeId,
+        judged: Judged,
+        document: Option<Document>,
+        config: Option<ImageConfig>,
+    ) {
         let node = &self.nodes[id as usize];
         let was_counted = self
             .history
@@ -257,6 +271,7 @@ impl Walk {
             if let Some(documents) = &mut self.documents {
                 documents.insert(id, document.clone());
             }
+            self.note_image(id, &document, config);
             self.take(id, document);
         }
         if let Some(before) = before {
@@ -264,68 +279,10 @@ impl Walk {
         }
     }
 
-    /// Notes what a blob turned out to be.
-    pub(super) fn blob_seen(&mut self, id: NodeId, depth: Depth, judged: Judged) {
-        let is_broken = matches!(judged.outcome, Outcome::Broken(_));
-        let closer = judged.depth.filter(|_| is_broken).unwrap_or(depth);
-        self.nodes[id as usize].depth = Some(depth.max(closer));
-        let past = self.past(id).map(|past| past.times_broken);
-        if !matches!(judged.outcome, Outcome::Unverified(_)) && past.unwrap_or_default() == 0 {
-            self.tally.blobs += 1;
-        }
-        self.node_seen(id, judged);
-        self.look_again_if_misjudged(id);
-        if past.is_some() {
-            return;
-        }
-        let node = &mut self.nodes[id as usize];
-        let length = node.length.get();
-        let is_whole = |edge: &Edge| judge::size(edge.size(), length).is_none();
-        if node.is_intact() && node.edges.iter().all(is_whole) {
-            // Nobody will ask who promised what is there.
-            node.edges = Vec::new();
-            self.let_go(id);
-        }
-    }
-
-    /// Keeps of an intact blob no more than that it is, and how long: a repository may have millions.
-    fn let_go(&mut self, id: NodeId) {
-        if self.documents.is_some() {
-            return;
-        }
-        self.known.remove(&self.nodes, id);
-        let node = &self.nodes[id as usize];
-        let length = node.length.get();
-        self.history.note_seen(node.endpoint, &node.digest, length);
-        self.is_any_blob_there = true;
-        self.free.push(id);
-    }
-
-    /// Whether this sweep saw a blob intact that has the promised size: nobody will ask who promised it.
-    pub(super) fn was_seen_intact(&mut self, digest: &Digest, size: Option<u64>) -> bool {
-        if self.documents.is_some() || self.history.past_of(Endpoint::Blobs, digest).is_some() {
-            return false;
-        }
-        let length = self.history.seen(Endpoint::Blobs, digest);
-        let is_seen = length.is_some_and(|length| judge::size(size, length).is_none());
-        self.is_any_blob_there |= is_seen;
-        is_seen
-    }
-
     /// What was seen of a node before, if it was broken.
     pub(super) fn past(&self, id: NodeId) -> Option<&Past> {
         let node = &self.nodes[id as usize];
         self.history.past_of(node.endpoint, &node.digest)
-    }
-
-    /// A blob that is not as long as one manifest says may be just as long as another one does.
-    fn look_again_if_misjudged(&mut self, id: NodeId) {
-        let node = &mut self.nodes[id as usize];
-        if node.was_misjudged() {
-            node.set_outcome(None);
-            self.tally.blobs = self.tally.blobs.saturating_sub(1);
-            self.to_visit.push(id);
-        }
     }
 
     fn node_seen(&mut self, id: NodeId, judged: Judged) {
@@ -348,8 +305,13 @@ impl Walk {
         nesting: u8,
         edge: Edge,
     ) -> NodeId {
+        let needs_config = self.needs_config(&edge);
         if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
             let has_past = self.past(id).is_some();
+            if needs_config && self.nodes[id as usize].is_intact() {
+                self.nodes[id as usize].set_outcome(None);
+                self.to_visit.push(id);
+            }
             let node = &mut self.nodes[id as usize];
             let is_settled = endpoint == Endpoint::Blobs
                 && !has_past
@@ -363,6 +325,7 @@ impl Walk {
         }
         // A blob that an earlier look saw intact is not read again.
         let seen = Some(endpoint).filter(|endpoint| *endpoint == Endpoint::Blobs);
+        let seen = seen.filter(|_| !needs_config);
         let seen = seen.filter(|_| self.history.past_of(endpoint, &digest).is_none());
         let seen = seen.and_then(|endpoint| self.history.seen(endpoint, &digest));
         let of_new = |parent: Parent| match parent {
@@ -427,7 +390,7 @@ mod tests {
         let node = node.expect("a manifest");
         walk.came_along(node);
         let document = Document::parse(text.as_bytes(), None).expect("a manifest");
-        walk.manifest_seen(node, Judged::of(Outcome::Intact), Some(document));
+        walk.manifest_seen(node, Judged::of(Outcome::Intact), Some(document), None);
         walk.next_tag = id + 1;
         while let Some(Step::Blob(id, ..)) = walk.next(true, usize::MAX) {
             walk.answered();
@@ -466,7 +429,7 @@ mod tests {
 
     #[test]
     fn what_there_is_one_of_for_each_tag_is_small() {
-        assert!(size_of::<Node>() <= 120, "{}", size_of::<Node>());
+        assert!(size_of::<Node>() <= 128, "{}", size_of::<Node>());
         assert!(size_of::<Edge>() <= 24, "{}", size_of::<Edge>());
         assert!(size_of::<TagState>() <= 32, "{}", size_of::<TagState>());
     }

@@ -154,6 +154,7 @@ impl Walk {
         room: &mut NamesLimit,
     ) {
         let sparse = self.indexes_with_a_child();
+        let contradictions = self.contradictions();
         let mut absent = Vec::new();
         for (id, node) in (0..).zip(&self.nodes) {
             let in_mode = match node.outcome() {
@@ -181,7 +182,7 @@ impl Walk {
                     look.unverified_nodes.push(id);
                 }
                 InMode::Settled => {
-                    if let Some(suspicion) = self.wrong_promise(id, depth, room) {
+                    if let Some(suspicion) = self.wrong_promise(id, &contradictions, depth, room) {
                         look.doubtful_nodes.push(id);
                         look.suspicions.push(suspicion);
                     } else if self.past(id).is_some() {

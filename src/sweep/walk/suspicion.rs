@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::configs::Contradictions;
 use super::graph::{Edge, NodeId, Parent, TagId};
 use super::history::Object;
 use super::look::{Look, Suspicion};
 use super::{TagState, Walk};
 use crate::oci::{Digest, Printable, Tag};
 use crate::registry::Depth;
-use crate::report::{Bracket, Defect, Finding, Kind, Nearby};
+use crate::report::{Bracket, Defect, Finding, Kind, Nearby, Reason};
 use crate::sweep::memory_limits::NamesLimit;
 use crate::sweep::nearby;
 
@@ -108,20 +109,25 @@ impl Walk {
         }
     }
 
-    /// An object that is whole in itself, and that something promises with another size or type.
+    /// An object that is whole in itself, and that something promises with another size or type, or that its own config
+    /// contradicts.
     pub(super) fn wrong_promise(
         &self,
         id: NodeId,
+        contradictions: &Contradictions,
         depth: Depth,
         room: &mut NamesLimit,
     ) -> Option<Suspicion> {
         let node = &self.nodes[id as usize];
-        let is_wrong = |edge: &Edge| node.contradiction(edge).is_some();
-        let defect = node
-            .edges
-            .iter()
-            .find_map(|edge| node.contradiction(edge))?;
-        Some(self.suspicion(id, &defect, is_wrong, depth, room))
+        let wrong = |edge: &Edge| {
+            let of_platform = || contradictions.of(id, edge).cloned();
+            node.contradiction(edge).or_else(of_platform)
+        };
+        let defect = node.edges.iter().find_map(wrong)?;
+        // Only a look at its config shows that.
+        let is_contradicted = defect.reason == Reason::Contradiction;
+        let depth = depth.max(if is_contradicted { Depth::Tail } else { depth });
+        Some(self.suspicion(id, &defect, |edge| wrong(edge).is_some(), depth, room))
     }
 
     /// A suspicion against a node, on account of those of its promises that `is_broken` picks.

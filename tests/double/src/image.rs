@@ -100,6 +100,18 @@ impl Image {
     }
 }
 
+/// The config of an image for a platform, as `os/architecture`, with these layers.
+fn config(platform: &str, layers: &[&[u8]]) -> Value {
+    let (os, architecture) = platform.split_once('/').unwrap_or((platform, ""));
+    let diff_ids: Vec<_> = layers.iter().map(sha256).collect();
+    json!({
+        "architecture": architecture,
+        "os": os,
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    })
+}
+
 /// How many of everything [`Registry::populate`] makes.
 #[derive(Clone, Copy, Debug)]
 pub struct Population {
@@ -133,6 +145,12 @@ impl Registry {
         self.image_in(Format::Oci, repository, tag, layers)
     }
 
+    /// Makes an OCI image for a platform, as `os/architecture`, that no tag leads to.
+    pub fn child(&self, platform: &str, repository: &str, layers: &[&[u8]]) -> Image {
+        let config = config(platform, layers).to_string();
+        self.image_of(Format::Oci, repository, None, config.into(), layers)
+    }
+
     /// Makes an image with these media types.
     pub fn image_in(
         &self,
@@ -141,13 +159,7 @@ impl Registry {
         tag: Option<&str>,
         layers: &[&[u8]],
     ) -> Image {
-        let diff_ids: Vec<_> = layers.iter().map(sha256).collect();
-        let config = json!({
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
-        });
+        let config = config("linux/amd64", layers);
         self.image_of(format, repository, tag, config.to_string().into(), layers)
     }
 
@@ -229,8 +241,12 @@ impl Registry {
         let layers: Vec<_> = layers.iter().map(Vec::as_slice).collect();
         for tag in (0..population.tags).map(|n| format!("v{n:04}")) {
             let make = |tag: Option<&str>, salt: &str| {
-                let config =
-                    json!({"architecture": "amd64", "os": "linux", "created_by": salt}).to_string();
+                let diff_ids: Vec<_> = layers.iter().map(sha256).collect();
+                let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+                let config = json!({
+                    "architecture": "amd64", "os": "linux", "created_by": salt, "rootfs": rootfs,
+                });
+                let config = config.to_string();
                 self.image_of(Format::Oci, name, tag, config.into(), &layers)
             };
             if population.platforms == 0 {

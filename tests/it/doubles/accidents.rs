@@ -14,7 +14,7 @@ struct Shelf {
 async fn shelf() -> Shelf {
     let double = Double::start().await;
     let amd64 = double.image("app", Some("v1"), &[b"amd64", b"shared"]);
-    let arm64 = double.image("app", None, &[b"arm64", b"shared"]);
+    let arm64 = double.child("linux/arm64", "app", &[b"arm64", b"shared"]);
     double.index(
         "app",
         Some("multi"),

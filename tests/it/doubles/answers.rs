@@ -159,8 +159,9 @@ async fn what_ignores_ranges_shows_at_least_that_bytes_come() {
 #[tokio::test]
 async fn a_layer_that_is_promised_to_be_empty_and_is_not() {
     for depth in [Depth::Head, Depth::Tail, Depth::Digest] {
-        let (double, image) = healthy().await;
-        let mut layer = double.descriptor(media_type::OCI_LAYER, &image.layers[1]);
+        let (double, _) = healthy().await;
+        let image = double.image("app", Some("v1"), &[b"its only layer"]);
+        let mut layer = double.descriptor(media_type::OCI_LAYER, &image.layers[0]);
         layer["size"] = json!(0);
         let manifest = json!({
             "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,

@@ -191,7 +191,12 @@ async fn the_total_of_a_range_is_held_against_the_promise() {
         .when(ranged.clone())
         .set_header("Content-Range", "bytes 299999-299999/300001");
     double
-        .when(on::blob().get().without_header("range"))
+        .when(
+            on::blob()
+                .get()
+                .without_header("range")
+                .reference(&image.layers[1]),
+        )
         .edit(|_, reply| {
             let longer = [&reply.body[..], b"x"].concat();
             reply.with_body(longer)

@@ -374,7 +374,7 @@ async fn children_without_a_platform_are_for_what_their_configs_say() {
 async fn windows_children_differ_by_their_versions() {
     let double = Double::start().await;
     let children = ["10.0.17763.6189", "10.0.20348.2655"].map(|version| {
-        let image = double.image("app", None, &[version.as_bytes()]);
+        let image = double.child("windows/amd64", "app", &[version.as_bytes()]);
         let mut child = image.descriptor("windows/amd64");
         child["platform"]["os.version"] = json!(version);
         (image, child)

@@ -46,6 +46,27 @@ impl Shelf {
         manifest
     }
 
+    /// An image's config that says this, for the image's layers.
+    fn with_image_config(&self, mut config: Value) -> Value {
+        config["rootfs"] = json!({"type": "layers", "diff_ids": self.image.layers});
+        self.with_config(t::OCI_CONFIG, &config.to_string())
+    }
+
+    /// The type of an image's config over this, and layers that nobody unpacks.
+    fn with_artifact(&self, config: &str) -> Value {
+        let mut manifest = self.with_config(t::OCI_CONFIG, config);
+        for position in 0..2 {
+            manifest["layers"][position]["mediaType"] = json!("application/vnd.in-toto+json");
+        }
+        manifest
+    }
+
+    fn without_layers(&self, config: &str) -> Value {
+        let mut manifest = self.with_config(t::OCI_CONFIG, config);
+        manifest["layers"] = json!([]);
+        manifest
+    }
+
     fn with(&self, place: &str, value: Value) -> Value {
         let mut manifest = self.manifest();
         let (parent, key) = place.rsplit_once('/').expect("a place");
@@ -83,7 +104,7 @@ impl Shelf {
 type Build = fn(&Shelf) -> Value;
 
 /// What configs and layers hold beside what they are called.
-const OF_BLOBS: [(&str, Build); 13] = [
+const OF_BLOBS: [(&str, Build); 14] = [
     ("a layer that is not what its type says", |s| {
         s.with(
             "/layers/0/mediaType",
@@ -94,37 +115,36 @@ const OF_BLOBS: [(&str, Build); 13] = [
         s.with_config("application/vnd.example.config+json", "[]")
     }),
     ("an image's config that is none", |s| {
-        s.with_config(t::OCI_CONFIG, "not JSON")
+        s.with_artifact("not JSON")
     }),
-    ("an image's config of two bytes", |s| {
-        s.with_config(t::OCI_CONFIG, "{}")
+    ("an image's config of two bytes", |s| s.with_artifact("{}")),
+    ("other diff_ids than layers that are no tars", |s| {
+        s.with_artifact(r#"{"rootfs":{"diff_ids":["a","b","c"]}}"#)
     }),
     ("a config with empty os and architecture", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"os":"","architecture":""}"#)
+        s.with_image_config(json!({"os": "", "architecture": ""}))
     }),
-    ("a config without os and architecture", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"rootfs":{}}"#)
+    ("a config without os, architecture and history", |s| {
+        s.with_image_config(json!({}))
     }),
     ("a config with a variant", |s| {
-        s.with_config(
-            t::OCI_CONFIG,
-            r#"{"os":"linux","architecture":"arm","variant":"v7"}"#,
-        )
-    }),
-    ("a config without history", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"rootfs":{"diff_ids":["x"]}}"#)
-    }),
-    ("diff_ids that are empty", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"rootfs":{"diff_ids":[]}}"#)
-    }),
-    ("diff_ids that are null", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"rootfs":{"diff_ids":null}}"#)
-    }),
-    ("other diff_ids than layers", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"rootfs":{"diff_ids":["a","b","c"]}}"#)
+        s.with_image_config(json!({"os": "linux", "architecture": "arm", "variant": "v7"}))
     }),
     ("fewer entries of history than layers", |s| {
-        s.with_config(t::OCI_CONFIG, r#"{"history":[{}]}"#)
+        s.with_image_config(json!({"history": [{}]}))
+    }),
+    ("an unknown type of rootfs", |s| {
+        let rootfs = json!({"type": "unheard-of", "diff_ids": s.image.layers});
+        s.with_config(t::OCI_CONFIG, &json!({"rootfs": rootfs}).to_string())
+    }),
+    ("no layers, and diff_ids that are empty", |s| {
+        s.without_layers(r#"{"rootfs":{"diff_ids":[]}}"#)
+    }),
+    ("no layers, and diff_ids that are null", |s| {
+        s.without_layers(r#"{"rootfs":{"diff_ids":null}}"#)
+    }),
+    ("no layers, and a bundle for a config", |s| {
+        s.without_layers(r#"{"schemaVersion":"v1.0.0","images":[]}"#)
     }),
     ("a config that is a layer, too", |s| {
         let layer = s.manifest()["layers"][0].clone();
@@ -132,11 +152,21 @@ const OF_BLOBS: [(&str, Build); 13] = [
     }),
 ];
 
-const OF_IMAGES: [(&str, Build); 14] = [
+const OF_IMAGES: [(&str, Build); 13] = [
     ("no mediaType", |s| s.without("mediaType")),
-    ("no layers", |s| s.without("layers")),
-    ("an empty list of layers", |s| s.with("/layers", json!([]))),
-    ("layers that are null", |s| s.with("/layers", Value::Null)),
+    ("no layers", |s| {
+        let mut manifest = s.without_layers("{}");
+        manifest
+            .as_object_mut()
+            .expect("an object")
+            .remove("layers");
+        manifest
+    }),
+    ("layers that are null", |s| {
+        let mut manifest = s.without_layers("{}");
+        manifest["layers"] = Value::Null;
+        manifest
+    }),
     ("a subject that is not there", |s| {
         s.with(
             "/subject",
@@ -176,20 +206,17 @@ const OF_IMAGES: [(&str, Build); 14] = [
     }),
 ];
 
-const OF_INDEXES: [(&str, Build); 14] = [
+const OF_INDEXES: [(&str, Build); 13] = [
     (
         "no mediaType",
         |s| json!({"schemaVersion": 2, "manifests": [s.child()]}),
     ),
     ("a child without platform", |s| s.for_platform(Value::Null)),
-    ("another platform than the config's", |s| {
-        s.for_platform(json!({"os": "windows", "architecture": "arm"}))
-    }),
     ("a platform with features", |s| {
         s.for_platform(json!({"os": "linux", "architecture": "amd64", "features": ["sse4"]}))
     }),
     ("a platform with os.version", |s| {
-        s.for_platform(json!({"os": "windows", "architecture": "amd64", "os.version": "10"}))
+        s.for_platform(json!({"os": "linux", "architecture": "amd64", "os.version": "10"}))
     }),
     ("a platform with a variant", |s| {
         s.for_platform(json!({"os": "linux", "architecture": "amd64", "variant": "v1"}))
@@ -241,7 +268,13 @@ async fn deviations_of_images_and_indexes() {
         let document = build(&shelf);
         shelf.double.manifest_json("app", Some("v1"), &document);
         let sweep = Probe::of(&shelf.double).sweep().await;
-        assert_eq!(told(&sweep), ["intact"], "{name}");
+        let told: Vec<_> = told(&sweep);
+        // Artifacts are counted, and nothing is said against them.
+        let told: Vec<_> = told
+            .iter()
+            .filter(|line| *line != "skipped artifact 1")
+            .collect();
+        assert_eq!(told, ["intact"], "{name}");
     }
 }
 
@@ -272,8 +305,9 @@ async fn deviations_of_older_kinds() {
 #[tokio::test]
 async fn deviations_that_are_told_and_no_finding() {
     let empty: Build = |s| {
-        let layer = s.blob(t::OCI_LAYER, "");
-        s.with("/layers", json!([layer]))
+        let mut manifest = s.manifest();
+        manifest["layers"][1] = s.blob(t::OCI_LAYER, "");
+        manifest
     };
     let no_child: Build = |_| Shelf::index(&[]);
     let no_bytes = "manifests with a config or layer of 0 bytes, which containerd refuses";
@@ -300,7 +334,9 @@ async fn digests_of_another_algorithm() {
         .double
         .blob_as(Algorithm::Sha512, "app", "under a long digest");
     let layer = shelf.double.descriptor(t::OCI_LAYER, &layer);
-    let manifest = shelf.with("/layers", json!([layer])).to_string();
+    let mut manifest = shelf.manifest();
+    manifest["layers"][1] = layer;
+    let manifest = manifest.to_string();
     let (double, media_type) = (&shelf.double, t::OCI_MANIFEST);
     double.manifest_as(Algorithm::Sha512, "app", Some("v1"), media_type, manifest);
     assert_eq!(told(&Probe::of(double).sweep().await), ["intact"]);

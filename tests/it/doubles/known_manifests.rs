@@ -126,13 +126,10 @@ async fn a_head_that_fails_for_one_manifest_is_no_reason_to_read_all() {
 async fn what_is_gone_is_found_by_head() {
     let known = Arc::<KnownManifests>::default();
     let double = Double::start().await;
-    let children = [b"one", b"two"].map(|layer| double.image("app", None, &[layer]));
-    let [amd64, arm64] = &children;
-    double.index(
-        "app",
-        Some("v1"),
-        &[("linux/amd64", amd64), ("linux/arm64", arm64)],
-    );
+    let amd64 = double.image("app", None, &[b"one"]);
+    let arm64 = double.child("linux/arm64", "app", &[b"two"]);
+    let children = [("linux/amd64", &amd64), ("linux/arm64", &arm64)];
+    double.index("app", Some("v1"), &children);
     assert_eq!(told(&probe(&double, &known).sweep().await), ["intact"]);
     double.remove_manifest_link("app", &arm64.digest);
     let broken = ["broken", "finding app child not_found: v1"];
@@ -140,7 +137,7 @@ async fn what_is_gone_is_found_by_head() {
 }
 
 /// One of a hundred slots of a day, in which the image's blobs are not due.
-fn not_due() -> Turn {
+pub(super) fn not_due() -> Turn {
     let schedule = Schedule::new(24 * HOUR, HOUR / 4);
     let now = SystemTime::now();
     let read = schedule.turn(now, None).all_read();

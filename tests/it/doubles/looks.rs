@@ -131,7 +131,7 @@ impl Registry for Counted {
 async fn lacking_a_child() -> (Double, Image) {
     let double = Double::start().await;
     let amd64 = double.image("app", None, &[b"one"]);
-    let arm64 = double.image("app", None, &[b"two"]);
+    let arm64 = double.child("linux/arm64", "app", &[b"two"]);
     double.index(
         "app",
         Some("multi"),
@@ -281,7 +281,7 @@ async fn a_known_failure_outlives_one_good_look() {
         .and_then(|known| known.digest.clone());
     let child = child.expect("a child").to_string();
     // One of two replicas has it.
-    let whole = double.image("app", None, &[b"two"]);
+    let whole = double.child("linux/arm64", "app", &[b"two"]);
     assert_eq!(whole.digest, child);
     let looks = Looks::default();
     let asked = on::manifest().get().reference(&child);

@@ -10,7 +10,7 @@ async fn every_type_is_accepted_by_name() {
     let oci = double.image("app", Some("oci"), &[b"a layer"]);
     double.index("app", Some("oci-index"), &[("linux/amd64", &oci)]);
     let docker = double.image_in(Format::Docker, "app", Some("docker"), &[b"another"]);
-    double.index("app", Some("docker-list"), &[("linux/arm64", &docker)]);
+    double.index("app", Some("docker-list"), &[("linux/amd64", &docker)]);
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
     assert_eq!((sweep.counts.indexes, sweep.counts.manifests), (2, 2));

@@ -9,6 +9,7 @@ mod blobs;
 mod breakdowns;
 mod caches;
 mod campaign;
+mod contradictions;
 mod credentials;
 mod documents;
 mod endings;

@@ -14,7 +14,7 @@ use registry_probe::registry::client::{
     Config, CredentialSource, Endpoint, HttpRegistry, LoginStore, Meter, Secret,
 };
 use registry_probe::registry::{Depth, ManifestMethod, Software};
-use registry_probe::report::{Finding, Mode, Record, Shard, SkipReason, Sweep};
+use registry_probe::report::{Finding, Mode, PlatformMismatch, Record, Shard, SkipReason, Sweep};
 use registry_probe::sweep::{
     self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Scope,
     Source, Turn,
@@ -138,6 +138,12 @@ impl<'a> Probe<'a> {
     /// Where something unknown was broken in this repository.
     pub(super) fn suspecting(mut self, name: &str) -> Self {
         self.policy.suspects.insert(repository(name));
+        self
+    }
+
+    /// What an image comes to whose config names another platform than its index.
+    pub(super) fn platform_mismatch(mut self, comes_to: PlatformMismatch) -> Self {
+        self.policy.platform_mismatch = comes_to;
         self
     }
 

@@ -87,8 +87,8 @@ async fn a_child_that_indexes_share_is_asked_for_once() {
     let double = Double::start().await;
     let shared = double.image("app", None, &[&LONG, b"of the shared child"]);
     let (first, second) = (
-        double.image("app", None, &[b"of the first"]),
-        double.image("app", None, &[b"of the second"]),
+        double.child("linux/arm64", "app", &[b"of the first"]),
+        double.child("linux/arm64", "app", &[b"of the second"]),
     );
     let indexes = [(&first, "v1"), (&second, "v2")].map(|(own, tag)| {
         let children = [("linux/amd64", &shared), ("linux/arm64", own)];

@@ -8,7 +8,7 @@ use super::probe::{Probe, broken, told};
 async fn shelf(tags: usize) -> (Double, Image, Image, String) {
     let double = Double::start().await;
     let amd64 = double.image("app", None, &[b"of amd64"]);
-    let arm64 = double.image("app", None, &[b"of arm64"]);
+    let arm64 = double.child("linux/arm64", "app", &[b"of arm64"]);
     let children = [("linux/amd64", &amd64), ("linux/arm64", &arm64)];
     let index = double.index("app", Some("multi"), &children);
     for n in 0..tags {

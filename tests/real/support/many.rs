@@ -128,10 +128,11 @@ impl Static {
     pub(crate) fn with_layer(layer: &Path, digest: &str, length: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path();
-        let config = "{}";
+        let config = format!(r#"{{"rootfs":{{"type":"layers","diff_ids":["{digest}"]}}}}"#);
+        let config_size = config.len();
         let config_digest = Digest::sha256(config.as_bytes());
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config_digest}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{digest}","size":{length}}}]}}"#
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config_digest}","size":{config_size}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{digest}","size":{length}}}]}}"#
         );
         let manifest_digest = Digest::sha256(manifest.as_bytes()).to_string();
         let hex = manifest_digest.trim_start_matches("sha256:");
@@ -209,7 +210,8 @@ fn manifest(blobs: &[String]) -> String {
     write!(
         text,
         r#""config":{},"layers":[{}]}}"#,
-        entry("config.v1+json", &blobs[0]),
+        // What is no image's config is not read whole.
+        entry("other.v1+json", &blobs[0]),
         layers.join(",")
     )
     .expect("text takes text");

@@ -73,6 +73,12 @@ fn indexes(registry: &Registry, image: &Image, absent: &str) {
 fn images(registry: &Registry, image: &Image) {
     let config = registry.descriptor(t::OCI_CONFIG, &image.config);
     let layer = registry.descriptor(t::OCI_LAYER, &image.layers[0]);
+    let of_one = json!({
+        "architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [image.layers[0]]},
+    });
+    let of_one = registry.blob("zoo", of_one.to_string());
+    let of_one = registry.descriptor(t::OCI_CONFIG, &of_one);
     let manifest = |config: &Value, layers: &[&Value]| {
         let media_type = t::OCI_MANIFEST;
         json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers})
@@ -91,13 +97,13 @@ fn images(registry: &Registry, image: &Image) {
         "urls": ["https://layers.internal/windows"],
     });
     put("foreign", &manifest(&config, &[&foreign, &layer]));
-    let mut of_subject = manifest(&config, &[&layer]);
+    let mut of_subject = manifest(&of_one, &[&layer]);
     of_subject["subject"] =
         json!({"mediaType": t::OCI_MANIFEST, "digest": sha256("no subject"), "size": 77});
     put("subject", &of_subject);
     put(
         "untyped-image",
-        &json!({"schemaVersion": 2, "config": config, "layers": [layer]}),
+        &json!({"schemaVersion": 2, "config": of_one, "layers": [layer]}),
     );
     let long = registry.blob_as(
         Algorithm::Sha512,
@@ -105,7 +111,7 @@ fn images(registry: &Registry, image: &Image) {
         &b"a layer under a long digest"[..],
     );
     let long = registry.descriptor(t::OCI_LAYER, &long);
-    let bytes = manifest(&config, &[&long]).to_string();
+    let bytes = manifest(&of_one, &[&long]).to_string();
     registry.manifest_as(
         Algorithm::Sha512,
         "zoo",

@@ -1,0 +1,214 @@
+//! What an image is for, in the words that decide which one a client takes, normalised as containerd does.
+
+use std::fmt;
+
+/// What an image is for. A word that is not known, like one that is missing, fits all others: registries hold
+/// `sunos`, `armv7` and `intel386`, and clients pull what they find under them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Platform {
+    /// A position in [`SYSTEMS`]; 0 for none that is known.
+    os: u8,
+    /// A position in [`ARCHITECTURES`].
+    architecture: u8,
+    /// The number of the architecture's version, such as 7 of `v7`.
+    variant: u8,
+    /// The build by which Windows tells its images apart, such as 17763 of `10.0.17763.6189`: a host takes those of its
+    /// own (containerd, `platform_compat_windows.go`).
+    build: [u8; 2],
+}
+
+/// What Go is ported to, which is what clients are (go/src/internal/syslist).
+const SYSTEMS: [&str; 14] = [
+    "",
+    "linux",
+    "windows",
+    "darwin",
+    "freebsd",
+    "netbsd",
+    "openbsd",
+    "dragonfly",
+    "solaris",
+    "illumos",
+    "aix",
+    "plan9",
+    "android",
+    "wasip1",
+];
+const ARCHITECTURES: [&str; 15] = [
+    "", "amd64", "arm64", "arm", "386", "ppc64le", "ppc64", "s390x", "riscv64", "loong64",
+    "mips64le", "mips64", "mipsle", "mips", "wasm",
+];
+
+/// In which way two platforms differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Differing {
+    /// They are of two systems: what runs on one does not on the other.
+    System,
+    /// Their architectures differ.
+    Architecture,
+    /// Their versions do: of the architecture, or of Windows.
+    Version,
+}
+
+impl Platform {
+    /// What these words say (containerd/platforms, `normalizeOS` and `normalizeArch`).
+    #[must_use]
+    pub fn new(os: &str, os_version: &str, architecture: &str, variant: &str) -> Self {
+        let words = [os, architecture, variant].map(|word| word.trim().to_ascii_lowercase());
+        let [os, architecture, variant] = words.each_ref().map(String::as_str);
+        let os = if os == "macos" { "darwin" } else { os };
+        let (architecture, variant) = match (architecture, variant) {
+            ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
+            ("aarch64" | "arm64", variant) => ("arm64", variant),
+            ("armhf", _) => ("arm", "v7"),
+            ("armel", _) => ("arm", "v6"),
+            ("i386", _) => ("386", ""),
+            other => other,
+        };
+        let number = variant.strip_prefix('v').unwrap_or(variant).parse();
+        let variant = match (architecture, number.unwrap_or(0)) {
+            ("amd64", 1) | ("arm64", 8) => 0,
+            (_, number) => number,
+        };
+        let build = os_version.split('.').nth(2);
+        let build: Option<u16> = build.and_then(|build| build.parse().ok());
+        Self {
+            os: position(&SYSTEMS, os),
+            architecture: position(&ARCHITECTURES, architecture),
+            variant,
+            build: build.filter(|_| os == "windows").unwrap_or(0).to_le_bytes(),
+        }
+    }
+
+    /// The platform of an index's child, as [`Descriptor::platform`](super::Descriptor::platform) has it.
+    #[must_use]
+    pub fn of_child(text: &str) -> Self {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().unwrap_or_default();
+        let (os, architecture, variant) = (next(), next(), next());
+        let (os, version) = os.split_once('(').unwrap_or((os, ""));
+        Self::new(os, version.trim_end_matches(')'), architecture, variant)
+    }
+
+    /// Which architecture it is, to be compared.
+    #[must_use]
+    pub fn architecture(self) -> u8 {
+        self.architecture
+    }
+
+    /// In which way this platform is not the other one, if that shows.
+    #[must_use]
+    pub fn differs(self, other: Self) -> Option<Differing> {
+        fn differ<T: Copy + Default + PartialEq>(one: T, other: T) -> bool {
+            one != T::default() && other != T::default() && one != other
+        }
+        if differ(self.os, other.os) {
+            Some(Differing::System)
+        } else if differ(self.architecture, other.architecture) {
+            Some(Differing::Architecture)
+        } else if differ(self.variant, other.variant) || differ(self.build, other.build) {
+            Some(Differing::Version)
+        } else {
+            None
+        }
+    }
+}
+
+fn position(words: &[&str], word: &str) -> u8 {
+    let position = words.iter().position(|known| *known == word);
+    position
+        .and_then(|position| u8::try_from(position).ok())
+        .unwrap_or(0)
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |words: &[&'static str], position: u8| match words.get(usize::from(position)) {
+            None | Some(&"") => "unknown",
+            Some(word) => word,
+        };
+        f.write_str(known(&SYSTEMS, self.os))?;
+        let build = u16::from_le_bytes(self.build);
+        if build > 0 {
+            write!(f, "(10.0.{build})")?;
+        }
+        write!(f, "/{}", known(&ARCHITECTURES, self.architecture))?;
+        if self.variant > 0 {
+            write!(f, "/v{}", self.variant)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differs(one: &str, other: &str) -> Option<Differing> {
+        let [one, other] = [one, other].map(Platform::of_child);
+        assert_eq!(one.differs(other), other.differs(one));
+        one.differs(other)
+    }
+
+    /// containerd/platforms, `database.go`; the words of the last group stand in documents of others.
+    #[test]
+    fn what_is_said_in_other_words_is_the_same() {
+        for (one, other) in [
+            ("linux/amd64", "Linux/x86_64"),
+            ("linux/amd64/v1", "linux/x86-64"),
+            ("linux/arm64", "linux/aarch64/v8"),
+            ("linux/arm64/8", "linux/arm64"),
+            ("linux/arm/v7", "linux/armhf"),
+            ("linux/arm/v6", "linux/armel"),
+            ("linux/386", "linux/i386"),
+            ("darwin/arm64", "macos/arm64"),
+            (
+                "windows(10.0.17763.6189)/amd64",
+                "windows(10.0.17763.1)/amd64",
+            ),
+            ("linux/arm/v7", "linux/arm"),
+            ("unknown/unknown", "linux/amd64"),
+            ("linux/", "linux/arm64"),
+            ("linux", "linux/arm64"),
+            ("", "linux/arm64"),
+            ("sunos/armv7", "linux/amd64"),
+            ("linux/intel386", "linux/386"),
+        ] {
+            assert_eq!(differs(one, other), None, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_differs() {
+        use Differing as D;
+        for (one, other, expected) in [
+            ("linux/amd64", "windows/amd64", D::System),
+            ("linux/amd64", "linux/arm64", D::Architecture),
+            ("linux/arm", "linux/arm64/v8", D::Architecture),
+            ("linux/arm/v6", "linux/arm/v7", D::Version),
+            ("linux/amd64/v3", "linux/amd64/v2", D::Version),
+            (
+                "windows(10.0.17763.1)/amd64",
+                "windows(10.0.20348.1)/amd64",
+                D::Version,
+            ),
+        ] {
+            assert_eq!(differs(one, other), Some(expected), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_platform_is_told_in_the_words_of_clients() {
+        for (text, told) in [
+            ("linux/x86_64", "linux/amd64"),
+            (
+                "windows(10.0.17763.6189)/amd64",
+                "windows(10.0.17763)/amd64",
+            ),
+            ("linux/arm/7", "linux/arm/v7"),
+            ("", "unknown/unknown"),
+        ] {
+            assert_eq!(Platform::of_child(text).to_string(), told);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the configs of images say, held against their manifests and indexes.
+
+use std::collections::HashMap;
+
+use super::Walk;
+use super::graph::{Edge, Endpoint, NodeId, Parent};
+use crate::oci::{Digest, Document, ImageConfig, MediaKind, Platform, is_of_an_image};
+use crate::registry::Depth;
+use crate::report::{Defect, Kind, PlatformMismatch, SkipReason};
+use crate::sweep::contradiction::{Image, Misplaced, Places};
+use crate::sweep::notices::Notice;
+
+/// The longest config that is read whole and held against its manifest.
+const LARGEST_CONFIG: u64 = 4 << 20;
+
+/// Children of which their index promises another platform than their config, by both and the platform.
+#[derive(Default)]
+pub(super) struct Contradictions(HashMap<(NodeId, NodeId, Platform), Defect>);
+
+impl Contradictions {
+    pub(super) fn of(&self, child: NodeId, edge: &Edge) -> Option<&Defect> {
+        let Parent::Node(index) = edge.parent else {
+            return None;
+        };
+        if self.0.is_empty() {
+            return None;
+        }
+        let platform = Platform::of_child(edge.platform()?);
+        self.0.get(&(index, child, platform))
+    }
+}
+
+impl Walk {
+    /// Notes what of a manifest its config is to be held against, and what that says, if this sweep has read it.
+    pub(super) fn note_image(
+        &mut self,
+        id: NodeId,
+        document: &Document,
+        config: Option<ImageConfig>,
+    ) {
+        let digest = document.config.as_ref().map(|config| &config.digest);
+        let inline = || digest.and_then(ImageConfig::of_nothing);
+        let config = config.or_else(|| inline().filter(|_| self.reads_configs()));
+        let node = &mut self.nodes[id as usize];
+        node.image = Image::of(document, config);
+        let is_artifact = document.kind == MediaKind::Manifest && node.image == Image::None;
+        let is_counted = is_artifact && node.is_intact();
+        if is_counted && self.reads_configs() {
+            self.tally.skip(SkipReason::Artifact, 1);
+        }
+    }
+
+    fn reads_configs(&self) -> bool {
+        self.depth >= Depth::Tail
+    }
+
+    /// Whether a blob is to be read whole and as a config.
+    pub(in crate::sweep) fn is_config(&self, id: NodeId) -> bool {
+        let node = &self.nodes[id as usize];
+        let is_config =
+            |edge: &Edge| edge.kind == Kind::Config && is_of_an_image(edge.media_type());
+        node.size().is_some_and(|size| size <= LARGEST_CONFIG) && node.edges.iter().any(is_config)
+    }
+
+    /// How closely a blob has to be looked at because a manifest that names it was contradicted by it before.
+    pub(in crate::sweep) fn contradicted_before(&self, id: NodeId) -> Option<Depth> {
+        if !self.history.has_past() {
+            return None;
+        }
+        let mut edges = self.nodes[id as usize].edges.iter();
+        edges
+            .any(|edge| self.needs_config(edge))
+            .then_some(Depth::Tail)
+    }
+
+    /// Whether a promise is that of a config that has to be read, whoever saw it intact: its manifest was contradicted
+    /// by it, and only what it says clears that.
+    pub(super) fn needs_config(&self, edge: &Edge) -> bool {
+        let Parent::Node(parent) = edge.parent else {
+            return false;
+        };
+        let node = &self.nodes[parent as usize];
+        edge.kind == Kind::Config
+            && matches!(node.image, Image::Unread(_))
+            && self.past(parent).and_then(|past| past.depth) >= Some(Depth::Tail)
+    }
+
+    /// Takes up what a config says, for all manifests that name it.
+    pub(super) fn config_seen(&mut self, id: NodeId, config: ImageConfig) {
+        let edges = &self.nodes[id as usize].edges;
+        let edges = edges.iter().filter(|edge| edge.kind == Kind::Config);
+        let parents: Vec<_> = edges
+            .filter_map(|edge| match edge.parent {
+                Parent::Node(parent) => Some(parent),
+                Parent::Tag(_) | Parent::Caller => None,
+            })
+            .collect();
+        for parent in parents {
+            let image = &mut self.nodes[parent as usize].image;
+            *image = image.read(config);
+        }
+    }
+
+    /// The children that cannot run as their index promises. What may well run is noted.
+    pub(super) fn contradictions(&mut self) -> Contradictions {
+        let mut all = Vec::new();
+        for (id, node) in (0..).zip(&self.nodes) {
+            let Image::Read(_, config) = node.image else {
+                continue;
+            };
+            for edge in &node.edges {
+                if let (Parent::Node(index), Some(platform)) = (edge.parent, edge.platform()) {
+                    let promised = Platform::of_child(platform);
+                    all.extend(Misplaced::of((index, id), promised, config));
+                }
+            }
+        }
+        let places = Places::of(&all);
+        let mut contradictions = Contradictions::default();
+        for wrong in all {
+            let is_broken = self.platform_mismatch == PlatformMismatch::Fail;
+            if is_broken || places.is_contradiction(&wrong) {
+                let promise = (wrong.index, wrong.child, wrong.promised);
+                contradictions.0.insert(promise, wrong.defect());
+            } else {
+                let digest: &Digest = &self.nodes[wrong.child as usize].digest;
+                let was_counted = self.history.seen(Endpoint::Manifests, digest).is_some();
+                self.tally.platform_mismatches += u64::from(!was_counted);
+                let notices = &mut self.tally.notices;
+                notices.note(Notice::OtherPlatform, &self.repository, digest);
+            }
+        }
+        contradictions
+    }
+}

@@ -1,0 +1,159 @@
+//! Images whose every byte is as promised, and whose config does not fit: what is found, once for all that have the
+//! config, and what is told and no finding.
+
+use registry_double::{Double, Format, Image, on, sha256};
+use registry_probe::registry::Depth;
+use registry_probe::report::{Mode, PlatformMismatch, Record};
+use registry_probe::sweep::Expectations;
+use serde_json::json;
+
+use super::known_manifests::not_due;
+use super::probe::{Probe, told};
+
+/// A config for these layers on this platform.
+fn config(platform: &str, layers: &[&str]) -> String {
+    let (os, architecture) = platform.split_once('/').expect("two words");
+    let diff_ids: Vec<_> = layers.iter().map(sha256).collect();
+    let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+    json!({"os": os, "architecture": architecture, "rootfs": rootfs}).to_string()
+}
+
+/// An image of two layers with this config.
+fn image(double: &Double, repository: &str, tag: Option<&str>, config: &str) -> Image {
+    double.image_of(
+        Format::Oci,
+        repository,
+        tag,
+        config.to_owned().into(),
+        &[b"one", b"two"],
+    )
+}
+
+fn whole(platform: &str) -> String {
+    config(platform, &["one", "two"])
+}
+
+const BROKEN: [&str; 2] = ["broken", "finding app tag contradiction: v1"];
+const NOTICE: [&str; 2] = [
+    "intact",
+    "warning images whose config names another platform than their index, which may run all the same",
+];
+
+#[tokio::test]
+async fn a_config_that_does_not_fit_its_manifest() {
+    for depth in [Depth::Tail, Depth::Digest] {
+        for config in [
+            config("linux/amd64", &["one"]),
+            "{}".into(),
+            "no JSON".into(),
+        ] {
+            let double = Double::start().await;
+            image(&double, "app", Some("v1"), &config);
+            let sweep = Probe::of(&double).depth(depth).sweep().await;
+            assert_eq!(told(&sweep), BROKEN, "{depth} {config}");
+        }
+    }
+    let double = Double::start().await;
+    image(&double, "app", Some("v1"), "{}");
+    let head = Probe::of(&double).depth(Depth::Head).sweep().await;
+    assert_eq!(told(&head), ["intact"], "it reads no config");
+    // A cache would download it.
+    let cache = Probe::of(&double).mode(Mode::PullThrough).sweep().await;
+    assert_eq!(told(&cache)[0], "intact");
+}
+
+#[tokio::test]
+async fn a_config_is_read_once_and_held_against_all_that_name_it() {
+    let double = Double::start().await;
+    let short = config("linux/amd64", &["one"]);
+    let push = |tag: &str, layers: &[&[u8]]| {
+        for repository in ["a", "b", "c"] {
+            let format = Format::Oci;
+            double.image_of(format, repository, Some(tag), short.clone().into(), layers);
+        }
+    };
+    push("right", &[b"one"]);
+    assert_eq!(told(&Probe::of(&double).sweep().await), ["intact"]);
+    let asked = on::blob().reference(&sha256(&short));
+    assert_eq!(double.count(&asked.clone().get()), 1);
+    assert_eq!(double.count(&asked.head()), 2);
+    push("wrong", &[b"one", b"two"]);
+    for concurrency in [1, 4, 16] {
+        let sweep = Probe::of(&double).concurrency(concurrency).sweep().await;
+        let found = ["a", "b", "c"].map(|name| format!("finding {name} tag contradiction: wrong"));
+        assert_eq!(told(&sweep)[1..], found, "{concurrency}");
+    }
+}
+
+#[tokio::test]
+async fn a_known_contradiction_is_looked_at_again_in_every_sweep() {
+    let double = Double::start().await;
+    image(&double, "app", Some("v1"), "{}");
+    image(&double, "app", Some("v2"), &whole("linux/amd64"));
+    let mut record = Record::new(Probe::of(&double).sweep().await.registry);
+    record.absorb(Probe::of(&double).sweep().await);
+    // Neither a sweep to which nothing is due nor one that reads no config clears it.
+    let idle = Probe::of(&double)
+        .owing(not_due())
+        .knowing(&record)
+        .sweep()
+        .await;
+    assert_eq!(told(&idle), BROKEN);
+    record.absorb(idle);
+    let head = Probe::of(&double)
+        .depth(Depth::Head)
+        .knowing(&record)
+        .sweep()
+        .await;
+    assert_eq!(told(&head), BROKEN);
+    record.absorb(head);
+    image(&double, "app", Some("v1"), &whole("linux/amd64"));
+    let mended = Probe::of(&double)
+        .owing(not_due())
+        .knowing(&record)
+        .sweep()
+        .await;
+    assert_eq!(told(&mended), ["intact"]);
+}
+
+#[tokio::test]
+async fn children_in_the_place_of_others() {
+    let (amd64, arm64) = (whole("linux/amd64"), whole("linux/arm64"));
+    let windows = whole("windows/amd64");
+    for (configs, is_broken) in [
+        ([&amd64, &arm64], false),
+        ([&arm64, &amd64], true),
+        ([&windows, &arm64], true),
+        // Built for each platform, with a config that names the builder's.
+        ([&amd64, &amd64], false),
+    ] {
+        let double = Double::start().await;
+        let children = configs.map(|config| image(&double, "app", None, config));
+        let platforms = ["linux/amd64", "linux/arm64/v8"];
+        let children: Vec<_> = platforms.into_iter().zip(&children).collect();
+        double.index("app", Some("v1"), &children);
+        let told = told(&Probe::of(&double).sweep().await);
+        assert_eq!(told[0] == "broken", is_broken, "{told:?}");
+        let mut found = told.iter().filter(|line| line.starts_with("finding"));
+        assert!(
+            found.all(|line| line == "finding app child contradiction: v1"),
+            "{told:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_may_well_run_is_told_or_held_against_it() {
+    let double = Double::start().await;
+    let child = image(&double, "app", None, &whole("linux/amd64"));
+    double.index("app", Some("v1"), &[("linux/arm64", &child)]);
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep), NOTICE);
+    assert_eq!(sweep.counts.platform_mismatches, 1);
+    let strict = Probe::of(&double).platform_mismatch(PlatformMismatch::Fail);
+    let broken = ["broken", "finding app child contradiction: v1"];
+    assert_eq!(told(&strict.sweep().await), broken);
+    let named = Probe::of(&double).images(&[("app", "v1")]);
+    let verified = named.verify(&Expectations::default()).await;
+    assert_eq!(told(&verified), NOTICE);
+}

@@ -1,0 +1,301 @@
+//! Images that a registry takes and serves byte for byte, and that clients cannot unpack or run: each is found at the
+//! depth that promises it, and what clients take is not.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::support::http::{Client, block_on};
+use crate::support::images::sha256;
+use crate::support::probe::Probe;
+use crate::support::registry::Registry;
+use crate::support::tarball;
+
+const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// Two layers, as archives.
+fn archives() -> [Vec<u8>; 2] {
+    ["one", "two"].map(|name| tarball::tar(name, name.as_bytes()))
+}
+
+/// An image's config for these layers, and what is said otherwise.
+fn config(layers: &[Vec<u8>], other: &Value) -> Value {
+    let diff_ids: Vec<_> = layers.iter().map(|layer| sha256(layer)).collect();
+    let mut config = json!({
+        "os": "linux", "architecture": "amd64",
+        "config": {"Cmd": ["/one"]},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        "history": [{"created_by": "one"}, {"created_by": "two"}],
+    });
+    for (key, value) in other.as_object().expect("an object") {
+        config[key] = value.clone();
+    }
+    config
+}
+
+/// Where images are pushed to, each to a repository of its name.
+struct Shelf<'a> {
+    client: Client,
+    registry: &'a Registry,
+}
+
+impl Shelf<'_> {
+    fn blob(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
+        let digest = sha256(bytes);
+        block_on(async {
+            let uploads = format!("/v2/{repository}/blobs/uploads/");
+            let started = self.client.post(&uploads).await;
+            let target = format!("{}&digest={digest}", started.header("location"));
+            let bytes = Bytes::copy_from_slice(bytes);
+            let done = self
+                .client
+                .put(&target, "application/octet-stream", bytes)
+                .await;
+            assert_eq!(done.status, 201, "{repository}");
+        });
+        json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
+    }
+
+    fn document(&self, repository: &str, reference: Option<&str>, document: &Value) -> Value {
+        let media_type = document["mediaType"].as_str().expect("a type").to_owned();
+        let bytes = document.to_string();
+        let digest = sha256(bytes.as_bytes());
+        let path = format!(
+            "/v2/{repository}/manifests/{}",
+            reference.unwrap_or(&digest)
+        );
+        let size = bytes.len();
+        let put = self.client.put(&path, &media_type, bytes.into());
+        assert_eq!(block_on(put).status, 201, "{repository}");
+        json!({"mediaType": media_type, "digest": digest, "size": size})
+    }
+
+    /// An image of these blobs, each a type and its bytes, the config being the first.
+    fn image(&self, repository: &str, tag: Option<&str>, blobs: &[(&str, &[u8])]) -> Value {
+        let described = blobs.iter();
+        let described =
+            described.map(|(media_type, bytes)| self.blob(repository, media_type, bytes));
+        let described: Vec<_> = described.collect();
+        let is_docker = blobs[0].0 == DOCKER_CONFIG;
+        let media_type = if is_docker {
+            DOCKER_MANIFEST
+        } else {
+            OCI_MANIFEST
+        };
+        let (config, layers) = described.split_first().expect("a config");
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers,
+        });
+        self.document(repository, tag, &manifest)
+    }
+
+    /// An image of two gzip layers with this config.
+    fn with_config(&self, repository: &str, config: &[u8]) {
+        let [one, two] = archives().map(|layer| tarball::gzip(&layer));
+        self.image(
+            repository,
+            Some("v1"),
+            &[(OCI_CONFIG, config), (OCI_LAYER, &one), (OCI_LAYER, &two)],
+        );
+    }
+
+    /// An index of images, each with what its config and what the index says that it is for.
+    fn index(&self, repository: &str, children: &[(&str, &str)]) {
+        let children = children.iter().map(|(config_says, index_says)| {
+            let words = |platform: &str| {
+                let (os, architecture) = platform.split_once('/').expect("two words");
+                json!({"os": os, "architecture": architecture})
+            };
+            let layers = archives();
+            let config = config(&layers, &words(config_says)).to_string();
+            let [one, two] = layers.map(|layer| tarball::gzip(&layer));
+            let blobs: [(&str, &[u8]); 3] = [
+                (OCI_CONFIG, config.as_bytes()),
+                (OCI_LAYER, &one),
+                (OCI_LAYER, &two),
+            ];
+            let mut child = self.image(repository, None, &blobs);
+            child["platform"] = words(index_says);
+            child
+        });
+        let children: Vec<_> = children.collect();
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
+        self.document(repository, Some("v1"), &index);
+    }
+
+    /// The repositories in which a sweep finds a contradiction, and that nothing else is wrong.
+    fn contradicted(&self, depth: &str) -> (BTreeSet<String>, u64) {
+        let outcome = Probe::once().depth(depth).arg(self.registry.host()).run();
+        let report = outcome.report();
+        assert!(report.is_complete(), "{outcome:?}");
+        let findings = report.findings().into_iter();
+        let found = findings.map(|finding| {
+            assert_eq!(finding.reason, "contradiction", "{outcome:?}");
+            finding.repository
+        });
+        (found.collect(), report.count("platform_mismatches") as u64)
+    }
+}
+
+/// What containerd fails to unpack: `number of layers and diffIDs don't match`, or `json: cannot unmarshal`.
+fn not_unpacked(shelf: &Shelf) {
+    let layers = archives();
+    let [one, two] = layers.clone();
+    let third = tarball::tar("three", b"three");
+    let of = |layers: &[Vec<u8>]| config(layers, &json!({})).to_string();
+    let with = |other: Value| config(&layers, &other).to_string();
+    let manifest = json!({"schemaVersion": 2, "config": {"digest": sha256(b"x")}, "layers": []});
+    for (name, config) in [
+        ("fewer-diff-ids", of(std::slice::from_ref(&one))),
+        ("more-diff-ids", of(&[one.clone(), two.clone(), third])),
+        ("no-diff-ids", of(&[])),
+        ("no-rootfs", with(json!({"rootfs": null}))),
+        ("empty-object", "{}".into()),
+        ("config-of-another", of(std::slice::from_ref(&two))),
+        ("config-is-a-manifest", manifest.to_string()),
+        ("config-is-no-json", "not JSON".into()),
+        ("cmd-is-a-number", with(json!({"config": {"Cmd": 1}}))),
+        (
+            "no-digests",
+            with(json!({"rootfs": {"diff_ids": ["one", "two"]}})),
+        ),
+    ] {
+        shelf.with_config(&format!("broken/{name}"), config.as_bytes());
+    }
+    let config = config(&layers, &json!({})).to_string();
+    let one = tarball::gzip(&one);
+    let dropped: [(&str, &[u8]); 2] = [(OCI_CONFIG, config.as_bytes()), (OCI_LAYER, &one)];
+    shelf.image("broken/a-layer-dropped", Some("v1"), &dropped);
+    shelf.image("broken/all-layers-dropped", Some("v1"), &dropped[..1]);
+}
+
+/// What clients take.
+fn harmless(shelf: &Shelf) {
+    let layers = archives();
+    let [one, two] = layers.clone();
+    for (name, other) in [
+        ("plain", json!({})),
+        ("one-entry-of-history", json!({"history": [{}]})),
+        ("no-history", json!({"history": null})),
+        ("no-platform", json!({"os": null, "architecture": null})),
+        ("empty-platform", json!({"os": "", "architecture": ""})),
+        (
+            "of-docker",
+            json!({"container_config": {"Cmd": ["x"]}, "docker_version": "20.10"}),
+        ),
+    ] {
+        let config = config(&layers, &other).to_string();
+        shelf.with_config(&format!("whole/{name}"), config.as_bytes());
+    }
+    let mut odd_rootfs = config(&layers, &json!({}));
+    odd_rootfs["rootfs"]["type"] = json!("unheard-of");
+    shelf.with_config("whole/type-of-rootfs", odd_rootfs.to_string().as_bytes());
+    let config = config(&layers, &json!({})).to_string();
+    let config = config.as_bytes();
+    let zipped = [&one, &two].map(|layer| tarball::gzip(layer));
+    let in_toto = "application/vnd.in-toto+json";
+    let helm = "application/vnd.cncf.helm.config.v1+json";
+    let chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    let cosign = "application/vnd.dev.cosign.simplesigning.v1+json";
+    let plain = "application/vnd.oci.image.layer.v1.tar";
+    let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+    let images: [(&str, Vec<(&str, &[u8])>); 9] = [
+        (
+            "type-of-gzip-on-a-tar",
+            vec![(OCI_CONFIG, config), (OCI_LAYER, &one), (OCI_LAYER, &two)],
+        ),
+        (
+            "type-of-zstd-on-gzip",
+            vec![
+                (OCI_CONFIG, config),
+                (zstd, &zipped[0]),
+                (OCI_LAYER, &zipped[1]),
+            ],
+        ),
+        (
+            "plain-tars",
+            vec![(OCI_CONFIG, config), (plain, &one), (plain, &two)],
+        ),
+        (
+            "types-of-docker",
+            vec![
+                (DOCKER_CONFIG, config),
+                (DOCKER_LAYER, &zipped[0]),
+                (DOCKER_LAYER, &zipped[1]),
+            ],
+        ),
+        (
+            "types-mixed",
+            vec![
+                (DOCKER_CONFIG, config),
+                (OCI_LAYER, &zipped[0]),
+                (DOCKER_LAYER, &zipped[1]),
+            ],
+        ),
+        (
+            "helm",
+            vec![(helm, b"{\"name\":\"chart\"}"), (chart, &zipped[0])],
+        ),
+        (
+            "cosign",
+            vec![(OCI_CONFIG, b"{}"), (cosign, b"{\"critical\":{}}")],
+        ),
+        (
+            "attestation",
+            vec![(OCI_CONFIG, config), (in_toto, b"{\"_type\":\"x\"}")],
+        ),
+        (
+            "no-layers",
+            vec![(OCI_CONFIG, b"{\"rootfs\":{\"diff_ids\":null}}")],
+        ),
+    ];
+    for (name, blobs) in images {
+        shelf.image(&format!("whole/{name}"), Some("v1"), &blobs);
+    }
+}
+
+#[test]
+fn what_clients_cannot_unpack_or_run() {
+    let registry = Registry::start();
+    let shelf = Shelf {
+        client: registry.client(),
+        registry: &registry,
+    };
+    not_unpacked(&shelf);
+    let (amd64, arm64) = ("linux/amd64", "linux/arm64");
+    shelf.index("broken/swapped", &[(amd64, arm64), (arm64, amd64)]);
+    shelf.index("broken/windows", &[("windows/amd64", amd64)]);
+    harmless(&shelf);
+    shelf.index("whole/both", &[(amd64, amd64), (arm64, arm64)]);
+    shelf.index(
+        "whole/in-other-words",
+        &[(amd64, "linux/x86_64"), (arm64, "linux/aarch64")],
+    );
+    shelf.index("whole/unknown", &[(amd64, "unknown/unknown")]);
+    // These may well run.
+    shelf.index("told/lone", &[(amd64, arm64)]);
+    shelf.index("told/one-for-two", &[(amd64, amd64), (amd64, arm64)]);
+    for depth in ["tail", "digest"] {
+        let (found, told) = shelf.contradicted(depth);
+        assert_eq!(found.len(), 14, "{depth}: {found:#?}");
+        assert!(
+            found.iter().all(|name| name.starts_with("broken/")),
+            "{depth}: {found:#?}"
+        );
+        assert_eq!(told, 2, "{depth}");
+    }
+    assert_eq!(shelf.contradicted("head"), (BTreeSet::new(), 0));
+    let image = format!("{}/told/lone:v1", registry.host());
+    let verified = Probe::verify()
+        .args(["--platform", arm64])
+        .arg(&image)
+        .run();
+    assert_eq!(verified.report().verdict(), "broken", "{verified:?}");
+}
