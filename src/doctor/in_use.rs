@@ -58,6 +58,7 @@ mod tests {
             pod.clone(),
             pod.clone(),
             empty.clone(),
+            empty.clone(),
         ];
         let check = told(&all);
         assert_eq!(
@@ -71,9 +72,16 @@ mod tests {
                 .contains("--metric-labels-allowlist=nodes=[kubernetes.io/arch]")
         );
         let node = one(r#""node":"n","label_kubernetes_io_arch":"amd64""#);
-        let whole = [pod.clone(), pod.clone(), pod.clone(), pod, node];
+        let whole = [
+            pod.clone(),
+            pod.clone(),
+            pod.clone(),
+            pod,
+            node,
+            empty.clone(),
+        ];
         assert_eq!(told(&whole).outcome, Fine);
-        let check = told(&vec![empty; 5]);
+        let check = told(&vec![empty; 6]);
         assert_eq!((check.outcome, check.advice.len()), (Fail, 5));
         assert!(check.advice[0].words.contains("scrape kube-state-metrics"));
     }

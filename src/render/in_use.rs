@@ -1,14 +1,17 @@
 //! Images in use that could not be pulled again: whose pods could not start, by namespace and owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::lines::{BAD, Lines, STRONG, UNSURE};
 use super::words::{self, length, many, number, since_epoch};
 use crate::oci::Printable;
-use crate::report::{Found, InUseFinding, InUseResult, Sweep, Workload, Wrong};
+use crate::report::{Found, InUseFinding, InUseResult, Platform, Sweep, Workload, Wrong};
 
 /// Owners that are named, unless all are asked for.
 const OWNERS: usize = 20;
+
+/// Pods of an owner that are named.
+const NAMES: usize = 3;
 
 /// Images of containers that never ran that are named.
 const NOTICES: usize = 5;
@@ -16,11 +19,19 @@ const NOTICES: usize = 5;
 /// Pods of one owner, with the images that keep them from starting.
 #[derive(Default)]
 pub(super) struct Owner<'a> {
-    pub(super) pods: u64,
-    names: Vec<&'a str>,
     pub(super) images: Vec<&'a InUseFinding>,
-    containers: BTreeMap<(&'a str, &'a str), u64>,
+    names: BTreeSet<&'a str>,
+    /// Whether some pods are not known by name.
+    has_nameless: bool,
+    /// How many pods use an image in one place of theirs, by what these pods have in common.
+    uses: BTreeMap<Place<'a>, BTreeMap<Kin<'a>, u64>>,
 }
+
+/// An image, and the container or the volume that it is for.
+type Place<'a> = (&'a str, &'a str, &'a str);
+
+/// The platform of pods, and whether they have run.
+type Kin<'a> = (Option<&'a Platform>, bool);
 
 /// The owners of pods that could not start again, by their namespaces.
 pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owner<'_>> {
@@ -32,18 +43,23 @@ pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owne
             let owner = owners
                 .entry((namespace, format!("{} {name}", origin.kind)))
                 .or_default();
-            if !owner.images.iter().any(|known| std::ptr::eq(*known, found)) {
+            let is_known = |last: &&InUseFinding| std::ptr::eq(*last, found);
+            if !owner.images.last().is_some_and(is_known) {
                 owner.images.push(found);
             }
-            let key = (&*found.image, text(origin.container.as_ref()));
-            let pods = owner.containers.entry(key).or_default();
-            *pods = pods.saturating_add(workload.pods);
-            owner.pods = owner.pods.max(*pods);
-            for name in &workload.names {
-                if owner.names.len() < 3 && !owner.names.contains(&&**name) {
-                    owner.names.push(name);
-                }
-            }
+            let (container, field) = (text(origin.container.as_ref()), text(origin.field.as_ref()));
+            let uses = owner
+                .uses
+                .entry((&*found.image, container, field))
+                .or_default();
+            // What is broken of an image in two ways has the same pods.
+            let kin = (workload.platform.as_ref(), workload.has_run);
+            let pods = uses.entry(kin).or_default();
+            *pods = workload.pods.max(*pods);
+            owner.has_nameless |= length(workload.names.len()) < workload.pods;
+            owner
+                .names
+                .extend(workload.names.iter().map(|name| &**name));
         }
     }
     owners
@@ -54,20 +70,35 @@ fn text(text: Option<&Printable>) -> &str {
 }
 
 impl Owner<'_> {
+    /// How many pods there are: at least so many, and whether that is all. Pods that are not named and use several
+    /// images may be the same ones.
+    fn count(&self) -> (u64, bool) {
+        let uses = self.uses.values();
+        let uses = uses.map(|pods| {
+            pods.values()
+                .fold(0, |sum: u64, one| sum.saturating_add(*one))
+        });
+        let most = uses.max().unwrap_or_default();
+        let is_all = self.uses.len() == 1 || !self.has_nameless;
+        (most.max(length(self.names.len())), is_all)
+    }
+
     /// `2 pods: web-5d-1, web-5d-2`.
     pub(super) fn pods(&self) -> String {
-        let more = self.pods.saturating_sub(length(self.names.len()));
-        let more = if more > 0 {
-            format!(" and {} more", number(more))
-        } else {
-            String::new()
+        let count = self.count();
+        let names: Vec<_> = self.names.iter().copied().take(NAMES).collect();
+        let more = match count.0.saturating_sub(length(names.len())) {
+            0 => String::new(),
+            more => format!(" and {} more", number(more)),
         };
-        format!(
-            "{}: {}{more}",
-            many(self.pods, "pod", "pods"),
-            self.names.join(", ")
-        )
+        format!("{}: {}{more}", counted(count), names.join(", "))
     }
+}
+
+/// `12 pods`, or `at least 12 pods`.
+fn counted((pods, is_all): (u64, bool)) -> String {
+    let at_least = if is_all { "" } else { "at least " };
+    format!("{at_least}{}", many(pods, "pod", "pods"))
 }
 
 /// What is wrong, in words and in those of JSON and metrics.
@@ -88,14 +119,16 @@ pub(super) fn why(found: &InUseFinding) -> String {
 /// How much could not start again, in a clause.
 pub(super) fn in_brief(in_use: &InUseResult) -> String {
     let owners = owners(&in_use.findings);
-    let pods = owners.values().map(|owner| owner.pods);
-    let pods = pods.fold(0, u64::saturating_add);
+    let counts = owners.values().map(Owner::count);
+    let pods = counts.fold((0_u64, true), |(sum, is_all), (pods, are_all)| {
+        (sum.saturating_add(pods), is_all && are_all)
+    });
     let mut images: Vec<_> = in_use.findings.iter().map(|found| &found.image).collect();
     images.sort();
     images.dedup();
     format!(
         "{} of {} could not start again, for {} that cannot be pulled",
-        many(pods, "pod", "pods"),
+        counted(pods),
         many(length(owners.len()), "owner", "owners"),
         many(length(images.len()), "image", "images"),
     )
@@ -235,10 +268,53 @@ mod tests {
         second.image = "r.example/sidecar:1".into();
         second.workloads[0].origin.container = Some("sidecar".into());
         findings.push(second);
+        // They may be other ones, so far as is known.
+        let told = |findings: &[InUseFinding]| {
+            let owners = owners(findings);
+            assert_eq!(owners.len(), 3);
+            let owner = &owners[&("shop", "ReplicaSet web-7d9c5b6f4".to_owned())];
+            (owner.pods(), owner.images.len())
+        };
+        let names = "web-7d9c5b6f4-0, web-7d9c5b6f4-1, web-7d9c5b6f4-2 and 9 more";
+        assert_eq!(told(&findings), (format!("at least 12 pods: {names}"), 2));
+        let in_brief = |findings: &[InUseFinding]| {
+            super::in_brief(&InUseResult {
+                findings: findings.to_vec(),
+                ..in_use.clone()
+            })
+        };
+        assert!(in_brief(&findings).starts_with("at least 16 pods of 3 owners"));
+        // One image that is broken in two ways has the same pods, too.
+        let second = findings.last_mut().expect("the second");
+        *second = findings_of(&in_use);
+        assert_eq!(told(&findings), (format!("12 pods: {names}"), 2));
+        assert!(in_brief(&findings).starts_with("16 pods of 3 owners"));
+    }
+
+    fn findings_of(in_use: &InUseResult) -> InUseFinding {
+        InUseFinding {
+            reason: Wrong::Promise(crate::report::Reason::ShortRead),
+            ..in_use.findings[0].clone()
+        }
+    }
+
+    #[test]
+    fn pods_of_one_owner_that_need_several_images_are_all_counted() {
+        let in_use = fixture::in_use(&fixture::five());
+        let needs = |image: &str, pods: &[&str]| {
+            let mut found = in_use.findings[0].clone();
+            found.image = image.into();
+            found.workloads[0].pods = length(pods.len());
+            found.workloads[0].names = pods.iter().map(Printable::from).collect();
+            found
+        };
+        let findings = [
+            needs("a", &["p1", "p2"]),
+            needs("b", &["p3"]),
+            needs("c", &["p4", "p1", "p5"]),
+        ];
         let owners = owners(&findings);
-        assert_eq!(owners.len(), 3);
-        let owner = &owners[&("shop", "ReplicaSet web-7d9c5b6f4".to_owned())];
-        assert_eq!((owner.pods, owner.images.len()), (12, 2));
-        assert!(owner.pods().ends_with("and 9 more"), "{}", owner.pods());
+        let owner = owners.values().next().expect("an owner");
+        assert_eq!(owner.pods(), "5 pods: p1, p2, p3 and 2 more");
     }
 }

@@ -1,6 +1,6 @@
 //! Images that pods run, held against what the registry has: what could not be pulled again, and whom that hurts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -88,6 +88,15 @@ pub struct InUseFinding {
     pub workloads: Vec<Workload>,
 }
 
+impl InUseFinding {
+    /// Whether a user of the image would be hurt, too, as far as that is known.
+    fn hurts(&self, user: &Workload) -> bool {
+        let is_alike = |known: &Workload| known.platform == user.platform;
+        let is_of_platforms = self.reason == Wrong::PlatformMissing && user.platform.is_some();
+        !is_of_platforms || self.workloads.iter().any(is_alike)
+    }
+}
+
 /// An image in use that could not be judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -153,7 +162,9 @@ impl InUseResult {
     }
 
     /// Takes in what was known before: all of it where the source is away, and else what was known of images that
-    /// are still in use and could not be judged `now`, by a clock that may have been set back.
+    /// are still in use and could not be judged `now`, by a clock that may have been set back. What was in use and
+    /// broken goes on hurting where only pods need it now that never ran: their node was drained, and they replace
+    /// those that did.
     pub(super) fn recall(&mut self, known: &Self, now: SystemTime) {
         if self.away.is_some() {
             let source = std::mem::take(&mut self.source);
@@ -166,11 +177,19 @@ impl InUseResult {
             };
             return;
         }
+        let hurt: BTreeSet<_> = known.findings.iter().map(|old| &old.image).collect();
+        let never_ran = std::mem::take(&mut self.never_ran).into_iter();
+        let (replaced, never_ran): (Vec<_>, _) =
+            never_ran.partition(|new| hurt.contains(&new.image));
+        self.never_ran = never_ran;
+        for new in replaced {
+            self.add(new);
+        }
         let unknown = self.unverified.iter();
         let unknown: BTreeMap<_, _> = unknown.map(|one| (&one.image, &one.workloads)).collect();
         let still = known.findings.iter().filter_map(|old| {
             let workloads = unknown.get(&old.image)?.iter();
-            let workloads: Vec<_> = workloads.filter(|one| one.has_run).cloned().collect();
+            let workloads: Vec<_> = workloads.filter(|one| old.hurts(one)).cloned().collect();
             (!workloads.is_empty()).then(|| InUseFinding {
                 workloads,
                 ..old.clone()
@@ -178,6 +197,17 @@ impl InUseResult {
         });
         let still: Vec<_> = still.collect();
         self.findings.extend(still);
+    }
+
+    /// Adds a finding, or its users to the one that says the same.
+    fn add(&mut self, new: InUseFinding) {
+        let same = |known: &&mut InUseFinding| {
+            (&known.image, known.reason, &known.detail) == (&new.image, new.reason, &new.detail)
+        };
+        match self.findings.iter_mut().find(same) {
+            Some(known) => known.workloads.extend(new.workloads),
+            None => self.findings.push(new),
+        }
     }
 
     /// Adds what another shard knows: each has the images of its own repositories.
@@ -264,14 +294,14 @@ mod tests {
             read_at: Some(SystemTime::UNIX_EPOCH),
             ..InUseResult::default()
         };
-        for image in ["blind", "gone", "idle"] {
+        for image in ["blind", "gone", "drained"] {
             known.found(&finding(image, &[workload(true)]));
         }
         let mut away = InUseResult::away("s", "refused");
         away.recall(&known, SystemTime::UNIX_EPOCH);
         assert_eq!(
             (images(&away), away.containers),
-            (vec!["blind", "gone", "idle"], 7)
+            (vec!["blind", "gone", "drained"], 7)
         );
         assert_eq!(
             (&*away.source, away.away.as_deref()),
@@ -284,12 +314,86 @@ mod tests {
             workloads: vec![workload(has_run)],
         };
         let mut next = InUseResult {
-            unverified: vec![unknown("blind", true), unknown("idle", false)],
+            unverified: vec![unknown("blind", true), unknown("drained", false)],
             ..InUseResult::default()
         };
         next.found(&finding("new", &[workload(true)]));
         next.recall(&known, SystemTime::UNIX_EPOCH);
-        assert_eq!(images(&next), ["new", "blind"]);
+        assert_eq!(images(&next), ["new", "blind", "drained"]);
+    }
+
+    /// Nodes are drained: the pods that replace those that ran cannot pull what these had.
+    #[test]
+    fn what_ran_and_was_broken_hurts_what_replaces_it() {
+        let of = |images: &[(&str, &[bool])]| {
+            let mut result = InUseResult::default();
+            for (image, users) in images {
+                let users: Vec<_> = users.iter().map(|has_run| workload(*has_run)).collect();
+                result.found(&finding(image, &users));
+            }
+            result
+        };
+        let mut known = of(&[("app", &[true]), ("part", &[true])]);
+        let now: [(&str, &[bool]); 3] = [
+            ("app", &[false]),
+            ("part", &[true, false]),
+            ("typo", &[false]),
+        ];
+        // It stays for as long as it lasts.
+        for _ in 0..2 {
+            let mut next = of(&now);
+            next.recall(&known, SystemTime::UNIX_EPOCH);
+            let told = |list: &[InUseFinding]| -> Vec<_> {
+                let told = list
+                    .iter()
+                    .map(|found| (found.image.to_string(), found.workloads.len()));
+                told.collect()
+            };
+            let mut findings = told(&next.findings);
+            findings.sort();
+            assert_eq!(findings, [("app".to_owned(), 1), ("part".to_owned(), 2)]);
+            assert_eq!(told(&next.never_ran), [("typo".to_owned(), 1)]);
+            known = next;
+        }
+        let mut mended = of(&[]);
+        mended.recall(&known, SystemTime::UNIX_EPOCH);
+        assert_eq!(images(&mended), [""; 0]);
+    }
+
+    #[test]
+    fn a_platform_that_is_not_known_now_may_still_be_missed() {
+        let on = |platform: &str| Workload {
+            platform: platform.parse().ok(),
+            ..workload(true)
+        };
+        let lacks = |platform: &str| InUseFinding {
+            reason: Wrong::PlatformMissing,
+            detail: platform.into(),
+            ..finding("app", &[on(platform)])
+        };
+        let known = InUseResult {
+            findings: vec![lacks("linux/arm64"), lacks("windows/amd64")],
+            ..InUseResult::default()
+        };
+        let recalled = |users: &[Workload]| {
+            let mut next = InUseResult {
+                unverified: vec![InUseUnknown {
+                    image: "app".into(),
+                    detail: "x".into(),
+                    workloads: users.to_vec(),
+                }],
+                ..InUseResult::default()
+            };
+            next.recall(&known, SystemTime::UNIX_EPOCH);
+            let told = next.findings.iter().map(|found| found.detail.to_string());
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            recalled(&[on("linux/amd64"), on("linux/arm64")]),
+            ["linux/arm64"]
+        );
+        assert_eq!(recalled(&[on("")]), ["linux/arm64", "windows/amd64"]);
+        assert_eq!(recalled(&[on("linux/amd64")]), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Images in use beside a sweep: which of them are this registry's is learnt before it, so that it notes what it sees
 //! of them, and what is not listed is asked for after it. Whatever the source does, the sweep is as it was.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,13 +12,13 @@ use super::Target;
 use crate::oci::{Printable, Reference, Repository};
 use crate::registry::client::{Config, Endpoint, PublicName, QueryApi};
 use crate::registry::{Registry, Traffic};
-use crate::report::{InUseResult, InUseUnknown, Record, Sweep};
+use crate::report::{InUseResult, InUseUnknown, Record, Sweep, Wrong};
 use crate::sources::{InUse, kube_state_metrics, pods};
 use crate::sweep::{
     self, Inventory, Judgement, ManifestPolicy, Policy, Scope, Sights, Source, UsedImage,
 };
 
-/// For how long a source that tells of less than half of what it told before counts as away: after that the cluster is
+/// For how long a source that tells of less than half of what it told last counts as away: after that the cluster is
 /// smaller.
 const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 3600);
 
@@ -118,6 +119,8 @@ fn read_file(path: &Path, max_age: Duration) -> Result<InUse, String> {
 pub struct InUseWatch {
     result: InUseResult,
     images: Vec<UsedImage>,
+    /// Images that were known to lack the platform of a node.
+    lacking: BTreeSet<Printable>,
     inventory: Arc<Inventory>,
 }
 
@@ -171,6 +174,7 @@ impl InUseWatch {
         Some(Self {
             result,
             images,
+            lacking: known.in_use.as_ref().map(lacking).unwrap_or_default(),
             inventory,
         })
     }
@@ -233,6 +237,9 @@ impl InUseWatch {
                 Judgement::Unknown => {
                     self.unknown(image, "something in its repository could not be verified");
                 }
+                Judgement::Judged(findings) if findings.is_empty() && self.may_lack(&image) => {
+                    self.unknown(image, "the platforms of its nodes are not known any more");
+                }
                 Judgement::Judged(findings) => {
                     for finding in &findings {
                         self.result.found(finding);
@@ -241,6 +248,14 @@ impl InUseWatch {
             }
         }
         unseen
+    }
+
+    /// Whether an image was known to lack the platform of a node, and a node of it has none now: the source leaves
+    /// platforms out for a while, or a pod has no node yet.
+    fn may_lack(&self, image: &UsedImage) -> bool {
+        let mut users = image.workloads.iter();
+        self.lacking.contains(&Printable::from(&image.written))
+            && users.any(|user| user.platform.is_none())
     }
 
     fn give_up(&mut self, images: Vec<UsedImage>) {
@@ -278,7 +293,14 @@ fn own(in_use: InUse, names: &Names, policy: &Policy, result: &mut InUseResult) 
     images
 }
 
-/// A source that suddenly tells of much less saw a part.
+/// The images that lack the platform of a node.
+fn lacking(known: &InUseResult) -> BTreeSet<Printable> {
+    let lacking = known.findings.iter();
+    let lacking = lacking.filter(|found| found.reason == Wrong::PlatformMissing);
+    lacking.map(|found| found.image.clone()).collect()
+}
+
+/// A source that suddenly tells of much less than it told last saw a part.
 fn check_size(in_use: &InUse, known: Option<&InUseResult>) -> Result<(), String> {
     let Some((known, read_at)) = known.and_then(|known| Some((known.containers, known.read_at?)))
     else {
@@ -308,16 +330,13 @@ struct Names(Vec<String>);
 impl Names {
     /// By its public name, and by the one that is dialled.
     fn of(http: &Config) -> Self {
-        let public = http
-            .public_name
-            .as_ref()
-            .map(|name| PublicName::name(name).to_owned());
-        Self(
-            public
-                .into_iter()
-                .chain([http.endpoint.name().to_owned()])
-                .collect(),
-        )
+        let (public, endpoint) = (http.public_name.iter(), &http.endpoint);
+        let dialled = endpoint.name().to_owned();
+        let has_own_port = endpoint.is_https() || endpoint.has_port();
+        let with_port = (!has_own_port).then(|| format!("{dialled}:80"));
+        let public = public.map(|name| PublicName::name(name).to_owned());
+        let names = public.chain([dialled]).chain(with_port);
+        Self(names.filter_map(|name| plain(&name)).collect())
     }
 
     /// What of this registry an image is, as docker reads its name; `None` if it is of another one.
@@ -332,8 +351,7 @@ impl Names {
             Some((first, path)) if is_registry(first) => (first, path),
             _ => ("docker.io", name),
         };
-        let registry = Endpoint::parse(registry, false).ok()?;
-        let registry = registry.name();
+        let registry = plain(registry)?;
         let (path, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
         let is_official = registry == "docker.io" && !path.contains('/');
         let above = if is_official { "library/" } else { "" };
@@ -348,9 +366,19 @@ impl Names {
     }
 }
 
+/// A name of a registry, `HOST[:PORT][/PREFIX]`, as all that name it alike: in small letters, without the port of TLS.
+fn plain(name: &str) -> Option<String> {
+    let (host, prefix) = name.split_at(name.find('/').unwrap_or(name.len()));
+    let endpoint = Endpoint::parse(host, false).ok()?;
+    Some(format!("{endpoint}{prefix}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::{Digest, Document};
+    use crate::report::{Origin, Workload, fixture};
+    use crate::sweep::Contents;
 
     #[test]
     fn images_are_of_a_registry_by_either_of_its_names() {
@@ -388,6 +416,97 @@ mod tests {
     }
 
     #[test]
+    fn names_of_registries_are_compared_as_clients_read_them() {
+        let own = |public: &str, address: &str| {
+            let endpoint = Endpoint::parse(address, false).expect("an address");
+            Names::of(&Config {
+                public_name: Some(public.parse().expect("a name")),
+                ..Config::new(endpoint)
+            })
+        };
+        for public in [
+            "r.example/pre",
+            "R.example/pre",
+            "r.example:443/pre/",
+            "https://r.EXAMPLE:443/pre",
+        ] {
+            let own = own(public, "http://Registry:5000");
+            for host in ["r.example", "R.EXAMPLE", "r.example:443"] {
+                let written = format!("{host}/pre/app:1");
+                assert!(own.read(&written).is_some(), "{public}: {written}");
+            }
+            assert!(own.read("REGISTRY:5000/app:1").is_some());
+            for other in [
+                "r.example:80/pre/app:1",
+                "r.example/Pre/app:1",
+                "r.example/app:1",
+            ] {
+                assert!(own.read(other).is_none(), "{public}: {other}");
+            }
+        }
+        for (address, written) in [
+            ("localhost:80", "localhost/app"),
+            ("localhost", "localhost:80/app"),
+            ("http://r.example:443", "r.example:443/app"),
+            ("http://r.example", "r.example:80/app"),
+            ("http://registry", "registry:80/app"),
+        ] {
+            assert!(
+                own("p.example", address).read(written).is_some(),
+                "{address}: {written}"
+            );
+        }
+    }
+
+    /// A source that leaves out the platforms of nodes for a while mends nothing.
+    #[test]
+    fn a_platform_that_was_missed_stays_while_nodes_have_none() {
+        let on = |platform: &str| Workload {
+            origin: Origin::default(),
+            pods: 1,
+            names: Vec::new(),
+            platform: platform.parse().ok(),
+            has_run: true,
+        };
+        let image = |platform: &str| UsedImage {
+            written: "r.example/app:1".into(),
+            repository: "app".parse().expect("a name"),
+            reference: Reference::Tag("1".parse().expect("a tag")),
+            workloads: vec![on(platform)],
+        };
+        let root = Digest::sha256(b"root");
+        let index = format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{{\
+             \"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"{root}\",\"size\":2,\
+             \"platform\":{{\"os\":\"linux\",\"architecture\":\"amd64\"}}}}]}}"
+        );
+        let index = Document::parse(index.as_bytes(), None).expect("an index");
+        let contents = Contents {
+            tags: [("1".parse().expect("a tag"), root.clone())].into(),
+            manifests: [(root, index)].into(),
+        };
+        let seen = [("app".parse().expect("a name"), contents)].into();
+        let sweep = fixture::sweep();
+        let judged = |known: &InUseResult, platform: &str| {
+            let mut watch = InUseWatch {
+                result: InUseResult::default(),
+                images: Vec::new(),
+                lacking: lacking(known),
+                inventory: Arc::new(Inventory::of_all()),
+            };
+            let unseen = watch.judge(vec![image(platform)], &Sights::new(&sweep, &seen, true));
+            assert!(unseen.is_empty());
+            watch.result
+        };
+        let known = judged(&InUseResult::default(), "linux/arm64");
+        assert_eq!(known.findings.len(), 1);
+        let is_unverified = |known, platform| !judged(known, platform).unverified.is_empty();
+        assert!(is_unverified(&known, ""));
+        assert!(!is_unverified(&known, "linux/amd64"));
+        assert!(!is_unverified(&InUseResult::default(), ""));
+    }
+
+    #[test]
     fn much_less_than_before_is_doubted_for_a_day() {
         let of = |containers| InUse {
             containers,
@@ -401,6 +520,11 @@ mod tests {
         let check =
             |containers, known: &InUseResult| check_size(&of(containers), Some(known)).is_ok();
         assert!(check(50, &known(1)) && !check(49, &known(1)) && check(1, &known(25)));
+        let three = InUseResult {
+            containers: 3,
+            ..known(1)
+        };
+        assert!(check(2, &three) && !check(1, &three));
         assert!(check_size(&of(1), None).is_ok());
         assert!(
             check(1, &InUseResult::away("s", "why")),

@@ -17,11 +17,11 @@ const LONGEST: usize = 500;
 pub struct InUse {
     /// By whom, for each image as the pods write it.
     pub images: BTreeMap<String, Vec<Workload>>,
-    /// How many containers use them.
+    /// How many containers of unfinished pods there are.
     pub containers: u64,
 }
 
-/// A container of a pod.
+/// A container of a pod, or a volume of one that is an image.
 pub(super) struct Container<'a> {
     /// The image, as the pod writes it.
     pub(super) image: &'a str,
@@ -62,7 +62,7 @@ impl Gathering {
         if image.is_empty() || image.len() > LONGEST {
             return Ok(());
         }
-        self.containers += 1;
+        self.containers += u64::from(container.origin.container.is_some());
         if !self.images.contains_key(image) {
             self.images.insert(image.into(), HashMap::new());
         }

@@ -10,8 +10,9 @@ use super::in_use::{Container, Gathering, InUse};
 use crate::oci::shorten;
 use crate::report::Origin;
 
-/// The containers, which pods have not finished, whose they are, on which nodes, and of which platform these are.
-const METRICS: [(&str, &str, &str); 5] = [
+/// The containers, which pods have not finished, whose they are, on which nodes, of which platform these are, and
+/// which containers ran before, though they may have no id now.
+const METRICS: [(&str, &str, &str); 6] = [
     (
         "{__name__=~\"kube_pod_(init_)?container_info\"",
         "",
@@ -37,9 +38,14 @@ const METRICS: [(&str, &str, &str); 5] = [
         "",
         "node, exported_node, label_kubernetes_io_arch, label_kubernetes_io_os",
     ),
+    (
+        "{__name__=~\"kube_pod_(init_)?container_status_restarts_total\"",
+        " > 0",
+        "container, exported_container",
+    ),
 ];
 
-/// What each of them is called where it is missed.
+/// What each of them is called where it is missed. Nothing may ever have been restarted.
 const NAMES: [&str; 5] = [
     "kube_pod_container_info",
     "kube_pod_status_phase",
@@ -145,7 +151,7 @@ pub fn missing(answers: &[Vec<u8>]) -> Result<Vec<&'static str>, String> {
 /// If an answer is none, or a part of one, or tells of no containers: why.
 pub fn gather(answers: &[Vec<u8>]) -> Result<InUse, String> {
     let answers = parse(answers)?;
-    let [containers, phases, owners, infos, nodes] = answers.as_slice() else {
+    let [containers, phases, owners, infos, nodes, restarted] = answers.as_slice() else {
         return Err("it did not answer everything".into());
     };
     if containers.is_empty() {
@@ -169,6 +175,8 @@ pub fn gather(answers: &[Vec<u8>]) -> Result<InUse, String> {
     let unfinished: HashSet<_> = phases.iter().map(pod).collect();
     let owners: HashMap<_, _> = owners.iter().map(|labels| (pod(labels), labels)).collect();
     let infos: HashMap<_, _> = infos.iter().map(|labels| (pod(labels), labels)).collect();
+    let in_pod = |labels| (pod(labels), label(labels, "container"));
+    let restarted: HashSet<_> = restarted.iter().map(in_pod).collect();
     for labels in containers {
         let key = pod(labels);
         if !unfinished.contains(&key) {
@@ -195,7 +203,7 @@ pub fn gather(answers: &[Vec<u8>]) -> Result<InUse, String> {
             },
             pod: name,
             node: info.map_or("", |info| label(info, "node")),
-            has_run: has("container_id") || has("image_id"),
+            has_run: has("container_id") || has("image_id") || restarted.contains(&in_pod(labels)),
         })?;
     }
     Ok(gathering.finish())
@@ -254,7 +262,7 @@ mod tests {
         labels
     }
 
-    fn whole() -> [Vec<u8>; 5] {
+    fn whole() -> [Vec<u8>; 6] {
         [
             answer(&[
                 container("a", "r.example/app:1", "containerd://1"),
@@ -262,8 +270,9 @@ mod tests {
                 container("done", "r.example/job:1", "containerd://3"),
                 json!({ "namespace": "shop", "pod": "c", "uid": "c", "container": "app",
                         "image": "sha256:0", "image_spec": "r.example/typo:1", "container_id": "" }),
+                container("back-off", "r.example/pruned:1", ""),
             ]),
-            answer(&["a", "b", "c"].map(|name| of_pod(name, &json!({})))),
+            answer(&["a", "b", "c", "back-off"].map(|name| of_pod(name, &json!({})))),
             answer(&["a", "b"].map(|name| {
                 of_pod(name, &json!({ "owner_kind": "ReplicaSet", "owner_name": "web-5d" }))
             })),
@@ -272,6 +281,10 @@ mod tests {
                 of_pod(name, &created)
             })),
             answer(&[json!({ "node": "n1", "label_kubernetes_io_arch": "arm64" })]),
+            answer(&[
+                of_pod("back-off", &json!({ "container": "app" })),
+                of_pod("c", &json!({ "container": "sidecar" })),
+            ]),
         ]
     }
 
@@ -279,7 +292,9 @@ mod tests {
     fn containers_are_joined_with_owners_and_nodes() {
         let in_use = gather(&whole()).expect("images");
         let names: Vec<_> = in_use.images.keys().map(String::as_str).collect();
-        assert_eq!(names, ["r.example/app:1", "r.example/typo:1"]);
+        let expected = ["r.example/app:1", "r.example/pruned:1", "r.example/typo:1"];
+        assert_eq!(names, expected);
+        assert!(in_use.images["r.example/pruned:1"][0].has_run);
         let users = &in_use.images["r.example/app:1"];
         let platforms: Vec<_> = users
             .iter()
@@ -312,6 +327,7 @@ mod tests {
         let answers = [
             answer(&[with(json!({ "image": "r.example/app:1", "image_id": "x" }))]),
             answer(&[with(json!({}))]),
+            answer(&[]),
             answer(&[]),
             answer(&[]),
             answer(&[]),

@@ -1,15 +1,19 @@
 //! What `kubectl get pods,nodes --all-namespaces --output json` prints, read item by item: of a file of any length
-//! no more is kept than the images and their users.
+//! no more is kept than the images and their users. A page of a list is refused: what it leaves out would go unnoticed.
 
 use std::fmt;
 use std::io::Read;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 
 use super::in_use::{Container, Gathering, InUse};
 use crate::oci::shorten;
 use crate::report::Origin;
+
+/// What prints a list of everything.
+const WHOLE: &str = "`kubectl get pods,nodes -A -o json` prints what is expected";
 
 /// Reads the images of unfinished pods.
 ///
@@ -21,7 +25,14 @@ pub fn read(file: impl Read) -> Result<InUse, String> {
     let mut json = serde_json::Deserializer::from_reader(std::io::BufReader::new(file));
     let read = List(&mut gathering).deserialize(&mut json);
     let ended = read.and_then(|()| json.end());
-    ended.map_err(|error| shorten(&error.to_string(), 200))?;
+    ended.map_err(|error| {
+        let text = shorten(&error.to_string(), 200);
+        match error.classify() {
+            Category::Syntax => format!("it is no JSON ({text}): {WHOLE}"),
+            Category::Eof => format!("it is empty or cut off ({text}): {WHOLE}"),
+            Category::Data | Category::Io => text,
+        }
+    })?;
     Ok(gathering.finish())
 }
 
@@ -49,6 +60,10 @@ impl<'de> Visitor<'de> for List<'_> {
             if key == "items" && !has_items {
                 map.next_value_seed(Items(&mut *self.0))?;
                 has_items = true;
+            } else if key == "metadata" {
+                map.next_value::<ListMetadata>()?
+                    .check()
+                    .map_err(M::Error::custom)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -58,6 +73,31 @@ impl<'de> Visitor<'de> for List<'_> {
         } else {
             Err(M::Error::custom("it has no `items`: it is no list of pods"))
         }
+    }
+}
+
+/// What a list says of itself.
+#[derive(Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    default,
+    expecting = "the metadata of a list"
+)]
+#[derive(Default)]
+struct ListMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+    remaining_item_count: Option<i64>,
+}
+
+impl ListMetadata {
+    /// Whether the list is whole.
+    fn check(&self) -> Result<(), String> {
+        let is_followed = self.next.as_ref().is_some_and(|next| !next.is_empty());
+        if is_followed || self.remaining_item_count.is_some_and(|left| left > 0) {
+            return Err(format!("it is a page of a longer list: {WHOLE}"));
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +129,7 @@ impl<'de> Visitor<'de> for Items<'_> {
 
 /// A pod or a node, by what is in it: what lists of one kind hold has no kind of its own.
 #[derive(Deserialize)]
+#[serde(expecting = "a pod or a node")]
 struct Item {
     #[serde(default)]
     metadata: Metadata,
@@ -121,6 +162,20 @@ struct Spec {
     containers: Option<Vec<Declared>>,
     init_containers: Option<Vec<Declared>>,
     ephemeral_containers: Option<Vec<Declared>>,
+    volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Deserialize)]
+struct Volume {
+    #[serde(default)]
+    name: String,
+    image: Option<VolumeImage>,
+}
+
+#[derive(Deserialize)]
+struct VolumeImage {
+    #[serde(default)]
+    reference: String,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +207,30 @@ struct Seen {
     #[serde(default)]
     #[serde(rename = "imageID")]
     image_id: String,
+    #[serde(default)]
+    restart_count: u64,
+    #[serde(default)]
+    state: Option<State>,
+    #[serde(default)]
+    last_state: Option<State>,
+}
+
+/// Where a container is; one that waits has neither.
+#[derive(Deserialize)]
+struct State {
+    running: Option<IgnoredAny>,
+    terminated: Option<IgnoredAny>,
+}
+
+impl Seen {
+    /// The ids go when the container does, by a restart of its node or a collection of dead ones.
+    fn has_run(&self) -> bool {
+        let mut states = self.state.iter().chain(&self.last_state);
+        !self.container_id.is_empty()
+            || !self.image_id.is_empty()
+            || self.restart_count > 0
+            || states.any(|state| state.running.is_some() || state.terminated.is_some())
+    }
 }
 
 #[derive(Deserialize)]
@@ -183,23 +262,42 @@ fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
         &status.init_container_statuses,
         &status.ephemeral_container_statuses,
     ];
-    for container in declared.into_iter().flatten().flatten() {
-        let mut seen = seen.into_iter().flatten().flatten();
-        let seen = seen.find(|seen| seen.name == container.name);
+    let origin = Origin {
+        kind: kind.into(),
+        namespace: Some((&metadata.namespace).into()),
+        name: Some(name.into()),
+        ..Origin::default()
+    };
+    let mut add = |image: &str, origin, has_run| {
         gathering.add(Container {
-            image: &container.image,
-            origin: Origin {
-                kind: kind.into(),
-                namespace: Some((&metadata.namespace).into()),
-                name: Some(name.into()),
-                container: Some((&container.name).into()),
-                field: None,
-            },
+            image,
+            origin,
             pod: &metadata.name,
             node: &spec.node_name,
-            has_run: seen
-                .is_some_and(|seen| !seen.container_id.is_empty() || !seen.image_id.is_empty()),
-        })?;
+            has_run,
+        })
+    };
+    let seen = || seen.into_iter().flatten().flatten();
+    for container in declared.into_iter().flatten().flatten() {
+        let container_name = Some((&container.name).into());
+        let seen = seen().find(|seen| seen.name == container.name);
+        let origin = Origin {
+            container: container_name,
+            ..origin.clone()
+        };
+        add(&container.image, origin, seen.is_some_and(Seen::has_run))?;
+    }
+    // They are mounted before the first container starts.
+    let has_started = seen().any(Seen::has_run);
+    for volume in spec.volumes.iter().flatten() {
+        if let Some(image) = &volume.image {
+            let field = Some(format!("volume {}", volume.name).into());
+            let origin = Origin {
+                field,
+                ..origin.clone()
+            };
+            add(&image.reference, origin, has_started)?;
+        }
     }
     Ok(())
 }
@@ -312,6 +410,91 @@ mod tests {
         assert_eq!(origin.to_string(), "Pod shop/c, container app");
     }
 
+    #[test]
+    fn what_has_run_is_known_without_ids() {
+        let has_run = |status: Value| {
+            let mut seen = json!({ "name": "app", "imageID": "", "containerID": "" });
+            for (key, value) in status.as_object().expect("an object") {
+                seen[key] = value.clone();
+            }
+            let status = json!({ "status": { "phase": "Running", "containerStatuses": [seen] } });
+            read_items(&[pod("a", &status)]).images["r.example/app:1"][0].has_run
+        };
+        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+        for (status, expected) in [
+            (
+                json!({ "state": waiting, "lastState": {}, "restartCount": 0 }),
+                false,
+            ),
+            (json!({ "state": null, "lastState": null }), false),
+            (json!({ "state": { "terminated": null } }), false),
+            (json!({ "state": waiting, "restartCount": 2 }), true),
+            (
+                json!({ "state": waiting, "lastState": { "terminated": { "exitCode": 1 } } }),
+                true,
+            ),
+            (json!({ "state": { "running": {} } }), true),
+            (
+                json!({ "state": { "terminated": { "exitCode": 0 } } }),
+                true,
+            ),
+        ] {
+            assert_eq!(has_run(status.clone()), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn images_of_volumes_are_in_use() {
+        let spec = |image: Value| {
+            json!({ "spec": { "volumes": [
+            { "name": "data", "emptyDir": {} },
+            { "name": "model", "image": image },
+        ] } })
+        };
+        let by_name = spec(json!({ "reference": "r.example/model:1", "pullPolicy": "Always" }));
+        let mut waits = by_name.clone();
+        waits["status"] = json!({ "phase": "Pending", "containerStatuses": [] });
+        let in_use = read_items(&[
+            pod("a", &by_name),
+            pod("b", &waits),
+            pod("c", &spec(Value::Null)),
+        ]);
+        let users = in_use.images["r.example/model:1"].iter();
+        let users: Vec<_> = users
+            .map(|user| (user.origin.to_string(), user.has_run))
+            .collect();
+        let origin = "ReplicaSet shop/web-5d, volume model".to_owned();
+        assert_eq!(users, [(origin.clone(), false), (origin, true)]);
+        assert_eq!(in_use.containers, 3, "a volume is no container");
+    }
+
+    #[test]
+    fn a_page_of_a_list_is_an_error() {
+        let page = |metadata: &str| {
+            let after = format!("{{\"items\":[],\"metadata\":{metadata}}}");
+            let before = format!("{{\"metadata\":{metadata},\"items\":[]}}");
+            let told = [after, before].map(|text| read(text.as_bytes()));
+            assert_eq!(told[0].is_ok(), told[1].is_ok(), "{metadata}");
+            told.into_iter().find_map(Result::err).unwrap_or_default()
+        };
+        for metadata in [
+            "{\"continue\":\"x\"}",
+            "{\"continue\":\"\",\"remainingItemCount\":7}",
+        ] {
+            assert!(
+                page(metadata).contains("a page of a longer list"),
+                "{metadata}"
+            );
+        }
+        for metadata in [
+            "{}",
+            "{\"continue\":null,\"resourceVersion\":\"\"}",
+            "{\"remainingItemCount\":0}",
+        ] {
+            assert_eq!(page(metadata), "", "{metadata}");
+        }
+    }
+
     /// Anybody may have written the file: whatever a byte of it is, or wherever it ends, there is an answer.
     #[test]
     fn no_file_is_too_odd_to_be_read() {
@@ -332,7 +515,14 @@ mod tests {
         let whole = json!({ "items": [pod("a", &json!({}))] }).to_string();
         let cut = &whole[..whole.len() - 9];
         for (text, why) in [
-            ("", "EOF"),
+            ("", "it is empty or cut off (EOF"),
+            (
+                "items: []",
+                "it is no JSON (expected value at line 1 column 1): `kubectl get pods,nodes",
+            ),
+            ("\u{feff}{}", "it is no JSON"),
+            ("\u{1f}\u{8b}", "it is no JSON"),
+            ("{\"items\":[null]}", "null, expected a pod or a node"),
             ("[]", "a list of pods and nodes"),
             ("{\"kind\":\"Pod\"}", "no `items`"),
             ("{\"items\":{}}", "a list of objects"),

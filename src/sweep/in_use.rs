@@ -216,32 +216,31 @@ fn lacks(document: &Document, node: Option<&Platform>) -> bool {
         && pulled(document, node).is_none()
 }
 
-/// The finding that an index has no image for some users.
+/// The findings that an index has no image for some users, one for each platform: whoever lacks one is not told those
+/// that others lack.
 fn without_platform<'a>(
     image: &UsedImage,
     document: &Document,
     users: impl Iterator<Item = &'a Workload>,
-) -> Option<InUseFinding> {
-    let workloads: Vec<_> = users.cloned().collect();
-    let wanted: BTreeSet<_> = workloads
-        .iter()
-        .filter_map(|user| user.platform.as_ref())
-        .collect();
-    let wanted: Vec<_> = wanted.into_iter().map(ToString::to_string).collect();
+) -> Vec<InUseFinding> {
+    let mut lacking = BTreeMap::<_, Vec<_>>::new();
+    for user in users {
+        if let Some(platform) = &user.platform {
+            lacking.entry(platform).or_default().push(user.clone());
+        }
+    }
     let there: Vec<_> = images(document)
         .filter_map(|child| child.platform.as_deref())
         .take(8)
         .collect();
-    let detail = format!(
-        "no image for {}, but for {}",
-        wanted.join(", "),
-        there.join(", ")
-    );
-    (!workloads.is_empty()).then(|| InUseFinding {
-        detail: detail.into(),
+    let there = there.join(", ");
+    let lacking = lacking.into_iter();
+    let findings = lacking.map(|(platform, workloads)| InUseFinding {
+        detail: format!("no image for {platform}, but for {there}").into(),
         workloads,
         ..named(image)
-    })
+    });
+    findings.collect()
 }
 
 #[cfg(test)]
@@ -336,6 +335,15 @@ mod tests {
         };
         let amd64_alone = of(&["linux/amd64", "+"], &["linux/amd64", "linux/arm64", ""]);
         assert_eq!(amd64_alone, ["child/platform_missing linux/arm64"]);
+        // Each is told what it lacks itself.
+        let two = of(&["linux/amd64"], &["windows/amd64", "linux/arm64"]);
+        assert_eq!(
+            two,
+            [
+                "child/platform_missing linux/arm64",
+                "child/platform_missing windows/amd64"
+            ]
+        );
         for (children, node) in [
             (&["linux/amd64", "-"][..], "linux/arm64"),
             (&["linux/arm/v6"], "linux/arm64"),
