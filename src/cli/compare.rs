@@ -1,4 +1,4 @@
-//! Compares two registries (`probe compare`): two sweeps, a second look at what differs, and where that is told.
+//! Compares two registries (`probe compare`): two sweeps, further looks at what differs, and where that is told.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{FailOn, PageArg};
+use super::args::{CompareArgs, FailOn, PageArg};
 use super::error::Error;
 use super::exit::Exit;
 use super::input;
@@ -18,8 +18,8 @@ use super::run::client;
 use super::settings::{CompareSettings, Sources, compared};
 use super::signals::Signals;
 use crate::content::{
-    Compared, Comparison, Configs, Difference, Holdings, Likeness, Memory, Outcome, Pair, Side,
-    compare, diff_ids, unverified,
+    Compared, Comparison, Configs, Confirming, Gap, Holdings, Likeness, Memory, Outcome, Pair,
+    Side, Stated, Unseen, compare, unknown,
 };
 use crate::oci::{Digest, Reference, Repository};
 use crate::registry::client::HttpRegistry;
@@ -31,6 +31,9 @@ use crate::sweep::{Policy, Source, WaitReason};
 
 /// The largest state that is read.
 const LARGEST_STATE: u64 = 256 << 20;
+
+/// Looks after the first: what moves may need more than one to be seen standing still.
+const MORE_LOOKS: usize = 2;
 
 /// Configs that are read at a time.
 const AT_A_TIME: usize = 4;
@@ -45,13 +48,17 @@ pub(super) struct Comparing {
 struct Look {
     sweep: Sweep,
     holdings: Holdings,
-    /// Whether what was not seen is not there, or else only what was asked for.
-    is_listed: bool,
+    /// Whether the registry was to list its repositories.
+    is_catalog: bool,
 }
 
 impl Look {
-    fn side(&self) -> Side<'_> {
-        Side::new(&self.holdings, &self.sweep, self.is_listed)
+    fn has_nothing(&self) -> bool {
+        self.holdings.values().all(|held| held.tags.is_empty())
+    }
+
+    fn lists_nothing(&self) -> bool {
+        self.is_catalog && self.sweep.is_complete() && self.has_nothing()
     }
 }
 
@@ -101,7 +108,7 @@ impl Comparing {
         Ok(signals.exit().unwrap_or(exit))
     }
 
-    /// Both looks. What the second does not confirm is no difference.
+    /// Looks at both sides, and again at what differs. What no two looks saw alike is no difference.
     async fn look(&self, registries: &[HttpRegistry; 2], cancel: &CancellationToken) -> Outcome {
         let CompareSettings {
             a,
@@ -113,50 +120,58 @@ impl Comparing {
             ..
         } = &self.settings;
         let policies = [&a.policy, &b.policy];
-        let is_listed = pair.is_none();
-        let [first_a, first_b] =
-            looks(registries, policies.map(Clone::clone), is_listed, cancel).await;
+        let mut last = looks(registries, policies.map(Clone::clone), cancel).await;
         let pairs: BTreeSet<_> = match pair {
             Some(pair) => [pair.clone()].into(),
-            None => Pair::of_all(&first_a.holdings, &first_b.holdings, mapping),
+            None => Pair::of_all(&last[0].holdings, &last[1].holdings, mapping),
         };
-        let configs = Configs::new();
-        let comparison = Comparison {
-            // A candidate is whatever was not seen.
-            a: Side::new(&first_a.holdings, &first_a.sweep, true),
-            b: Side::new(&first_b.holdings, &first_b.sweep, true),
-            configs: &configs,
-            is_sparse: args.sparse,
-        };
-        let mut compared = compare(&comparison, &pairs);
-        let mut gaps = [&first_a, &first_b].map(|look| unverified(&look.sweep));
-        if !compared.doubtful.is_empty() {
+        let mut gaps = last.each_ref().map(|look| unknown(&look.sweep));
+        // A candidate is whatever was not seen.
+        let first = seen(
+            &last,
+            [Unseen::Absent; 2],
+            &Configs::new(),
+            args.sparse,
+            &pairs,
+        );
+        drop(pairs);
+        let lists_nothing = last.each_ref().map(Look::lists_nothing);
+        let mut confirming = Confirming::new(first);
+        for _ in 0..MORE_LOOKS {
+            if confirming.doubtful().is_empty() {
+                break;
+            }
             let wait = policies[0].confirm_after;
             tokio::select! {
                 () = policies[0].progress.sleep(WaitReason::SecondLook, wait) => {}
                 () = cancel.cancelled() => {}
             }
-            let doubtful = std::mem::take(&mut compared.doubtful);
+            let doubtful = confirming.doubtful();
             let again = [
-                again(policies[0], &first_a, doubtful.iter().map(|pair| &pair.a)),
-                again(policies[1], &first_b, doubtful.iter().map(|pair| &pair.b)),
+                again(policies[0], &last[0], doubtful.iter().map(|pair| &pair.a)),
+                again(policies[1], &last[1], doubtful.iter().map(|pair| &pair.b)),
             ];
-            drop((first_a, first_b));
+            drop(last);
             let fresh = registries.each_ref().map(HttpRegistry::reconnected);
-            let [look_a, look_b] = looks(&fresh, again, is_listed, cancel).await;
-            for (gaps, look) in gaps.iter_mut().zip([&look_a, &look_b]) {
-                if gaps.is_empty() {
-                    *gaps = unverified(&look.sweep);
+            last = looks(&fresh, again, cancel).await;
+            let mut unseen = [Unseen::Asked; 2];
+            for (side, look) in last.iter().enumerate() {
+                if gaps[side].is_empty() {
+                    gaps[side] = unknown(&look.sweep);
+                }
+                if lists_nothing[side] && look.has_nothing() {
+                    unseen[side] = Unseen::Unknown;
+                    gaps[side].push(nothing_there());
                 }
             }
-            let confirmed = confirm(&fresh, [&look_a, &look_b], &doubtful, args.sparse).await;
-            take_confirmed(&mut compared, confirmed);
+            let found = confirm(&fresh, &last, unseen, args.sparse, doubtful).await;
+            confirming.look(found);
         }
         let [a, b] = names.clone();
         Outcome {
             a,
             b,
-            compared,
+            compared: confirming.finish(),
             young: Vec::new(),
             remembered: Vec::new(),
             gaps,
@@ -168,7 +183,7 @@ impl Comparing {
     async fn hand_on(&mut self, outcome: &mut Outcome) -> bool {
         let CompareSettings { publish, args, .. } = &self.settings;
         let now = SystemTime::now();
-        let known = self.memory.known(&outcome.a, &outcome.b);
+        let known = self.memory.known(&outcome.a, &outcome.b, &extent(args));
         known.absorb(outcome, args.grace, now);
         let metrics = render::metrics(outcome, known.last_complete, now);
         let mut errors = Vec::new();
@@ -205,63 +220,73 @@ impl Comparing {
 
 /// Looks at both sides at the same time.
 async fn looks(
-    registries: &[HttpRegistry; 2],
+    [of_a, of_b]: &[HttpRegistry; 2],
     [a, b]: [Policy; 2],
-    is_listed: bool,
     cancel: &CancellationToken,
 ) -> [Look; 2] {
-    let [of_a, of_b] = registries;
     let look = async |registry: &HttpRegistry, policy: Policy| {
-        let is_named = matches!(policy.scope.source, Source::Images(_));
+        let is_catalog = policy.scope.source == Source::Catalog;
         let (sweep, holdings) = noted(registry, policy, cancel).await;
-        // A list that is not whole lacks what may be there.
-        let is_listed = is_listed && !is_named && sweep.is_complete();
         Look {
             sweep,
             holdings,
-            is_listed,
+            is_catalog,
         }
     };
     let (a, b) = tokio::join!(Box::pin(look(of_a, a)), Box::pin(look(of_b, b)));
     [a, b]
 }
 
-/// How a side is looked at once more: what is in doubt, or all of it again where nothing else is known to be there.
+/// How a side is looked at once more: by the names that are in doubt, whatever its lists leave out.
 fn again<'a>(
     policy: &Policy,
-    first: &Look,
+    last: &Look,
     images: impl Iterator<Item = &'a (Repository, Reference)>,
 ) -> Policy {
-    let is_empty = first.holdings.values().all(|held| held.tags.is_empty());
     let mut policy = policy.clone();
-    if !is_empty {
-        policy.scope = named_images(images.cloned().collect(), &first.holdings);
-    }
+    policy.scope = named_images(images.cloned().collect(), &last.holdings);
     policy.confirm_after = std::time::Duration::ZERO;
     policy
 }
 
-/// What the second look at both sides comes to, with the configs read that tell what was converted.
-async fn confirm(
-    registries: &[HttpRegistry; 2],
-    [a, b]: [&Look; 2],
-    doubtful: &BTreeSet<Pair>,
+fn nothing_there() -> Gap {
+    Gap {
+        repository: None,
+        what: "its catalog lists nothing, and nothing that the other side has is there by its name, as when the \
+               storage is not mounted"
+            .into(),
+    }
+}
+
+/// What two looks come to.
+fn seen(
+    [a, b]: &[Look; 2],
+    unseen: [Unseen; 2],
+    configs: &Configs,
     is_sparse: bool,
+    pairs: &BTreeSet<Pair>,
 ) -> Compared {
-    let compared = |configs: &Configs| {
-        let comparison = Comparison {
-            a: a.side(),
-            b: b.side(),
-            configs,
-            is_sparse,
-        };
-        compare(&comparison, doubtful)
+    let comparison = Comparison {
+        a: Side::new(&a.holdings, &a.sweep, unseen[0]),
+        b: Side::new(&b.holdings, &b.sweep, unseen[1]),
+        configs,
+        is_sparse,
     };
-    let first = compared(&Configs::new());
+    compare(&comparison, pairs)
+}
+
+/// The same, with the configs read that tell what was converted.
+async fn confirm(
+    [of_a, of_b]: &[HttpRegistry; 2],
+    looks: &[Look; 2],
+    unseen: [Unseen; 2],
+    is_sparse: bool,
+    doubtful: &BTreeSet<Pair>,
+) -> Compared {
+    let first = seen(looks, unseen, &Configs::new(), is_sparse, doubtful);
     if first.unread.is_empty() {
         return first;
     }
-    let [of_a, of_b] = registries;
     let unread = first.unread.into_iter();
     let reads = unread.map(|(is_a, repository, digest)| {
         let registry = if is_a { of_a } else { of_b };
@@ -269,33 +294,41 @@ async fn confirm(
     });
     let reads = futures::stream::iter(reads).buffer_unordered(AT_A_TIME);
     let configs: Vec<_> = reads.collect().await;
-    compared(&configs.into_iter().flatten().collect())
+    let configs = configs.into_iter().flatten().collect();
+    seen(looks, unseen, &configs, is_sparse, doubtful)
 }
 
 async fn config(
     registry: &HttpRegistry,
     repository: Repository,
     digest: Digest,
-) -> Option<(Digest, Vec<String>)> {
+) -> Option<(Digest, Stated)> {
     match registry.config(&repository, &digest).await {
         Answer::Found(body) if digest.of_same_algorithm(&body.bytes).as_ref() == Some(&digest) => {
-            Some((digest, diff_ids(&body.bytes)))
+            Some((digest, Stated::read(&body.bytes)?))
         }
         _ => None,
     }
 }
 
-/// Keeps what both looks saw, as the second saw it.
-fn take_confirmed(compared: &mut Compared, confirmed: Compared) {
-    let first: BTreeSet<_> = compared.differences.iter().map(Difference::key).collect();
-    let confirmed_too = confirmed.differences.into_iter();
-    compared.differences = confirmed_too
-        .filter(|it| first.contains(&it.key()))
-        .collect();
-    compared.converted.extend(confirmed.converted);
-    compared.converted.sort();
-    compared.converted.dedup();
-    compared.unverified += confirmed.unverified;
+/// What a comparison is narrowed to, as its options say: it remembers for itself.
+fn extent(args: &CompareArgs) -> String {
+    let (repositories, tags) = (&args.repositories, &args.tags);
+    let rules: Vec<_> = args.rules.iter().map(ToString::to_string).collect();
+    let file = repositories.repos_file.iter();
+    let file: Vec<_> = file.map(|path| path.display().to_string()).collect();
+    let lists = [
+        ("--repo", &repositories.repos),
+        ("--exclude-repo", &repositories.exclude_repos),
+        ("--repos-file", &file),
+        ("--tag", &tags.tags),
+        ("--exclude-tag", &tags.exclude_tags),
+        ("--map", &rules),
+    ];
+    let given = lists.iter().filter(|(_, values)| !values.is_empty());
+    let given = given.map(|(option, values)| format!("{option}={}", values.join(",")));
+    let sparse = args.sparse.then(|| "--sparse".to_owned());
+    given.chain(sparse).collect::<Vec<_>>().join(" ")
 }
 
 /// What earlier runs left in a file.

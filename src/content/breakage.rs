@@ -107,25 +107,30 @@ impl<'a> Doomed<'a> {
         let mut platforms = BTreeSet::new();
         let mut by = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut waiting = vec![(digest, None::<Printable>)];
+        let mut waiting = vec![(digest, None::<Printable>, false)];
         let mut is_whole = false;
-        while let Some((digest, platform)) = waiting.pop() {
-            if let Some(deletions) = self.manifests.get(digest) {
+        while let Some((digest, platform, is_below_doomed)) = waiting.pop() {
+            let deletions = self.manifests.get(digest);
+            let is_gone = is_below_doomed || deletions.is_some();
+            if let Some(deletions) = deletions {
                 by.extend(deletions.iter().map(|deletion| deletion.name()));
                 is_whole |= seen.is_empty();
-                platforms.insert(
-                    platform
-                        .clone()
-                        .unwrap_or_else(|| digest.to_string().into()),
-                );
             }
-            if !seen.insert((digest, platform.clone())) {
+            if !seen.insert((digest, platform.clone(), is_gone)) {
                 continue;
             }
             let document = contents.manifests.get(digest);
-            for child in document.iter().flat_map(|document| document.manifests()) {
+            let children = || document.iter().flat_map(|document| document.manifests());
+            let names_none = children().next().is_none();
+            if is_gone && (platform.is_some() || names_none) {
+                let stated = platform.clone();
+                platforms.insert(stated.unwrap_or_else(|| digest.to_string().into()));
+            }
+            // What goes with an image says nothing of platforms.
+            for child in children().filter(|child| !(is_gone && child.attestation)) {
                 let stated = child.platform.as_deref().map(Printable::from);
-                waiting.push((&child.digest, stated.or_else(|| platform.clone())));
+                let platform = stated.or_else(|| platform.clone());
+                waiting.push((&child.digest, platform, is_gone));
             }
         }
         (!by.is_empty()).then(|| Breakage {
@@ -145,6 +150,7 @@ impl<'a> Doomed<'a> {
 mod tests {
     use super::super::keep::tests::{digest, repository, shared};
     use super::*;
+    use crate::oci::Document;
 
     fn deletion(reference: &str) -> Deletion {
         let reference = match reference.strip_prefix('@') {
@@ -191,6 +197,26 @@ mod tests {
         assert_eq!(broken(&["v1-amd64", "v1", "v2"], &[], true), [""; 0]);
         assert_eq!(broken(&["@one"], &[], false), ["app:v1"]);
         assert_eq!(broken(&["@one", "v1"], &[], false), [""; 0]);
+    }
+
+    #[test]
+    fn an_index_in_an_index_takes_its_platforms() {
+        let mut app = shared();
+        let text = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "digest": digest("one").to_string(),
+            "size": 3,
+        }] });
+        let above = Document::parse(text.to_string().as_bytes(), None).expect("an index");
+        app.manifests.insert(digest("above"), above);
+        app.tags
+            .insert("all".parse().expect("a tag"), digest("above"));
+        let holdings = [(repository("app"), app)].into();
+        let found = breakage(&holdings, &[], &[deletion("@one")], false);
+        let told = found.iter().find(|broken| broken.image == "app:all");
+        let platforms = &told.expect("it is broken").platforms;
+        let expected = ["linux/amd64", "linux/arm64"].map(Printable::from);
+        assert_eq!(*platforms, expected);
     }
 
     #[test]

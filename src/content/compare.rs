@@ -67,7 +67,8 @@ impl<'a> Comparing<'a> {
                 self.compared.images += 1;
                 return self.both(pair, a, b);
             }
-            (Leads::To(_), Leads::Nowhere) if *is_sparse => {
+            // What a copy has lost of its own, it did not leave out.
+            (Leads::To(_), Leads::Nowhere) if *is_sparse && !b.has_lost(&pair.b) => {
                 self.compared.left_out += 1;
                 return;
             }
@@ -288,6 +289,7 @@ fn by_platform(index: &Document) -> BTreeMap<String, &Descriptor> {
 mod tests {
     use super::super::Holdings;
     use super::super::keep::tests::{contents, digest, image, index, repository, shared};
+    use super::super::{Stated, Unseen};
     use super::*;
     use crate::report::{Kind, Reason, Sweep, fixture};
     use crate::sweep::Contents;
@@ -310,14 +312,15 @@ mod tests {
         let (held_a, held_b) = (holdings(a.0), holdings(b.0));
         let pairs = Pair::of_all(&held_a, &held_b, &super::super::Mapping::default());
         let comparison = Comparison {
-            a: Side::new(&held_a, a.1, true),
-            b: Side::new(&held_b, b.1, true),
+            a: Side::new(&held_a, a.1, Unseen::Absent),
+            b: Side::new(&held_b, b.1, Unseen::Absent),
             configs,
             is_sparse,
         };
         let compared = compare(&comparison, &pairs);
         let keys = compared.differences.iter().map(Difference::key);
-        (keys.collect(), compared.converted)
+        let unverified = (compared.unverified > 0).then(|| "unverified".to_owned());
+        (keys.chain(unverified).collect(), compared.converted)
     }
 
     fn plainly(a: &Contents, b: &Contents, is_sparse: bool) -> (Vec<String>, Vec<String>) {
@@ -377,19 +380,83 @@ mod tests {
         let again = |config: &str, layers: &[&str]| {
             contents(&[("v1", "other")], &[("other", image(config, layers))])
         };
-        assert_eq!(plainly(&a, &again("config", &["zstd"]), false), converted);
+        assert_eq!(plainly(&a, &again("config", &["gzip"]), false), converted);
+        assert_eq!(plainly(&a, &again("config", &["zstd"]), false), other);
         assert_eq!(plainly(&a, &again("config", &["one", "two"]), false), other);
         let b = again("other config", &["zstd"]);
         assert_eq!(plainly(&a, &b, false), other);
-        let configs = |ids: [&str; 2]| -> Configs {
-            let [a, b] = ids.map(|id| id.split_whitespace().map(str::to_owned).collect());
-            [(digest("config"), a), (digest("other config"), b)].into()
+        let with = |b: &Contents, texts: [&str; 2]| {
+            let [of_a, of_b] = texts.map(|text| Stated::read(text.as_bytes()).expect("a config"));
+            let configs = [(digest("config"), of_a), (digest("other config"), of_b)];
+            told((&a, &sweep()), (b, &sweep()), &configs.into(), false)
         };
-        let with = |ids| told((&a, &sweep()), (&b, &sweep()), &configs(ids), false);
-        assert_eq!(with(["x y", "x y"]), converted);
-        assert_eq!(with(["x y", "x z"]), other);
-        // A config that states nothing shows nothing.
-        assert_eq!(with(["", ""]), other);
+        let [x, y, serve, erase, arm] = [
+            r#"{"rootfs":{"diff_ids":["x"]}}"#,
+            r#"{"rootfs":{"diff_ids":["y"]}}"#,
+            r#"{"config":{"Cmd":["serve"]},"rootfs":{"diff_ids":["x"]}}"#,
+            r#"{"config":{"Cmd":["erase"]},"rootfs":{"diff_ids":["x"]}}"#,
+            r#"{"architecture":"arm64","rootfs":{"diff_ids":["x"]}}"#,
+        ];
+        assert_eq!(with(&b, [x, x]), converted);
+        assert_eq!(with(&b, [serve, serve]), converted);
+        for texts in [[x, y], [serve, erase], [x, arm]] {
+            assert_eq!(with(&b, texts), other, "{texts:?}");
+            // Nor is it one image if the layers are the same, and what is run is not.
+            assert_eq!(with(&again("other config", &["gzip"]), texts), other);
+        }
+        // A config that states no layers shows nothing, nor does one of more of them.
+        let more = r#"{"rootfs":{"diff_ids":["x","y"]}}"#;
+        for text in ["{}", r#"{"rootfs":{"diff_ids":[]}}"#, more] {
+            assert_eq!(with(&b, [text, text]), other, "{text}");
+            assert_eq!(with(&again("config", &["zstd"]), [text, text]), other);
+        }
+        // Layers that are not packed are not packed in another way.
+        let plain = again("other config", &["zstd.tar"]);
+        assert_eq!(with(&plain, [x, x]), other);
+        let id = digest("zstd.tar").to_string();
+        let stated = x.replace("\"x\"", &format!("\"{id}\""));
+        assert_eq!(with(&plain, [&stated, &stated]), converted);
+    }
+
+    #[test]
+    fn what_one_side_did_not_say_is_no_difference() {
+        let a = shared();
+        let unreadable = |kind, name: Option<&str>| {
+            let mut sweep = sweep();
+            let mut finding = fixture::finding(kind, Reason::Unreadable);
+            finding.repository = repository("app");
+            finding.digest = name.map(digest);
+            finding.tags = vec!["v1".parse().expect("a tag")];
+            sweep.findings.push(finding);
+            sweep
+        };
+        let none = Configs::new();
+        let mut without = a.clone();
+        without.tags.remove(&"v1".parse().expect("a tag"));
+        let tag = unreadable(Kind::Tag, None);
+        let seen = told((&a, &sweep()), (&without, &tag), &none, false).0;
+        assert_eq!(seen, ["unverified"]);
+        for name in ["one", "b"] {
+            let manifest = unreadable(Kind::Child, Some(name));
+            let seen = told((&a, &sweep()), (&a, &manifest), &none, false).0;
+            assert_eq!(seen, ["unverified"], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sparse_copy_has_not_lost_what_it_names() {
+        let a = shared();
+        let mut b = a.clone();
+        b.tags.remove(&"v1".parse().expect("a tag"));
+        let mut lost = sweep();
+        let mut finding = fixture::finding(Kind::Tag, Reason::NotFound);
+        finding.repository = repository("app");
+        finding.digest = None;
+        finding.tags = vec!["v1".parse().expect("a tag")];
+        lost.findings.push(finding);
+        let told = |lost: &Sweep| told((&a, &sweep()), (&b, lost), &Configs::new(), true).0;
+        assert_eq!(told(&sweep()), [""; 0]);
+        assert_eq!(told(&lost), ["tag a_only app:v1"]);
     }
 
     #[test]

@@ -71,6 +71,14 @@ impl Difference {
         };
         format!("{} {} {what}", self.kind, self.direction)
     }
+
+    /// Where both sides led, if it is about that: a lost object stays lost, whichever image needs it.
+    pub(super) fn digests(&self) -> [Option<&Digest>; 2] {
+        match self.object {
+            Some(_) => [None, None],
+            None => [self.a_digest.as_ref(), self.b_digest.as_ref()],
+        }
+    }
 }
 
 /// What came of comparing two registries.

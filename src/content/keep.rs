@@ -102,7 +102,13 @@ pub(super) mod tests {
 
     /// An image manifest with this config and these layers.
     pub(crate) fn image(config: &str, layers: &[&str]) -> Document {
-        let layer = |name: &&str| descriptor(name, "application/vnd.oci.image.layer.v1.tar");
+        let layer = |name: &&str| {
+            let packed = if name.ends_with(".tar") { "" } else { "+gzip" };
+            descriptor(
+                name,
+                &format!("application/vnd.oci.image.layer.v1.tar{packed}"),
+            )
+        };
         let config = descriptor(config, "application/vnd.oci.image.config.v1+json");
         let layers: Vec<_> = layers.iter().map(layer).collect();
         let text = json!({ "schemaVersion": 2, "config": config, "layers": layers }).to_string();

@@ -1,6 +1,7 @@
 //! What the repositories of one registry are called in another, and which images are to be the same.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 use super::Holdings;
@@ -28,6 +29,12 @@ impl FromStr for Rule {
             Some(Self { a, b })
         });
         rule.ok_or_else(|| "expected A=B, each a repository or what some begin with".to_owned())
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.a, self.b)
     }
 }
 

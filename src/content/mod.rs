@@ -3,6 +3,7 @@
 
 mod breakage;
 mod compare;
+mod confirm;
 mod deletions;
 mod difference;
 mod keep;
@@ -13,13 +14,14 @@ mod side;
 
 pub use breakage::{Breakage, breakage};
 pub use compare::{Comparison, compare};
+pub use confirm::Confirming;
 pub use deletions::{Deletion, Malformed, read};
 pub use difference::{Compared, Difference, DifferenceKind, Direction};
 pub use keep::{Kept, Root, Target, kept};
 pub use mapping::{Mapping, Pair, Rule};
 pub use outcome::{Known, Likeness, Memory, Outcome, Remembered};
-pub use proof::{Gap, gaps, lost, unverified};
-pub use side::{Configs, Side, diff_ids};
+pub use proof::{Gap, gaps, lost, unknown};
+pub use side::{Configs, Side, Stated, Unseen};
 
 use std::collections::BTreeMap;
 

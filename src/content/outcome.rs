@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::difference::{Compared, Difference, DifferenceKind, Direction};
 use super::proof::Gap;
+use crate::oci::Digest;
 use crate::words::words;
 
 words! {
@@ -93,7 +94,7 @@ impl Outcome {
 }
 
 const FORMAT: &str = "registry-probe comparisons";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What is known of comparisons from one run to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,10 +109,34 @@ pub struct Memory {
 pub struct Known {
     a: String,
     b: String,
+    /// What filters and names narrow it to: what another comparison left out is no longer the same.
+    extent: String,
     /// When everything was last compared, in seconds since 1970.
     pub last_complete: Option<u64>,
-    /// When each difference was first seen, by what it is known by.
-    differences: BTreeMap<String, u64>,
+    /// Each difference by what it is known by.
+    differences: BTreeMap<String, Seen>,
+}
+
+/// Since when something differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    since: u64,
+    /// Where both sides led when it was last seen.
+    digests: [Option<Digest>; 2],
+}
+
+impl Seen {
+    /// As it is seen now. Where both sides went on meanwhile, it is another difference than before.
+    fn again(earlier: Option<Self>, difference: &Difference, now: u64) -> Self {
+        let digests = difference.digests().map(|digest| digest.cloned());
+        let same = earlier.filter(|earlier| {
+            let mut sides = earlier.digests.iter().zip(&digests);
+            sides.any(|(before, now)| before == now)
+        });
+        // A clock that was put back makes nothing older.
+        let since = same.map_or(now, |earlier| earlier.since.min(now));
+        Self { since, digests }
+    }
 }
 
 impl Default for Memory {
@@ -147,14 +172,16 @@ impl Memory {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// What is known of these two.
-    pub fn known(&mut self, a: &str, b: &str) -> &mut Known {
+    /// What is known of these two, as far as they are compared.
+    pub fn known(&mut self, a: &str, b: &str, extent: &str) -> &mut Known {
         let mut known = self.comparisons.iter();
-        let position = known.position(|known| known.a == a && known.b == b);
+        let position =
+            known.position(|known| known.a == a && known.b == b && known.extent == extent);
         let position = position.unwrap_or_else(|| {
             self.comparisons.push(Known {
                 a: a.to_owned(),
                 b: b.to_owned(),
+                extent: extent.to_owned(),
                 ..Known::default()
             });
             self.comparisons.len() - 1
@@ -173,10 +200,9 @@ impl Known {
         let found = std::mem::take(&mut outcome.compared.differences);
         for difference in found {
             let key = difference.key();
-            // A clock that was put back makes nothing older.
-            let since = earlier.remove(&key).unwrap_or(now).min(now);
-            let is_young = now - since < grace.as_secs();
-            self.differences.insert(key, since);
+            let seen = Seen::again(earlier.remove(&key), &difference, now);
+            let is_young = now - seen.since < grace.as_secs();
+            self.differences.insert(key, seen);
             if is_young {
                 outcome.young.push(difference);
             } else {
@@ -187,11 +213,11 @@ impl Known {
             self.last_complete = Some(now);
             return;
         }
-        for (key, since) in earlier {
-            if now.saturating_sub(since) >= grace.as_secs() {
+        for (key, seen) in earlier {
+            if now.saturating_sub(seen.since) >= grace.as_secs() {
                 outcome.remembered.extend(remembered(&key));
             }
-            self.differences.insert(key, since);
+            self.differences.insert(key, seen);
         }
     }
 }
@@ -253,7 +279,7 @@ mod tests {
         let grace = Duration::from_secs(3600);
         *memory = Memory::parse(&memory.render()).expect("its own text");
         memory
-            .known("a.example", "b.example")
+            .known("a.example", "b.example", "")
             .absorb(&mut outcome, grace, now);
         let counted: u64 = outcome.counts().values().sum();
         let standing = outcome.compared.differences.len();
@@ -297,10 +323,35 @@ mod tests {
             (1, 0, 0, Likeness::Different)
         );
         assert_eq!(
-            memory.known("a.example", "b.example").last_complete,
+            memory.known("a.example", "b.example", "").last_complete,
             Some(0)
         );
         assert_eq!(run(memory, 62, &[], true), (0, 0, 0, Likeness::Equal));
+    }
+
+    #[test]
+    fn what_moves_on_both_sides_begins_anew() {
+        let mut memory = Memory::default();
+        let hour = Duration::from_secs(3600);
+        let mut young = |minute: u64, extent: &str, a: &str, b: &str| {
+            let mut outcome = outcome(&["app:v1"], true);
+            let found = &mut outcome.compared.differences[0];
+            [found.a_digest, found.b_digest] =
+                [a, b].map(|name| (!name.is_empty()).then(|| Digest::sha256(name.as_bytes())));
+            let now = UNIX_EPOCH + Duration::from_secs(60 * minute);
+            memory = Memory::parse(&memory.render()).expect("its own text");
+            let known = memory.known("a.example", "b.example", extent);
+            known.absorb(&mut outcome, hour, now);
+            outcome.young.len() == 1
+        };
+        assert!(young(0, "", "1", "0") && young(40, "", "2", "1"));
+        assert!(young(80, "", "3", "2"));
+        // Another comparison neither knows of it nor takes it away.
+        assert!(young(100, "--tag v*", "3", "2"));
+        assert!(young(139, "", "4", "2") && !young(140, "", "5", "2"));
+        assert!(young(150, "--tag v*", "5", "2"));
+        // What one side lacks, it lacks, wherever the other goes.
+        assert!(young(200, "a", "1", "") && !young(260, "a", "2", ""));
     }
 
     #[test]

@@ -70,9 +70,20 @@ pub fn lost(sweeps: &[&Sweep]) -> BTreeSet<String> {
     names.collect()
 }
 
-/// What a sweep could not find out.
+/// What a registry did not say in a sweep: what could not be verified, and the manifests that it fails on.
 #[must_use]
-pub fn unverified(sweep: &Sweep) -> Vec<Gap> {
+pub fn unknown(sweep: &Sweep) -> Vec<Gap> {
+    let mut gaps = unverified(sweep);
+    let unread = sweep
+        .findings
+        .iter()
+        .filter(|finding| !finding.kind.is_blob() && finding.defect.reason == Reason::Unreadable);
+    gaps.extend(unread.map(hidden));
+    gaps
+}
+
+/// What a sweep could not find out.
+fn unverified(sweep: &Sweep) -> Vec<Gap> {
     let groups = sweep.unverified.iter().map(|group| {
         let (reason, detail) = (group.why.reason, &group.why.detail);
         let what = format!("{reason} ({}): {detail}", group.count);
@@ -94,17 +105,20 @@ fn of_sweep(sweep: &Sweep) -> Vec<Gap> {
             gaps.push(gap(None, &what));
         }
     }
-    for finding in sweep.findings.iter().filter(|finding| hides(finding)) {
-        let object = match (&finding.digest, finding.tags.first()) {
-            (Some(digest), _) => digest.to_string(),
-            (None, Some(tag)) => format!("the tag {tag}"),
-            (None, None) => "a tag".to_owned(),
-        };
-        let reason = finding.defect.reason;
-        let what = format!("{reason}: what {object} leads to cannot be read");
-        gaps.push(gap(Some(&finding.repository), &what));
-    }
+    let hiding = sweep.findings.iter().filter(|finding| hides(finding));
+    gaps.extend(hiding.map(hidden));
     gaps
+}
+
+fn hidden(finding: &Finding) -> Gap {
+    let object = match (&finding.digest, finding.tags.first()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, Some(tag)) => format!("the tag {tag}"),
+        (None, None) => "a tag".to_owned(),
+    };
+    let reason = finding.defect.reason;
+    let what = format!("{reason}: what {object} leads to cannot be read");
+    gap(Some(&finding.repository), &what)
 }
 
 /// Whether what a finding is about may lead to more than is known.
@@ -164,6 +178,15 @@ mod tests {
         );
         // Nobody says why it was not read.
         assert_eq!(found(&sweep(), lost.clone()).len(), 1);
+        absent.findings.clear();
+        for (kind, reason) in [
+            (Kind::Child, Reason::Unreadable),
+            (Kind::Layer, Reason::Unreadable),
+            (Kind::Child, Reason::NotFound),
+        ] {
+            absent.findings.push(finding(kind, reason, "a"));
+        }
+        assert_eq!(unknown(&absent).len(), 1);
         for reason in Reason::ALL
             .iter()
             .filter(|reason| **reason != Reason::NotFound)

@@ -3,31 +3,68 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Holdings;
 use super::keep::reach;
-use crate::oci::{Digest, Document, MediaKind, Reference, Repository, Tag};
-use crate::report::{Kind, Sweep};
+use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, Repository, Tag};
+use crate::report::{Kind, Reason, Sweep};
 use crate::sweep::Contents;
 
-/// The digests of the unpacked layers that configs state, by the configs' digests.
-pub type Configs = BTreeMap<Digest, Vec<String>>;
+/// What configs state, by their digests.
+pub type Configs = BTreeMap<Digest, Stated>;
 
-/// What a config states of its unpacked layers; nothing if it is no config of an image.
-#[must_use]
-pub fn diff_ids(config: &[u8]) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Config {
-        rootfs: RootFs,
+/// What a config states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    /// The digests of the unpacked layers.
+    diff_ids: Vec<String>,
+    /// Of all that it says, however it is written down: whoever runs the image goes by it.
+    whole: Digest,
+}
+
+impl Stated {
+    /// Reads a config; `None` if it is no JSON object.
+    #[must_use]
+    pub fn read(config: &[u8]) -> Option<Self> {
+        #[derive(Default, Deserialize)]
+        struct Layers {
+            #[serde(default)]
+            diff_ids: Vec<String>,
+        }
+        let mut config: serde_json::Map<_, _> = serde_json::from_slice(config).ok()?;
+        let layers = config.get("rootfs").map(Layers::deserialize);
+        let diff_ids = layers.and_then(Result::ok).unwrap_or_default().diff_ids;
+        // What is empty there is as if it were left out, and some tools write it down.
+        let run = config.get_mut("config").and_then(Value::as_object_mut);
+        if let Some(run) = run {
+            run.retain(|_, value| !is_empty(value));
+        }
+        config.retain(|_, value| !is_empty(value));
+        let whole = Digest::sha256(Value::Object(config).to_string().as_bytes());
+        Some(Self { diff_ids, whole })
     }
-    #[derive(Deserialize)]
-    struct RootFs {
-        diff_ids: Vec<String>,
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
-    let config: Result<Config, _> = serde_json::from_slice(config);
-    config
-        .map(|config| config.rootfs.diff_ids)
-        .unwrap_or_default()
+}
+
+/// What it means that a sweep did not see a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// That it is not there.
+    Absent,
+    /// That it is not there if it was asked for by name.
+    Asked,
+    /// Nothing.
+    Unknown,
 }
 
 /// One side of a comparison.
@@ -37,8 +74,10 @@ pub struct Side<'a> {
     /// Tags that were asked for and lead nowhere.
     absent: BTreeSet<(&'a Repository, &'a Tag)>,
     broken: BTreeSet<(&'a Repository, &'a Digest, bool)>,
-    /// Whether what no list names is not there.
-    is_listed: bool,
+    /// Tags and manifests of which the registry did not say what they lead to.
+    unread_tags: BTreeSet<(&'a Repository, &'a Tag)>,
+    unread: BTreeSet<(&'a Repository, &'a Digest)>,
+    unseen: Unseen,
 }
 
 /// Where a name leads.
@@ -50,29 +89,33 @@ pub(super) enum Leads<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// As a sweep and its inventory show it. `is_listed` says whether tags that it did not see count as not there, or
-    /// else only those that were asked for.
+    /// As a sweep and its inventory show it.
     #[must_use]
-    pub fn new(holdings: &'a Holdings, sweep: &'a Sweep, is_listed: bool) -> Self {
-        let (mut absent, mut broken) = (BTreeSet::new(), BTreeSet::new());
+    pub fn new(holdings: &'a Holdings, sweep: &'a Sweep, unseen: Unseen) -> Self {
+        let mut side = Self {
+            holdings,
+            absent: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            unread_tags: BTreeSet::new(),
+            unread: BTreeSet::new(),
+            unseen,
+        };
         for finding in &sweep.findings {
+            let is_blob = finding.kind.is_blob();
+            let is_unread = !is_blob && finding.defect.reason == Reason::Unreadable;
             match &finding.digest {
+                Some(digest) if is_unread => {
+                    side.unread.insert((&finding.repository, digest));
+                }
                 Some(digest) => {
-                    let is_blob = finding.kind.is_blob();
-                    broken.insert((&finding.repository, digest, is_blob));
+                    side.broken.insert((&finding.repository, digest, is_blob));
                 }
-                None if finding.kind == Kind::Tag => {
-                    absent.extend(finding.named_tags());
-                }
-                None => {}
+                None if finding.kind != Kind::Tag => {}
+                None if finding.defect.is_absence() => side.absent.extend(finding.named_tags()),
+                None => side.unread_tags.extend(finding.named_tags()),
             }
         }
-        Self {
-            holdings,
-            absent,
-            broken,
-            is_listed,
-        }
+        side
     }
 
     pub(super) fn contents(&self, repository: &Repository) -> Option<&'a Contents> {
@@ -86,7 +129,7 @@ impl<'a> Side<'a> {
                 let contents = self.contents(repository);
                 let is_read = contents.is_some_and(|held| held.manifests.contains_key(digest));
                 return match (is_read, is_broken) {
-                    (true, _) => Leads::To(digest),
+                    (true, _) => self.readable(repository, digest),
                     (false, true) => Leads::Nowhere,
                     (false, false) => Leads::Unknown,
                 };
@@ -99,9 +142,29 @@ impl<'a> Side<'a> {
             }
         };
         match target {
-            Ok(digest) => Leads::To(digest),
-            Err(named) if self.is_listed || self.absent.contains(&named) => Leads::Nowhere,
+            Ok(digest) => self.readable(repository, digest),
+            Err(named) if self.absent.contains(&named) => Leads::Nowhere,
+            Err(named) if self.unread_tags.contains(&named) => Leads::Unknown,
+            Err(_) if self.unseen == Unseen::Absent => Leads::Nowhere,
             Err(_) => Leads::Unknown,
+        }
+    }
+
+    /// Whether a tag is promised there, and leads nowhere.
+    pub(super) fn has_lost(&self, (repository, reference): &(Repository, Reference)) -> bool {
+        match reference {
+            Reference::Tag(tag) => self.absent.contains(&(repository, tag)),
+            Reference::Digest(_) => false,
+        }
+    }
+
+    fn readable(&self, repository: &Repository, digest: &'a Digest) -> Leads<'a> {
+        let mut unread = self.unread.iter().filter(|(name, _)| *name == repository);
+        let is_unread = unread.any(|(_, below)| self.holds(repository, digest, below));
+        if is_unread {
+            Leads::Unknown
+        } else {
+            Leads::To(digest)
         }
     }
 
@@ -138,7 +201,8 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Whether two image manifests have the same layers, in whatever bytes; `None` if that is for their configs to say.
+/// Whether two image manifests are one image whose layers are packed in another way; `None` if that is for their configs
+/// to say.
 pub(super) fn is_same_image(a: &Document, b: &Document, configs: &Configs) -> Option<bool> {
     let is_image = |document: &Document| document.kind == MediaKind::Manifest;
     let (Some(config), Some(other)) = (&a.config, &b.config) else {
@@ -147,17 +211,53 @@ pub(super) fn is_same_image(a: &Document, b: &Document, configs: &Configs) -> Op
     if !is_image(a) || !is_image(b) || a.layers.len() != b.layers.len() {
         return Some(false);
     }
-    let digests = |document: &Document| -> Vec<_> {
-        let layers = document.layers.iter();
-        layers.map(|layer| layer.digest.clone()).collect()
-    };
-    if config.digest == other.digest {
-        // A config that states no layers says nothing of them.
-        return Some(config.is_of_an_image() || digests(a) == digests(b));
+    let mut layers = a.layers.iter().zip(&b.layers);
+    let has_same_layers = layers.all(|(layer, other)| layer.digest == other.digest);
+    if has_same_layers && config.digest == other.digest {
+        return Some(true);
     }
     if !config.is_of_an_image() || !other.is_of_an_image() {
         return Some(false);
     }
-    let (a, b) = (configs.get(&config.digest)?, configs.get(&other.digest)?);
-    Some(!a.is_empty() && a == b)
+    let (stated, of_other) = (configs.get(&config.digest)?, configs.get(&other.digest)?);
+    let is_told = [a, b].iter().all(|image| is_of(&image.layers, stated));
+    Some(stated.whole == of_other.whole && (has_same_layers || is_told))
+}
+
+/// Whether layers can be those that a config states: what is not packed has the stated digest itself.
+fn is_of(layers: &[Descriptor], stated: &Stated) -> bool {
+    let mut pairs = layers.iter().zip(&stated.diff_ids);
+    layers.len() == stated.diff_ids.len()
+        && pairs.all(|(layer, diff_id)| {
+            !layer.media_type.ends_with("tar") || layer.digest.to_string() == *diff_id
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configs_say_the_same_however_they_are_written() {
+        let read = |text: &str| Stated::read(text.as_bytes());
+        let text = r#"{"os":"linux","config":{"Cmd":["a"],"Volumes":{"/data":{}}}}"#;
+        let same = r#"{ "config": {"Volumes":{"/data":{}}, "User":"", "Cmd":["a"], "Env":null},
+            "os": "linux", "history": [] }"#;
+        assert!(read(text).is_some());
+        assert_eq!(read(text), read(same));
+        for other in [
+            r#"{"os":"linux","config":{"Cmd":["b"],"Volumes":{"/data":{}}}}"#,
+            r#"{"os":"linux","config":{"Cmd":["a"],"Volumes":{}}}"#,
+            r#"{"os":"linux","variant":"v8","config":{"Cmd":["a"],"Volumes":{"/data":{}}}}"#,
+            r#"{"os":"linux","config":{"Cmd":["a"],"User":"0","Volumes":{"/data":{}}}}"#,
+            r#"{"os":"linux","config":{"Cmd":["a",""],"Volumes":{"/data":{}}}}"#,
+        ] {
+            assert_ne!(read(text), read(other), "{other}");
+        }
+        let layers = read(r#"{"rootfs":{"diff_ids":["x"]}}"#).expect("a config");
+        assert_eq!(layers.diff_ids, ["x"]);
+        for nothing in ["", "[]", "{", "null"] {
+            assert_eq!(read(nothing), None, "{nothing}");
+        }
+    }
 }

@@ -21,17 +21,25 @@ pub fn text(outcome: &Outcome, color: bool) -> String {
     let images = many(compared.images, "image", "images");
     let count = length(compared.differences.len() + outcome.remembered.len());
     let (style, what) = match outcome.likeness() {
-        Likeness::Equal => (GOOD, format!("{images} are the same in both")),
+        Likeness::Equal => {
+            let are = if compared.images == 1 { "is" } else { "are" };
+            (GOOD, format!("{images} {are} the same in both"))
+        }
         Likeness::Different => {
             let differences = many(count, "difference", "differences");
             (BAD, format!("{differences} in {images}"))
         }
-        Likeness::Unverified if compared.images == 0 => {
+        Likeness::Unverified
+            if outcome.gaps.iter().all(Vec::is_empty) && compared.unverified == 0 =>
+        {
             (UNSURE, "there was nothing to compare".to_owned())
+        }
+        Likeness::Unverified if compared.images == 0 => {
+            (UNSURE, "nothing could be compared".to_owned())
         }
         Likeness::Unverified => (
             UNSURE,
-            format!("not all could be compared; of {images} none differs"),
+            format!("not all could be compared, and no difference is known in {images}"),
         ),
     };
     let words = format!("{} and {}: {what}", outcome.a, outcome.b);

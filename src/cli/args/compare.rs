@@ -31,7 +31,7 @@ pub(in crate::cli) struct CompareArgs {
     #[arg(long, help_heading = COMPARISON)]
     pub(in crate::cli) sparse: bool,
 
-    /// With --state, differences that are younger are counted and are no findings: a copy takes its time
+    /// Differences that --state knows for less time are counted and are no findings: a copy takes its time
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration, help_heading = COMPARISON)]
     pub(in crate::cli) grace: Duration,
 

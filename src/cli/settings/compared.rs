@@ -13,7 +13,6 @@ use crate::content::{Mapping, Pair};
 use crate::oci::{Reference, Repository, shorten};
 use crate::registry::Wanted;
 use crate::registry::client::{Endpoint, Share};
-use crate::report::Mode;
 use crate::service::{Publish, Target};
 use crate::sweep::{Empty, Scope, Source};
 
@@ -43,6 +42,10 @@ pub(in crate::cli) fn compared(sources: &Sources) -> Result<CompareSettings, Err
     let process = sources.resolve::<CompareArgs>(None)?;
     let args = &process.args;
     let locate = |error| process.locate(error);
+    if !args.grace.is_zero() && args.publish.state.is_none() {
+        let why = "nothing is older than it without --state FILE, which remembers since when";
+        return Err(locate(Error::option("grace", why)));
+    }
     let (a, b) = (place(sources, &args.a)?, place(sources, &args.b)?);
     let mapping = match (&a.repository, &b.repository) {
         (Some(a), Some(b)) => Mapping::of_one(a, b),
@@ -67,9 +70,6 @@ pub(in crate::cli) fn compared(sources: &Sources) -> Result<CompareSettings, Err
                 }),
                 most,
             };
-            if args.sparse {
-                side.policy.mode = Mode::Mirror;
-            }
         }
         sides.push(side);
     }
@@ -123,7 +123,7 @@ fn side(sources: &Sources, place: &Place, scope: Scope, is_one: bool) -> Result<
     let mut http = http.map_err(|error| own.locate(error))?;
     keep(&mut http, &args.repositories, &scope);
     let mut side = target(http, &args.ask, scope).map_err(|error| own.locate(error))?;
-    // A copy that has nothing yet differs.
+    // Whether it has what it does not list, the second look asks.
     side.policy.empty = Empty::Allowed;
     Ok(side)
 }

@@ -148,6 +148,10 @@ async fn what_cannot_be_kept_or_compared_says_what_to_do() {
             &["compare", "--state", "/", "r.example", "s.example"],
             "--state",
         ),
+        (
+            &["compare", "--grace", "2h", "r.example", "s.example"],
+            "without --state FILE",
+        ),
     ] {
         let said = probe(arguments, &[]).await;
         assert_eq!(said.code, Some(2), "{arguments:?} {}", said.all());
