@@ -29,7 +29,7 @@ pub fn in_use_of_file(read: Result<InUse, String>) -> Check {
     if lacks_nodes {
         let advice = "it has no nodes of these pods, so that their platforms are not known: write it by `kubectl get \
                       pods,nodes --all-namespaces --output json`";
-        return check.care(advice.to_owned());
+        return check.care(advice);
     }
     check
 }
