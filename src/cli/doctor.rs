@@ -61,11 +61,13 @@ impl Examinations {
         let sources = registries.iter().zip(&self.in_use);
         let examinations = sources.map(|(registry, in_use)| async {
             let mut found = doctor::examine(registry, &self.named, &self.options).await;
-            let place = in_use.as_ref().map(|source| &source.place);
-            if let Some(InUsePlace::Prometheus { api, matcher }) = place {
-                found
-                    .checks
-                    .push(doctor::in_use(api, matcher.as_deref()).await);
+            if let Some(source) = in_use.as_ref() {
+                found.checks.push(match &source.place {
+                    InUsePlace::Prometheus { api, matcher } => {
+                        doctor::in_use(api, matcher.as_deref()).await
+                    }
+                    InUsePlace::File { .. } => doctor::in_use_of_file(source.read().await),
+                });
             }
             found
         });

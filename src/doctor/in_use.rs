@@ -1,10 +1,11 @@
-//! What a Prometheus tells of the images in use, and what kube-state-metrics has to show besides.
+//! What a Prometheus tells of the images in use, and what kube-state-metrics has to show besides; or what a file tells.
 
 use serde_json::json;
 
 use super::Check;
 use super::Outcome::{Fail, Fine, Warn};
 use crate::registry::client::QueryApi;
+use crate::sources::InUse;
 use crate::sources::kube_state_metrics::{gather, missing, queries};
 
 /// Asks for what a sweep would ask for.
@@ -15,10 +16,27 @@ pub async fn in_use(api: &QueryApi, matcher: Option<&str>) -> Check {
     }
 }
 
-fn told(answers: &[Vec<u8>]) -> Check {
-    let missing = missing(answers).unwrap_or_default();
+/// What a file tells.
+#[must_use]
+pub fn in_use_of_file(read: Result<InUse, String>) -> Check {
+    let has_platforms = |in_use: &InUse| {
+        let mut users = in_use.images.values().flatten();
+        users.any(|user| user.platform.is_some())
+    };
+    let lacks_nodes = read.as_ref().is_ok_and(|in_use| !has_platforms(in_use));
+    let missing: &[_] = if lacks_nodes { &["nodes"] } else { &[] };
+    let check = check(read, missing);
+    if lacks_nodes {
+        let advice = "it has no nodes of these pods, so that their platforms are not known: write it by `kubectl get \
+                      pods,nodes --all-namespaces --output json`";
+        return check.care(advice);
+    }
+    check
+}
+
+fn check(read: Result<InUse, String>, missing: &[&str]) -> Check {
     let data = json!({ "missing": missing });
-    let check = match gather(answers) {
+    match read {
         Ok(in_use) => {
             let (images, containers) = (in_use.images.len(), in_use.containers);
             let words = format!("{images} images in {containers} containers of unfinished pods");
@@ -26,7 +44,12 @@ fn told(answers: &[Vec<u8>]) -> Check {
             Check::new("in_use", if is_all { Fine } else { Warn }, words, data)
         }
         Err(why) => Check::new("in_use", Fail, why, data),
-    };
+    }
+}
+
+fn told(answers: &[Vec<u8>]) -> Check {
+    let missing = missing(answers).unwrap_or_default();
+    let check = check(gather(answers), &missing);
     let advice = missing.iter().map(|name| match *name {
         "kube_node_labels" => {
             "kube_node_labels has no label_kubernetes_io_arch, so that the platforms of nodes are not known: start \
@@ -43,6 +66,23 @@ fn told(answers: &[Vec<u8>]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_tells_something_or_why_not() {
+        let told = |items: &str| {
+            let text = format!("{{\"items\":[{items}]}}");
+            in_use_of_file(crate::sources::pods::read(text.as_bytes()))
+        };
+        let pod = r#"{"spec":{"nodeName":"n","containers":[{"image":"a"}]}}"#;
+        let node = r#"{"metadata":{"name":"n"},"status":{"nodeInfo":{"architecture":"arm64","operatingSystem":"linux"}}}"#;
+        let whole = told(&format!("{pod},{node}"));
+        assert_eq!((whole.outcome, whole.advice.len()), (Fine, 0));
+        let without_nodes = told(pod);
+        assert_eq!(without_nodes.outcome, Warn);
+        assert!(without_nodes.advice[0].words.contains("pods,nodes"));
+        let away = in_use_of_file(Err("it is not there".into()));
+        assert_eq!((away.outcome, &*away.words), (Fail, "it is not there"));
+    }
 
     #[test]
     fn what_is_missing_is_named_with_what_to_do() {

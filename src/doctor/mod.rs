@@ -19,7 +19,7 @@ use crate::oci::printable;
 use crate::registry::Unverified;
 
 pub use examine::examine;
-pub use in_use::in_use;
+pub use in_use::{in_use, in_use_of_file};
 pub use page::render;
 
 /// As much of a header as a person reads.

@@ -72,7 +72,7 @@ impl InUseSource {
     /// # Errors
     ///
     /// Why it tells nothing that could be relied on.
-    async fn read(&self) -> Result<InUse, String> {
+    pub async fn read(&self) -> Result<InUse, String> {
         let in_use = match &self.place {
             InUsePlace::Prometheus { api, matcher } => {
                 let answers = api

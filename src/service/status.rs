@@ -100,13 +100,16 @@ impl StatusBoard {
 
     /// A sweep has ended. Gives what is known now.
     pub(crate) fn end(&self, registry: &str, sweep: Sweep) -> Option<Arc<Record>> {
-        self.process_metrics.sweep(registry, sweep.verdict().word());
         let record = {
             let mut registries = self.registries.lock();
             let watch = registries.get_mut(registry)?;
             Arc::make_mut(&mut watch.record).absorb(sweep);
             Arc::clone(&watch.record)
         };
+        // By what is known besides, as the report has it.
+        if let Some(report) = &record.last {
+            self.process_metrics.sweep(registry, report.verdict.word());
+        }
         self.publish();
         Some(record)
     }
@@ -217,6 +220,35 @@ fn render_page(registries: &BTreeMap<String, Watched>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::fixture;
+    use crate::report::InUseResult;
+
+    #[test]
+    fn a_sweep_counts_as_what_its_report_says() {
+        let board = StatusBoard::new();
+        let mut sweep = fixture::intact();
+        let name = sweep.registry.clone();
+        board.process_metrics.meter(&name, None);
+        board.watch(std::slice::from_ref(&name), &[]);
+        sweep.in_use = Some(fixture::in_use(&fixture::five()));
+        board.end(&name, sweep.clone()).expect("it is watched");
+        // What was known of images in use stays.
+        sweep.in_use = Some(InUseResult::away("s", "refused"));
+        board.end(&name, sweep).expect("it is watched");
+        let text = board.process_metrics.rendered().text;
+        let text = String::from_utf8_lossy(&text);
+        let counted = |outcome: &str| {
+            let series = format!(
+                "registry_probe_sweeps_total{{outcome=\"{outcome}\",registry=\"{name}\"}} "
+            );
+            let mut lines = text.lines();
+            lines
+                .find_map(|line| line.strip_prefix(&series))
+                .map(str::to_owned)
+        };
+        assert_eq!(counted("broken").as_deref(), Some("2"), "{text}");
+        assert_eq!(counted("intact").as_deref(), Some("0"), "{text}");
+    }
 
     #[test]
     fn what_was_known_before_is_gone_on_from_once() {

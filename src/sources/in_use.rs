@@ -40,7 +40,8 @@ type User = (Origin, bool, Box<str>);
 #[derive(Default)]
 pub(super) struct Gathering {
     images: HashMap<Box<str>, HashMap<User, Pods>>,
-    platforms: HashMap<String, Platform>,
+    /// `None` where nodes of one name have several: they are of several clusters.
+    platforms: HashMap<String, Option<Platform>>,
     users: usize,
     containers: u64,
 }
@@ -86,7 +87,12 @@ impl Gathering {
     /// Notes the platform of a node.
     pub(super) fn node(&mut self, name: &str, os: &str, architecture: &str) {
         if let Ok(platform) = format!("{os}/{architecture}").parse() {
-            self.platforms.insert(name.to_owned(), platform);
+            let platform = Some(platform);
+            let known = self.platforms.entry(name.to_owned());
+            let known = known.or_insert_with(|| platform.clone());
+            if *known != platform {
+                *known = None;
+            }
         }
     }
 
@@ -98,7 +104,7 @@ impl Gathering {
             users.sort_by(|(one, _), (other, _)| one.cmp(other));
             let mut workloads = Vec::<Workload>::new();
             for ((origin, has_run, node), pods) in users {
-                let platform = platforms.get(&*node);
+                let platform = platforms.get(&*node).and_then(Option::as_ref);
                 let is_alike = |known: &&mut Workload| {
                     known.origin == origin
                         && known.has_run == has_run

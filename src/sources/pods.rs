@@ -372,6 +372,19 @@ mod tests {
     }
 
     #[test]
+    fn nodes_of_one_name_and_several_platforms_have_none() {
+        let platform = |nodes: &[&str]| {
+            let nodes = nodes.iter().map(|architecture| node("n1", architecture));
+            let items: Vec<_> = nodes.chain([pod("a", &json!({}))]).collect();
+            read_items(&items).images["r.example/app:1"][0]
+                .platform
+                .clone()
+        };
+        assert!(platform(&["arm64", "arm64"]).is_some());
+        assert_eq!(platform(&["arm64", "amd64", "amd64"]), None);
+    }
+
+    #[test]
     fn every_container_of_an_unfinished_pod_counts() {
         let spec = json!({ "spec": {
             "initContainers": [{ "name": "init", "image": "r.example/init@sha256:0" }],

@@ -197,9 +197,14 @@ fn pulled<'a>(document: &'a Document, node: Option<&Platform>) -> Option<&'a str
     ranked.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
 }
 
-/// Whether what is broken is of the image that a user's nodes pull, as far as that is known.
+/// Whether what is broken is of the image that a user's nodes pull, as far as that is known. Where there is none for
+/// them, they need nothing of it.
 fn is_hurt(user: &Workload, finding: &Finding, document: Option<&Document>) -> bool {
-    let pulled = document.and_then(|document| pulled(document, user.platform.as_ref()));
+    let node = user.platform.as_ref();
+    if document.is_some_and(|document| lacks(document, node)) {
+        return false;
+    }
+    let pulled = document.and_then(|document| pulled(document, node));
     let plain = |text: &str| text.trim_end_matches('/').to_owned();
     pulled.map(plain).is_none_or(|platform| {
         let mut broken = finding.platforms.iter().map(|broken| plain(broken));
@@ -378,6 +383,10 @@ mod tests {
         );
         let amd64_alone = image(tag("v1"), &["linux/amd64"]);
         assert_eq!(told(&sweep, &there, &amd64_alone), Ok(Vec::new()));
+        // What a node has no image in an index for is told by that alone.
+        let arm = image(tag("v1"), &["linux/arm/v7"]);
+        let expected = vec!["child/platform_missing linux/arm/v7".to_owned()];
+        assert_eq!(told(&sweep, &there, &arm), Ok(expected));
         // The manifest could not be read: everybody is hurt.
         let lost = told(&sweep, &BTreeMap::new(), &image(tag("v1"), &nodes));
         assert_eq!(
