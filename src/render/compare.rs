@@ -27,7 +27,11 @@ pub fn text(outcome: &Outcome, color: bool) -> String {
         }
         Likeness::Different => {
             let differences = many(count, "difference", "differences");
-            (BAD, format!("{differences} in {images}"))
+            if compared.images == 0 {
+                (BAD, format!("{differences}, known from before"))
+            } else {
+                (BAD, format!("{differences} in {images}"))
+            }
         }
         Likeness::Unverified
             if outcome.gaps.iter().all(Vec::is_empty) && compared.unverified == 0 =>
@@ -90,10 +94,10 @@ fn title(kind: DifferenceKind, direction: Direction) -> &'static str {
         (K::Digest, _) => "Tags that lead to something else",
         (K::Platform, Direction::BOnly) => "Platforms that A lacks",
         (K::Platform, _) => "Platforms that B lacks",
-        (K::Manifest, Direction::BOnly) => "Manifests that A has lost",
-        (K::Manifest, _) => "Manifests that B has lost",
-        (K::Blob, Direction::BOnly) => "Blobs that A has lost",
-        (K::Blob, _) => "Blobs that B has lost",
+        (K::Manifest, Direction::BOnly) => "Manifests that A has lost or keeps broken",
+        (K::Manifest, _) => "Manifests that B has lost or keeps broken",
+        (K::Blob, Direction::BOnly) => "Blobs that A has lost or keeps broken",
+        (K::Blob, _) => "Blobs that B has lost or keeps broken",
     }
 }
 
@@ -119,7 +123,7 @@ fn one(lines: &mut Lines, difference: &Difference) {
     }
     lines.heading(items, anstyle::Style::new());
     if let Some(object) = object {
-        lines.verbatim("lost", &object.to_string());
+        lines.verbatim("object", &object.to_string());
     } else if difference.kind == DifferenceKind::Digest {
         for (side, digest) in [("A", &difference.a_digest), ("B", &difference.b_digest)] {
             lines.verbatim(
