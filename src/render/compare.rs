@@ -17,6 +17,43 @@ const MOST: usize = 50;
 #[must_use]
 pub fn text(outcome: &Outcome, color: bool) -> String {
     let mut lines = Lines::new(color);
+    lead(&mut lines, outcome);
+    let mut groups = BTreeMap::<_, Vec<&Difference>>::new();
+    for difference in &outcome.compared.differences {
+        let group = groups
+            .entry((difference.direction, difference.kind))
+            .or_default();
+        group.push(difference);
+    }
+    for ((direction, kind), differences) in groups {
+        lines.blank();
+        let count = differences.len();
+        lines.title(&format!("{} ({count})", title(kind, direction)), STRONG);
+        for difference in differences.iter().take(MOST) {
+            one(&mut lines, difference);
+        }
+        more(&mut lines, count);
+    }
+    if !outcome.remembered.is_empty() {
+        lines.blank();
+        lines.title("Known from before, and not seen again", STRONG);
+        for known in outcome.remembered.iter().take(MOST) {
+            lines.heading(
+                [known.what.as_str(), "—", title(known.kind, known.direction)],
+                STRONG,
+            );
+        }
+        more(&mut lines, outcome.remembered.len());
+    }
+    for (name, gaps) in [&outcome.a, &outcome.b].into_iter().zip(&outcome.gaps) {
+        unknown(&mut lines, name, gaps);
+    }
+    notices(&mut lines, outcome);
+    lines.finish()
+}
+
+/// What it comes to, in a sentence.
+fn lead(lines: &mut Lines, outcome: &Outcome) {
     let compared = &outcome.compared;
     let images = many(compared.images, "image", "images");
     let count = length(compared.differences.len() + outcome.remembered.len());
@@ -52,38 +89,6 @@ pub fn text(outcome: &Outcome, color: bool) -> String {
         style,
         words.split(' '),
     );
-    let mut groups = BTreeMap::<_, Vec<&Difference>>::new();
-    for difference in &compared.differences {
-        let group = groups
-            .entry((difference.direction, difference.kind))
-            .or_default();
-        group.push(difference);
-    }
-    for ((direction, kind), differences) in groups {
-        lines.blank();
-        let count = differences.len();
-        lines.title(&format!("{} ({count})", title(kind, direction)), STRONG);
-        for difference in differences.iter().take(MOST) {
-            one(&mut lines, difference);
-        }
-        more(&mut lines, count);
-    }
-    if !outcome.remembered.is_empty() {
-        lines.blank();
-        lines.title("Known from before, and not seen again", STRONG);
-        for known in outcome.remembered.iter().take(MOST) {
-            lines.heading(
-                [known.what.as_str(), "—", title(known.kind, known.direction)],
-                STRONG,
-            );
-        }
-        more(&mut lines, outcome.remembered.len());
-    }
-    for (name, gaps) in [&outcome.a, &outcome.b].into_iter().zip(&outcome.gaps) {
-        unknown(&mut lines, name, gaps);
-    }
-    notices(&mut lines, outcome);
-    lines.finish()
 }
 
 fn title(kind: DifferenceKind, direction: Direction) -> &'static str {
