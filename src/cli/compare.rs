@@ -154,16 +154,7 @@ impl Comparing {
             drop(last);
             let fresh = registries.each_ref().map(HttpRegistry::reconnected);
             last = looks(&fresh, again, cancel).await;
-            let mut unseen = [Unseen::Asked; 2];
-            for (side, look) in last.iter().enumerate() {
-                if gaps[side].is_empty() {
-                    gaps[side] = unknown(&look.sweep);
-                }
-                if lists_nothing[side] && look.has_nothing() {
-                    unseen[side] = Unseen::Unknown;
-                    gaps[side].push(nothing_there());
-                }
-            }
+            let unseen = note_gaps(&last, lists_nothing, &mut gaps);
             let found = confirm(&fresh, &last, unseen, args.sparse, doubtful).await;
             confirming.look(found);
         }
@@ -247,6 +238,21 @@ fn again<'a>(
     policy.scope = named_images(images.cloned().collect(), &last.holdings);
     policy.confirm_after = std::time::Duration::ZERO;
     policy
+}
+
+/// Notes what a further look did not learn of each side, and says what it means there that something was not seen.
+fn note_gaps(looks: &[Look; 2], lists_nothing: [bool; 2], gaps: &mut [Vec<Gap>; 2]) -> [Unseen; 2] {
+    let mut unseen = [Unseen::Asked; 2];
+    for (side, look) in looks.iter().enumerate() {
+        if gaps[side].is_empty() {
+            gaps[side] = unknown(&look.sweep);
+        }
+        if lists_nothing[side] && look.has_nothing() {
+            unseen[side] = Unseen::Unknown;
+            gaps[side].push(nothing_there());
+        }
+    }
+    unseen
 }
 
 fn nothing_there() -> Gap {

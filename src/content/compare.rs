@@ -410,6 +410,13 @@ mod tests {
             assert_eq!(with(&b, [text, text]), other, "{text}");
             assert_eq!(with(&again("config", &["zstd"]), [text, text]), other);
         }
+        // The same layers in another order.
+        let two = of("config", &["one", "two"]);
+        let swapped = again("config", &["two", "one"]);
+        let stated = Stated::read(more.as_bytes()).expect("a config");
+        let configs = Configs::from([(digest("config"), stated)]);
+        let seen = told((&two, &sweep()), (&swapped, &sweep()), &configs, false);
+        assert_eq!(seen, other);
         // Layers that are not packed are not packed in another way.
         let plain = again("other config", &["zstd.tar"]);
         assert_eq!(with(&plain, [x, x]), other);

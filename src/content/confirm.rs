@@ -18,7 +18,7 @@ pub struct Confirming {
 type Identity = (String, [Option<Digest>; 2]);
 
 fn identity(difference: &Difference) -> Identity {
-    let digests = difference.digests().map(|digest| digest.cloned());
+    let digests = difference.digests().map(Option::<&Digest>::cloned);
     (difference.key(), digests)
 }
 

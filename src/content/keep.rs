@@ -103,7 +103,7 @@ pub(super) mod tests {
     /// An image manifest with this config and these layers.
     pub(crate) fn image(config: &str, layers: &[&str]) -> Document {
         let layer = |name: &&str| {
-            let packed = if name.ends_with(".tar") { "" } else { "+gzip" };
+            let packed = if name.contains(".tar") { "" } else { "+gzip" };
             descriptor(
                 name,
                 &format!("application/vnd.oci.image.layer.v1.tar{packed}"),

@@ -128,7 +128,7 @@ struct Seen {
 impl Seen {
     /// As it is seen now. Where both sides went on meanwhile, it is another difference than before.
     fn again(earlier: Option<Self>, difference: &Difference, now: u64) -> Self {
-        let digests = difference.digests().map(|digest| digest.cloned());
+        let digests = difference.digests().map(Option::<&Digest>::cloned);
         let same = earlier.filter(|earlier| {
             let mut sides = earlier.digests.iter().zip(&digests);
             sides.any(|(before, now)| before == now)

@@ -220,16 +220,26 @@ pub(super) fn is_same_image(a: &Document, b: &Document, configs: &Configs) -> Op
         return Some(false);
     }
     let (stated, of_other) = (configs.get(&config.digest)?, configs.get(&other.digest)?);
-    let is_told = [a, b].iter().all(|image| is_of(&image.layers, stated));
+    let mut unpacked = BTreeMap::new();
+    let mut images = [a, b].into_iter();
+    let is_told = images.all(|image| are_of(&image.layers, stated, &mut unpacked));
     Some(stated.whole == of_other.whole && (has_same_layers || is_told))
 }
 
-/// Whether layers can be those that a config states: what is not packed has the stated digest itself.
-fn is_of(layers: &[Descriptor], stated: &Stated) -> bool {
+/// Whether layers can be those that a config states: what is not packed has the stated digest itself, and what was seen
+/// to unpack to one digest unpacks to no other.
+fn are_of<'a>(
+    layers: &'a [Descriptor],
+    stated: &'a Stated,
+    unpacked: &mut BTreeMap<&'a Digest, &'a String>,
+) -> bool {
     let mut pairs = layers.iter().zip(&stated.diff_ids);
     layers.len() == stated.diff_ids.len()
         && pairs.all(|(layer, diff_id)| {
-            !layer.media_type.ends_with("tar") || layer.digest.to_string() == *diff_id
+            let is_packed = !layer.media_type.ends_with("tar");
+            let known = unpacked.insert(&layer.digest, diff_id);
+            (is_packed || layer.digest.to_string() == *diff_id)
+                && known.is_none_or(|known| known == diff_id)
         })
 }
 

@@ -17,39 +17,9 @@ const MOST: usize = 50;
 #[must_use]
 pub fn text(outcome: &Outcome, color: bool) -> String {
     let mut lines = Lines::new(color);
-    let compared = &outcome.compared;
-    let images = many(compared.images, "image", "images");
-    let count = length(compared.differences.len() + outcome.remembered.len());
-    let (style, what) = match outcome.likeness() {
-        Likeness::Equal => {
-            let are = if compared.images == 1 { "is" } else { "are" };
-            (GOOD, format!("{images} {are} the same in both"))
-        }
-        Likeness::Different => {
-            let differences = many(count, "difference", "differences");
-            (BAD, format!("{differences} in {images}"))
-        }
-        Likeness::Unverified
-            if outcome.gaps.iter().all(Vec::is_empty) && compared.unverified == 0 =>
-        {
-            (UNSURE, "there was nothing to compare".to_owned())
-        }
-        Likeness::Unverified if compared.images == 0 => {
-            (UNSURE, "nothing could be compared".to_owned())
-        }
-        Likeness::Unverified => (
-            UNSURE,
-            format!("not all could be compared, and no difference is known in {images}"),
-        ),
-    };
-    let words = format!("{} and {}: {what}", outcome.a, outcome.b);
-    lines.lead(
-        &outcome.likeness().word().to_uppercase(),
-        style,
-        words.split(' '),
-    );
+    lead(&mut lines, outcome);
     let mut groups = BTreeMap::<_, Vec<&Difference>>::new();
-    for difference in &compared.differences {
+    for difference in &outcome.compared.differences {
         let group = groups
             .entry((difference.direction, difference.kind))
             .or_default();
@@ -82,6 +52,45 @@ pub fn text(outcome: &Outcome, color: bool) -> String {
     lines.finish()
 }
 
+/// What it comes to, in a sentence.
+fn lead(lines: &mut Lines, outcome: &Outcome) {
+    let compared = &outcome.compared;
+    let images = many(compared.images, "image", "images");
+    let count = length(compared.differences.len() + outcome.remembered.len());
+    let (style, what) = match outcome.likeness() {
+        Likeness::Equal => {
+            let are = if compared.images == 1 { "is" } else { "are" };
+            (GOOD, format!("{images} {are} the same in both"))
+        }
+        Likeness::Different => {
+            let differences = many(count, "difference", "differences");
+            if compared.images == 0 {
+                (BAD, format!("{differences}, known from before"))
+            } else {
+                (BAD, format!("{differences} in {images}"))
+            }
+        }
+        Likeness::Unverified
+            if outcome.gaps.iter().all(Vec::is_empty) && compared.unverified == 0 =>
+        {
+            (UNSURE, "there was nothing to compare".to_owned())
+        }
+        Likeness::Unverified if compared.images == 0 => {
+            (UNSURE, "nothing could be compared".to_owned())
+        }
+        Likeness::Unverified => (
+            UNSURE,
+            format!("not all could be compared, and no difference is known in {images}"),
+        ),
+    };
+    let words = format!("{} and {}: {what}", outcome.a, outcome.b);
+    lines.lead(
+        &outcome.likeness().word().to_uppercase(),
+        style,
+        words.split(' '),
+    );
+}
+
 fn title(kind: DifferenceKind, direction: Direction) -> &'static str {
     use DifferenceKind as K;
     match (kind, direction) {
@@ -90,10 +99,10 @@ fn title(kind: DifferenceKind, direction: Direction) -> &'static str {
         (K::Digest, _) => "Tags that lead to something else",
         (K::Platform, Direction::BOnly) => "Platforms that A lacks",
         (K::Platform, _) => "Platforms that B lacks",
-        (K::Manifest, Direction::BOnly) => "Manifests that A has lost",
-        (K::Manifest, _) => "Manifests that B has lost",
-        (K::Blob, Direction::BOnly) => "Blobs that A has lost",
-        (K::Blob, _) => "Blobs that B has lost",
+        (K::Manifest, Direction::BOnly) => "Manifests that A has lost or keeps broken",
+        (K::Manifest, _) => "Manifests that B has lost or keeps broken",
+        (K::Blob, Direction::BOnly) => "Blobs that A has lost or keeps broken",
+        (K::Blob, _) => "Blobs that B has lost or keeps broken",
     }
 }
 
@@ -119,7 +128,7 @@ fn one(lines: &mut Lines, difference: &Difference) {
     }
     lines.heading(items, anstyle::Style::new());
     if let Some(object) = object {
-        lines.verbatim("lost", &object.to_string());
+        lines.verbatim("object", &object.to_string());
     } else if difference.kind == DifferenceKind::Digest {
         for (side, digest) in [("A", &difference.a_digest), ("B", &difference.b_digest)] {
             lines.verbatim(

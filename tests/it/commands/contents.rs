@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use registry_double::{Double, on};
+use registry_double::{Double, Reply, on};
 use tokio::process::Command;
 
 use super::probe;
@@ -189,4 +189,32 @@ async fn what_one_side_does_not_answer_is_no_difference() {
     b.when(on::any()).error(403, "DENIED");
     let said = probe(&compare, &[]).await;
     assert_eq!(said.code, Some(3), "{}", said.all());
+}
+
+#[tokio::test]
+async fn what_a_catalog_leaves_out_is_asked_for_by_name() {
+    let (a, b) = (two().await, two().await);
+    let compare = [&["compare"][..], &QUICK, &[a.address(), b.address()]].concat();
+    for names in [&[][..], &["app"]] {
+        b.forget_rules();
+        let catalog = Reply::json(200, &serde_json::json!({ "repositories": names }));
+        b.when(on::catalog()).reply(catalog);
+        let said = probe(&compare, &[]).await;
+        assert_eq!(said.code, Some(0), "{}", said.all());
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_a_registry_fails_on_is_not_lacking() {
+    let (a, b) = (two().await, two().await);
+    b.when(on::manifest().repository("app"))
+        .error(500, "UNKNOWN");
+    let compare = [&["compare"][..], &QUICK, &[a.address(), b.address()]].concat();
+    let said = probe(&compare, &[]).await;
+    assert_eq!(said.code, Some(3), "{}", said.all());
+    assert!(
+        said.stdout.contains("no difference is known in 1 image"),
+        "{}",
+        said.stdout
+    );
 }
