@@ -165,6 +165,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
         depth: check.depth,
         mode: check.mode.unwrap_or(Mode::Private),
         platform_mismatch: check.platform_mismatch,
+        unpack_max_bytes: check.unpack_max_bytes,
         concurrency: http.concurrency,
         confirm_after: check.confirm_after,
         deadline: check.deadline,
