@@ -155,6 +155,7 @@ impl Registry for Memory {
             read: BlobRead::Nothing,
             storage: None,
             is_html: false,
+            unpacked: None,
             is_from_cache: false,
         })
     }

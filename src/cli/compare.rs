@@ -11,7 +11,7 @@ use super::args::{CompareArgs, FailOn, PageArg};
 use super::error::Error;
 use super::exit::Exit;
 use super::input;
-use super::keep::{named_images, noted};
+use super::keep::noted;
 use super::output::print_unless_ended;
 use super::progress::Screen;
 use super::run::client;
@@ -27,7 +27,7 @@ use crate::registry::{Answer, Registry as _};
 use crate::render::compare as render;
 use crate::report::Sweep;
 use crate::service::{self, Unwritten};
-use crate::sweep::{Policy, Source, WaitReason};
+use crate::sweep::{Policy, Scope, Source, WaitReason, with_control};
 
 /// The largest state that is read.
 const LARGEST_STATE: u64 = 256 << 20;
@@ -235,7 +235,8 @@ fn again<'a>(
     images: impl Iterator<Item = &'a (Repository, Reference)>,
 ) -> Policy {
     let mut policy = policy.clone();
-    policy.scope = named_images(images.cloned().collect(), &last.holdings);
+    let images = with_control(images.cloned().collect(), &last.holdings);
+    policy.scope = Scope::new(Source::Images(images));
     policy.confirm_after = std::time::Duration::ZERO;
     policy
 }

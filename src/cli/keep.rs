@@ -14,7 +14,7 @@ use super::run::client;
 use super::settings::{KeepSettings, Named, Sources, kept};
 use super::signals::Signals;
 use crate::content::{Deletion, Gap, Holdings, Kept, Root, breakage};
-use crate::oci::{Printable, Reference, Repository};
+use crate::oci::Printable;
 use crate::registry::client::HttpRegistry;
 use crate::render::keep as render;
 use crate::report::{Record, SkipReason, Sweep};
@@ -222,7 +222,7 @@ async fn look(
         .collect();
     if !named.is_empty() {
         let policy = Policy {
-            scope: named_images(named, &seen.holdings),
+            scope: Scope::new(Source::Images(sweep::with_control(named, &seen.holdings))),
             ..policy.clone()
         };
         let (sweep, more) = noted(registry, policy, cancel).await;
@@ -234,20 +234,6 @@ async fn look(
         seen.sweeps.push(sweep);
     }
     seen
-}
-
-/// Some images, and one that is known to be there: where none is, the storage seems to be away.
-pub(super) fn named_images(
-    mut images: BTreeSet<(Repository, Reference)>,
-    holdings: &Holdings,
-) -> Scope {
-    let control = holdings.iter().find_map(|(repository, contents)| {
-        let mut tags = contents.tags.iter();
-        let (tag, _) = tags.find(|(_, digest)| contents.manifests.contains_key(*digest))?;
-        Some((repository.clone(), Reference::Tag(tag.clone())))
-    });
-    images.extend(control);
-    Scope::new(Source::Images(images.into_iter().collect()))
 }
 
 /// Sweeps, and notes the content.

@@ -19,9 +19,34 @@ pub type Configs = BTreeMap<Digest, Stated>;
 pub struct Stated {
     /// The digests of the unpacked layers.
     diff_ids: Vec<String>,
-    /// Of all that it says, however it is written down: whoever runs the image goes by it.
+    /// Of all that whoever runs the image goes by, however it is written down.
     whole: Digest,
 }
+
+/// What a config says of an image that runs (image-spec, config.md, "Properties"), but for how it was built.
+const WHOLE: [&str; 7] = [
+    "architecture",
+    "config",
+    "os",
+    "os.features",
+    "os.version",
+    "rootfs",
+    "variant",
+];
+
+/// What it says of the process.
+const RUN: [&str; 10] = [
+    "ArgsEscaped",
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "ExposedPorts",
+    "Labels",
+    "StopSignal",
+    "User",
+    "Volumes",
+    "WorkingDir",
+];
 
 impl Stated {
     /// Reads a config; `None` if it is no JSON object.
@@ -35,12 +60,13 @@ impl Stated {
         let mut config: serde_json::Map<_, _> = serde_json::from_slice(config).ok()?;
         let layers = config.get("rootfs").map(Layers::deserialize);
         let diff_ids = layers.and_then(Result::ok).unwrap_or_default().diff_ids;
-        // What is empty there is as if it were left out, and some tools write it down.
+        // What is empty there is as if it were left out, and some tools write it down; what Docker alone has there is
+        // lost where its format is converted.
         let run = config.get_mut("config").and_then(Value::as_object_mut);
         if let Some(run) = run {
-            run.retain(|_, value| !is_empty(value));
+            run.retain(|name, value| RUN.contains(&&**name) && !is_empty(value));
         }
-        config.retain(|_, value| !is_empty(value));
+        config.retain(|name, value| WHOLE.contains(&&**name) && !is_empty(value));
         let whole = Digest::sha256(Value::Object(config).to_string().as_bytes());
         Some(Self { diff_ids, whole })
     }
@@ -254,6 +280,9 @@ mod tests {
         let same = r#"{ "config": {"Volumes":{"/data":{}}, "User":"", "Cmd":["a"], "Env":null},
             "os": "linux", "history": [] }"#;
         assert!(read(text).is_some());
+        let docker = r#"{"os":"linux","container":"0a","docker_version":"24","container_config":{"Cmd":["x"]},
+            "config":{"Cmd":["a"],"Hostname":"0a","Healthcheck":{"Test":["y"]},"Volumes":{"/data":{}}}}"#;
+        assert_eq!(read(text), read(docker), "what only Docker knows");
         assert_eq!(read(text), read(same));
         for other in [
             r#"{"os":"linux","config":{"Cmd":["b"],"Volumes":{"/data":{}}}}"#,

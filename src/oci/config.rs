@@ -107,6 +107,23 @@ impl ImageConfig {
         }
     }
 
+    /// What the layers unpack to, by a config's raw bytes, in their order; nothing if it does not say that of all.
+    #[must_use]
+    pub fn diff_ids(bytes: &[u8]) -> Vec<Digest> {
+        let text = String::from_utf8_lossy(bytes);
+        let fields = fields(text.as_bytes(), RawConfig::KEYS);
+        let list = fields
+            .ok()
+            .and_then(|it| RawConfig::holding(it.last).diff_ids());
+        let entries = list.map(|list| list.entries).unwrap_or_default();
+        let read = |entry: &RawValue| {
+            let text: String = serde_json::from_str(entry.get()).ok()?;
+            text.parse().ok()
+        };
+        let read: Option<Vec<_>> = entries.into_iter().map(read).collect();
+        read.unwrap_or_default()
+    }
+
     /// What the bytes say that stand for no config; `None` if this is the digest of others.
     #[must_use]
     pub fn of_nothing(digest: &Digest) -> Option<Self> {

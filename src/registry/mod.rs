@@ -76,6 +76,17 @@ pub trait Registry: Clone + Send + Sync + 'static {
         depth: Depth,
     ) -> impl Future<Output = Answer<BlobLook>> + Send;
 
+    /// Reads a layer whole and unpacks it meanwhile. What is no registry but plays one has nothing to unpack.
+    fn layer(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        _unpack: Unpack,
+    ) -> impl Future<Output = Answer<BlobLook>> + Send {
+        self.blob(repository, digest, size, Depth::Digest)
+    }
+
     /// The same registry over connections that have never been used, for a second opinion.
     #[must_use]
     fn reconnected(&self) -> Self;
@@ -200,9 +211,33 @@ pub struct BlobLook {
     pub storage: Option<Printable>,
     /// Whether the answer is a web page, which no blob is: something stands in the way.
     pub is_html: bool,
+    /// What it unpacks to, if that was asked for.
+    pub unpacked: Option<Unpacked>,
     /// Whether it was answered as a pull-through cache answers for what it has just downloaded.
     /// Nothing more was asked then.
     pub is_from_cache: bool,
+}
+
+/// How to unpack a layer while it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpack {
+    /// The digest by whose algorithm to hash what it unpacks to.
+    pub like: Digest,
+    /// Whether it is packed, by its type: clients unpack what that says to be packed, by its first bytes, and nothing else.
+    pub is_packed: bool,
+    /// The most bytes to unpack.
+    pub most: u64,
+}
+
+/// What came of unpacking a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// An archive of this digest.
+    Whole(Digest),
+    /// Nothing that clients can unpack, for this reason.
+    Failed(Printable),
+    /// More than was to be unpacked.
+    Limited,
 }
 
 /// What was read of a blob, from what proves least to what proves most.
@@ -306,6 +341,8 @@ words! {
         Tail = "tail",
         /// Also read all of it and compute its digest.
         Digest = "digest",
+        /// Also unpack each layer and hold what it holds against the config.
+        Unpack = "unpack",
     }
 }
 

@@ -99,11 +99,11 @@ impl<'a> Requests<'a> {
             _ => None,
         };
         match (self.depth, last, sum) {
-            (Depth::Digest, _, Some(sum)) => Request {
+            (Depth::Digest | Depth::Unpack, _, Some(sum)) => Request {
                 into: Some(sum),
                 ..self.request(self.curl("curl -fsSL"), "blobs", &digest.to_string())
             },
-            (Depth::Tail | Depth::Digest, Some(last), _) => {
+            (Depth::Tail | Depth::Digest | Depth::Unpack, Some(last), _) => {
                 let range = format!("curl -sSLo /dev/null -D - -r {last}-{last}");
                 self.request(self.curl(&range), "blobs", &digest.to_string())
             }

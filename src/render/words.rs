@@ -26,6 +26,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::InvalidManifest => "is not a valid manifest",
         Reason::MediaTypeMismatch => "is not of the type that it is said to be",
         Reason::Contradiction => "is contradicted by its config or its index",
+        Reason::UnpackFailed => "cannot be unpacked",
         Reason::StorageMissing => "is missing from the storage behind the registry",
         Reason::Inconsistent => "gets contradicting answers",
     }
@@ -79,6 +80,9 @@ pub(crate) fn skip_reason(reason: SkipReason) -> &'static str {
         SkipReason::Artifact => {
             "manifests that are no images to unpack, not held against their configs"
         }
+        SkipReason::UnpackLimit => {
+            "layers that unpack to more than is unpacked, and are as their digests say"
+        }
         SkipReason::InlineData => "blobs carried inline, in their descriptors, and whole",
         SkipReason::UnknownAlgorithm => "unknown digest algorithms: only existence was checked",
         SkipReason::UnknownMediaType => "unknown manifest types: their contents were not followed",
@@ -97,6 +101,7 @@ pub(crate) fn depth(depth: Depth, mode: Mode) -> &'static str {
         Depth::Head => "asks for blobs without reading them; a cache can hide damage",
         Depth::Tail => "reads the last byte of every blob",
         Depth::Digest => "reads every blob whole and hashes it",
+        Depth::Unpack => "reads every blob whole, hashes it and unpacks layers",
     }
 }
 

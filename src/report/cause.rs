@@ -49,7 +49,10 @@ impl Cause {
             },
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
-            Reason::Unreadable | Reason::MediaTypeMismatch | Reason::Contradiction => Self::Unknown,
+            Reason::Unreadable
+            | Reason::MediaTypeMismatch
+            | Reason::Contradiction
+            | Reason::UnpackFailed => Self::Unknown,
             Reason::ShortRead => match observed {
                 Some(Observed::Cut { received: 1.., .. }) => Self::Truncated,
                 // An earlier version saw it.
@@ -95,6 +98,8 @@ impl Cause {
             | Observed::InvalidManifest { .. }
             | Observed::OtherKind { .. }
             | Observed::OtherLayers { .. }
+            | Observed::UnpacksTo { .. }
+            | Observed::NotUnpacked { .. }
             | Observed::UnreadableConfig { .. }
             | Observed::OtherPlatform { .. }
             | Observed::Changing { .. } => Self::Unknown,

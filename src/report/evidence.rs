@@ -79,6 +79,11 @@ pub enum Promised {
         /// How many.
         layers: u64,
     },
+    /// A layer that unpacks to this, by the config.
+    DiffId {
+        /// The digest.
+        digest: Digest,
+    },
     /// An image for a platform, by its index.
     Platform {
         /// The platform, as `os/architecture[/variant]`.
@@ -153,6 +158,16 @@ pub enum Observed {
         /// What the registry says it to be, where that decides; empty if it says nothing.
         served_as: Option<Printable>,
     },
+    /// A layer that unpacks to something else.
+    UnpacksTo {
+        /// The digest.
+        digest: Digest,
+    },
+    /// A layer that clients cannot unpack.
+    NotUnpacked {
+        /// Why.
+        problem: Printable,
+    },
     /// A config that knows another number of layers.
     OtherLayers {
         /// How many.
@@ -224,6 +239,7 @@ impl Promised {
             Self::Manifest { .. }
             | Self::Readable { .. }
             | Self::Layers { .. }
+            | Self::DiffId { .. }
             | Self::Platform { .. }
             | Self::MediaType { .. } => None,
         }
@@ -269,6 +285,8 @@ impl Observed {
             | Self::MoreBytes
             | Self::InvalidManifest { .. }
             | Self::OtherLayers { .. }
+            | Self::UnpacksTo { .. }
+            | Self::NotUnpacked { .. }
             | Self::UnreadableConfig { .. }
             | Self::OtherPlatform { .. }
             | Self::OtherKind { .. } => false,

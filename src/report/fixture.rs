@@ -90,6 +90,9 @@ pub(crate) fn observed(reason: Reason, status: u16) -> Observed {
             served_as: None,
         },
         Reason::Contradiction => Observed::OtherLayers { layers: 2 },
+        Reason::UnpackFailed => Observed::NotUnpacked {
+            problem: "the archive ends early".into(),
+        },
         Reason::Inconsistent => Observed::Changing {
             observed: Box::new(refused(Some("BLOB_UNKNOWN"), false)),
         },

@@ -58,6 +58,7 @@ fn hint_for_others(finding: &Finding, store: Store) -> Option<&'static str> {
         Reason::InvalidManifest
         | Reason::MediaTypeMismatch
         | Reason::Contradiction
+        | Reason::UnpackFailed
         | Reason::StorageMissing
         | Reason::Inconsistent => return None,
     })
@@ -86,7 +87,7 @@ fn manifest_hint(kind: Kind, reason: Reason) -> &'static str {
             "look at what stands before the registry if its header is wrong; else build the image \
              again, and push it with another client"
         }
-        Reason::Contradiction => {
+        Reason::Contradiction | Reason::UnpackFailed => {
             "the registry keeps it as it was pushed: build the image again with another tool, push it, and delete this one"
         }
         Reason::SizeMismatch => {
@@ -136,7 +137,10 @@ fn blob_hint(reason: Reason) -> &'static str {
             "see the registry's log; mostly an empty link file or a failing disk: delete that \
              file in storage, then push the image again"
         }
-        Reason::InvalidManifest | Reason::MediaTypeMismatch | Reason::Contradiction => {
+        Reason::InvalidManifest
+        | Reason::MediaTypeMismatch
+        | Reason::Contradiction
+        | Reason::UnpackFailed => {
             "the registry keeps it as it was pushed: build the image again and push it with \
              another client"
         }

@@ -63,6 +63,8 @@ words! {
         MediaTypeMismatch = "media_type_mismatch",
         /// Its config or its index says otherwise than it does, so that it cannot be unpacked or run.
         Contradiction = "contradiction",
+        /// The bytes are as promised and are no layer that clients can unpack.
+        UnpackFailed = "unpack_failed",
         /// The registry redirects to a storage that does not have the object.
         StorageMissing = "storage_missing",
         /// The registry gives answers that contradict each other.
@@ -104,6 +106,8 @@ words! {
         UnknownMediaType = "unknown_media_type",
         /// A manifest that is none of an image to be unpacked; it is not held against its config.
         Artifact = "artifact",
+        /// A layer that unpacks to more than is unpacked; its digest was checked.
+        UnpackLimit = "unpack_limit",
         /// A repository that the filters leave out.
         RepositoryFilter = "repository_filter",
         /// A tag that the filters leave out.

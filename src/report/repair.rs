@@ -141,6 +141,7 @@ impl Writer<'_> {
                 ..
             })
         );
+        let is_other_layer = matches!(observed, Some(Observed::UnpacksTo { .. }));
         match (self.finding.defect.reason, cause) {
             (Reason::NotFound, _) => match &self.finding.nearby.elsewhere {
                 Some(elsewhere) => {
@@ -154,7 +155,10 @@ impl Writer<'_> {
                 None => self.pushed(),
             },
             (Reason::InvalidManifest, Cause::Unknown)
-            | (Reason::MediaTypeMismatch | Reason::Contradiction, _) => self.rebuild(),
+            | (Reason::MediaTypeMismatch | Reason::Contradiction | Reason::UnpackFailed, _) => {
+                self.rebuild()
+            }
+            (Reason::DigestMismatch, _) if is_other_layer => self.rebuild(),
             _ if is_promise_wrong => self.rebuild(),
             // A file that is not there is not to be deleted, and neither is one that only an earlier version
             // saw, which did not keep what it saw.

@@ -25,6 +25,7 @@ impl fmt::Display for Promised {
             Self::Layers { layers } => {
                 write!(f, "a config with {layers} diff_ids, one for each layer")
             }
+            Self::DiffId { digest } => write!(f, "a layer that unpacks to {digest}, by the config"),
             Self::Platform { platform } => write!(f, "an image for {platform}, by its index"),
             Self::MediaType { media_type } => match MediaKind::from_media_type(media_type) {
                 MediaKind::Unknown if media_type.is_empty() => {
@@ -98,11 +99,11 @@ impl fmt::Display for Observed {
                 own_type,
                 served_as,
             } => other_kind(f, *kind, own_type, served_as.as_deref()),
-            Self::OtherLayers { layers } => write!(f, "a config with {layers} diff_ids"),
-            Self::UnreadableConfig { problem } => write!(f, "a config {problem}"),
-            Self::OtherPlatform { platform } => {
-                write!(f, "a config that says that it is for {platform}")
-            }
+            Self::UnpacksTo { .. }
+            | Self::NotUnpacked { .. }
+            | Self::OtherLayers { .. }
+            | Self::UnreadableConfig { .. }
+            | Self::OtherPlatform { .. } => of_image(f, self),
             Self::Changing { observed } => {
                 write!(
                     f,
@@ -110,6 +111,20 @@ impl fmt::Display for Observed {
                 )
             }
         }
+    }
+}
+
+/// What contradicts an image of which every byte is as promised.
+fn of_image(f: &mut fmt::Formatter<'_>, observed: &Observed) -> fmt::Result {
+    match observed {
+        Observed::UnpacksTo { digest } => write!(f, "it unpacks to {digest}"),
+        Observed::NotUnpacked { problem } => write!(f, "it cannot be unpacked: {problem}"),
+        Observed::OtherLayers { layers } => write!(f, "a config with {layers} diff_ids"),
+        Observed::UnreadableConfig { problem } => write!(f, "a config {problem}"),
+        Observed::OtherPlatform { platform } => {
+            write!(f, "a config that says that it is for {platform}")
+        }
+        other => write!(f, "{other:?}"),
     }
 }
 

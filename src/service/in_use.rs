@@ -205,7 +205,7 @@ impl InUseWatch {
                 .iter()
                 .map(|image| (image.repository.clone(), image.reference.clone()));
             let policy = Policy {
-                scope: Scope::new(Source::Images(named.collect())),
+                scope: Scope::new(Source::Images(sweep::with_control(named.collect(), &seen))),
                 inventory: Some(Arc::clone(&inventory)),
                 // What is remembered is of whole sweeps.
                 manifests: ManifestPolicy {

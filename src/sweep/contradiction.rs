@@ -1,9 +1,14 @@
-//! What a manifest and its index promise, held against what the image's config says. Pure.
+//! What a manifest and its index promise, held against what the image's config says, and layers against that.
+//! Pure.
 
 use std::collections::HashMap;
 
-use crate::oci::{Descriptor, Differing, Document, ImageConfig, MediaKind, Platform};
-use crate::report::{Defect, Evidence, Observed, Promised, Reason};
+use bytes::Bytes;
+
+use super::judge::{Judged, blob, broken};
+use crate::oci::{Descriptor, Differing, Digest, Document, ImageConfig, MediaKind, Platform};
+use crate::registry::{Answer, BlobLook, BlobRead, ManifestBody, Unpacked};
+use crate::report::{Defect, Evidence, Observed, Outcome, Promised, Reason, SkipReason};
 
 /// A manifest as an image whose config has to fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +87,91 @@ fn defect(promised: Promised, observed: Observed) -> Defect {
             observed: Some(observed),
             ..Evidence::default()
         }),
+    }
+}
+
+/// Judges a layer that was unpacked.
+pub(super) fn layer(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>) -> Judged {
+    let seen = match &answer {
+        Answer::Found(look) => Some((look.unpacked.clone(), look.request.clone(), look.status)),
+        _ => None,
+    };
+    let mut judged = blob(digest, size, answer);
+    let Some((unpacked, request, status)) = seen.filter(|_| judged.outcome == Outcome::Intact)
+    else {
+        return judged;
+    };
+    match unpacked {
+        None => {}
+        Some(Unpacked::Whole(unpacks_to)) => judged.unpacks_to = Some(unpacks_to),
+        Some(Unpacked::Limited) => judged.skip_reason = Some(SkipReason::UnpackLimit),
+        Some(Unpacked::Failed(problem)) => {
+            let promised = Promised::Blob {
+                digest: digest.clone(),
+                size,
+            };
+            let observed = Observed::NotUnpacked { problem };
+            judged.outcome = broken(Reason::UnpackFailed, promised, observed, &request, status);
+        }
+    }
+    judged
+}
+
+/// Judges what a layer unpacks to against what a config says of it.
+pub(super) fn diff_id(promised: &Digest, unpacks_to: &Digest) -> Option<Defect> {
+    (promised != unpacks_to).then(|| Defect {
+        reason: Reason::DigestMismatch,
+        evidence: Box::new(Evidence {
+            promised: Some(Promised::DiffId {
+                digest: promised.clone(),
+            }),
+            observed: Some(Observed::UnpacksTo {
+                digest: unpacks_to.clone(),
+            }),
+            ..Evidence::default()
+        }),
+    })
+}
+
+/// Judges a blob that was read as the config of an image. `unpack` says whether its layers are to be unpacked.
+pub(super) fn config(
+    digest: &Digest,
+    size: Option<u64>,
+    answer: Answer<ManifestBody>,
+    unpack: bool,
+) -> Judged {
+    let (answer, bytes) = match answer {
+        Answer::Found(body) => {
+            let look = BlobLook {
+                request: body.request,
+                status: 200,
+                length: body.announced,
+                read: BlobRead::All {
+                    received: body.bytes.len() as u64,
+                    digest: digest.of_same_algorithm(&body.bytes),
+                    end: body.end,
+                },
+                storage: None,
+                is_html: false,
+                unpacked: None,
+                is_from_cache: false,
+            };
+            (Answer::Found(look), body.bytes)
+        }
+        Answer::Absent(refusal) => (Answer::Absent(refusal), Bytes::new()),
+        Answer::Failing(refusal) => (Answer::Failing(refusal), Bytes::new()),
+        Answer::Unverified(why) => (Answer::Unverified(why), Bytes::new()),
+    };
+    let judged = blob(digest, size, answer);
+    let is_intact = judged.outcome == Outcome::Intact;
+    Judged {
+        config: is_intact.then(|| ImageConfig::read(&bytes)),
+        diff_ids: if is_intact && unpack {
+            ImageConfig::diff_ids(&bytes)
+        } else {
+            Vec::new()
+        },
+        ..judged
     }
 }
 

@@ -24,6 +24,22 @@ pub struct Contents {
     pub manifests: BTreeMap<Digest, Document>,
 }
 
+/// Some images, and one besides that was seen to be there: what a registry fails on is told from an outage by
+/// something that it answers.
+#[must_use]
+pub fn with_control(
+    mut images: BTreeSet<(Repository, Reference)>,
+    seen: &BTreeMap<Repository, Contents>,
+) -> Vec<(Repository, Reference)> {
+    let control = seen.iter().find_map(|(repository, contents)| {
+        let mut tags = contents.tags.iter();
+        let (tag, _) = tags.find(|(_, digest)| contents.manifests.contains_key(*digest))?;
+        Some((repository.clone(), Reference::Tag(tag.clone())))
+    });
+    images.extend(control);
+    images.into_iter().collect()
+}
+
 impl Inventory {
     /// Of everything that a sweep reads.
     #[must_use]

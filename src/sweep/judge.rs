@@ -1,8 +1,6 @@
 //! The judge: a promise and an observation go in, an outcome comes out. Pure, so that every rule of
 //! integrity is a test of two lines.
 
-use bytes::Bytes;
-
 use super::form::Form;
 use crate::oci::{Digest, Document, ImageConfig, MediaKind, Printable, manifest_digest};
 use crate::registry::{Answer, BlobLook, BlobRead, BodyEnd, ManifestBody, Refusal};
@@ -23,6 +21,10 @@ pub(super) struct Judged {
     pub(super) form: Option<Form>,
     /// What it says, if it was read as the config of an image.
     pub(super) config: Option<ImageConfig>,
+    /// And what its layers unpack to, where they are to be unpacked.
+    pub(super) diff_ids: Vec<Digest>,
+    /// What it unpacks to, if it is a layer that was.
+    pub(super) unpacks_to: Option<Digest>,
     /// How closely it had to be looked at to see that it is broken, where that is closer than asked.
     pub(super) depth: Option<Depth>,
 }
@@ -35,6 +37,8 @@ impl Judged {
             skip_reason: None,
             form: None,
             config: None,
+            diff_ids: Vec::new(),
+            unpacks_to: None,
             depth: None,
         }
     }
@@ -209,37 +213,6 @@ pub(super) fn blob(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>)
     }
 }
 
-/// Judges a blob that was read as the config of an image.
-pub(super) fn config(digest: &Digest, size: Option<u64>, answer: Answer<ManifestBody>) -> Judged {
-    let (answer, bytes) = match answer {
-        Answer::Found(body) => {
-            let look = BlobLook {
-                request: body.request,
-                status: 200,
-                length: body.announced,
-                read: BlobRead::All {
-                    received: body.bytes.len() as u64,
-                    digest: digest.of_same_algorithm(&body.bytes),
-                    end: body.end,
-                },
-                storage: None,
-                is_html: false,
-                is_from_cache: false,
-            };
-            (Answer::Found(look), body.bytes)
-        }
-        Answer::Absent(refusal) => (Answer::Absent(refusal), Bytes::new()),
-        Answer::Failing(refusal) => (Answer::Failing(refusal), Bytes::new()),
-        Answer::Unverified(why) => (Answer::Unverified(why), Bytes::new()),
-    };
-    let judged = blob(digest, size, answer);
-    let is_intact = judged.outcome == Outcome::Intact;
-    Judged {
-        config: is_intact.then(|| ImageConfig::read(&bytes)),
-        ..judged
-    }
-}
-
 /// In which way a look contradicts what was promised, if it does, and what was seen instead.
 fn contradiction(
     digest: &Digest,
@@ -337,7 +310,7 @@ fn refused(reason: Reason, refusal: Refusal, promised: Promised) -> Outcome {
     broken(reason, promised, observed, &refusal.request, refusal.status)
 }
 
-fn broken(
+pub(super) fn broken(
     reason: Reason,
     promised: Promised,
     observed: Observed,
@@ -387,6 +360,7 @@ mod tests {
             read,
             storage: None,
             is_html: false,
+            unpacked: None,
             is_from_cache: false,
         }
     }

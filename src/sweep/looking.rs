@@ -1,5 +1,6 @@
 //! How a visit asks: what each question takes to be answered, and what its answers come to.
 
+use super::contradiction;
 use super::judge::{self, Judged};
 use super::reading::{BytesRead, Shared};
 use super::recall::Recall;
@@ -7,7 +8,7 @@ use super::repeats::Repeated;
 use super::seen::Seen;
 use super::walk::{Keeper, NodeId};
 use crate::oci::{Digest, Document, Reference, Repository, Tag};
-use crate::registry::{Answer, Depth, ListEnd, Listing, Registry};
+use crate::registry::{Answer, Depth, ListEnd, Listing, Registry, Unpack};
 use crate::report::Outcome;
 
 /// A digest that no bytes are known to have: what a registry answers for it, it answers for what it does
@@ -50,6 +51,8 @@ pub(super) struct BlobVisit<'a, R> {
     pub(super) size: Option<u64>,
     /// Whether it is read as the config of an image.
     pub(super) is_config: bool,
+    /// How to unpack it, if it is a layer that is.
+    pub(super) unpack: Option<Unpack>,
     pub(super) repeated: Repeated,
 }
 
@@ -64,6 +67,7 @@ impl<R: Registry> BlobVisit<'_, R> {
                     Seen::Blob(_, _, _, judged) => BytesRead {
                         is_intact: judged.outcome == Outcome::Intact,
                         config: judged.config,
+                        unpacks_to: judged.unpacks_to.clone(),
                     },
                     _ => BytesRead::default(),
                 };
@@ -74,6 +78,7 @@ impl<R: Registry> BlobVisit<'_, R> {
             Shared::Elsewhere(mut outcome) => {
                 let again = Self {
                     digest: self.digest.clone(),
+                    unpack: self.unpack.clone(),
                     repeated: self.repeated.clone(),
                     ..self
                 };
@@ -86,10 +91,12 @@ impl<R: Registry> BlobVisit<'_, R> {
                 }
                 // Whoever reads them may have come to no end.
                 let read = outcome.wait_for(Option::is_some).await;
-                let read = read.ok().and_then(|read| *read).unwrap_or_default();
+                let read = read.ok().and_then(|read| read.clone()).unwrap_or_default();
                 let is_all = read.config.is_some() || !again.is_config;
-                if read.is_intact && is_all {
+                let is_unpacked = read.unpacks_to.is_some() || depth < Depth::Unpack;
+                if read.is_intact && is_all && is_unpacked {
                     judged.config = read.config;
+                    judged.unpacks_to = read.unpacks_to;
                     return seen;
                 }
                 again.look(depth).await
@@ -102,7 +109,11 @@ impl<R: Registry> BlobVisit<'_, R> {
         loop {
             let judged = if self.is_config && depth > Depth::Head {
                 let answer = self.registry.config(self.repository, &digest).await;
-                judge::config(&digest, size, answer)
+                contradiction::config(&digest, size, answer, depth == Depth::Unpack)
+            } else if let Some(unpack) = self.unpack.clone().filter(|_| depth == Depth::Unpack) {
+                let registry = self.registry;
+                let answer = registry.layer(self.repository, &digest, size, unpack).await;
+                contradiction::layer(&digest, size, answer)
             } else {
                 let registry = self.registry;
                 let answer = registry.blob(self.repository, &digest, size, depth).await;

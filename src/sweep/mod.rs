@@ -50,7 +50,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use in_use::{Judgement, Sights, UsedImage};
-pub use inventory::{Contents, Inventory};
+pub use inventory::{Contents, Inventory, with_control};
 pub use known_manifests::KnownManifests;
 pub use policy::{Empty, Objects, Policy};
 pub use progress::{Progress, Wait, WaitReason};

@@ -40,6 +40,8 @@ pub struct Policy {
     pub mode: Mode,
     /// Picks the tag of each repository that is asked for by GET, too: with each number the next one.
     pub turn: u64,
+    /// The most bytes to unpack of a layer.
+    pub unpack_max_bytes: u64,
     /// What an image comes to whose config names another platform than its index.
     pub platform_mismatch: PlatformMismatch,
     /// What nothing to check comes to.
@@ -76,6 +78,7 @@ impl Policy {
             mode: Mode::Private,
             turn: 0,
             platform_mismatch: PlatformMismatch::Notice,
+            unpack_max_bytes: 50_000_000_000,
             empty: Empty::Unverified,
             concurrency: NonZeroUsize::MIN,
             confirm_after: Duration::from_secs(30),
@@ -104,7 +107,7 @@ impl Policy {
     /// How closely a sweep looks at any blob.
     pub(super) fn closest(&self) -> Depth {
         match self.owed.digest {
-            Some(_) => Depth::Digest,
+            Some(_) => self.depth.max(Depth::Digest),
             // What was broken there may have been found by its bytes.
             None => self.depth.max(Depth::Tail),
         }

@@ -42,11 +42,22 @@ pub(super) enum Shared {
 }
 
 /// What came of reading a blob's bytes, for those who wait for that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BytesRead {
     pub(super) is_intact: bool,
     /// What they say, if they were read as the config of an image.
     pub(super) config: Option<ImageConfig>,
+    /// What they unpack to, if they were unpacked.
+    pub(super) unpacks_to: Option<Digest>,
+}
+
+/// As what a blob is read.
+#[derive(Clone, Copy)]
+pub(super) enum Bytes<'a> {
+    /// As the config of an image.
+    Config,
+    /// As a layer that is to unpack to each of these, if to any.
+    Layer(&'a [Digest]),
 }
 
 /// What a sweep has read so far, and what it still may.
@@ -117,13 +128,36 @@ impl<'a> Reading<'a> {
         size: Option<u64>,
         before: Option<Depth>,
         wanted: Option<Depth>,
-        is_config: bool,
+        as_what: Bytes<'_>,
     ) -> Plan {
+        let unpacks = self.depth.max(before.unwrap_or(Depth::Head)) == Depth::Unpack;
         let is_broken = self.has(digest, Mark::Broken);
-        let is_unread = is_broken || is_config && self.config(digest).is_none();
+        let is_unread = match as_what {
+            // What its layers unpack to is not remembered.
+            Bytes::Config if unpacks => {
+                let (depth, shared) = (Depth::Unpack, Shared::No);
+                return Plan { depth, shared };
+            }
+            Bytes::Config => self.config(digest).is_none(),
+            Bytes::Layer(diff_ids) => {
+                let is_new = |diff_id| {
+                    !self
+                        .marks
+                        .contains(&self.hashes.hash_one((digest, diff_id)))
+                };
+                unpacks && diff_ids.iter().any(is_new)
+            }
+        };
+        let is_unread = is_broken || is_unread;
         let intact = if is_unread { None } else { self.intact(digest) };
         let broken = is_broken.then_some(Depth::Tail);
-        let depth = self.depth(digest, size, intact, wanted.max(before).max(broken));
+        let mut depth = self.depth(digest, size, intact, wanted.max(before).max(broken));
+        if depth == Depth::Digest
+            && let Bytes::Layer([_, ..]) = as_what
+            && unpacks
+        {
+            depth = Depth::Unpack;
+        }
         if let Some(before) = before {
             let (depth, shared) = (depth.max(before), Shared::No);
             return Plan { depth, shared };
@@ -134,7 +168,7 @@ impl<'a> Reading<'a> {
         } else {
             Shared::No
         };
-        if matches!(shared, Shared::Elsewhere(_)) && depth == Depth::Digest {
+        if matches!(shared, Shared::Elsewhere(_)) && depth >= Depth::Digest {
             // Its bytes are counted where they are read.
             self.bytes_left = self.bytes_left.saturating_add(size.unwrap_or_default());
         }
@@ -149,8 +183,8 @@ impl<'a> Reading<'a> {
         intact: Option<Depth>,
         wanted: Option<Depth>,
     ) -> Depth {
-        let is_wanted_in_full = wanted == Some(Depth::Digest);
-        if self.depth == Depth::Digest || is_wanted_in_full || self.is_due_in_full(digest) {
+        let is_wanted_in_full = wanted >= Some(Depth::Digest);
+        if self.depth >= Depth::Digest || is_wanted_in_full || self.is_due_in_full(digest) {
             if intact == Some(Depth::Digest) {
                 return Depth::Head;
             }
@@ -242,17 +276,20 @@ impl<'a> Reading<'a> {
         let mark = match judged.outcome {
             Outcome::Unverified(_) => return self.miss(digest),
             Outcome::Broken(_) => Mark::Broken,
-            Outcome::Intact if depth == Depth::Digest => Mark::IntactDigest,
+            Outcome::Intact if depth >= Depth::Digest => Mark::IntactDigest,
             Outcome::Intact => Mark::IntactTail,
         };
         self.read += 1;
-        if depth == Depth::Digest {
+        if depth >= Depth::Digest {
             // A length is what the registry says it is.
             let length = judged.length.unwrap_or_default();
             self.bytes = self.bytes.saturating_add(length);
         }
         if self.marks.len() < MOST_SHARED {
             self.marks.insert(self.hashes.hash_one((digest, mark)));
+            let diff_id = judged.unpacks_to.as_ref();
+            let pair = diff_id.map(|diff_id| self.hashes.hash_one((digest, diff_id)));
+            self.marks.extend(pair);
         }
     }
 
@@ -341,6 +378,8 @@ impl Read {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NO_LAYER: Bytes<'_> = Bytes::Layer(&[]);
     use crate::report::{Defect, Evidence, Reason, Slots};
     use crate::sweep::schedule::Schedule;
 
@@ -377,7 +416,7 @@ mod tests {
     async fn one_repository_reads_for_all_unless_it_is_broken() {
         let owed = Owed::default();
         let mut reading = Reading::new(&owed, Depth::Tail, &Record::new("r"));
-        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, None, false);
+        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, None, NO_LAYER);
         let first = plan(&mut reading);
         let Shared::Here(outcome) = first.shared else {
             panic!("it is read here");
@@ -387,9 +426,9 @@ mod tests {
         };
         let intact = BytesRead {
             is_intact: true,
-            config: None,
+            ..BytesRead::default()
         };
-        outcome.send(Some(intact)).expect("somebody waits");
+        outcome.send(Some(intact.clone())).expect("somebody waits");
         assert_eq!(
             *waiting.wait_for(Option::is_some).await.expect("sent"),
             Some(intact)
@@ -404,7 +443,7 @@ mod tests {
             (Depth::Tail, Shared::No)
         ));
         // What was seen broken before is looked at as closely again, by its own repository.
-        let known = reading.plan(&digest(2), None, Some(Depth::Digest), None, false);
+        let known = reading.plan(&digest(2), None, Some(Depth::Digest), None, NO_LAYER);
         assert!(matches!(
             (known.depth, known.shared),
             (Depth::Digest, Shared::No)
@@ -417,7 +456,7 @@ mod tests {
         let count = |owed: &Owed, wanted| {
             let mut reading = Reading::new(owed, Depth::Tail, &Record::new("r"));
             for number in 0..=255 {
-                let plan = reading.plan(&digest(number), Some(7), None, wanted, false);
+                let plan = reading.plan(&digest(number), Some(7), None, wanted, NO_LAYER);
                 if plan.depth == Depth::Tail {
                     reading.seen(&digest(number), plan.depth, &judged(Outcome::Intact));
                 }

@@ -52,7 +52,7 @@ impl Recall {
             every: policy.every,
             method: policy.method,
             is_by_head: false,
-            is_decided: depth == Depth::Digest,
+            is_decided: depth >= Depth::Digest,
             tells_new: policy.known.as_ref().is_some_and(|known| known.begin()),
         }
     }

@@ -59,7 +59,7 @@ impl Schedules {
     #[must_use]
     pub fn owed(&self, depth: Depth, reads: &Reads, now: SystemTime) -> Owed {
         let tail = self.tail.as_ref().filter(|_| depth == Depth::Tail);
-        let digest = self.digest.as_ref().filter(|_| depth != Depth::Digest);
+        let digest = self.digest.as_ref().filter(|_| depth < Depth::Digest);
         Owed {
             tail: tail.map(|(schedule, load)| (schedule.turn(now, reads.tail.as_ref()), *load)),
             digest: digest

@@ -177,7 +177,11 @@ fn may_settle(sweep: &Sweep) -> bool {
         use Reason as R;
         matches!(
             reason,
-            R::DigestMismatch | R::SizeMismatch | R::InvalidManifest | R::Contradiction
+            R::DigestMismatch
+                | R::SizeMismatch
+                | R::InvalidManifest
+                | R::Contradiction
+                | R::UnpackFailed
         )
     };
     let mut reasons = sweep.unverified.iter().map(|group| group.why.reason);

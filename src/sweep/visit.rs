@@ -6,7 +6,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::looking::{BlobVisit, is_known, look_at_known, tags};
 use super::progress::Progress;
-use super::reading::{Plan, Reading};
+use super::reading::{Bytes, Plan, Reading};
 use super::recall::Recall;
 use super::repeats::{Repeated, Repeats};
 use super::resolve::{self};
@@ -16,7 +16,7 @@ use super::walk::Walk;
 use super::walk::{Endpoint, NodeId, TagId};
 use super::walk::{Keeper, Step};
 use crate::oci::{Digest, Repository, Tag};
-use crate::registry::{Depth, Unverified, UnverifiedReason};
+use crate::registry::{Depth, Unpack, Unverified, UnverifiedReason};
 use crate::registry::{Registry, Way};
 use crate::report::Outcome;
 
@@ -51,6 +51,7 @@ pub(super) enum Visit {
         digest: Digest,
         size: Option<u64>,
         is_config: bool,
+        unpack: Option<Unpack>,
         plan: Plan,
         repeated: Repeated,
     },
@@ -131,9 +132,16 @@ impl Visit {
         // What another look asks for again was in doubt: it is looked at as closely as it may have been.
         let doubted = (history.looks > 0).then_some(at_once);
         let wanted = history.read_at.max(pushed).max(doubted);
-        let plan = reading.plan(&digest, size, before, wanted, is_config);
+        let diff_ids = walk.diff_ids(id);
+        let is_read = if is_config {
+            Bytes::Config
+        } else {
+            Bytes::Layer(&diff_ids)
+        };
+        let plan = reading.plan(&digest, size, before, wanted, is_read);
+        let unpack = walk.unpack(id, diff_ids);
         let mut repeated = repeats.of(history, object.as_ref());
-        if plan.depth == Depth::Digest {
+        if plan.depth >= Depth::Digest {
             // To read gigabytes a dozen times costs more than it tells.
             repeated.left = 1;
         }
@@ -143,6 +151,7 @@ impl Visit {
             digest,
             size,
             is_config,
+            unpack,
             plan,
             repeated,
         }
@@ -192,6 +201,7 @@ impl Visit {
                 digest,
                 size,
                 is_config,
+                unpack,
                 plan: Plan { depth, shared },
                 repeated,
             } => {
@@ -202,6 +212,7 @@ impl Visit {
                     digest,
                     size,
                     is_config,
+                    unpack,
                     repeated,
                 };
                 blob.run(depth, shared).await

@@ -93,7 +93,7 @@ pub(crate) fn blob(
     let read = |digest: Digest| match depth {
         Depth::Head => BlobRead::Nothing,
         Depth::Tail => BlobRead::End,
-        Depth::Digest => all(object.size, digest, BodyEnd::Whole),
+        Depth::Digest | Depth::Unpack => all(object.size, digest, BodyEnd::Whole),
     };
     let (length, read) = match reply {
         Reply::Whole => (object.size, read(object.digest.clone())),
@@ -110,6 +110,7 @@ pub(crate) fn blob(
         read,
         storage: None,
         is_html: false,
+        unpacked: None,
         is_from_cache: false,
     })
 }

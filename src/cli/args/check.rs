@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-use super::{CHECKS, duration, positive_duration};
+use super::{CHECKS, duration, positive_duration, size};
 use crate::registry::Depth;
 use crate::report::{Mode, PlatformMismatch};
 
@@ -19,6 +19,10 @@ pub(in crate::cli) struct CheckArgs {
     /// What an image comes to whose config names another platform than its index, and which may run all the same
     #[arg(long, value_name = "AS", value_enum, default_value = "notice")]
     pub(in crate::cli) platform_mismatch: PlatformMismatch,
+
+    /// Unpack layers of up to this many bytes; of longer ones, only the digest is checked
+    #[arg(long, value_name = "BYTES", default_value = "50GB", value_parser = size)]
+    pub(in crate::cli) unpack_max_bytes: u64,
 
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
@@ -52,6 +56,7 @@ impl ValueEnum for Depth {
             Self::Head => "Ask whether each blob is there and how long it is",
             Self::Tail => "Also read its last byte: a stale cache cannot make that up",
             Self::Digest => "Also read all of it and compute its digest",
+            Self::Unpack => "Also unpack each layer and compare it with the config",
         };
         Some(PossibleValue::new(self.word()).help(help))
     }

@@ -140,6 +140,7 @@ pub(super) fn target(http: Config, ask: &AskArgs, scope: Scope) -> Result<Target
     }
     let check = CheckArgs {
         platform_mismatch: PlatformMismatch::Notice,
+        unpack_max_bytes: 0,
         depth: Depth::Head,
         ask: AskArgs {
             // What is not there is to be told.

@@ -172,6 +172,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
         depth: check.depth,
         mode: ask.mode.unwrap_or(Mode::Private),
         platform_mismatch: check.platform_mismatch,
+        unpack_max_bytes: check.unpack_max_bytes,
         concurrency: http.concurrency,
         confirm_after: ask.confirm_after,
         deadline: ask.deadline,

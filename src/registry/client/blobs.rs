@@ -11,7 +11,7 @@ use super::packed::{Counted, is_gzip};
 use super::reply::{Count, Read, Reply};
 use super::scope::Scope;
 use crate::oci::{Digest, Repository};
-use crate::registry::{BlobLook, BlobRead, BodyEnd, Depth};
+use crate::registry::{BlobLook, BlobRead, BodyEnd, Depth, Unpack};
 
 /// Blobs up to this size are read whole where otherwise the last byte would be: it is the same
 /// number of requests, and it verifies the digest (configs, mostly).
@@ -25,10 +25,10 @@ impl HttpRegistry {
     /// refuse or say otherwise than promised is asked for as a client asks for it.
     pub(crate) async fn look_at_blob(
         &self,
-        repository: &Repository,
-        digest: &Digest,
+        (repository, digest): (&Repository, &Digest),
         size: Option<u64>,
         depth: Depth,
+        unpack: Option<Unpack>,
     ) -> Result<BlobLook, Stop> {
         let url = self.endpoint.blob(repository, digest);
         let mut blob = BlobAsk {
@@ -37,12 +37,13 @@ impl HttpRegistry {
             promised: size,
             size,
             most: u64::MAX,
+            unpack,
         };
         // A range, or all of it, says what HEAD would.
         let is_asked_by_head = match depth {
             Depth::Head => true,
             Depth::Tail => size.unwrap_or(0) == 0 || self.habits.ranges.is_given_up(),
-            Depth::Digest => size.is_none(),
+            Depth::Digest | Depth::Unpack => size.is_none(),
         };
         if !is_asked_by_head {
             return self.get_blob(blob, None, depth).await;
@@ -79,7 +80,7 @@ impl HttpRegistry {
         depth: Depth,
     ) -> Result<BlobLook, Stop> {
         let ranges = &self.habits.ranges;
-        let part = blob.size.filter(|size| *size > 0 && depth != Depth::Digest);
+        let part = blob.size.filter(|size| *size > 0 && depth < Depth::Digest);
         let gave_up = part.is_some() && ranges.is_given_up();
         let mut doubt = None;
         if let Some(size) = part.filter(|_| !gave_up) {
@@ -99,7 +100,7 @@ impl HttpRegistry {
                 Part::Refused(status) => doubt = Some(status),
             }
         }
-        if depth != Depth::Digest && (gave_up || blob.size.is_none()) {
+        if depth < Depth::Digest && (gave_up || blob.size.is_none()) {
             blob.most = START;
         }
         let look = self.read_whole(&blob).await?;
@@ -255,6 +256,8 @@ struct BlobAsk<'a> {
     size: Option<u64>,
     /// The most to read of it.
     most: u64,
+    /// How to unpack it, if it is to be.
+    unpack: Option<Unpack>,
 }
 
 impl BlobAsk<'_> {
@@ -264,6 +267,7 @@ impl BlobAsk<'_> {
             whole: self.promised,
             most,
             digest: self.digest.clone(),
+            unpack: self.unpack.clone(),
         })
     }
 
@@ -279,6 +283,7 @@ impl BlobAsk<'_> {
         BlobLook {
             read,
             length: reply.content_length().filter(|_| !is_packed),
+            unpacked: reply.body.layer.clone(),
             ..head_look(reply)
         }
     }
@@ -374,6 +379,7 @@ fn head_look(head: &Reply) -> BlobLook {
         read: BlobRead::Nothing,
         storage: head.storage(),
         is_html: head.is_html(),
+        unpacked: None,
         is_from_cache: false,
     }
 }

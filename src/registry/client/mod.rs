@@ -53,6 +53,7 @@ mod standing;
 mod token;
 pub(crate) mod transcript;
 pub(crate) mod trust;
+mod unpack;
 mod watched_files;
 pub(crate) mod way_out;
 
@@ -77,7 +78,7 @@ pub use watched_files::password;
 use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::registry::{Access, Depth, Identified, Software, Unverified, UnverifiedReason};
 use crate::registry::{
-    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
+    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Unpack, Way,
 };
 use auth::Auth;
 use clients::{Clients, Tls};
@@ -268,7 +269,19 @@ impl Registry for HttpRegistry {
         size: Option<u64>,
         depth: Depth,
     ) -> Answer<BlobLook> {
-        self.look_at_blob(repository, digest, size, depth)
+        self.look_at_blob((repository, digest), size, depth, None)
+            .await
+            .into()
+    }
+
+    async fn layer(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        unpack: Unpack,
+    ) -> Answer<BlobLook> {
+        self.look_at_blob((repository, digest), size, Depth::Digest, Some(unpack))
             .await
             .into()
     }

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use super::classify::{self, Failure, Stop};
 use super::meter::Meter;
 use super::packed::{Counted, Counter, is_gzip};
+use super::unpack::Unpacking;
 use crate::oci::{Digest, Printable};
 use crate::registry::UnverifiedReason;
-use crate::registry::{BodyEnd, Refusal, Unverified};
+use crate::registry::{BodyEnd, Refusal, Unpack, Unpacked, Unverified};
 
 /// As much of an error's body as is read for its code.
 const LARGEST_ERROR: u64 = 64 * 1024;
@@ -50,6 +51,8 @@ pub(crate) struct Count {
     pub(crate) most: u64,
     /// The digest whose algorithm to hash by.
     pub(crate) digest: Digest,
+    /// How to unpack what comes, if it is to be.
+    pub(crate) unpack: Option<Unpack>,
 }
 
 /// What was read of a body.
@@ -61,6 +64,8 @@ pub(crate) struct Body {
     pub(crate) raw: Counted,
     /// What it holds, under [`Read::Count`], if it says to be compressed.
     pub(crate) unpacked: Option<Counted>,
+    /// What it unpacks to as a layer, if that was asked for.
+    pub(crate) layer: Option<Unpacked>,
     /// Whether anything was to be read at all.
     pub(crate) was_read: bool,
     /// How it ended.
@@ -207,9 +212,7 @@ impl Body {
             Read::Nothing => Ok(Self::default()),
             Read::Whole { cap } if status.is_success() => reader.whole(*cap, true).await,
             Read::Count(count) if status == StatusCode::PARTIAL_CONTENT => {
-                reader
-                    .count(Some(count.part), u64::MAX, &count.digest)
-                    .await
+                reader.count(Some(count.part), u64::MAX, count).await
             }
             Read::Count(count) if status.is_success() => {
                 let stated = reader.stated_length();
@@ -218,7 +221,7 @@ impl Body {
                     return Ok(Self::default());
                 }
                 let expected = count.whole.or(stated);
-                reader.count(expected, count.most, &count.digest).await
+                reader.count(expected, count.most, count).await
             }
             Read::Count(_) if status == StatusCode::RANGE_NOT_SATISFIABLE => Ok(Self::default()),
             // Whatever can be had of an error's body will do.
@@ -294,8 +297,10 @@ impl BodyReader<'_> {
         mut self,
         expected: Option<u64>,
         most: u64,
-        digest: &Digest,
+        how: &Count,
     ) -> Result<Body, Failure> {
+        let digest = &how.digest;
+        let unpacking = how.unpack.clone().map(Unpacking::start);
         let expected = expected.filter(|expected| *expected <= most);
         let stop = expected.map_or(most, |expected| expected.saturating_add(1));
         let ends_at = self.ends_at(expected.unwrap_or(most));
@@ -312,6 +317,9 @@ impl BodyReader<'_> {
             match self.chunk(ends_at).await? {
                 Chunk::Bytes(chunk) => {
                     raw.take(&chunk);
+                    if let Some(unpacking) = &unpacking {
+                        unpacking.take(&chunk).await;
+                    }
                     if let Some(decoder) = &mut unpacked
                         && decoder.write_all(&chunk).is_err()
                     {
@@ -329,7 +337,12 @@ impl BodyReader<'_> {
             }
         }
         let unpacked = unpacked.and_then(|decoder| decoder.finish().ok());
+        let layer = match unpacking {
+            Some(unpacking) => unpacking.finish().await,
+            None => None,
+        };
         Ok(Body {
+            layer,
             raw: raw.finish(stop),
             unpacked: unpacked.map(|counter| counter.finish(stop)),
             was_read: true,

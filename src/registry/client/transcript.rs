@@ -33,6 +33,7 @@ impl Transcript {
             },
             raw: reply.body.raw.clone(),
             unpacked: reply.body.unpacked.clone(),
+            layer: None,
             was_read: reply.body.was_read,
             end: reply.body.end,
         };

@@ -16,13 +16,18 @@ impl Walk {
         if let Some(config) = judged.config {
             self.config_seen(id, config);
         }
+        let waiting = self.waiting_for(id);
+        let diff_ids = judged.diff_ids.clone();
+        let is_intact = judged.outcome == Outcome::Intact;
+        let is_as_said = !is_intact || self.layer_seen(id, &judged);
         let past = self.past(id).map(|past| past.times_broken);
         if !matches!(judged.outcome, Outcome::Unverified(_)) && past.unwrap_or_default() == 0 {
             self.tally.blobs += 1;
         }
         self.node_seen(id, judged);
         self.look_again_if_misjudged(id);
-        if past.is_some() {
+        self.config_answered(&waiting, &diff_ids);
+        if past.is_some() || !is_as_said {
             return;
         }
         let node = &mut self.nodes[id as usize];

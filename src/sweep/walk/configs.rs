@@ -80,9 +80,11 @@ impl Walk {
             return false;
         };
         let node = &self.nodes[parent as usize];
+        let was_contradicted =
+            || self.past(parent).and_then(|past| past.depth) >= Some(Depth::Tail);
         edge.kind == Kind::Config
-            && matches!(node.image, Image::Unread(_))
-            && self.past(parent).and_then(|past| past.depth) >= Some(Depth::Tail)
+            && (self.layers.are_held(parent)
+                || matches!(node.image, Image::Unread(_)) && was_contradicted())
     }
 
     /// Takes up what a config says, for all manifests that name it.

@@ -2,7 +2,7 @@
 
 use super::Walk;
 use super::graph::{Edge, Endpoint, NodeId, Parent, Promised};
-use crate::oci::{Descriptor, Document, MediaKind};
+use crate::oci::{Descriptor, Digest, Document, MediaKind};
 use crate::registry::{Unverified, UnverifiedReason};
 use crate::report::{Kind, Mode, SkipReason};
 use crate::sweep::form::Form;
@@ -55,7 +55,7 @@ impl Walk {
         }
     }
 
-    fn expand(&mut self, id: NodeId, document: Document) {
+    fn expand(&mut self, id: NodeId, mut document: Document) {
         let nesting = self.nodes[id as usize].nesting + 1;
         if nesting > DEEPEST_NESTING && !document.children.is_empty() {
             self.unverified.push(&Unverified::new(
@@ -84,12 +84,28 @@ impl Walk {
             };
             self.describe(id, endpoint, kind, nesting, child);
         }
+        let is_unpacked = self.hold_layers(id, &mut document.layers);
         if let Some(config) = document.config {
+            let digest = config.digest.clone();
             self.describe(id, Endpoint::Blobs, Kind::Config, nesting, config);
+            if is_unpacked && !self.is_awaited(&digest) {
+                self.let_layers_go(id, &[]);
+            }
         }
         for layer in document.layers {
             self.describe(id, Endpoint::Blobs, Kind::Layer, nesting, layer);
         }
+    }
+
+    /// Takes up a layer of a manifest, and what it unpacks to by the config.
+    pub(super) fn describe_layer(
+        &mut self,
+        id: NodeId,
+        layer: Descriptor,
+        diff_id: Option<Digest>,
+    ) {
+        let nesting = self.nodes[id as usize].nesting + 1;
+        self.describe_as(id, Endpoint::Blobs, Kind::Layer, nesting, (layer, diff_id));
     }
 
     /// Takes up one descriptor of a document.
@@ -100,6 +116,17 @@ impl Walk {
         kind: Kind,
         nesting: u8,
         entry: Descriptor,
+    ) {
+        self.describe_as(parent, endpoint, kind, nesting, (entry, None));
+    }
+
+    fn describe_as(
+        &mut self,
+        parent: NodeId,
+        endpoint: Endpoint,
+        kind: Kind,
+        nesting: u8,
+        (entry, diff_id): (Descriptor, Option<Digest>),
     ) {
         if let Some(skip_reason) = skip_reason(endpoint, kind, self.mode, &entry) {
             self.tally.skip(skip_reason, 1);
@@ -113,6 +140,7 @@ impl Walk {
             size,
             media_type: entry.media_type,
             platform: entry.platform,
+            diff_id: diff_id.map(Box::new),
         };
         let edge = Edge {
             parent: Parent::Node(parent),
@@ -120,7 +148,7 @@ impl Walk {
             promised: Some(Box::new(promised)),
         };
         if endpoint == Endpoint::Blobs
-            && !self.needs_config(&edge)
+            && !self.needs_look(&digest, &edge)
             && self.was_seen_intact(&digest, size)
         {
             return;

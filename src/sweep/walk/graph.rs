@@ -48,6 +48,8 @@ pub(in crate::sweep) struct Promised {
     pub(in crate::sweep) size: Option<u64>,
     pub(in crate::sweep) media_type: Box<str>,
     pub(in crate::sweep) platform: Option<Box<str>>,
+    /// What it unpacks to, by the config, if it is a layer that is to be unpacked.
+    pub(in crate::sweep) diff_id: Option<Box<Digest>>,
 }
 
 /// What came of an object. Nearly all are intact, and there are many, so that the rest is kept elsewhere.
@@ -210,6 +212,10 @@ impl Edge {
 
     pub(in crate::sweep) fn platform(&self) -> Option<&str> {
         self.promised.as_ref()?.platform.as_deref()
+    }
+
+    pub(in crate::sweep) fn diff_id(&self) -> Option<&Digest> {
+        self.promised.as_ref()?.diff_id.as_deref()
     }
 
     pub(in crate::sweep) fn rank(&self) -> u8 {

@@ -195,6 +195,19 @@ impl History {
         self.intact.insert(key, length.into());
     }
 
+    /// Notes that a layer unpacks to what a config says.
+    pub(in crate::sweep) fn note_unpacked(&mut self, layer: &Digest, diff_id: &Digest) {
+        let key = self.hashes.hash_one((layer, diff_id));
+        self.intact.insert(key, None.into());
+    }
+
+    /// Whether a look of this sweep noted that.
+    pub(in crate::sweep) fn is_unpacked(&self, layer: &Digest, diff_id: &Digest) -> bool {
+        self.intact
+            .get(self.hashes.hash_one((layer, diff_id)))
+            .is_some()
+    }
+
     /// Notes that this look found everything under a tag intact.
     pub(in crate::sweep) fn note_intact_tag(&mut self, tag: &Tag) {
         let key = self.hashes.hash_one(tag);

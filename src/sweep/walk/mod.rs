@@ -6,6 +6,7 @@ mod blobs;
 mod configs;
 mod expand;
 mod graph;
+mod held;
 mod history;
 mod images;
 mod lists;
@@ -14,6 +15,7 @@ mod settle;
 mod suspicion;
 mod tag_list;
 mod turns;
+mod unpacking;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,7 @@ pub(super) use look::{Suspicion, Walked};
 pub(super) use settle::page;
 
 use graph::{Edge, Node, NodeIndex, Parent};
+use held::Layers;
 use tag_list::TagList;
 
 use super::counts::{Tally, UnverifiedCounts};
@@ -52,6 +55,7 @@ pub(super) struct Walk {
     platform_mismatch: PlatformMismatch,
     /// How closely its blobs are looked at, other than those that are known.
     depth: Depth,
+    layers: Layers,
     /// What was seen of it before.
     history: History,
     /// Its list of tags, as far as that is read.
@@ -93,6 +97,7 @@ impl Walk {
             objects: policy.objects,
             platform_mismatch: policy.platform_mismatch,
             depth: policy.depth_of_blobs(),
+            layers: Layers::new(policy.unpack_max_bytes),
             history,
             list: TagList::default(),
             tags: Vec::new(),
@@ -305,10 +310,10 @@ impl Walk {
         nesting: u8,
         edge: Edge,
     ) -> NodeId {
-        let needs_config = self.needs_config(&edge);
+        let needs_look = self.needs_look(&digest, &edge);
         if let Some(id) = self.known.find(&self.nodes, endpoint, &digest) {
             let has_past = self.past(id).is_some();
-            if needs_config && self.nodes[id as usize].is_intact() {
+            if needs_look && self.nodes[id as usize].is_intact() {
                 self.nodes[id as usize].set_outcome(None);
                 self.to_visit.push(id);
             }
@@ -325,7 +330,7 @@ impl Walk {
         }
         // A blob that an earlier look saw intact is not read again.
         let seen = Some(endpoint).filter(|endpoint| *endpoint == Endpoint::Blobs);
-        let seen = seen.filter(|_| !needs_config);
+        let seen = seen.filter(|_| !needs_look);
         let seen = seen.filter(|_| self.history.past_of(endpoint, &digest).is_none());
         let seen = seen.and_then(|endpoint| self.history.seen(endpoint, &digest));
         let of_new = |parent: Parent| match parent {

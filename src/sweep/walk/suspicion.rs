@@ -121,7 +121,10 @@ impl Walk {
         let node = &self.nodes[id as usize];
         let wrong = |edge: &Edge| {
             let of_platform = || contradictions.of(id, edge).cloned();
-            node.contradiction(edge).or_else(of_platform)
+            let of_layer = || self.other_layer(id, edge);
+            node.contradiction(edge)
+                .or_else(of_platform)
+                .or_else(of_layer)
         };
         let defect = node.edges.iter().find_map(wrong)?;
         // Only a look at its config shows that.

@@ -115,6 +115,25 @@ async fn a_deleted_tag_is_asked_for_twice_and_counts_nowhere_else() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_judged_is_not_intact() {
+    for (status, code, verdict) in [(500, 1, "broken"), (403, 3, "unverified")] {
+        let (registry, images) = registry().await;
+        let prometheus = prometheus(&images).await;
+        let old = on::manifest().reference("old");
+        registry
+            .when(old)
+            .reply(Reply::error(status, "UNKNOWN", "no"));
+        let (said, report) = sweep(&registry, &prometheus.url(), &[]).await;
+        let seen = (said.code, &report["verdict"], &report["complete"]);
+        assert_eq!(
+            seen,
+            (Some(code), &json!(verdict), &json!(true)),
+            "{report}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_login_is_sent_and_a_refusal_is_told_without_it() {
     let (registry, images) = registry().await;
     let prometheus = prometheus(&images).await;

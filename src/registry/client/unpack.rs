@@ -1,0 +1,523 @@
+//! Layers unpacked while they arrive, as clients unpack them: whatever packs the archive is told by its first bytes, and
+//! the archive is read as Go's archive/tar reads it.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, ErrorKind, Read};
+use std::rc::Rc;
+
+use bytes::{Buf as _, Bytes};
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::oci::{Hasher, Printable};
+use crate::registry::{Unpack, Unpacked};
+
+/// Pieces of a body that wait to be unpacked.
+const WAITING: usize = 8;
+/// What is unpacked without a look at how much shorter it was when packed.
+const FREE: u64 = 1 << 30;
+/// How many times longer than that it may be, beyond that. gzip gives 1000 at most, and files of zeros come near it.
+const MOST_RATIO: u64 = 200;
+/// A block of an archive.
+const BLOCK: usize = 512;
+/// The longest list of properties of a file that Go reads.
+const LONGEST_PROPERTIES: u64 = 1 << 20;
+
+/// A layer that is being unpacked, on a thread of its own, so that the next bytes can arrive meanwhile.
+pub(super) struct Unpacking {
+    pieces: mpsc::Sender<Bytes>,
+    ends: JoinHandle<Unpacked>,
+}
+
+impl Unpacking {
+    pub(super) fn start(how: Unpack) -> Self {
+        let (pieces, arriving) = mpsc::channel(WAITING);
+        let ends = tokio::task::spawn_blocking(move || unpack(Arriving::new(arriving), &how));
+        Self { pieces, ends }
+    }
+
+    /// Hands a piece on. Whoever unpacks may have seen enough.
+    pub(super) async fn take(&self, piece: &Bytes) {
+        _ = self.pieces.send(piece.clone()).await;
+    }
+
+    pub(super) async fn finish(self) -> Option<Unpacked> {
+        drop(self.pieces);
+        self.ends.await.ok()
+    }
+}
+
+/// The bytes of a body as they arrive.
+struct Arriving {
+    pieces: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+    count: Rc<Cell<u64>>,
+}
+
+impl Arriving {
+    fn new(pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            pieces,
+            piece: Bytes::new(),
+            count: Rc::default(),
+        }
+    }
+}
+
+impl BufRead for Arriving {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => break,
+            }
+        }
+        Ok(&self.piece)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.count.set(self.count.get() + amount as u64);
+        self.piece.advance(amount);
+    }
+}
+
+impl Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+fn unpack(mut arriving: Arriving, how: &Unpack) -> Unpacked {
+    let packed = Rc::clone(&arriving.count);
+    let mut start = [0; 4];
+    let length = match fill(&mut arriving, &mut start) {
+        Ok(length) => length,
+        Err(error) => return failed(&error),
+    };
+    let source = Read::chain(io::Cursor::new(start[..length].to_vec()), arriving);
+    let reader: Box<dyn Read> = match start {
+        _ if !how.is_packed => Box::new(source),
+        [0x1f, 0x8b, 8, _] => Box::new(MultiGzDecoder::new(source)),
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Box::new(Frames::new(source)),
+        _ => Box::new(source),
+    };
+    let mut archive = Archive {
+        reader,
+        hasher: how.like.hasher(),
+        length: 0,
+        most: how.most,
+        packed,
+        is_limited: false,
+    };
+    match archive.judge() {
+        Ok(()) => match archive.hasher {
+            Some(hasher) => Unpacked::Whole(hasher.finish()),
+            None => Unpacked::Limited,
+        },
+        Err(_) if archive.is_limited => Unpacked::Limited,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &io::Error) -> Unpacked {
+    Unpacked::Failed(Printable::cut(&error.to_string(), 200))
+}
+
+/// As much as there is, up to all of it.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match reader.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// Frames of zstd, one after the other, and what is to be skipped between them.
+struct Frames<R> {
+    source: R,
+    decoder: FrameDecoder,
+    is_in_frame: bool,
+}
+
+impl<R: BufRead> Frames<R> {
+    fn new(source: R) -> Self {
+        Self {
+            source,
+            decoder: FrameDecoder::new(),
+            is_in_frame: false,
+        }
+    }
+
+    /// Whether there is another one.
+    fn next(&mut self) -> io::Result<bool> {
+        while !self.source.fill_buf()?.is_empty() {
+            match self.decoder.init(&mut self.source) {
+                Ok(()) => return Ok(true),
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    let mut skipped = self.source.by_ref().take(length.into());
+                    io::copy(&mut skipped, &mut io::sink())?;
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if !self.is_in_frame {
+                self.is_in_frame = self.next()?;
+                if !self.is_in_frame {
+                    return Ok(0);
+                }
+            }
+            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                let decoded = self.decoder.decode_blocks(&mut self.source, one);
+                decoded.map_err(io::Error::other)?;
+            }
+            let length = self.decoder.read(buffer)?;
+            if length > 0 {
+                return Ok(length);
+            }
+            self.is_in_frame = false;
+        }
+    }
+}
+
+/// What a layer unpacks to.
+struct Archive<R> {
+    reader: R,
+    hasher: Option<Hasher>,
+    length: u64,
+    most: u64,
+    packed: Rc<Cell<u64>>,
+    is_limited: bool,
+}
+
+impl<R: Read> Read for Archive<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        self.length += length as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..length]);
+        }
+        let is_bomb = self.length > FREE && self.length / MOST_RATIO > self.packed.get();
+        if is_bomb || self.length > self.most {
+            self.is_limited = true;
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        Ok(length)
+    }
+}
+
+impl<R: Read> Archive<R> {
+    /// Reads all of it. What comes after the end of the archive belongs to its digest, too.
+    fn judge(&mut self) -> io::Result<()> {
+        while let Some(header) = self.header()? {
+            self.entry(&header)?;
+        }
+        let mut rest = vec![0; 64 * 1024];
+        while self.read(&mut rest)? > 0 {}
+        Ok(())
+    }
+
+    /// The next file's header; `None` at the end, which need not be marked.
+    fn header(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
+        let Some(block) = self.block()? else {
+            return Ok(None);
+        };
+        if block != [0; BLOCK] {
+            return is_header(&block)
+                .then_some(Some(block))
+                .ok_or_else(no_header);
+        }
+        match self.block()? {
+            Some(block) if block != [0; BLOCK] => Err(no_header()),
+            _ => Ok(None),
+        }
+    }
+
+    fn block(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        match fill(self, &mut block)? {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(ends_early()),
+        }
+    }
+
+    /// Passes over a file, and over what is said of it before its own header.
+    fn entry(&mut self, header: &[u8; BLOCK]) -> io::Result<()> {
+        let mut header = *header;
+        let mut said = None;
+        loop {
+            let kind = header[156];
+            let size = number(&header[124..136]).ok_or_else(no_header)?;
+            match kind {
+                b'x' if size <= LONGEST_PROPERTIES => {
+                    let mut properties = Vec::new();
+                    self.by_ref().take(size).read_to_end(&mut properties)?;
+                    if properties.len() as u64 != size {
+                        return Err(ends_early());
+                    }
+                    said = said_size(&properties).or(said);
+                    self.pad(size)?;
+                }
+                b'x' => return Err(no_header()),
+                b'L' | b'K' => self.pass(size)?,
+                // Links, devices and folders have no content, whatever size they state.
+                b'1'..=b'6' => return Ok(()),
+                _ => {
+                    if kind == b'S' && header[482] != 0 {
+                        self.pass_holes()?;
+                    }
+                    return self.pass(said.unwrap_or(size));
+                }
+            }
+            header = self.header()?.ok_or_else(ends_early)?;
+        }
+    }
+
+    /// Passes over the lists of holes that do not fit into a header.
+    fn pass_holes(&mut self) -> io::Result<()> {
+        while self.block()?.ok_or_else(ends_early)?[504] != 0 {}
+        Ok(())
+    }
+
+    fn pass(&mut self, size: u64) -> io::Result<()> {
+        if io::copy(&mut self.by_ref().take(size), &mut io::sink())? != size {
+            return Err(ends_early());
+        }
+        self.pad(size)
+    }
+
+    /// Passes over what fills the last block, which may be missing at the end.
+    fn pad(&mut self, size: u64) -> io::Result<()> {
+        let padding = size.next_multiple_of(BLOCK as u64) - size;
+        io::copy(&mut self.by_ref().take(padding), &mut io::sink())?;
+        Ok(())
+    }
+}
+
+fn no_header() -> io::Error {
+    io::Error::other("a header of the archive is none")
+}
+
+fn ends_early() -> io::Error {
+    io::Error::other("the archive ends early")
+}
+
+/// Whether a block's check sum is right, of its bytes as numbers with or without a sign.
+fn is_header(block: &[u8; BLOCK]) -> bool {
+    let bytes = || block.iter().enumerate();
+    let own = |position: usize| (148..156).contains(&position);
+    let unsigned: u64 = bytes()
+        .map(|(at, byte)| if own(at) { 32 } else { u64::from(*byte) })
+        .sum();
+    let signed: i64 = bytes()
+        .map(|(at, byte)| {
+            if own(at) {
+                32
+            } else {
+                i64::from(byte.cast_signed())
+            }
+        })
+        .sum();
+    let stated = number(&block[148..156]);
+    stated.is_some_and(|sum| sum == unsigned || i64::try_from(sum) == Ok(signed))
+}
+
+/// A number as archives have them: in octal digits, or in binary where the first bit is set.
+fn number(field: &[u8]) -> Option<u64> {
+    let (first, rest) = field.split_first()?;
+    if first & 0x80 != 0 {
+        // Negative, or longer than any file.
+        let is_small =
+            *first == 0x80 && rest[..rest.len().saturating_sub(8)].iter().all(|b| *b == 0);
+        let digits = rest
+            .iter()
+            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        return (is_small && digits <= i64::MAX.cast_unsigned()).then_some(digits);
+    }
+    let text = field.trim_ascii();
+    let text = match text.iter().position(|byte| *byte == 0) {
+        Some(end) => &text[..end],
+        None => text,
+    };
+    let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\0']);
+    if text.is_empty() {
+        return Some(0);
+    }
+    u64::from_str_radix(text, 8).ok()
+}
+
+/// The size that properties state: `LENGTH size=NUMBER` in a line.
+fn said_size(properties: &[u8]) -> Option<u64> {
+    let mut lines = properties.split(|byte| *byte == b'\n');
+    let line = lines.rfind(|line| {
+        let (_, said) = line.split_at(line.iter().position(|byte| *byte == b' ').unwrap_or(0));
+        said.starts_with(b" size=")
+    })?;
+    let line = std::str::from_utf8(line).ok()?;
+    line.rsplit('=').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::oci::Digest;
+
+    /// A file's header, of this kind and size.
+    fn header(kind: u8, size: u64) -> Vec<u8> {
+        let mut block = vec![0; BLOCK];
+        block[..4].copy_from_slice(b"file");
+        block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
+        block[156] = kind;
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        block
+    }
+
+    /// A file with what fills its last block, if anything is to.
+    fn file(content: &[u8], is_filled: bool) -> Vec<u8> {
+        let mut bytes = header(b'0', content.len() as u64);
+        bytes.extend(content);
+        if is_filled {
+            bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        }
+        bytes
+    }
+
+    fn tar() -> Vec<u8> {
+        [file(b"hello", true), header(b'5', 0), vec![0; 2 * BLOCK]].concat()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).expect("written");
+        encoder.finish().expect("finished")
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(bytes, level)
+    }
+
+    async fn unpacked_up_to(most: u64, bytes: &[u8]) -> Unpacked {
+        let like = Digest::sha256(b"");
+        let is_packed = true;
+        let unpacking = Unpacking::start(Unpack {
+            like,
+            is_packed,
+            most,
+        });
+        for piece in bytes.chunks(100) {
+            unpacking.take(&Bytes::copy_from_slice(piece)).await;
+        }
+        unpacking.finish().await.expect("it ends")
+    }
+
+    async fn unpacked(bytes: &[u8]) -> Unpacked {
+        unpacked_up_to(u64::MAX, bytes).await
+    }
+
+    #[tokio::test]
+    async fn however_it_is_packed() {
+        let tar = tar();
+        let whole = Unpacked::Whole(Digest::sha256(&tar));
+        let (one, two) = tar.split_at(300);
+        let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3], &*zstd(&tar)].concat();
+        for packed in [
+            tar.clone(),
+            gzip(&tar),
+            // Of several members, as estargz has them.
+            [gzip(one), gzip(two)].concat(),
+            zstd(&tar),
+            [zstd(one), zstd(two)].concat(),
+            skipped,
+        ] {
+            assert_eq!(unpacked(&packed).await, whole);
+        }
+    }
+
+    /// What Go's archive/tar takes.
+    #[tokio::test]
+    async fn archives_that_clients_read() {
+        let properties = b"10 size=5\n";
+        let mut stated_otherwise = header(b'x', properties.len() as u64);
+        stated_otherwise.extend(properties);
+        stated_otherwise.resize(2 * BLOCK, 0);
+        for archive in [
+            Vec::new(),
+            vec![0; BLOCK],
+            vec![0; 2 * BLOCK],
+            file(b"hello", true),
+            file(b"hello", false),
+            [file(b"hello", true), vec![0; BLOCK]].concat(),
+            // What follows the end is passed over.
+            [vec![0; 2 * BLOCK], b"anything".to_vec()].concat(),
+            [header(b'2', 77), vec![0; 2 * BLOCK]].concat(),
+            [stated_otherwise, header(b'0', 0), b"hello".to_vec()].concat(),
+            [header(b'L', 3), vec![b'x'; BLOCK], file(b"hello", true)].concat(),
+        ] {
+            let whole = Unpacked::Whole(Digest::sha256(&archive));
+            assert_eq!(unpacked(&archive).await, whole, "{}", archive.len());
+        }
+    }
+
+    /// Measured with containerd 1.6.20, which fails on each.
+    #[tokio::test]
+    async fn what_clients_cannot_unpack() {
+        let tar = tar();
+        let mut wrong_sum = gzip(&tar);
+        let end = wrong_sum.len() - 6;
+        wrong_sum[end] ^= 1;
+        let noise: Vec<u8> = (0..2000_u32).map(|n| (n * 7919 % 251) as u8).collect();
+        for bytes in [
+            b"<html><body>Sign in</body></html>".to_vec(),
+            noise,
+            gzip(&tar)[..40].to_vec(),
+            zstd(&tar)[..20].to_vec(),
+            wrong_sum,
+            tar[..BLOCK + 3].to_vec(),
+            tar[..BLOCK - 1].to_vec(),
+            gzip(b"no archive"),
+            [gzip(&tar), b"rest".to_vec()].concat(),
+            [vec![0; BLOCK], file(b"x", true)].concat(),
+        ] {
+            let failed = unpacked(&bytes).await;
+            assert!(
+                matches!(failed, Unpacked::Failed(_)),
+                "{failed:?} {bytes:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bomb_is_bounded() {
+        let tar = tar();
+        assert_eq!(unpacked_up_to(1000, &gzip(&tar)).await, Unpacked::Limited);
+    }
+}
