@@ -64,11 +64,7 @@ impl Keeping {
         gaps.extend(content::gaps(&sweeps, &seen.holdings, &kept));
         let lost = content::lost(&sweeps);
         if deletions.is_some() {
-            let unknown = "is not there, and what it named is not known";
-            gaps.extend(lost.iter().map(|name| Gap {
-                repository: None,
-                what: format!("{name} {unknown}").into(),
-            }));
+            gaps.extend(lost.iter().map(|name| unknown(name)));
         }
         // A page tells them itself.
         tell(&seen, if deletions.is_none() { &gaps } else { &[] });
@@ -103,6 +99,14 @@ impl Keeping {
             Exit::Unverified
         };
         Ok(signals.exit().unwrap_or(exit))
+    }
+}
+
+/// That a manifest which is not there may have named what is to be deleted.
+fn unknown(name: &str) -> Gap {
+    Gap {
+        repository: None,
+        what: format!("{name} is not there, and what it named is not known").into(),
     }
 }
 

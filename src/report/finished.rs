@@ -12,7 +12,8 @@ use super::hint::hint;
 use super::in_use::Workload;
 use super::outcome::{Kind, Reason};
 use super::repair::Repair;
-use super::sweep::{Sweep, UnverifiedObjects, Verdict};
+use super::sweep::{Sweep, UnverifiedObjects};
+use super::verdict::Verdict;
 use crate::oci::{Digest, Printable, Repository, Tag, printable};
 
 /// A sweep with what it comes to, and what earlier sweeps found.

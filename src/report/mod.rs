@@ -30,6 +30,7 @@ mod store;
 mod story;
 mod sweep;
 mod time;
+mod verdict;
 
 pub use cause::Cause;
 pub use counts::{Counts, Coverage, Exposed};
@@ -54,4 +55,5 @@ pub use shard::Shard;
 pub use shell::Command;
 pub(crate) use shell::token;
 pub(crate) use story::{Plot, told_together};
-pub use sweep::{Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects, Verdict};
+pub use sweep::{Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects};
+pub use verdict::Verdict;

@@ -5,7 +5,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::finding::Finding;
-use super::sweep::{Listed, Sweep, Verdict};
+use super::sweep::{Listed, Sweep};
+use super::verdict::Verdict;
 use crate::oci::{Repository, printable, shorten};
 use crate::registry::{Authentication, Identified, Unverified, UnverifiedReason};
 

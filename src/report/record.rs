@@ -12,8 +12,9 @@ use super::in_use::InUseResult;
 use super::kept;
 use super::mode::Mode;
 use super::reads::Reads;
-use super::sweep::{Listed, Presence, Sweep, Verdict};
+use super::sweep::{Listed, Presence, Sweep};
 use super::time;
+use super::verdict::Verdict;
 use crate::oci::Repository;
 
 /// Sweeps in a row that have to find a repository gone before it is forgotten: from the catalog, and its own

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::reading::{Bytes, Plan, Reading};
 use super::recall::Recall;
 use super::repeats::{Repeated, Repeats};
-use super::resolve::{self};
+use super::resolve::{self, Pointed};
 use super::seen::Seen;
 use super::walk::Object;
 use super::walk::Walk;
@@ -180,8 +180,7 @@ impl Visit {
                 let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
                 match repeated.take(&outcome) {
                     None => {}
-                    Some(Outcome::Intact) => return Seen::Resolved(id, seen),
-                    Some(outcome) => return Seen::Resolved(id, Err(outcome)),
+                    Some(outcome) => return Seen::Resolved(id, or(outcome, seen)),
                 }
             },
             Self::Manifest {
@@ -202,7 +201,7 @@ impl Visit {
                 size,
                 is_config,
                 unpack,
-                plan: Plan { depth, shared },
+                plan,
                 repeated,
             } => {
                 let blob = BlobVisit {
@@ -215,10 +214,18 @@ impl Visit {
                     unpack,
                     repeated,
                 };
-                blob.run(depth, shared).await
+                blob.run(plan.depth, plan.shared).await
             }
             Self::GivenUp(seen) => *seen,
         }
+    }
+}
+
+/// What was seen of a tag, if that is what several looks agree on.
+fn or(outcome: Outcome, seen: Result<Pointed, Outcome>) -> Result<Pointed, Outcome> {
+    match outcome {
+        Outcome::Intact => seen,
+        outcome => Err(outcome),
     }
 }
 
