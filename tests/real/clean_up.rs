@@ -287,9 +287,10 @@ fn untagged_children_in_ghcr_are_kept() {
         .map(|image| &image.manifest);
     let old = shared.untagged[0].manifest();
     let versions = images.chain([old]).enumerate();
-    let versions: String = versions
-        .map(|(id, manifest)| format!("team/app@{} {}\n", manifest.digest, id + 70))
+    let versions: Vec<_> = versions
+        .map(|(id, manifest)| format!("team/app@{} {}", manifest.digest, id + 70))
         .collect();
+    let versions = versions.join("\n") + "\n";
     fs::write(machine.home.path().join("versions"), versions).expect("a file");
     let variables = [
         ("OWNER", "orgs/Team"),

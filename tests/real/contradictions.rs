@@ -253,7 +253,8 @@ fn harmless(shelf: &Shelf) {
     let cosign = "application/vnd.dev.cosign.simplesigning.v1+json";
     let plain = "application/vnd.oci.image.layer.v1.tar";
     let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
-    let images: [(&str, Vec<(&str, &[u8])>); 9] = [
+    type Objects<'a> = Vec<(&'a str, &'a [u8])>;
+    let images: [(&str, Objects<'_>); 9] = [
         (
             "type-of-gzip-on-a-tar",
             vec![(OCI_CONFIG, config), (OCI_LAYER, &one), (OCI_LAYER, &two)],

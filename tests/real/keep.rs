@@ -82,8 +82,8 @@ fn the_list_is_what_tags_lead_to() {
     let shared = Shared::new();
     let outcome = Probe::keep().arg(shared.registry.host()).run();
     assert_eq!(outcome.code, 0, "{outcome}");
-    let (list, last) = outcome.stdout.trim_end().rsplit_once('\n').expect("lines");
-    let listed: BTreeSet<_> = list.lines().map(str::to_owned).collect();
+    let (above, last) = outcome.stdout.trim_end().rsplit_once('\n').expect("lines");
+    let listed: BTreeSet<_> = above.lines().map(str::to_owned).collect();
     assert_eq!(listed, shared.kept());
     assert_eq!(last, format!("# complete {}", listed.len()));
     let json = Probe::keep()

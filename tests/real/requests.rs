@@ -179,9 +179,9 @@ fn all_differ<T: Ord>(items: impl Iterator<Item = T>) -> bool {
 fn manifests_are_asked_for_once_and_last_bytes_by_range() {
     let registry = Registry::start();
     let pushes = pushes();
-    let pushed = &pushes[..14];
-    bulk::push_all(&registry, pushed);
-    let images = pushed.iter().flat_map(|push| push.content.images());
+    let some = &pushes[..14];
+    bulk::push_all(&registry, some);
+    let images = some.iter().flat_map(|push| push.content.images());
     let configs: BTreeSet<_> = images.map(|image| &*image.config.digest).collect();
     let mark = registry.mark();
     assert_intact(&Probe::once().depth("tail").arg(registry.host()).run());
