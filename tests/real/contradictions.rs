@@ -223,6 +223,9 @@ fn not_as_said(shelf: &Shelf) {
     }
 }
 
+/// Objects of an image, each with its type: the config, and the layers.
+type Objects<'a> = Vec<(&'a str, &'a [u8])>;
+
 /// What clients take.
 fn harmless(shelf: &Shelf) {
     let layers = archives();
@@ -253,7 +256,6 @@ fn harmless(shelf: &Shelf) {
     let cosign = "application/vnd.dev.cosign.simplesigning.v1+json";
     let plain = "application/vnd.oci.image.layer.v1.tar";
     let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
-    type Objects<'a> = Vec<(&'a str, &'a [u8])>;
     let images: [(&str, Objects<'_>); 9] = [
         (
             "type-of-gzip-on-a-tar",
