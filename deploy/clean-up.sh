@@ -46,7 +46,8 @@ ghcr)
     repository=$(echo "${OWNER#*/}/$PACKAGE" | tr '[:upper:]' '[:lower:]')
     versions="/$OWNER/packages/container/$(echo "$PACKAGE" | sed 's|/|%2F|g')/versions"
     candidates() {
-        before=$(date -u -d "$AGE minutes ago" +%Y-%m-%dT%H:%M:%SZ)
+        # As GNU's date understands it.
+        before=$(date -u -d "$AGE minutes ago" +%Y-%m-%dT%H:%M:%SZ) || return 1
         gh api --paginate "$versions?per_page=100" --jq ".[]
             | select(.metadata.container.tags == [] and .updated_at < \"$before\")
             | \"$repository@\(.name) \(.id)\""

@@ -14,7 +14,7 @@ use super::run::client;
 use super::settings::{KeepSettings, Named, Sources, kept};
 use super::signals::Signals;
 use crate::content::{Deletion, Gap, Holdings, Kept, Root, breakage};
-use crate::oci::Printable;
+use crate::oci::{Printable, Repository};
 use crate::registry::client::HttpRegistry;
 use crate::render::keep as render;
 use crate::report::{Record, SkipReason, Sweep};
@@ -34,6 +34,8 @@ pub(super) struct Keeping {
 pub(super) struct Seen {
     pub(super) holdings: Holdings,
     pub(super) sweeps: Vec<Sweep>,
+    /// Repositories that have what somebody names, and of which no list of tags was read.
+    unlisted: BTreeSet<Repository>,
 }
 
 impl Keeping {
@@ -62,6 +64,7 @@ impl Keeping {
         let sweeps: Vec<_> = seen.sweeps.iter().collect();
         let kept = content::kept(&seen.holdings, &roots);
         gaps.extend(content::gaps(&sweeps, &seen.holdings, &kept));
+        gaps.extend(seen.unlisted.iter().map(unlisted));
         let lost = content::lost(&sweeps);
         if deletions.is_some() {
             gaps.extend(lost.iter().map(|name| unknown(name)));
@@ -99,6 +102,16 @@ impl Keeping {
             Exit::Unverified
         };
         Ok(signals.exit().unwrap_or(exit))
+    }
+}
+
+/// That a repository has more than what somebody names.
+fn unlisted(repository: &Repository) -> Gap {
+    Gap {
+        repository: Some(repository.clone()),
+        what: "its images are in use, and the registry does not list it, so its tags are not known: name all repositories \
+               (--repos-file)"
+            .into(),
     }
 }
 
@@ -150,8 +163,15 @@ fn of_documents(named: Named) -> (Vec<Root>, Vec<Gap>) {
         repository: None,
         what: format!("--images-from: `{written}` is still to be resolved").into(),
     };
-    let gaps = named.unresolved.into_iter().map(gap);
-    (named.roots, gaps.collect())
+    let mut gaps: Vec<_> = named.unresolved.into_iter().map(gap).collect();
+    if named.is_of_others {
+        let why = "--images-from: nothing in it is of this registry; is --public-name what it is called there?";
+        gaps.push(Gap {
+            repository: None,
+            what: why.into(),
+        });
+    }
+    (named.roots, gaps)
 }
 
 /// Adds what is in use. What cannot be learnt of that is a gap.
@@ -169,11 +189,6 @@ async fn in_use(target: &Target, roots: &mut Vec<Root>, cancel: &CancellationTok
         vec![Gap { repository, what }]
     };
     match read {
-        // Who feeds deletions by this would delete all that is in use.
-        Ok(images) if images.is_empty() => gap(
-            "nothing in it is of this registry and in scope; is --public-name what pods call it?"
-                .to_owned(),
-        ),
         Ok(images) => {
             for image in images {
                 roots.extend(image.workloads.iter().map(|workload| Root {
@@ -219,6 +234,7 @@ async fn look(
     let mut seen = Seen {
         holdings,
         sweeps: vec![sweep],
+        unlisted: BTreeSet::new(),
     };
     let unseen = roots.iter().filter(|root| !root.is_seen(&seen.holdings));
     let named: BTreeSet<_> = unseen
@@ -231,6 +247,9 @@ async fn look(
         };
         let (sweep, more) = noted(registry, policy, cancel).await;
         for (repository, contents) in more {
+            if !seen.holdings.contains_key(&repository) && !contents.manifests.is_empty() {
+                seen.unlisted.insert(repository.clone());
+            }
             let known = seen.holdings.entry(repository).or_default();
             known.tags.extend(contents.tags);
             known.manifests.extend(contents.manifests);

@@ -243,6 +243,10 @@ impl<'a> Comparing<'a> {
             (Direction::BOnly, &of_a, &of_b),
         ] {
             for (object, is_blob) in broken.iter().filter(|object| !others.contains(object)) {
+                let is_copied = || sides.b.names(&pair.b.0, b, object);
+                if sides.is_sparse && direction == Direction::BOnly && !is_copied() {
+                    continue;
+                }
                 let key = (&pair.a.0, object.clone(), direction);
                 if let Some(position) = self.objects.get(&key) {
                     self.compared.differences[*position].other_images += 1;
@@ -266,7 +270,7 @@ const ATTESTATION: &str = "attestation";
 
 /// The children of an index by their platforms; of several for one platform, and of attestations, by their numbers.
 fn by_platform(index: &Document) -> BTreeMap<String, &Descriptor> {
-    let mut children = BTreeMap::new();
+    let (mut children, mut numbers) = (BTreeMap::new(), BTreeMap::new());
     for child in &index.children {
         let stated = child.platform.as_deref().unwrap_or("no platform");
         let name = if child.attestation {
@@ -274,12 +278,14 @@ fn by_platform(index: &Document) -> BTreeMap<String, &Descriptor> {
         } else {
             stated
         };
-        let mut number = 1;
-        let mut key = name.to_owned();
-        while children.contains_key(&key) {
-            number += 1;
-            key = format!("{name}, number {number}");
-        }
+        let number = numbers
+            .entry(name)
+            .and_modify(|number| *number += 1)
+            .or_insert(1);
+        let key = match *number {
+            1 => name.to_owned(),
+            number => format!("{name}, number {number}"),
+        };
         children.insert(key, child);
     }
     children

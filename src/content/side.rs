@@ -220,6 +220,14 @@ impl<'a> Side<'a> {
             .collect()
     }
 
+    /// Whether a manifest leads to an object.
+    pub(super) fn names(&self, repository: &Repository, above: &Digest, object: &Digest) -> bool {
+        self.contents(repository).is_some_and(|held| {
+            let target = reach(held, [above.clone()]);
+            target.manifests.contains(object) || target.blobs.contains(object)
+        })
+    }
+
     /// Whether a manifest leads to another one.
     pub(super) fn holds(&self, repository: &Repository, above: &Digest, digest: &Digest) -> bool {
         let contents = self.contents(repository);

@@ -232,7 +232,8 @@ impl InUseResult {
     /// Whose pods a finding hurts of what the registry lists.
     pub(super) fn users(&self, finding: &Finding) -> Vec<Workload> {
         let tags = finding.tags.iter().map(ToString::to_string);
-        let pointed_to = finding.nearby.pointed_to.iter().chain(&finding.digest);
+        let pointed_to = finding.nearby.pointed_to.iter();
+        let pointed_to = pointed_to.chain(&finding.digest).chain(&finding.parent);
         let names: Vec<_> = tags.chain(pointed_to.map(ToString::to_string)).collect();
         let all = self.findings.iter().chain(&self.never_ran);
         let of_it = all.filter(|found| {

@@ -63,8 +63,14 @@ impl InUseSource {
         let read = tokio::time::timeout(LONGEST_READ, self.read()).await;
         let in_use = read.unwrap_or_else(|_| Err("it does not tell it in time".to_owned()))?;
         let names = Names::of(&target.http);
-        let mut result = InUseResult::default();
-        Ok(own(in_use, &names, &target.policy, &mut result))
+        let (mut result, all) = (InUseResult::default(), in_use.images.len() as u64);
+        let images = own(in_use, &names, &target.policy, &mut result);
+        if result.images_of_others == all {
+            // Who feeds deletions by this would delete all that is in use.
+            let why = "nothing in it is of this registry; is --public-name what pods call it?";
+            return Err(why.to_owned());
+        }
+        Ok(images)
     }
 
     /// The images in use.

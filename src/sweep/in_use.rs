@@ -75,12 +75,18 @@ impl<'a> Sights<'a> {
         let manifests = contents.map(|contents| &contents.manifests);
         let document = digest.and_then(|digest| manifests?.get(digest));
         let inside = self.findings.get(&image.repository);
+        let below = match (&image.reference, manifests) {
+            (Reference::Digest(digest), Some(manifests)) if inside.is_some() => {
+                reach(digest, manifests)
+            }
+            _ => BTreeSet::new(),
+        };
         let findings = inside
             .into_iter()
             .flatten()
             .filter(|finding| match &image.reference {
                 Reference::Tag(tag) => finding.tags.contains(tag),
-                Reference::Digest(digest) => breaks(finding, digest, document),
+                Reference::Digest(digest) => breaks(finding, digest, &below),
             });
         let mut told = Vec::<InUseFinding>::new();
         for finding in findings {
@@ -160,21 +166,31 @@ fn named(image: &UsedImage) -> InUseFinding {
 }
 
 /// Whether what is broken keeps a manifest from being pulled. The walk names the manifests that tags lead to; of
-/// others it is told by what they name.
-fn breaks(finding: &Finding, digest: &Digest, document: Option<&Document>) -> bool {
-    let is_it = finding.digest.as_ref() == Some(digest) || finding.parent.as_ref() == Some(digest);
-    let names = |broken: &Option<Digest>| {
-        let document = document.into_iter();
-        let mut named =
-            document.flat_map(|it| it.children.iter().chain(&it.config).chain(&it.layers));
-        broken
-            .as_ref()
-            .is_some_and(|broken| named.any(|one| one.digest == *broken))
-    };
-    is_it
-        || finding.nearby.pointed_to.contains(digest)
-        || names(&finding.digest)
-        || names(&finding.parent)
+/// others it is told by what is `below` them. An object has one of its parents in a finding, and may have several.
+fn breaks(finding: &Finding, digest: &Digest, below: &BTreeSet<&Digest>) -> bool {
+    let broken = finding.digest.iter().chain(&finding.parent);
+    let mut broken = broken.filter(|broken| *broken == digest || below.contains(broken));
+    finding.nearby.pointed_to.contains(digest) || broken.next().is_some()
+}
+
+/// All that a manifest leads to, as far as its manifests were read.
+fn reach<'a>(
+    digest: &'a Digest,
+    manifests: &'a BTreeMap<Digest, Document>,
+) -> BTreeSet<&'a Digest> {
+    let (mut below, mut waiting) = (BTreeSet::new(), vec![digest]);
+    while let Some(digest) = waiting.pop() {
+        let Some(document) = manifests.get(digest) else {
+            continue;
+        };
+        let blobs = document.config.iter().chain(&document.layers);
+        let named = document.children.iter().chain(blobs);
+        let new = named
+            .map(|one| &one.digest)
+            .filter(|one| below.insert(*one));
+        waiting.extend(new.collect::<Vec<_>>());
+    }
+    below
 }
 
 /// The children that are images for a platform.

@@ -41,6 +41,8 @@ pub(in crate::cli) struct Named {
     pub(in crate::cli) unresolved: Vec<Printable>,
     /// What was not taken for images.
     pub(in crate::cli) not_taken: usize,
+    /// Whether documents name images, and none of the registry.
+    pub(in crate::cli) is_of_others: bool,
 }
 
 /// What `probe keep` does.
@@ -128,6 +130,7 @@ fn named_in_documents(args: &KeepArgs, http: &Config) -> Result<Named, Error> {
                 origin: origin.to_string().into(),
             }));
     }
+    named.is_of_others = named.roots.is_empty();
     Ok(named)
 }
 
