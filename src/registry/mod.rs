@@ -236,8 +236,10 @@ pub enum Unpacked {
     Whole(Digest),
     /// Nothing that clients can unpack, for this reason.
     Failed(Printable),
-    /// More than was to be unpacked.
+    /// More than was to be unpacked, or something that cannot be unpacked here.
     Limited,
+    /// Nothing that is known, by a fault of this program.
+    Lost,
 }
 
 /// What was read of a blob, from what proves least to what proves most.

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::judge::{Judged, blob, broken};
 use crate::oci::{Descriptor, Differing, Digest, Document, ImageConfig, MediaKind, Platform};
-use crate::registry::{Answer, BlobLook, BlobRead, ManifestBody, Unpacked};
+use crate::registry::{
+    Answer, BlobLook, BlobRead, ManifestBody, Unpacked, Unverified, UnverifiedReason,
+};
 use crate::report::{Defect, Evidence, Observed, Outcome, Promised, Reason, SkipReason};
 
 /// A manifest as an image whose config has to fit.
@@ -104,6 +106,11 @@ pub(super) fn layer(digest: &Digest, size: Option<u64>, answer: Answer<BlobLook>
     match unpacked {
         None => {}
         Some(Unpacked::Whole(unpacks_to)) => judged.unpacks_to = Some(unpacks_to),
+        Some(Unpacked::Lost) => {
+            let detail = "it could not be unpacked by a fault of this program";
+            let why = Unverified::new(UnverifiedReason::Protocol, detail);
+            judged.outcome = Outcome::Unverified(why);
+        }
         Some(Unpacked::Limited) => judged.skip_reason = Some(SkipReason::UnpackLimit),
         Some(Unpacked::Failed(problem)) => {
             let promised = Promised::Blob {

@@ -113,6 +113,9 @@ impl<R: Registry> BlobVisit<'_, R> {
             } else if let Some(unpack) = self.unpack.clone().filter(|_| depth == Depth::Unpack) {
                 let registry = self.registry;
                 let answer = registry.layer(self.repository, &digest, size, unpack).await;
+                if matches!(&answer, Answer::Found(look) if look.is_from_cache) {
+                    return Seen::CachedBlob;
+                }
                 contradiction::layer(&digest, size, answer)
             } else {
                 let registry = self.registry;
@@ -121,6 +124,11 @@ impl<R: Registry> BlobVisit<'_, R> {
                     return Seen::CachedBlob;
                 }
                 judge::blob(&digest, size, answer)
+            };
+            // What is not unpacked does not clear what unpacking found.
+            let depth = match depth {
+                Depth::Unpack if self.unpack.is_none() && !self.is_config => Depth::Digest,
+                depth => depth,
             };
             if let Some(outcome) = self.repeated.take(&judged.outcome) {
                 return Seen::Blob(self.id, digest, depth, Judged { outcome, ..judged });

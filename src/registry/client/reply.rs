@@ -300,10 +300,14 @@ impl BodyReader<'_> {
         how: &Count,
     ) -> Result<Body, Failure> {
         let digest = &how.digest;
-        let unpacking = how.unpack.clone().map(Unpacking::start);
+        // What is packed on the way, too, is not unpacked here.
+        let is_packed_twice = is_gzip(self.headers);
+        let unpack = how.unpack.clone();
+        let unpacking = unpack.filter(|_| !is_packed_twice);
+        let unpacking = unpacking.map(|how| Unpacking::start(how, expected));
         let expected = expected.filter(|expected| *expected <= most);
         let stop = expected.map_or(most, |expected| expected.saturating_add(1));
-        let ends_at = self.ends_at(expected.unwrap_or(most));
+        let mut ends_at = self.ends_at(expected.unwrap_or(most));
         let mut raw = Counter::new(digest, stop);
         let mut unpacked =
             is_gzip(self.headers).then(|| MultiGzDecoder::new(Counter::new(digest, stop)));
@@ -318,7 +322,10 @@ impl BodyReader<'_> {
                 Chunk::Bytes(chunk) => {
                     raw.take(&chunk);
                     if let Some(unpacking) = &unpacking {
+                        let before = Instant::now();
                         unpacking.take(&chunk).await;
+                        // The registry is not slow for it.
+                        ends_at += before.elapsed();
                     }
                     if let Some(decoder) = &mut unpacked
                         && decoder.write_all(&chunk).is_err()
@@ -338,8 +345,8 @@ impl BodyReader<'_> {
         }
         let unpacked = unpacked.and_then(|decoder| decoder.finish().ok());
         let layer = match unpacking {
-            Some(unpacking) => unpacking.finish().await,
-            None => None,
+            Some(unpacking) => Some(unpacking.finish().await),
+            None => how.unpack.as_ref().map(|_| Unpacked::Limited),
         };
         Ok(Body {
             layer,

@@ -33,9 +33,11 @@ pub(super) struct Unpacking {
 }
 
 impl Unpacking {
-    pub(super) fn start(how: Unpack) -> Self {
+    /// Of `size` bytes, as far as is promised.
+    pub(super) fn start(how: Unpack, size: Option<u64>) -> Self {
         let (pieces, arriving) = mpsc::channel(WAITING);
-        let ends = tokio::task::spawn_blocking(move || unpack(Arriving::new(arriving), &how));
+        let unpack = move || unpack(Arriving::new(arriving), &how, size.unwrap_or_default());
+        let ends = tokio::task::spawn_blocking(unpack);
         Self { pieces, ends }
     }
 
@@ -44,9 +46,10 @@ impl Unpacking {
         _ = self.pieces.send(piece.clone()).await;
     }
 
-    pub(super) async fn finish(self) -> Option<Unpacked> {
+    pub(super) async fn finish(self) -> Unpacked {
         drop(self.pieces);
-        self.ends.await.ok()
+        // It ends early by a panic alone.
+        self.ends.await.unwrap_or(Unpacked::Lost)
     }
 }
 
@@ -92,7 +95,7 @@ impl Read for Arriving {
     }
 }
 
-fn unpack(mut arriving: Arriving, how: &Unpack) -> Unpacked {
+fn unpack(mut arriving: Arriving, how: &Unpack, size: u64) -> Unpacked {
     let packed = Rc::clone(&arriving.count);
     let mut start = [0; 4];
     let length = match fill(&mut arriving, &mut start) {
@@ -111,6 +114,7 @@ fn unpack(mut arriving: Arriving, how: &Unpack) -> Unpacked {
         hasher: how.like.hasher(),
         length: 0,
         most: how.most,
+        size,
         packed,
         is_limited: false,
     };
@@ -206,6 +210,8 @@ struct Archive<R> {
     hasher: Option<Hasher>,
     length: u64,
     most: u64,
+    /// How long it is packed: what is promised, and what arrived.
+    size: u64,
     packed: Rc<Cell<u64>>,
     is_limited: bool,
 }
@@ -217,7 +223,8 @@ impl<R: Read> Read for Archive<R> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buffer[..length]);
         }
-        let is_bomb = self.length > FREE && self.length / MOST_RATIO > self.packed.get();
+        let packed = self.size.max(self.packed.get());
+        let is_bomb = self.length > FREE && self.length / MOST_RATIO > packed;
         if is_bomb || self.length > self.most {
             self.is_limited = true;
             return Err(ErrorKind::FileTooLarge.into());
@@ -428,15 +435,16 @@ mod tests {
     async fn unpacked_up_to(most: u64, bytes: &[u8]) -> Unpacked {
         let like = Digest::sha256(b"");
         let is_packed = true;
-        let unpacking = Unpacking::start(Unpack {
+        let how = Unpack {
             like,
             is_packed,
             most,
-        });
+        };
+        let unpacking = Unpacking::start(how, None);
         for piece in bytes.chunks(100) {
             unpacking.take(&Bytes::copy_from_slice(piece)).await;
         }
-        unpacking.finish().await.expect("it ends")
+        unpacking.finish().await
     }
 
     async fn unpacked(bytes: &[u8]) -> Unpacked {

@@ -75,7 +75,11 @@ impl Walk {
         let mut types = edges.map(Edge::media_type);
         Some(Unpack {
             like: diff_ids.into_iter().next()?,
-            is_packed: types.any(|media_type| media_type.rsplit('.').next() != Some("tar")),
+            // containerd tries what Docker's plain types hold (core/images/mediatypes.go, `DiffCompression`).
+            is_packed: types.any(|media_type| {
+                media_type.rsplit('.').next() != Some("tar")
+                    || !media_type.starts_with("application/vnd.oci.")
+            }),
             most: self.layers.most,
         })
     }
