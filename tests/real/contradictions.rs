@@ -254,9 +254,10 @@ fn harmless(shelf: &Shelf) {
     let helm = "application/vnd.cncf.helm.config.v1+json";
     let chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
     let cosign = "application/vnd.dev.cosign.simplesigning.v1+json";
+    let docker_plain = "application/vnd.docker.image.rootfs.diff.tar";
     let plain = "application/vnd.oci.image.layer.v1.tar";
     let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
-    let images: [(&str, Objects<'_>); 9] = [
+    let images: [(&str, Objects<'_>); 10] = [
         (
             "type-of-gzip-on-a-tar",
             vec![(OCI_CONFIG, config), (OCI_LAYER, &one), (OCI_LAYER, &two)],
@@ -279,6 +280,14 @@ fn harmless(shelf: &Shelf) {
                 (DOCKER_CONFIG, config),
                 (DOCKER_LAYER, &zipped[0]),
                 (DOCKER_LAYER, &zipped[1]),
+            ],
+        ),
+        (
+            "plain-type-of-docker-on-gzip",
+            vec![
+                (DOCKER_CONFIG, config),
+                (docker_plain, &zipped[0]),
+                (docker_plain, &two),
             ],
         ),
         (
