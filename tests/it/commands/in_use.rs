@@ -163,7 +163,7 @@ async fn a_login_is_sent_and_a_refusal_is_told_without_it() {
                 .param("query")
                 .is_some_and(|query| query.contains(", cluster=\"prod\"}"))
     });
-    assert_eq!(prometheus.count(&with_login), 5);
+    assert_eq!(prometheus.count(&with_login), 6);
     prometheus.forget_rules();
     prometheus
         .when(on::any())

@@ -77,7 +77,7 @@ impl Trial {
                 exchanges,
             },
             is_damaged: random.bool(),
-            depth: *random.choice(Depth::ALL).expect("there are depths"),
+            depth: *random.choice(&DEPTHS).expect("there are depths"),
             requests_at_a_time: if random.bool() { 1 } else { 4 },
         }
     }
@@ -116,6 +116,9 @@ impl Trial {
         }
     }
 }
+
+/// All but the one that unpacks: the double's layers are no archives.
+const DEPTHS: [Depth; 3] = [Depth::Head, Depth::Tail, Depth::Digest];
 
 /// Three repositories with lists of several pages, images of several platforms, layers that are read
 /// whole and layers that are not; whole, or damaged in seven places.
@@ -365,7 +368,7 @@ async fn a_failing_network_makes_no_finding_and_hides_none() {
     let first = from_environment("PROBE_CAMPAIGN_SEED", 0);
     let mut truths = BTreeMap::new();
     for is_damaged in [false, true] {
-        for depth in Depth::ALL {
+        for depth in &DEPTHS {
             truths.insert((is_damaged, *depth), Truth::of(is_damaged, *depth).await);
         }
     }
