@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Bearer, Double, Population, Registry, Reply, on, presets};
-use registry_probe::report::Verdict;
 use tokio_util::sync::CancellationToken;
 
 use super::probe::{DEADLINE, Probe, details, told};
@@ -181,29 +180,6 @@ async fn a_token_service_that_wants_a_long_pause_ends_its_requests() {
     let sweep = Probe::of(&double).deadline(DEADLINE).sweep().await;
     assert_eq!(told(&sweep), ["unverified", "unverified - rate_limited"]);
     assert!(double.count(&on::token()) <= 2);
-}
-
-#[tokio::test]
-async fn blobs_that_are_all_put_off_do_not_keep_it_for_ever() {
-    let double = Double::start().await;
-    double.populate(Population {
-        repositories: 4,
-        tags: 20,
-        ..Population::default()
-    });
-    let busy = Reply::error(503, "UNAVAILABLE", "busy").with_header("Retry-After", "0");
-    double.when(on::blob()).reply(busy);
-    let sweep = Probe::of(&double).concurrency(8).sweep().await;
-    assert_eq!(sweep.verdict(), Verdict::Unverified);
-    assert_eq!(sweep.counts.manifests, 80, "every manifest was looked at");
-    assert_eq!(
-        sweep.unverified_objects(),
-        4 * (20 + 2),
-        "every blob is told"
-    );
-    // Three times each, in two looks.
-    let asked = double.count(&on::blob());
-    assert!(asked <= 2 * (16 + 8) * 3, "{asked} requests");
 }
 
 #[tokio::test]
