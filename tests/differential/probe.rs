@@ -7,7 +7,7 @@ use std::time::Duration;
 use registry_probe::oci::Repository;
 use registry_probe::registry::Depth;
 use registry_probe::registry::client::{Config, Endpoint, HttpRegistry};
-use registry_probe::report::{Listed, Record, Sweep, Verdict};
+use registry_probe::report::{Listed, Reason, Record, Sweep, Verdict};
 use registry_probe::sweep::{self, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +75,8 @@ fn verdict(sweep: &Sweep) -> Verdict {
     if sweep
         .findings
         .iter()
+        // The recorded clients fetch, and do not unpack by the config.
+        .filter(|finding| finding.defect.reason != Reason::Contradiction)
         .any(|finding| is_ours(&finding.repository))
     {
         return Verdict::Broken;
