@@ -186,7 +186,7 @@ push_image() {
             "http://10.78.0.1:5000$place&digest=$digest" >>"$work/answer"
         printf '{"mediaType": "%s", "digest": "%s", "size": %s}' "$2" "$digest" "$(stat -c %s "$1")"
     }
-    printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' >"$work/config"
+    printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$(printf '%064d' 0)" >"$work/config"
     head -c 100000 /dev/zero | gzip >"$work/layer"
     local oci=application/vnd.oci.image
     printf '{"schemaVersion": 2, "mediaType": "%s", "config": %s, "layers": [%s]}' "$oci.manifest.v1+json" \
