@@ -3,6 +3,7 @@
 use std::io::{self, Read as _, Write};
 
 use flate2::read::MultiGzDecoder;
+use flate2::write;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
 use crate::oci::{Digest, Hasher};
@@ -34,15 +35,67 @@ pub(crate) struct Counted {
     pub(crate) digest: Option<Digest>,
 }
 
-/// Counts and hashes what is written to it, and takes no more than it is to.
+/// Counts and hashes the bytes of a body as they arrive and, of a compressed one, what they hold.
 pub(crate) struct Counter {
-    pub(crate) received: u64,
+    raw: Tally,
+    unpacked: Option<write::MultiGzDecoder<Tally>>,
+    raw_stop: u64,
+    stop: u64,
+    is_full: bool,
+}
+
+impl Counter {
+    /// For a body whose bytes are to hash to `digest`: from `stop` bytes on no more are needed.
+    pub(crate) fn new(digest: &Digest, stop: u64, is_gzip: bool) -> Self {
+        let tally = || Tally::new(digest, stop);
+        // What does not get shorter by being compressed gets a little longer.
+        let longer = if is_gzip { stop / 8 + 4096 } else { 0 };
+        Self {
+            raw: tally(),
+            unpacked: is_gzip.then(|| write::MultiGzDecoder::new(tally())),
+            raw_stop: stop.saturating_add(longer),
+            stop,
+            is_full: stop == 0,
+        }
+    }
+
+    /// Whether enough has arrived.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.raw.take(bytes);
+        self.is_full = self.raw.received >= self.raw_stop;
+        if let Some(decoder) = &mut self.unpacked
+            && decoder.write_all(bytes).is_err()
+        {
+            if decoder.get_ref().received >= self.stop {
+                self.is_full = true;
+            } else {
+                // It says to be compressed and is not.
+                self.unpacked = None;
+            }
+        }
+    }
+
+    /// What arrived, and what it held if it was compressed as it said.
+    pub(crate) fn finish(self) -> (Counted, Option<Counted>) {
+        let unpacked = self.unpacked.and_then(|decoder| decoder.finish().ok());
+        let unpacked = unpacked.map(|tally| tally.finish(self.stop));
+        (self.raw.finish(self.stop), unpacked)
+    }
+}
+
+/// Takes no more than it is to.
+struct Tally {
+    received: u64,
     stop: u64,
     hasher: Option<Hasher>,
 }
 
-impl Counter {
-    pub(crate) fn new(digest: &Digest, stop: u64) -> Self {
+impl Tally {
+    fn new(digest: &Digest, stop: u64) -> Self {
         Self {
             received: 0,
             stop,
@@ -50,14 +103,14 @@ impl Counter {
         }
     }
 
-    pub(crate) fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, bytes: &[u8]) {
         self.received += bytes.len() as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
     }
 
-    pub(crate) fn finish(self, most: u64) -> Counted {
+    fn finish(self, most: u64) -> Counted {
         Counted {
             received: self.received.min(most),
             digest: self.hasher.map(Hasher::finish),
@@ -65,7 +118,7 @@ impl Counter {
     }
 }
 
-impl Write for Counter {
+impl Write for Tally {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.take(bytes);
         if self.received >= self.stop {

@@ -1,9 +1,7 @@
 //! An answer in plain data: its head, and as much of its body as was to be read.
 
-use std::io::Write as _;
 use std::time::Duration;
 
-use flate2::write::MultiGzDecoder;
 use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode, Version};
@@ -299,42 +297,24 @@ impl BodyReader<'_> {
         most: u64,
         how: &Count,
     ) -> Result<Body, Failure> {
-        let digest = &how.digest;
+        let is_gzip = is_gzip(self.headers);
         // What is packed on the way, too, is not unpacked here.
-        let is_packed_twice = is_gzip(self.headers);
-        let unpack = how.unpack.clone();
-        let unpacking = unpack.filter(|_| !is_packed_twice);
-        let unpacking = unpacking.map(|how| Unpacking::start(how, expected));
+        let unpack = how.unpack.clone().filter(|_| !is_gzip);
+        let unpacking = unpack.map(|how| Unpacking::start(how, expected));
         let expected = expected.filter(|expected| *expected <= most);
         let stop = expected.map_or(most, |expected| expected.saturating_add(1));
         let mut ends_at = self.ends_at(expected.unwrap_or(most));
-        let mut raw = Counter::new(digest, stop);
-        let mut unpacked =
-            is_gzip(self.headers).then(|| MultiGzDecoder::new(Counter::new(digest, stop)));
-        // What does not get shorter by being compressed gets a little longer.
-        let raw_stop = match unpacked {
-            Some(_) => stop.saturating_add(stop / 8).saturating_add(4096),
-            None => stop,
-        };
+        let mut counter = Counter::new(&how.digest, stop, is_gzip);
         let mut end = BodyEnd::More;
-        while raw.received < raw_stop {
+        while !counter.is_full() {
             match self.chunk(ends_at).await? {
                 Chunk::Bytes(chunk) => {
-                    raw.take(&chunk);
+                    counter.take(&chunk);
                     if let Some(unpacking) = &unpacking {
                         let before = Instant::now();
                         unpacking.take(&chunk).await;
                         // The registry is not slow for it.
                         ends_at += before.elapsed();
-                    }
-                    if let Some(decoder) = &mut unpacked
-                        && decoder.write_all(&chunk).is_err()
-                    {
-                        if decoder.get_ref().received >= stop {
-                            break;
-                        }
-                        // It says to be compressed and is not.
-                        unpacked = None;
                     }
                 }
                 Chunk::End(how) => {
@@ -343,15 +323,15 @@ impl BodyReader<'_> {
                 }
             }
         }
-        let unpacked = unpacked.and_then(|decoder| decoder.finish().ok());
         let layer = match unpacking {
             Some(unpacking) => Some(unpacking.finish().await),
             None => how.unpack.as_ref().map(|_| Unpacked::Limited),
         };
+        let (raw, unpacked) = counter.finish();
         Ok(Body {
             layer,
-            raw: raw.finish(stop),
-            unpacked: unpacked.map(|counter| counter.finish(stop)),
+            raw,
+            unpacked,
             was_read: true,
             end,
             ..Body::default()
