@@ -20,7 +20,7 @@ use crate::support::process::{run, tool};
 use crate::support::registry::Registry;
 use crate::support::skopeo;
 
-const MOST_BYTES: u64 = 17_000_000;
+const MOST_BYTES: u64 = 15_000_000;
 
 /// Runs a program of a directory as a container runtime runs it: a mount namespace of its own, the root
 /// read-only but for what is mounted, no privileges to gain, and the user of the image.
