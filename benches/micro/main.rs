@@ -118,6 +118,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         media_type: Some("application/vnd.oci.image.layer.v1.tar+gzip".into()),
         size: Some(12_345),
         tags: vec!["v1".parse().expect("a tag"), "v2".parse().expect("a tag")],
+        attached_to: Vec::new(),
         platforms: vec!["linux/amd64".into()],
         parent: Some(Digest::sha256(b"a parent")),
         defect: Defect {

@@ -86,7 +86,11 @@ fn written(document: &Document) -> Value {
             "blobSum": entry.digest.to_string(),
             "size": entry.size,
             "platform": {"os": entry.platform},
-            "annotations": {"vnd.docker.reference.type": kind},
+            "artifactType": entry.artifact_type,
+            "annotations": {
+                "vnd.docker.reference.type": kind,
+                "dev.sigstore.bundle.predicateType": entry.predicate_type,
+            },
         })
     };
     let list = |entries: &[Descriptor]| entries.iter().map(descriptor).collect::<Vec<_>>();

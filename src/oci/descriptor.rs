@@ -29,6 +29,10 @@ pub struct Descriptor {
     pub is_inline: bool,
     /// Whether there is an address on the web to have it from (`urls`).
     pub has_web_address: bool,
+    /// What kind of artifact it is (`artifactType`); empty if it says none.
+    pub artifact_type: Box<str>,
+    /// What a bundle of sigstore's states, where the descriptor says so; empty if it says nothing.
+    pub predicate_type: Box<str>,
 }
 
 /// The longest child of an unknown type that is read to see whether it is a manifest: registries take no
@@ -217,34 +221,41 @@ impl<'a> RawDescriptor<'a> {
             })
         };
         let annotations: Option<Annotations> = typed::read(raw.annotations);
-        let reference_type = annotations.and_then(|a| a.reference_type);
+        let annotations = annotations.unwrap_or_default();
+        let predicate = annotations.predicate_type.unwrap_or_default();
         let platform = raw.platform.and_then(platform);
         let descriptor = Descriptor {
             media_type: written_type(raw.media_type),
             digest,
             size,
             platform: platform.filter(|text| !text.is_empty()).map(Into::into),
-            attestation: reference_type.as_deref() == Some("attestation-manifest"),
+            attestation: annotations.reference_type.as_deref() == Some("attestation-manifest"),
             is_inline,
             has_web_address: urls.iter().flatten().any(is_web),
+            artifact_type: written_type(raw.artifact_type),
+            predicate_type: cut(&predicate).into(),
         };
         Ok((descriptor, misfit))
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Annotations {
     #[serde(rename = "vnd.docker.reference.type")]
     reference_type: Option<String>,
+    #[serde(rename = "dev.sigstore.bundle.predicateType")]
+    predicate_type: Option<String>,
 }
 
 /// A media type as written, or as much of it as a type can have.
 pub(super) fn written_type(field: Field<'_>) -> Box<str> {
     let written: String = typed::read(field).unwrap_or_default();
-    match written.char_indices().nth(LONGEST_TYPE) {
-        Some((end, _)) => written[..end].into(),
-        None => written.into(),
-    }
+    cut(&written).into()
+}
+
+fn cut(written: &str) -> &str {
+    let end = written.char_indices().nth(LONGEST_TYPE);
+    end.map_or(written, |(end, _)| &written[..end])
 }
 
 /// How a platform is told apart, which may be by nothing; `None` if clients cannot read it.

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::oci::{Digest, Printable, Reference, Repository, Tag, own_digest};
+use crate::oci::{Descriptor, Digest, Printable, Reference, Repository, Tag, own_digest};
 use crate::words::words;
 
 pub use access::{Access, Authentication, Certificate};
@@ -85,6 +85,16 @@ pub trait Registry: Clone + Send + Sync + 'static {
         _unpack: Unpack,
     ) -> impl Future<Output = Answer<BlobLook>> + Send {
         self.blob(repository, digest, size, Depth::Digest)
+    }
+
+    /// Lists what is attached to a manifest: by the list that the registry keeps, or else the one that clients
+    /// keep under a tag. To what is no registry but plays one, nothing is attached.
+    fn referrers(
+        &self,
+        _repository: &Repository,
+        _digest: &Digest,
+    ) -> impl Future<Output = Result<Vec<Descriptor>, Unverified>> + Send {
+        std::future::ready(Ok(Vec::new()))
     }
 
     /// The same registry over connections that have never been used, for a second opinion.

@@ -689,14 +689,16 @@ pub(super) fn broken(
 ) -> Finding {
     let request = match kind {
         Kind::Tag => format!("GET /v2/{repository}/manifests/{}", tags[0]),
-        Kind::Child | Kind::Manifest => format!("GET /v2/{repository}/manifests/{object}"),
+        Kind::Child | Kind::Manifest | Kind::Referrer => {
+            format!("GET /v2/{repository}/manifests/{object}")
+        }
         Kind::Config | Kind::Layer => format!("GET /v2/{repository}/blobs/{object}"),
     };
     let tag = |tag: &&str| tag.parse::<Tag>().expect("a tag");
     let evidence = Evidence {
         promised: Some(match kind {
             Kind::Tag => Promised::Manifest { digest: None },
-            Kind::Child | Kind::Manifest => Promised::Manifest {
+            Kind::Child | Kind::Manifest | Kind::Referrer => Promised::Manifest {
                 digest: Some(object.clone()),
             },
             Kind::Config | Kind::Layer => Promised::Blob {
@@ -715,6 +717,7 @@ pub(super) fn broken(
         media_type: None,
         size: None,
         tags: tags.iter().map(tag).collect(),
+        attached_to: Vec::new(),
         platforms: Vec::new(),
         parent: None,
         defect: Defect {

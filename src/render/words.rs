@@ -12,6 +12,7 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
         Kind::Config => "config",
         Kind::Layer => "layer",
         Kind::Manifest => "manifest",
+        Kind::Referrer => "attached manifest",
     }
 }
 
@@ -29,6 +30,7 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::UnpackFailed => "cannot be unpacked",
         Reason::StorageMissing => "is missing from the storage behind the registry",
         Reason::Inconsistent => "gets contradicting answers",
+        Reason::ReferrerMissing => "is required and missing",
     }
 }
 

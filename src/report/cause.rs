@@ -45,14 +45,17 @@ impl Cause {
             Reason::NotFound => match finding.kind {
                 Kind::Manifest => Self::Unknown,
                 Kind::Tag if is_named => Self::Unknown,
-                Kind::Tag | Kind::Child | Kind::Config | Kind::Layer => Self::GcOrRetention,
+                Kind::Tag | Kind::Child | Kind::Config | Kind::Layer | Kind::Referrer => {
+                    Self::GcOrRetention
+                }
             },
             Reason::StorageMissing => Self::RedirectTarget,
             Reason::Inconsistent => Self::ReplicasDisagree,
             Reason::Unreadable
             | Reason::MediaTypeMismatch
             | Reason::Contradiction
-            | Reason::UnpackFailed => Self::Unknown,
+            | Reason::UnpackFailed
+            | Reason::ReferrerMissing => Self::Unknown,
             Reason::ShortRead => match observed {
                 Some(Observed::Cut { received: 1.., .. }) => Self::Truncated,
                 // An earlier version saw it.
@@ -102,6 +105,7 @@ impl Cause {
             | Observed::NotUnpacked { .. }
             | Observed::UnreadableConfig { .. }
             | Observed::OtherPlatform { .. }
+            | Observed::Attached { .. }
             | Observed::Changing { .. } => Self::Unknown,
         }
     }

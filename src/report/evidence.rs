@@ -89,6 +89,11 @@ pub enum Promised {
         /// The platform, as `os/architecture[/variant]`.
         platform: Printable,
     },
+    /// Something of each of these types, attached to it.
+    Attached {
+        /// The types, by `, `.
+        types: Printable,
+    },
     /// Content of a type.
     MediaType {
         /// As the index has it; may be empty.
@@ -178,6 +183,11 @@ pub enum Observed {
         /// Why.
         problem: Printable,
     },
+    /// What is attached to it.
+    Attached {
+        /// The types, by `, `; empty if nothing is.
+        types: Printable,
+    },
     /// A config that names another platform.
     OtherPlatform {
         /// The platform, as `os/architecture[/variant]`.
@@ -241,6 +251,7 @@ impl Promised {
             | Self::Layers { .. }
             | Self::DiffId { .. }
             | Self::Platform { .. }
+            | Self::Attached { .. }
             | Self::MediaType { .. } => None,
         }
     }
@@ -289,6 +300,7 @@ impl Observed {
             | Self::NotUnpacked { .. }
             | Self::UnreadableConfig { .. }
             | Self::OtherPlatform { .. }
+            | Self::Attached { .. }
             | Self::OtherKind { .. } => false,
         }
     }

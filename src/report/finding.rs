@@ -49,6 +49,9 @@ pub struct Finding {
     pub size: Option<u64>,
     /// Every tag that cannot be pulled, or not for every platform, because of it.
     pub tags: Vec<Tag>,
+    /// Every tag of an image that it is attached to, or should be, and that can be pulled all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attached_to: Vec<Tag>,
     /// The platforms that it breaks, as `os/architecture[/variant]`.
     pub platforms: Vec<Printable>,
     /// A manifest that promises it.
@@ -95,6 +98,12 @@ impl Finding {
     pub fn rank(&self) -> (Repository, Kind, Option<Digest>, Vec<Tag>) {
         let (digest, tags) = (self.digest.clone(), self.tags.clone());
         (self.repository.clone(), self.kind, digest, tags)
+    }
+
+    /// Whether it is about what is attached to images, which can be pulled all the same.
+    #[must_use]
+    pub fn is_of_referrers(&self) -> bool {
+        self.tags.is_empty() && !self.attached_to.is_empty() || self.kind == Kind::Referrer
     }
 
     /// Its tags, with its repository.

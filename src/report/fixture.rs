@@ -36,6 +36,7 @@ pub(crate) fn sweep() -> Sweep {
         documents: None,
         missing: Vec::new(),
         out_of_scope: Vec::new(),
+        referrers: None,
         exposed: Vec::new(),
         unverified: Vec::new(),
         skipped: BTreeMap::new(),
@@ -93,6 +94,9 @@ pub(crate) fn observed(reason: Reason, status: u16) -> Observed {
         Reason::UnpackFailed => Observed::NotUnpacked {
             problem: "the archive ends early".into(),
         },
+        Reason::ReferrerMissing => Observed::Attached {
+            types: "sbom".into(),
+        },
         Reason::Inconsistent => Observed::Changing {
             observed: Box::new(refused(Some("BLOB_UNKNOWN"), false)),
         },
@@ -122,6 +126,7 @@ pub(crate) fn finding(kind: Kind, reason: Reason) -> Finding {
         media_type: None,
         size: None,
         tags: vec!["v1".parse().expect("a tag")],
+        attached_to: Vec::new(),
         platforms: Vec::new(),
         parent: None,
         defect: Defect {

@@ -10,6 +10,9 @@ use crate::registry::Access;
 /// its store, whatever is in it, so that a push alone does not heal a damaged one; and its cache of
 /// descriptors, on in the default configuration, outlives the file that it describes.
 pub(crate) fn hint(finding: &Finding, access: &Access) -> &'static str {
+    if finding.kind == Kind::Referrer {
+        return referrer_hint(finding.defect.reason);
+    }
     let store = Store::of(access);
     if store != Store::Distribution
         && let Some(hint) = hint_for_others(finding, store)
@@ -17,7 +20,7 @@ pub(crate) fn hint(finding: &Finding, access: &Access) -> &'static str {
         return hint;
     }
     match finding.kind {
-        Kind::Tag | Kind::Child | Kind::Manifest => {
+        Kind::Tag | Kind::Child | Kind::Manifest | Kind::Referrer => {
             manifest_hint(finding.kind, finding.defect.reason)
         }
         Kind::Config | Kind::Layer => blob_hint(finding.defect.reason),
@@ -32,7 +35,7 @@ fn hint_for_others(finding: &Finding, store: Store) -> Option<&'static str> {
             Kind::Child => {
                 "copy the whole image here again (`skopeo copy --all`), or delete the dead tags"
             }
-            Kind::Manifest => {
+            Kind::Manifest | Kind::Referrer => {
                 "push the image again from where it was built, or stop using this digest"
             }
             Kind::Config | Kind::Layer => return None,
@@ -60,7 +63,8 @@ fn hint_for_others(finding: &Finding, store: Store) -> Option<&'static str> {
         | Reason::Contradiction
         | Reason::UnpackFailed
         | Reason::StorageMissing
-        | Reason::Inconsistent => return None,
+        | Reason::Inconsistent
+        | Reason::ReferrerMissing => return None,
     })
 }
 
@@ -94,7 +98,17 @@ fn manifest_hint(kind: Kind, reason: Reason) -> &'static str {
             "its file was cut or replaced in storage: delete it there, restart the registry, then \
              push again; a push alone changes nothing"
         }
+        Reason::ReferrerMissing => referrer_hint(reason),
         Reason::StorageMissing | Reason::Inconsistent => either_hint(reason),
+    }
+}
+
+/// For what is attached to an image, which can be pulled all the same.
+fn referrer_hint(reason: Reason) -> &'static str {
+    if reason == Reason::ReferrerMissing {
+        "sign the image, or attach again what is missing: the image itself can be pulled"
+    } else {
+        "attach it to the image again, as when it was made, and delete this one: the image itself can be pulled"
     }
 }
 
@@ -144,6 +158,7 @@ fn blob_hint(reason: Reason) -> &'static str {
             "the registry keeps it as it was pushed: build the image again and push it with \
              another client"
         }
+        Reason::ReferrerMissing => referrer_hint(reason),
         Reason::StorageMissing | Reason::Inconsistent => either_hint(reason),
     }
 }

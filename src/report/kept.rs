@@ -34,6 +34,8 @@ struct Kept {
     media_type: Option<Printable>,
     size: Option<u64>,
     tags: Vec<Tag>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attached_to: Vec<Tag>,
     platforms: Vec<Printable>,
     parent: Option<Digest>,
     #[serde(flatten, with = "KeptDefect")]

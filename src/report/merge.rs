@@ -251,6 +251,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
         unmet,
         in_use,
         documents: _, // Images that are named are in no shard.
+        referrers,
         exposed,
         unverified,
         skipped,
@@ -276,6 +277,10 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.images.extend(images);
     whole.unmet.extend(unmet);
     InUseResult::merge(&mut whole.in_use, in_use);
+    match (&mut whole.referrers, referrers) {
+        (Some(all), Some(more)) => all.add(more),
+        (all, more) => *all = all.take().or(more),
+    }
     whole.exposed.extend(exposed);
     for group in unverified {
         obstruct(whole, group);

@@ -32,6 +32,8 @@ words! {
         Layer = "layer",
         /// The caller named a manifest by its digest.
         Manifest = "manifest",
+        /// A list of what is attached to an image promises it.
+        Referrer = "referrer",
     }
 }
 
@@ -69,6 +71,8 @@ words! {
         StorageMissing = "storage_missing",
         /// The registry gives answers that contradict each other.
         Inconsistent = "inconsistent",
+        /// Nothing of a type is attached to an image of which that is required.
+        ReferrerMissing = "referrer_missing",
     }
 }
 

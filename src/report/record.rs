@@ -12,10 +12,11 @@ use super::in_use::InUseResult;
 use super::kept;
 use super::mode::Mode;
 use super::reads::Reads;
+use super::referrers::{self, KnownReferrers};
 use super::sweep::{Listed, Presence, Sweep};
 use super::time;
 use super::verdict::Verdict;
-use crate::oci::Repository;
+use crate::oci::{Digest, Repository};
 
 /// Sweeps in a row that have to find a repository gone before it is forgotten: from the catalog, and its own
 /// list of tags with it.
@@ -49,6 +50,9 @@ pub struct Record {
     /// The images that are in use, where a source says which these are.
     #[serde(default)]
     pub in_use: Option<InUseResult>,
+    /// When it was last known of all images what is attached to them.
+    #[serde(default, with = "time::option")]
+    pub referrers_at: Option<SystemTime>,
 }
 
 /// What is known of one repository.
@@ -78,6 +82,9 @@ pub struct Known {
     /// Sweeps in a row in which its list of tags was refused, while others were answered.
     #[serde(default)]
     pub refusals: u32,
+    /// What was attached to its images, where that is asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub referrers: BTreeMap<Digest, KnownReferrers>,
     /// Whether the last sweep verified all of it, so that nothing here is older than that sweep.
     #[serde(skip)]
     pub is_current: bool,
@@ -114,6 +121,7 @@ impl Record {
             glances: VecDeque::new(),
             reads: Reads::default(),
             in_use: None,
+            referrers_at: None,
         }
     }
 
@@ -154,6 +162,16 @@ impl Record {
                         |known: &&Finding| !sweep.mode.excuses(known.kind, known.defect.reason);
                     findings.extend(known.findings.iter().filter(is_kept).cloned());
                 }
+                // Nobody knows of what is attached to images whether it is still so.
+                let referrers = sweep.referrers.as_ref();
+                if referrers.is_some_and(|seen| seen.is_unanswered(&result.name)) {
+                    let of_referrers = known.findings.iter().filter(|old| old.is_of_referrers());
+                    let unseen: Vec<_> = of_referrers
+                        .filter(|old| !findings.iter().any(|new| is_same(new, old)))
+                        .cloned()
+                        .collect();
+                    findings.extend(unseen);
+                }
                 known.replace(findings, sweep.finished_at, sweep.looked_at());
                 known.tags = result.tags;
             } else {
@@ -163,6 +181,7 @@ impl Record {
         }
         self.count_missing(&sweep);
         self.remember(&mut sweep);
+        self.remember_referrers(&mut sweep);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
         }
@@ -190,6 +209,32 @@ impl Record {
             in_use.recall(known, sweep.finished_at);
         }
         self.in_use.clone_from(&sweep.in_use);
+    }
+
+    /// Notes what is attached to images, and says what is not any more.
+    fn remember_referrers(&mut self, sweep: &mut Sweep) {
+        let (now, results) = (sweep.finished_at, &sweep.repositories);
+        let Some(seen) = &mut sweep.referrers else {
+            return;
+        };
+        let known = self.repositories.values();
+        let mut room = referrers::room(known.map(|known| known.referrers.len()).sum());
+        for result in results {
+            let Some(known) = self.repositories.get_mut(&result.name) else {
+                continue;
+            };
+            let images = seen.seen.get(&result.name).map_or(&[][..], Vec::as_slice);
+            let (images, is_all) = ((&result.name, images), result.unverified == 0);
+            let lost = referrers::remember(&mut known.referrers, images, is_all, now, &mut room);
+            seen.lost.extend(lost);
+        }
+        if seen.unanswered == 0 && sweep.is_complete() {
+            self.referrers_at = Some(now);
+        }
+        if let Some(seen) = &mut sweep.referrers {
+            seen.answered_at = self.referrers_at;
+            sweep.warnings.extend(seen.warnings());
+        }
     }
 
     /// Takes in what another process knew of a repository: its number of broken objects, and when
@@ -237,7 +282,10 @@ impl Record {
             .into_iter()
             .chain(brackets)
         });
-        for time in times.chain([&mut self.last_complete]).flatten() {
+        for time in times
+            .chain([&mut self.last_complete, &mut self.referrers_at])
+            .flatten()
+        {
             *time = now.min(*time);
         }
         let Reads { tail, digest } = &mut self.reads;

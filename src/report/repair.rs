@@ -76,6 +76,10 @@ impl Repair {
         if cause == Cause::ReplicasDisagree || sweep.mode == Mode::PullThrough {
             return Vec::new();
         }
+        // Only who has the key can sign, and the image is whole.
+        if finding.is_of_referrers() {
+            return Vec::new();
+        }
         let writer = Writer {
             finding,
             access: &sweep.access,

@@ -27,6 +27,7 @@ impl fmt::Display for Promised {
             }
             Self::DiffId { digest } => write!(f, "a layer that unpacks to {digest}, by the config"),
             Self::Platform { platform } => write!(f, "an image for {platform}, by its index"),
+            Self::Attached { types } => write!(f, "an image with attached {types}"),
             Self::MediaType { media_type } => match MediaKind::from_media_type(media_type) {
                 MediaKind::Unknown if media_type.is_empty() => {
                     f.write_str("content of no type, which clients ask for as a blob")
@@ -103,7 +104,8 @@ impl fmt::Display for Observed {
             | Self::NotUnpacked { .. }
             | Self::OtherLayers { .. }
             | Self::UnreadableConfig { .. }
-            | Self::OtherPlatform { .. } => of_image(f, self),
+            | Self::OtherPlatform { .. }
+            | Self::Attached { .. } => of_image(f, self),
             Self::Changing { observed } => {
                 write!(
                     f,
@@ -124,6 +126,8 @@ fn of_image(f: &mut fmt::Formatter<'_>, observed: &Observed) -> fmt::Result {
         Observed::OtherPlatform { platform } => {
             write!(f, "a config that says that it is for {platform}")
         }
+        Observed::Attached { types } if types.is_empty() => f.write_str("nothing is attached"),
+        Observed::Attached { types } => write!(f, "what is attached is {types}"),
         other => write!(f, "{other:?}"),
     }
 }

@@ -15,6 +15,7 @@ use super::in_use::InUseResult;
 use super::mode::Mode;
 use super::outcome::SkipReason;
 use super::reads::Reads;
+use super::referrers::Referrers;
 use super::shard::Shard;
 use super::time;
 use crate::oci::{Printable, Repository};
@@ -214,6 +215,9 @@ pub struct Sweep<F = Finding> {
     /// What documents name of it, where any were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
+    /// What is attached to images, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrers: Option<Referrers>,
     /// What garbage collection would break next, by repository, where all of a repository's tags were
     /// seen. A repository that is not here is not exposed, or it is not known.
     pub exposed: Vec<Exposed>,
@@ -300,6 +304,7 @@ impl<F> Sweep<F> {
             unmet: self.unmet,
             in_use: self.in_use,
             documents: self.documents,
+            referrers: self.referrers,
             exposed: self.exposed,
             unverified: self.unverified,
             skipped: self.skipped,

@@ -168,6 +168,9 @@ fn named(image: &UsedImage) -> InUseFinding {
 /// Whether what is broken keeps a manifest from being pulled. The walk names the manifests that tags lead to; of
 /// others it is told by what is `below` them. An object has one of its parents in a finding, and may have several.
 fn breaks(finding: &Finding, digest: &Digest, below: &BTreeSet<&Digest>) -> bool {
+    if finding.is_of_referrers() {
+        return false;
+    }
     let broken = finding.digest.iter().chain(&finding.parent);
     let mut broken = broken.filter(|broken| *broken == digest || below.contains(broken));
     finding.nearby.pointed_to.contains(digest) || broken.next().is_some()

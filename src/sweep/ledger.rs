@@ -17,8 +17,8 @@ use crate::oci::{Printable, Repository};
 use crate::registry::Traffic;
 use crate::registry::{Access, Unverified, UnverifiedReason};
 use crate::report::{
-    Counts, Coverage, Exposed, Finding, Image, Listed, Presence, Reason, Record, RepositoryResult,
-    Shard, SkipReason, Sweep, UnverifiedObjects,
+    Counts, Coverage, Exposed, Finding, Image, Listed, Presence, Reason, Record, Referrers,
+    RepositoryResult, Shard, SkipReason, Sweep, UnverifiedObjects,
 };
 
 /// Everything known so far of one sweep.
@@ -50,6 +50,7 @@ pub(super) struct Ledger {
     pub(super) deleted_by_page: Vec<Finding>,
     images: Vec<Image>,
     exposed: Vec<Exposed>,
+    referrers: Option<Referrers>,
     progress: Arc<Progress>,
     pub(super) warnings: Vec<String>,
     pub(super) unverified: BTreeMap<Option<Repository>, UnverifiedCounts>,
@@ -93,6 +94,7 @@ impl Ledger {
             deleted_by_page: Vec::new(),
             images: Vec::new(),
             exposed: Vec::new(),
+            referrers: None,
             progress: Arc::clone(&policy.progress),
             warnings: Vec::new(),
             unverified: BTreeMap::new(),
@@ -219,6 +221,9 @@ impl Ledger {
         }
         self.images.extend(walked.images);
         self.exposed.extend(walked.exposed);
+        if let Some(referrers) = walked.referrers {
+            self.referrers.get_or_insert_default().add(referrers);
+        }
         let mut tally = walked.tally;
         tally.tags_checked = tally.tags_listed.saturating_sub(walked.unverified_tags);
         self.tally.add(tally);
@@ -296,6 +301,7 @@ impl Ledger {
             unmet: Vec::new(),
             in_use: None,
             documents: None,
+            referrers: self.referrers,
             exposed: self.exposed,
             unverified: groups(self.unverified),
             skipped: self.tally.skipped,

@@ -17,6 +17,8 @@ pub(super) enum Notice {
     OwnType,
     /// An image whose config names another platform than its index.
     OtherPlatform,
+    /// What is attached to a manifest that is gone.
+    Dangling,
     /// What containerd takes and containers/image does not.
     RefusedByOthers,
 }
@@ -34,6 +36,7 @@ impl Notice {
             Self::OtherPlatform => {
                 "images whose config names another platform than their index, which may run all the same"
             }
+            Self::Dangling => "images that are gone, and to which something is attached still",
             Self::OwnType => "documents of a type that no client knows",
             Self::RefusedByOthers => {
                 "manifests that podman, CRI-O and skopeo refuse, and containerd does not, for their \

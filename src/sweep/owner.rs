@@ -270,7 +270,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let walk = &mut self.walks[number].as_mut()?.walk;
         walk.answered();
         self.refusals.note(&seen);
-        self.troubles_in_a_row = if seen.is_trouble() && !self.refusals.has_given_up() {
+        let is_aside = matches!(seen, Seen::Attached(..));
+        self.troubles_in_a_row = if is_aside {
+            self.troubles_in_a_row
+        } else if seen.is_trouble() && !self.refusals.has_given_up() {
             self.troubles_in_a_row + 1
         } else {
             0
@@ -300,6 +303,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 }
                 walk.blob_seen(id, depth, judged);
             }
+            Seen::Attached(id, told) => walk.attached_seen(id, told),
             Seen::CachedBlob => {
                 self.ledger.warn(LOOKS_LIKE_A_CACHE);
                 return Some(Unverified::new(

@@ -9,6 +9,7 @@ use super::inventory::Inventory;
 use super::known_manifests::KnownManifests;
 use super::progress::Progress;
 use super::recall::ManifestPolicy;
+use super::referrers::ReferrerPolicy;
 use super::schedule::Owed;
 use super::scope::Scope;
 use crate::oci::{Printable, Repository};
@@ -44,6 +45,8 @@ pub struct Policy {
     pub unpack_max_bytes: u64,
     /// What an image comes to whose config names another platform than its index.
     pub platform_mismatch: PlatformMismatch,
+    /// What is asked about what is attached to images.
+    pub referrers: ReferrerPolicy,
     /// What nothing to check comes to.
     pub empty: Empty,
     /// Visits at a time.
@@ -79,6 +82,7 @@ impl Policy {
             turn: 0,
             platform_mismatch: PlatformMismatch::Notice,
             unpack_max_bytes: 50_000_000_000,
+            referrers: ReferrerPolicy::default(),
             empty: Empty::Unverified,
             concurrency: NonZeroUsize::MIN,
             confirm_after: Duration::from_secs(30),

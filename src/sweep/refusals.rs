@@ -11,11 +11,17 @@ use crate::report::Outcome;
 /// them are asked for in this look: a million blobs would take years.
 const MOST: u32 = 16;
 
-/// How many tags and manifests, and how many blobs, were put off in a row.
+/// Questions in a row about what is attached to images that were not answered, until no more are put: each may take
+/// as long as a request may.
+const MOST_UNANSWERED: u32 = 4;
+
+/// How many tags and manifests, and how many blobs, were put off in a row, and for how many images in a row it was
+/// not answered what is attached to them.
 #[derive(Default)]
 pub(super) struct Refusals {
     manifests: u32,
     blobs: u32,
+    attached: u32,
 }
 
 impl Refusals {
@@ -27,6 +33,11 @@ impl Refusals {
             Seen::Resolved(_, Err(outcome)) => (Endpoint::Manifests, outcome),
             Seen::Manifest(_, _, judged, _, _) => (Endpoint::Manifests, &judged.outcome),
             Seen::Blob(_, _, _, judged) => (Endpoint::Blobs, &judged.outcome),
+            Seen::Attached(_, told) => {
+                let is_answered = told.why().is_none();
+                self.attached = if is_answered { 0 } else { self.attached + 1 };
+                return;
+            }
             Seen::Tags(_) | Seen::IsKnown(_) | Seen::CachedBlob | Seen::Lost(_) => return,
         };
         // What is wrong with one object is a defect; these are about all of them.
@@ -66,7 +77,15 @@ impl Refusals {
                 id, digest, plan, ..
             } => put_off(self.blobs, "configs and layers")
                 .map(|outcome| Seen::Blob(*id, digest.clone(), plan.depth, Judged::of(outcome))),
-            Visit::Tags { .. } | Visit::IsKnown { .. } | Visit::GivenUp(_) => None,
+            Visit::Attached { id, question, .. } if self.attached >= MOST_UNANSWERED => {
+                let detail = "not asked for: so many in a row were not answered";
+                let why = Unverified::new(UnverifiedReason::RegistryError, detail);
+                Some(Seen::Attached(*id, question.unanswered(why)))
+            }
+            Visit::Tags { .. }
+            | Visit::IsKnown { .. }
+            | Visit::Attached { .. }
+            | Visit::GivenUp(_) => None,
         };
         seen.map_or(visit, |seen| Visit::GivenUp(Box::new(seen)))
     }

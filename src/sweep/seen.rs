@@ -1,6 +1,7 @@
 //! What a visit saw.
 
 use super::judge::Judged;
+use super::referrers::Told;
 use super::resolve::Pointed;
 use super::walk::{NodeId, TagId};
 use crate::oci::{Digest, Document, Tag};
@@ -16,6 +17,8 @@ pub(super) enum Seen {
     /// The last says whether it was pushed since the last sweep, as far as that shows.
     Manifest(NodeId, Digest, Judged, Option<Document>, bool),
     Blob(NodeId, Digest, Depth, Judged),
+    /// What is attached to an image. It says nothing of the registry.
+    Attached(NodeId, Told),
     /// A blob of a registry that gave itself away as a pull-through cache.
     CachedBlob,
     /// The visit ended without a result: a fault of this program.
@@ -29,9 +32,11 @@ impl Seen {
             Self::Tags(listing) => {
                 return matches!(&listing.end, ListEnd::Failed(why) if why.is_transient());
             }
-            Self::IsKnown(_) | Self::Resolved(_, Ok(_)) | Self::CachedBlob | Self::Lost(_) => {
-                return false;
-            }
+            Self::IsKnown(_)
+            | Self::Resolved(_, Ok(_))
+            | Self::Attached(..)
+            | Self::CachedBlob
+            | Self::Lost(_) => return false,
             Self::Resolved(_, Err(outcome)) => outcome,
             Self::Manifest(_, _, judged, _, _) | Self::Blob(_, _, _, judged) => &judged.outcome,
         };

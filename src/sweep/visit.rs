@@ -8,6 +8,7 @@ use super::looking::{BlobVisit, is_known, look_at_known, tags};
 use super::progress::Progress;
 use super::reading::{Bytes, Plan, Reading};
 use super::recall::Recall;
+use super::referrers::Question;
 use super::repeats::{Repeated, Repeats};
 use super::resolve::{self, Pointed};
 use super::seen::Seen;
@@ -54,6 +55,12 @@ pub(super) enum Visit {
         unpack: Option<Unpack>,
         plan: Plan,
         repeated: Repeated,
+    },
+    /// What is attached to an image.
+    Attached {
+        repository: Repository,
+        id: NodeId,
+        question: Question,
     },
     /// None any more: what it would see.
     GivenUp(Box<Seen>),
@@ -104,6 +111,11 @@ impl Visit {
                     keeper,
                 }
             }
+            Step::Attached(id, question) => Self::Attached {
+                repository,
+                id,
+                question,
+            },
             Step::Blob(id, digest, size) => Self::of_blob(walk, id, digest, size, reading, repeats),
         }
     }
@@ -216,6 +228,11 @@ impl Visit {
                 };
                 blob.run(plan.depth, plan.shared).await
             }
+            Self::Attached {
+                repository,
+                id,
+                question,
+            } => Seen::Attached(id, question.ask(&registry, &repository).await),
             Self::GivenUp(seen) => *seen,
         }
     }

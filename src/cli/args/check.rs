@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use super::referrers::ReferrerArgs;
 use super::{CHECKS, duration, positive_duration, size};
 use crate::registry::Depth;
 use crate::report::{Mode, PlatformMismatch};
@@ -23,6 +24,9 @@ pub(in crate::cli) struct CheckArgs {
     /// Unpack layers of up to this many bytes; of longer ones, only the digest is checked
     #[arg(long, value_name = "BYTES", default_value = "50GB", value_parser = size)]
     pub(in crate::cli) unpack_max_bytes: u64,
+
+    #[command(flatten)]
+    pub(in crate::cli) referrers: ReferrerArgs,
 
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,

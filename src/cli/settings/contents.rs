@@ -8,7 +8,7 @@ use super::in_use;
 use super::registries::{aim, keep, registries};
 use super::scope;
 use super::sources::Sources;
-use crate::cli::args::{AskArgs, CheckArgs, KeepArgs};
+use crate::cli::args::{AskArgs, CheckArgs, KeepArgs, ReferrerArgs};
 use crate::cli::error::Error;
 use crate::cli::image::parse_image;
 use crate::cli::input;
@@ -144,6 +144,7 @@ pub(super) fn target(http: Config, ask: &AskArgs, scope: Scope) -> Result<Target
     let check = CheckArgs {
         platform_mismatch: PlatformMismatch::Notice,
         unpack_max_bytes: 0,
+        referrers: ReferrerArgs::default(),
         depth: Depth::Head,
         ask: AskArgs {
             // What is not there is to be told.

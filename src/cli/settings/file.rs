@@ -146,7 +146,14 @@ impl Reader<'_> {
                 "{key} is about the whole process: it belongs to the top of the file"
             ));
         }
+        let rules = match &entry.value.value {
+            Value::List(_) | Value::Mapping(_) if argument.get_id() == "required" => {
+                rules(&entry.value, &key)?
+            }
+            _ => Vec::new(),
+        };
         let texts = match argument.get_action() {
+            _ if !rules.is_empty() => rules.iter().map(String::as_str).collect(),
             ArgAction::Append => entry.value.texts(&key)?,
             _ => vec![entry.value.text(&key)?],
         };
@@ -190,4 +197,38 @@ impl Reader<'_> {
         };
         Err(Unusable::at(entry.line, why))
     }
+}
+
+/// What is required of some repositories, as the option takes it: `TYPE;repo=GLOB;grace=TIME`.
+fn rules(node: &Node, key: &str) -> Result<Vec<String>, Unusable> {
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let rule = |node: &Node| {
+        let Value::Mapping(entries) = &node.value else {
+            return Ok(node.text(key)?.to_owned());
+        };
+        let (mut what, mut rest) = (None, String::new());
+        for Entry { key, line, value } in entries {
+            match key.as_str() {
+                "type" => what = Some(value.text("`type`")?),
+                "repo" | "grace" => {
+                    for text in value.texts(&format!("`{key}`"))? {
+                        rest.extend([";", key, "=", text]);
+                    }
+                }
+                _ => {
+                    let key = shorten(key, 60);
+                    let why =
+                        format!("`{key}` is not understood: the keys are type, repo and grace");
+                    return Err(Unusable::at(*line, why));
+                }
+            }
+        }
+        let what =
+            what.ok_or_else(|| Unusable::at(node.line, format!("{key}: an entry has no `type`")))?;
+        Ok(format!("{what}{rest}"))
+    };
+    nodes.iter().map(rule).collect()
 }

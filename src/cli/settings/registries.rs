@@ -120,6 +120,8 @@ fn target(
     target.schedules = schedules(args, target.policy.interval)?;
     target.policy.manifests.method = args.manifests;
     target.policy.manifests.every = args.read_every;
+    // One sweep that keeps nothing does not know since when an image is there.
+    target.policy.referrers.has_memory = !is_once || args.service.publish.state.is_some();
     Ok(target)
 }
 
@@ -173,6 +175,7 @@ pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
         mode: ask.mode.unwrap_or(Mode::Private),
         platform_mismatch: check.platform_mismatch,
         unpack_max_bytes: check.unpack_max_bytes,
+        referrers: check.referrers.policy(false),
         concurrency: http.concurrency,
         confirm_after: ask.confirm_after,
         deadline: ask.deadline,

@@ -140,6 +140,10 @@ impl Endpoint {
         self.at(format_args!("{repository}/blobs/{digest}"))
     }
 
+    pub(crate) fn referrers(&self, repository: &Repository, digest: &Digest) -> Url {
+        self.at(format_args!("{repository}/referrers/{digest}"))
+    }
+
     /// Names are valid by construction, so nothing in `path` can leave `/v2/`.
     fn at(&self, path: fmt::Arguments<'_>) -> Url {
         let (mut url, mut whole) = (self.base.clone(), String::with_capacity(LONG));

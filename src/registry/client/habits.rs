@@ -14,6 +14,8 @@ pub(super) struct Habits {
     pub(super) heads: Economy,
     /// Ranges of blobs.
     pub(super) ranges: Economy,
+    /// The list of what is attached to a manifest.
+    pub(super) referrers: Economy,
 }
 
 impl Habits {
@@ -38,6 +40,10 @@ const FAILS: u8 = 2;
 impl Economy {
     pub(super) fn works(&self) {
         self.0.store(WORKS, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_worked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == WORKS
     }
 
     /// It failed, and a whole GET of the same object did not.

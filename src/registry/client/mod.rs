@@ -42,6 +42,7 @@ mod public_name;
 mod query_api;
 mod rate_limiter;
 mod redirect;
+mod referrers;
 pub(crate) mod reply;
 mod resolver;
 pub(crate) mod scope;
@@ -75,7 +76,7 @@ pub use query_api::{ApiLogin, Held, QueryApi};
 pub use secret::Secret;
 pub use watched_files::password;
 
-use crate::oci::{Digest, Reference, Repository, Tag};
+use crate::oci::{Descriptor, Digest, Reference, Repository, Tag};
 use crate::registry::{Access, Depth, Identified, Software, Unverified, UnverifiedReason};
 use crate::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Unpack, Way,
@@ -284,6 +285,15 @@ impl Registry for HttpRegistry {
         self.look_at_blob((repository, digest), size, Depth::Digest, Some(unpack))
             .await
             .into()
+    }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, Unverified> {
+        let read = self.read_referrers(repository, digest).await;
+        read.map_err(|failure| failure.why)
     }
 
     fn reconnected(&self) -> Self {

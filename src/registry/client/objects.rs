@@ -20,7 +20,7 @@ const LARGEST_MANIFEST: u64 = 16 << 20;
 /// The longest that is unpacked. As many as there are requests at a time may be.
 const LARGEST_UNPACKED: u64 = 4 << 20;
 /// How a document is read.
-const DOCUMENT: Read = Read::Whole {
+pub(super) const DOCUMENT: Read = Read::Whole {
     cap: LARGEST_MANIFEST,
 };
 
@@ -217,7 +217,7 @@ impl HttpRegistry {
     }
 }
 
-fn document(reply: Reply) -> Result<ManifestBody, Stop> {
+pub(super) fn document(reply: Reply) -> Result<ManifestBody, Stop> {
     reply.expect_object()?;
     if reply.is_page() {
         return Err(reply.failure().into());

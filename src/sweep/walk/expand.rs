@@ -20,7 +20,7 @@ impl Walk {
     /// Notes what readers should know of a document that was read, and takes up what it promises.
     pub(super) fn take(&mut self, id: NodeId, document: Document) {
         self.note(id, &document);
-        self.expand(id, document);
+        self.expand(id, document, Kind::Child);
     }
 
     fn note(&mut self, id: NodeId, document: &Document) {
@@ -55,7 +55,8 @@ impl Walk {
         }
     }
 
-    fn expand(&mut self, id: NodeId, mut document: Document) {
+    /// Takes up what a document promises, its children as this kind.
+    pub(super) fn expand(&mut self, id: NodeId, mut document: Document, kind: Kind) {
         let nesting = self.nodes[id as usize].nesting + 1;
         if nesting > DEEPEST_NESTING && !document.children.is_empty() {
             self.unverified.push(&Unverified::new(
@@ -76,9 +77,12 @@ impl Walk {
             return;
         }
         for child in document.children {
-            let endpoint = child_endpoint(&child);
+            let endpoint = match kind {
+                Kind::Referrer => Endpoint::Manifests,
+                _ => child_endpoint(&child),
+            };
             let kind = if endpoint == Endpoint::Manifests {
-                Kind::Child
+                kind
             } else {
                 Kind::Layer
             };

@@ -10,6 +10,7 @@ use crate::report::{Defect, Kind, Outcome, Reason};
 use crate::sweep::contradiction::Image;
 use crate::sweep::form::{Form, ReadBy, media_type};
 use crate::sweep::judge;
+use crate::sweep::referrers::Question;
 
 /// The two places of a repository where content is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -276,6 +277,7 @@ pub(in crate::sweep) enum Step {
     Resolve(TagId, Tag, Way),
     Manifest(NodeId, Digest, Keeper),
     Blob(NodeId, Digest, Option<u64>),
+    Attached(NodeId, Question),
 }
 
 /// Where a manifest is kept.

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::SystemTime;
 
 use super::graph::{Endpoint, Length};
 use super::tag_list::TagList;
 use crate::oci::{Digest, Tag};
 use crate::registry::Depth;
-use crate::report::{Finding, Known};
+use crate::report::{Finding, Known, Reason};
 
 /// Looks at a repository in one sweep, at most.
 pub(in crate::sweep) const MOST_LOOKS: u32 = 3;
@@ -21,6 +22,8 @@ pub(in crate::sweep) enum Object {
     Tag(Tag),
     /// A manifest or a blob.
     Content(Endpoint, Digest),
+    /// What has to be attached to a manifest.
+    Attached(Digest),
 }
 
 impl fmt::Display for Object {
@@ -29,6 +32,7 @@ impl fmt::Display for Object {
             Self::Tag(tag) => write!(f, "tag {tag}"),
             Self::Content(Endpoint::Manifests, digest) => write!(f, "manifest {digest}"),
             Self::Content(Endpoint::Blobs, digest) => write!(f, "blob {digest}"),
+            Self::Attached(digest) => write!(f, "what is attached to {digest}"),
         }
     }
 }
@@ -37,6 +41,9 @@ impl Object {
     /// The object that a finding is about.
     pub(in crate::sweep) fn of(finding: &Finding) -> Option<Self> {
         match (&finding.digest, finding.tags.first()) {
+            (Some(digest), _) if finding.defect.reason == Reason::ReferrerMissing => {
+                Some(Self::Attached(digest.clone()))
+            }
             (Some(digest), _) if finding.kind.is_blob() => {
                 Some(Self::Content(Endpoint::Blobs, digest.clone()))
             }
@@ -70,6 +77,8 @@ pub(in crate::sweep) struct History {
     past: BTreeMap<Object, Past>,
     /// The tags of what the last sweep found broken.
     known_tags: BTreeSet<Tag>,
+    /// Since when images are known to which something was, or has to be, attached.
+    first_seen: BTreeMap<Digest, SystemTime>,
     /// The tag whose turn it was in the first look to be asked for by GET, too.
     pub(in crate::sweep) pulled: Option<Tag>,
     /// Its list of tags, as each look of this sweep had it.
@@ -117,6 +126,9 @@ impl History {
             return history;
         };
         history.tags_known = known.tags;
+        let of_images = known.referrers.iter();
+        let seen = of_images.map(|(digest, known)| (digest.clone(), known.since));
+        history.first_seen = seen.collect();
         for finding in &known.findings {
             let Some(object) = Object::of(finding) else {
                 continue;
@@ -124,7 +136,8 @@ impl History {
             let past = history.past.entry(object).or_default();
             past.is_known = true;
             past.depth = past.depth.max(Some(finding.depth));
-            let tags = finding.tags.iter().filter(|tag| is_in_scope(tag));
+            let tags = finding.tags.iter().chain(&finding.attached_to);
+            let tags = tags.filter(|tag| is_in_scope(tag));
             history.known_tags.extend(tags.cloned());
         }
         history
@@ -155,6 +168,11 @@ impl History {
             return None;
         }
         self.past.get(&Object::Content(endpoint, digest.clone()))
+    }
+
+    /// Since when an image is known.
+    pub(in crate::sweep) fn first_seen(&self, image: &Digest) -> Option<SystemTime> {
+        self.first_seen.get(image).copied()
     }
 
     /// Whether anything was seen broken before.

@@ -7,7 +7,7 @@ use super::graph::{Endpoint, Node, NodeId, TagId};
 use super::history::{History, MOST_LOOKS, Object};
 use crate::oci::{Digest, Repository, Tag};
 use crate::registry::Unverified;
-use crate::report::{Defect, Exposed, Finding, Image, Outcome, Presence, Reason};
+use crate::report::{Defect, Exposed, Finding, Image, Outcome, Presence, Reason, Referrers};
 use crate::sweep::counts::Tally;
 use crate::sweep::counts::UnverifiedCounts;
 
@@ -86,6 +86,8 @@ pub(in crate::sweep) struct Walked {
     pub(in crate::sweep) images: Vec<Image>,
     /// What garbage collection would break; `None` if nothing, or if that is not known.
     pub(in crate::sweep) exposed: Option<Exposed>,
+    /// What is attached to its images, if that was asked.
+    pub(in crate::sweep) referrers: Option<Referrers>,
     /// What this look could not verify.
     pub(in crate::sweep) unverified: UnverifiedCounts,
     /// What no look can verify.
@@ -147,6 +149,7 @@ impl Walked {
         }
         self.images = images;
         self.exposed = before.exposed;
+        self.referrers = before.referrers;
         self.limits.add_missing(before.limits);
         self.unverified_tags += before.lasting_tags;
         self.lasting_tags += before.lasting_tags;

@@ -2,6 +2,7 @@
 //!
 //! It lives while its repository is walked; `settle` says what it comes to in the end.
 
+mod attached;
 mod blobs;
 mod configs;
 mod expand;
@@ -26,6 +27,7 @@ pub(super) use lists::take_tags;
 pub(super) use look::{Suspicion, Walked};
 pub(super) use settle::page;
 
+use attached::Attachments;
 use graph::{Edge, Node, NodeIndex, Parent};
 use held::Layers;
 use tag_list::TagList;
@@ -56,6 +58,7 @@ pub(super) struct Walk {
     /// How closely its blobs are looked at, other than those that are known.
     depth: Depth,
     layers: Layers,
+    attachments: Attachments,
     /// What was seen of it before.
     history: History,
     /// Its list of tags, as far as that is read.
@@ -92,12 +95,13 @@ impl Walk {
     pub(super) fn new(repository: Repository, policy: &Policy, history: History) -> Self {
         let is_named = matches!(policy.scope.source, Source::Images(_));
         Self {
-            repository,
             mode: policy.mode,
             objects: policy.objects,
             platform_mismatch: policy.platform_mismatch,
             depth: policy.depth_of_blobs(),
+            attachments: Attachments::new(policy, &repository),
             layers: Layers::new(policy.unpack_max_bytes),
+            repository,
             history,
             list: TagList::default(),
             tags: Vec::new(),
@@ -199,6 +203,11 @@ impl Walk {
         let turn = self.next_tag;
         // Where GET says something else than HEAD of the first tag, the others are not asked for by HEAD.
         let is_to_tell = turn == 1 && self.under_way > 0 && self.documents.is_none();
+        if turn as usize == self.tags.len()
+            && let Some(step) = self.attachments.next()
+        {
+            return Some(step);
+        }
         if turn as usize == self.tags.len() || is_to_tell && self.is_first_tag_awaited() {
             return None;
         }
@@ -207,10 +216,14 @@ impl Walk {
         Some(Step::Resolve(id, self.tags[id as usize].tag.clone(), way))
     }
 
-    /// Whether there is nothing left to ask and nothing under way.
-    pub(super) fn is_done(&self) -> bool {
+    /// Whether there is nothing left to ask and nothing under way. What is attached is asked for last.
+    pub(super) fn is_done(&mut self) -> bool {
         let has_all = self.list.ask.is_none() && self.next_tag as usize == self.tags.len();
-        self.under_way == 0 && self.to_visit.is_empty() && has_all
+        let is_done = self.under_way == 0 && self.to_visit.is_empty() && has_all;
+        if is_done {
+            self.plan_attached();
+        }
+        is_done && self.attachments.is_done()
     }
 
     /// Notes where a tag points to, the last place being the one that is reported. The manifest there is asked

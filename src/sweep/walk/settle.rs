@@ -32,9 +32,10 @@ impl InMode {
     }
 }
 
-/// The indexes and manifests that promise a node.
+/// The indexes and manifests that promise a node. To what it is only attached does not.
 fn parents(node: &Node) -> impl Iterator<Item = NodeId> {
-    node.edges.iter().filter_map(|edge| match edge.parent {
+    let edges = node.edges.iter().filter(|edge| edge.kind != Kind::Referrer);
+    edges.filter_map(|edge| match edge.parent {
         Parent::Node(parent) => Some(parent),
         Parent::Tag(_) | Parent::Caller => None,
     })
@@ -55,6 +56,7 @@ impl Walk {
         self.settle_list(&mut look);
         self.settle_tags(&mut look, depth, cut_short);
         self.settle_nodes(&mut look, depth, cut_short, room);
+        self.settle_referrers(&mut look, depth, cut_short, room);
         let unverified = std::mem::take(&mut look.unverified_nodes);
         look.unverified_tags
             .extend(self.trail(unverified, |_| true, usize::MAX).tags);
@@ -71,6 +73,7 @@ impl Walk {
         let mut walked = Walked {
             images: self.images(cut_short),
             exposed: if is_first { self.exposed() } else { None },
+            referrers: if is_first { self.referrers() } else { None },
             is_there: self.is_there(),
             absent: look.absent,
             tags_known: self.tags_in_list(),
@@ -207,7 +210,8 @@ impl Walk {
             |_| true,
             usize::MAX,
         );
-        look.doubtful_tags.extend(&trail.tags);
+        look.doubtful_tags
+            .extend(trail.tags.union(&trail.attached_to));
         let tag = |id: &TagId| self.tags[*id as usize].tag.clone();
         let named = |id: &NodeId| self.nodes[*id as usize].digest.clone();
         let mut tags: BTreeSet<_> = look.doubtful_tags.iter().map(tag).collect();
@@ -323,7 +327,10 @@ impl Walk {
             let is_there = node.is_intact();
             let is_manifest = node.endpoint == Endpoint::Manifests;
             let by_index = |edge: &Edge| matches!(edge.parent, Parent::Node(_));
-            is_manifest && is_there && node.edges.iter().all(by_index)
+            // What is attached is kept for its image, where the registry knows of that.
+            let mut edges = node.edges.iter();
+            let is_child = edges.any(|edge| edge.kind != Kind::Referrer);
+            is_manifest && is_there && is_child && node.edges.iter().all(by_index)
         };
         let nodes = self.nodes.iter().filter(is_exposed);
         let mut digests: Vec<_> = nodes.map(|node| node.digest.clone()).collect();

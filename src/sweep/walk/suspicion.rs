@@ -17,6 +17,8 @@ use crate::sweep::nearby;
 #[derive(Default)]
 pub(super) struct Trail {
     pub(super) tags: BTreeSet<TagId>,
+    /// Those of images that it is attached to.
+    pub(super) attached_to: BTreeSet<TagId>,
     platforms: BTreeSet<Box<str>>,
     /// Manifests that the caller named.
     pub(super) named: BTreeSet<NodeId>,
@@ -99,6 +101,7 @@ impl Walk {
             media_type: None,
             size: None,
             tags: vec![state.tag.clone()],
+            attached_to: Vec::new(),
             platforms: Vec::new(),
             parent: None,
             defect,
@@ -146,9 +149,10 @@ impl Walk {
         let broken = node.edges.iter().filter(|edge| is_broken(edge));
         let edge = broken.min_by_key(|edge| edge.rank());
         let trail = self.trail(vec![id], is_broken, room.most());
-        room.take(trail.tags.len() + trail.platforms.len(), trail.is_cut);
+        let named = trail.tags.len() + trail.attached_to.len() + trail.platforms.len();
+        room.take(named, trail.is_cut);
         let states = trail.tags.iter().map(|id| &self.tags[*id as usize]);
-        let pointed_to = states.clone().filter_map(|state| self.pointed_to(state));
+        let pointed_to = states.filter_map(|state| self.pointed_to(state));
         let pointed_to: BTreeSet<_> = pointed_to.cloned().collect();
         let object = Object::Content(node.endpoint, node.digest.clone());
         let parent = edge.and_then(|edge| match edge.parent {
@@ -166,10 +170,8 @@ impl Walk {
                 digest: Some(node.digest.clone()),
                 media_type: media_type.filter(|media_type| !media_type.is_empty()),
                 size: edge.and_then(Edge::size),
-                tags: {
-                    let tags: BTreeSet<_> = states.map(|state| state.tag.clone()).collect();
-                    tags.into_iter().collect()
-                },
+                tags: self.names(&trail.tags),
+                attached_to: self.names(&trail.attached_to),
                 platforms: trail.platforms.into_iter().map(Printable::from).collect(),
                 parent,
                 defect: defect.clone(),
@@ -184,6 +186,12 @@ impl Walk {
         }
     }
 
+    fn names(&self, tags: &BTreeSet<TagId>) -> Vec<Tag> {
+        let tags = tags.iter().map(|id| self.tags[*id as usize].tag.clone());
+        let tags: BTreeSet<_> = tags.collect();
+        tags.into_iter().collect()
+    }
+
     /// Goes up from `nodes` to everything that leads to them, at first over the promises that
     /// `is_broken` picks, and no further than to `most` tags.
     pub(super) fn trail(
@@ -193,22 +201,29 @@ impl Walk {
         most: usize,
     ) -> Trail {
         let mut trail = Trail::default();
-        let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
-        let mut above: Vec<(NodeId, bool)> = nodes.into_iter().map(|id| (id, true)).collect();
-        while let Some((id, is_first)) = above.pop() {
+        // Over one of what is attached, it leads to images that can be pulled all the same.
+        let mut seen: BTreeSet<(NodeId, bool)> = nodes.iter().map(|id| (*id, false)).collect();
+        let mut above: Vec<_> = nodes.into_iter().map(|id| (id, false, true)).collect();
+        while let Some((id, is_attached, is_first)) = above.pop() {
             for edge in &self.nodes[id as usize].edges {
                 if is_first && !is_broken(edge) {
                     continue;
                 }
-                if trail.tags.len().max(trail.platforms.len()) >= most {
+                let is_attached = is_attached || edge.kind == Kind::Referrer;
+                let tags = trail.tags.len().max(trail.attached_to.len());
+                if tags.max(trail.platforms.len()) >= most {
                     trail.is_cut = true;
                     return trail;
                 }
-                trail.platforms.extend(edge.platform().map(Box::from));
+                let platform = edge.platform().filter(|_| !is_attached);
+                trail.platforms.extend(platform.map(Box::from));
                 match edge.parent {
+                    Parent::Tag(tag) if is_attached => _ = trail.attached_to.insert(tag),
                     Parent::Tag(tag) => _ = trail.tags.insert(tag),
                     Parent::Caller => _ = trail.named.insert(id),
-                    Parent::Node(parent) if seen.insert(parent) => above.push((parent, false)),
+                    Parent::Node(parent) if seen.insert((parent, is_attached)) => {
+                        above.push((parent, is_attached, false));
+                    }
                     Parent::Node(_) => {}
                 }
             }

@@ -30,6 +30,7 @@ mod probe;
 mod products;
 mod races;
 mod redirects;
+mod referrers;
 mod renewal;
 mod repairs;
 mod requests;

@@ -16,8 +16,8 @@ use registry_probe::registry::client::{
 use registry_probe::registry::{Depth, ManifestMethod, Software};
 use registry_probe::report::{Finding, Mode, PlatformMismatch, Record, Shard, SkipReason, Sweep};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Scope,
-    Source, Turn,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Reach,
+    Scope, Source, Turn,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -144,6 +144,19 @@ impl<'a> Probe<'a> {
     /// What an image comes to whose config names another platform than its index.
     pub(super) fn platform_mismatch(mut self, comes_to: PlatformMismatch) -> Self {
         self.policy.platform_mismatch = comes_to;
+        self
+    }
+
+    /// Of which images to ask what is attached.
+    pub(super) fn referrers(mut self, reach: Reach) -> Self {
+        self.policy.referrers.reach = reach;
+        self
+    }
+
+    /// With something more that has to be attached to images.
+    pub(super) fn require(mut self, rule: &str) -> Self {
+        let rule = rule.parse().expect("a rule");
+        self.policy.referrers.required.push(rule);
         self
     }
 

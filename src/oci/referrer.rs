@@ -1,0 +1,332 @@
+//! What is attached to a manifest: which types are signatures, attestations and bills of materials, and the
+//! tags by which clients attach things where the registry has no list of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::descriptor::Descriptor;
+use super::digest::Digest;
+use super::name::Tag;
+use super::text::{Printable, text_in_json};
+use crate::words::words;
+
+words! {
+    /// What nearly all is that is attached to images.
+    ReferrerClass {
+        /// A signature.
+        Signature = "signature",
+        /// A signed statement, such as of how it was built.
+        Attestation = "attestation",
+        /// A list of what is in it.
+        Sbom = "sbom",
+    }
+}
+
+/// Types by their class. The first of each is cosign's (pkg/types/media.go there), which has them as types of
+/// artifacts and, under its tags, of layers; the others are of the Notary Project, in-toto, SPDX, `CycloneDX`, Syft
+/// and Harbor.
+const TYPES: &[(ReferrerClass, &[&str])] = &[
+    (
+        ReferrerClass::Signature,
+        &[
+            "application/vnd.dev.cosign.artifact.sig.v1+json",
+            "application/vnd.dev.cosign.simplesigning.v1+json",
+            "application/vnd.cncf.notary.signature",
+            "application/vnd.cncf.notary.v2.signature",
+        ],
+    ),
+    (
+        ReferrerClass::Attestation,
+        &[
+            "application/vnd.dev.cosign.artifact.att.v1+json",
+            "application/vnd.dsse.envelope.v1+json",
+            "application/vnd.in-toto+json",
+            "application/vnd.in-toto.bundle",
+        ],
+    ),
+    (
+        ReferrerClass::Sbom,
+        &[
+            "application/vnd.dev.cosign.artifact.sbom.v1+json",
+            "application/spdx+json",
+            "application/spdx+xml",
+            "text/spdx",
+            "text/spdx+json",
+            "text/spdx+xml",
+            "application/vnd.cyclonedx",
+            "application/vnd.cyclonedx+json",
+            "application/vnd.cyclonedx+xml",
+            "application/vnd.syft+json",
+            "application/vnd.goharbor.harbor.sbom.v1",
+        ],
+    ),
+];
+
+/// What a bundle of sigstore's states that is a signature of cosign's.
+const SIGNS: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// The longest type that is taken.
+const LONGEST: usize = 128;
+
+/// A type of what is attached: a class, or a media type that is of none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReferrerType {
+    /// Of a class, whoever made it.
+    Class(ReferrerClass),
+    /// Of this type of artifact, or else of this media type.
+    MediaType(Printable),
+}
+
+text_in_json!(ReferrerType);
+
+/// A word that is no type of what can be attached.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not signature, attestation, sbom or a media type such as application/spdx+json")]
+pub struct InvalidType;
+
+impl ReferrerType {
+    /// Its grammar, for the schema of the report.
+    #[cfg(test)]
+    pub(crate) const PATTERN: &str = ".";
+}
+
+impl fmt::Display for ReferrerType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => class.fmt(f),
+            Self::MediaType(media_type) => media_type.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ReferrerType {
+    type Err = InvalidType;
+
+    fn from_str(text: &str) -> Result<Self, InvalidType> {
+        let mut classes = ReferrerClass::ALL.iter();
+        if let Some(class) = classes.find(|class| class.word() == text) {
+            return Ok(Self::Class(*class));
+        }
+        let is_word = |part: &str| {
+            let mut bytes = part.bytes();
+            let starts = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+            starts && bytes.all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        };
+        match text.split_once('/') {
+            Some((main, sub)) if text.len() <= LONGEST && is_word(main) && is_word(sub) => {
+                Ok(Self::MediaType(text.into()))
+            }
+            _ => Err(InvalidType),
+        }
+    }
+}
+
+/// The types of something that is attached, as its descriptor has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    media_type: Printable,
+    /// None where its type is of no class, two where it does not say which.
+    classes: Vec<ReferrerClass>,
+}
+
+impl Attached {
+    /// By what a list of referrers says of it.
+    #[must_use]
+    pub fn of(entry: &Descriptor) -> Self {
+        use ReferrerClass::{Attestation, Signature};
+        let written = match &*entry.artifact_type {
+            "" => &entry.media_type,
+            artifact_type => artifact_type,
+        };
+        let name = written.split(';').next().unwrap_or_default().trim();
+        let is_it = |known: &&str| known.eq_ignore_ascii_case(name);
+        let is_bundle = name.starts_with("application/vnd.dev.sigstore.bundle");
+        let classes = match &*entry.predicate_type {
+            SIGNS if is_bundle => vec![Signature],
+            // cosign leaves the annotation out of the list that it keeps itself (cosign#4641).
+            "" if is_bundle => vec![Signature, Attestation],
+            _ if is_bundle => vec![Attestation],
+            _ => {
+                let known = TYPES
+                    .iter()
+                    .filter(|(_, types)| types.iter().any(|known| is_it(&known)));
+                known.map(|(class, _)| *class).collect()
+            }
+        };
+        Self {
+            media_type: Printable::cut(name, LONGEST),
+            classes,
+        }
+    }
+
+    /// Whether it is of a type.
+    #[must_use]
+    pub fn is(&self, wanted: &ReferrerType) -> bool {
+        match wanted {
+            ReferrerType::Class(class) => self.classes.contains(class),
+            ReferrerType::MediaType(media_type) => self.media_type.eq_ignore_ascii_case(media_type),
+        }
+    }
+
+    /// Its types: its classes, or else its media type.
+    pub fn types(&self) -> impl Iterator<Item = ReferrerType> {
+        let classes = self.classes.iter().copied().map(ReferrerType::Class);
+        let own = self.classes.is_empty().then(|| self.media_type.clone());
+        classes.chain(own.map(ReferrerType::MediaType))
+    }
+}
+
+impl ReferrerClass {
+    /// The end of the tag under which cosign keeps all of this class.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Signature => ".sig",
+            Self::Attestation => ".att",
+            Self::Sbom => ".sbom",
+        }
+    }
+
+    /// The tag under which cosign keeps what it attaches to a manifest (its `attachTag`).
+    #[must_use]
+    pub fn tag(self, subject: &Digest) -> Option<Tag> {
+        let text = subject.to_string().replacen(':', "-", 1);
+        (text + self.suffix()).parse().ok()
+    }
+}
+
+/// The tag under which clients keep the list of what they attached to a manifest, where the registry has none
+/// (distribution-spec, "Referrers Tag Schema").
+#[must_use]
+pub fn list_tag(subject: &Digest) -> Option<Tag> {
+    let text = subject.to_string();
+    let (algorithm, encoded) = text.split_once(':')?;
+    let plain = |text: &str, most: usize| -> String {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let chars = text.chars().take(most);
+        chars.map(|c| if is_plain(c) { c } else { '-' }).collect()
+    };
+    format!("{}-{}", plain(algorithm, 32), plain(encoded, 64))
+        .parse()
+        .ok()
+}
+
+/// What a tag says to be attached to, if it is one under which clients keep what they attach; and its class, if it
+/// is one of cosign's.
+#[must_use]
+pub fn subject_of(tag: &Tag) -> Option<(Digest, Option<ReferrerClass>)> {
+    let text = tag.as_str();
+    let (stem, class) = ReferrerClass::ALL
+        .iter()
+        .find_map(|class| Some((text.strip_suffix(class.suffix())?, Some(*class))))
+        .unwrap_or((text, None));
+    let encoded = stem.strip_prefix("sha256-")?;
+    let digest = format!("sha256:{encoded}").parse().ok()?;
+    Some((digest, class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Document;
+
+    fn entry(more: &str) -> Attached {
+        let digest = Digest::sha256(b"signature");
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"digest":"{digest}","size":7{more}}}]}}"#
+        );
+        let document = Document::parse(text.as_bytes(), None).expect("an index");
+        Attached::of(&document.children[0])
+    }
+
+    fn types(more: &str) -> String {
+        let types: Vec<_> = entry(more).types().map(|it| it.to_string()).collect();
+        types.join(" ")
+    }
+
+    #[test]
+    fn types_are_told_as_their_makers_write_them() {
+        const MANIFEST: &str = r#","mediaType":"application/vnd.oci.image.manifest.v1+json""#;
+        const BUNDLE: &str = r#","artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json""#;
+        let of = |artifact: &str| types(&format!(r#"{MANIFEST},"artifactType":"{artifact}""#));
+        let bundle = |predicate: &str| {
+            types(&format!(
+                r#"{BUNDLE},"annotations":{{"dev.sigstore.bundle.predicateType":"{predicate}"}}"#
+            ))
+        };
+        for (told, expected) in [
+            (of("application/vnd.cncf.notary.signature"), "signature"),
+            (
+                of("application/vnd.dev.cosign.artifact.sig.v1+json"),
+                "signature",
+            ),
+            (of("application/vnd.in-toto+json"), "attestation"),
+            (of("application/SPDX+json; charset=utf-8"), "sbom"),
+            (of("application/vnd.goharbor.harbor.sbom.v1"), "sbom"),
+            (bundle("https://sigstore.dev/cosign/sign/v1"), "signature"),
+            (bundle("https://slsa.dev/provenance/v1"), "attestation"),
+            (types(BUNDLE), "signature attestation"),
+            (of("application/vnd.acme.scan"), "application/vnd.acme.scan"),
+            (
+                types(MANIFEST),
+                "application/vnd.oci.image.manifest.v1+json",
+            ),
+            (types(""), ""),
+        ] {
+            assert_eq!(told, expected);
+        }
+        let scan = entry(r#","artifactType":"application/vnd.acme.scan""#);
+        let is = |text: &str| scan.is(&text.parse().expect("a type"));
+        assert!(is("application/vnd.acme.scan") && !is("signature") && !is("application/vnd.acme"));
+        // A class that is asked for by its media type is that type alone.
+        let spdx = entry(r#","artifactType":"application/spdx+json""#);
+        assert!(spdx.is(&"application/spdx+json".parse().expect("a type")));
+        assert!(!spdx.is(&"text/spdx".parse().expect("a type")));
+    }
+
+    #[test]
+    fn only_types_are_taken_for_types() {
+        for text in [
+            "signature",
+            "attestation",
+            "sbom",
+            "application/vnd.a-b.c+json",
+        ] {
+            let read: ReferrerType = text.parse().expect("a type");
+            assert_eq!(read.to_string(), text);
+        }
+        for text in [
+            "",
+            "signatures",
+            "a/",
+            "/a",
+            "a/b/c",
+            "a/b;c",
+            "a b/c",
+            "a/\u{1b}",
+        ] {
+            assert_eq!(text.parse::<ReferrerType>(), Err(InvalidType), "{text}");
+        }
+    }
+
+    #[test]
+    fn tags_of_what_is_attached_name_their_subject() {
+        let subject = Digest::sha256(b"image");
+        let hex = &subject.to_string()[7..];
+        let tag = list_tag(&subject).expect("a tag");
+        assert_eq!(tag.as_str(), format!("sha256-{hex}"));
+        assert_eq!(subject_of(&tag), Some((subject.clone(), None)));
+        for class in ReferrerClass::ALL {
+            let tag = class.tag(&subject).expect("a tag");
+            assert_eq!(tag.as_str(), format!("sha256-{hex}{}", class.suffix()));
+            assert_eq!(subject_of(&tag), Some((subject.clone(), Some(*class))));
+        }
+        let long: Digest = format!("sha512:{}", "a".repeat(128))
+            .parse()
+            .expect("a digest");
+        let tag = list_tag(&long).expect("a tag");
+        assert_eq!(tag.as_str(), format!("sha512-{}", "a".repeat(64)));
+        for other in ["v1", "sha256-abc", "latest.sig", &tag.to_string()] {
+            assert_eq!(subject_of(&other.parse().expect("a tag")), None, "{other}");
+        }
+    }
+}

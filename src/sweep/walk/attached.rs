@@ -1,0 +1,342 @@
+//! What is attached to the images of a repository: asked for once all else is answered, walked like what an index
+//! names, and held against what is required.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use super::Walk;
+use super::graph::{Edge, Endpoint, Node, NodeId, Parent, Step};
+use super::history::Object;
+use super::look::{Look, Suspicion};
+use crate::oci::{Attached, Descriptor, Digest, Document, MediaKind, ReferrerType, subject_of};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
+use crate::report::{
+    Defect, Evidence, ImageReferrers, Kind, Observed, Promised, Reason, Referrers,
+};
+use crate::sweep::memory_limits::NamesLimit;
+use crate::sweep::notices::Notice;
+use crate::sweep::policy::Policy;
+use crate::sweep::referrers::{Question, Reach, RequiredReferrer, Told};
+
+/// Indexes inside indexes whose children are asked about.
+const DEEPEST: usize = 8;
+
+/// What is known of what is attached to the images of a repository.
+pub(super) struct Attachments {
+    reach: Reach,
+    required: Vec<RequiredReferrer>,
+    has_memory: bool,
+    is_planned: bool,
+    to_ask: Vec<(NodeId, Question)>,
+    images: BTreeMap<NodeId, OfImage>,
+    attached: u64,
+    dangling: u64,
+}
+
+/// What is known of one image.
+#[derive(Default)]
+struct OfImage {
+    attached: Vec<Attached>,
+    types: BTreeSet<ReferrerType>,
+    /// Whether the list was answered.
+    is_listed: bool,
+    /// What kept the list, or a tag in its place, from being known.
+    away: Option<Unverified>,
+}
+
+impl OfImage {
+    fn has(&self, what: &ReferrerType) -> bool {
+        self.types.contains(what) || self.attached.iter().any(|it| it.is(what))
+    }
+}
+
+impl Attachments {
+    pub(super) fn new(policy: &Policy, repository: &crate::oci::Repository) -> Self {
+        let asked = &policy.referrers;
+        let required = asked.required.iter().filter(|rule| rule.is_of(repository));
+        let required: Vec<_> = required.cloned().collect();
+        let reach = match asked.reach {
+            Reach::Off if !required.is_empty() => Reach::Tagged,
+            reach => reach,
+        };
+        Self {
+            reach,
+            required,
+            has_memory: asked.has_memory,
+            is_planned: reach == Reach::Off,
+            to_ask: Vec::new(),
+            images: BTreeMap::new(),
+            attached: 0,
+            dangling: 0,
+        }
+    }
+
+    /// The next question, once it is known which there are.
+    pub(super) fn next(&mut self) -> Option<Step> {
+        let (id, question) = self.to_ask.pop()?;
+        Some(Step::Attached(id, question))
+    }
+
+    /// Whether there is nothing left to ask.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_planned && self.to_ask.is_empty()
+    }
+}
+
+impl Walk {
+    /// Decides what to ask, now that all else is answered: what is attached to what is attached is not.
+    pub(super) fn plan_attached(&mut self) {
+        if self.attachments.is_planned {
+            return;
+        }
+        self.attachments.is_planned = true;
+        let images = self.images_to_ask();
+        let mut by_tag = BTreeMap::<NodeId, Vec<ReferrerType>>::new();
+        let resolved = self.tags.iter().filter_map(|state| {
+            let node = *state.resolved.as_ref()?.as_ref().ok()?;
+            Some((node, subject_of(&state.tag)?))
+        });
+        let mut asked = BTreeSet::new();
+        for (node, (subject, class)) in resolved {
+            let known = self.known.find(&self.nodes, Endpoint::Manifests, &subject);
+            let class = class.map(ReferrerType::Class);
+            match known {
+                Some(id) => by_tag.entry(id).or_default().extend(class),
+                // One look is enough: it is no finding.
+                None if self.history.looks == 0 && asked.insert(subject.clone()) => {
+                    let question = Question::Subject(subject);
+                    self.attachments.to_ask.push((node, question));
+                }
+                None => {}
+            }
+        }
+        for id in images {
+            let types = by_tag.remove(&id).unwrap_or_default();
+            self.attachments.attached += types.len() as u64;
+            let of_image = OfImage {
+                types: types.into_iter().collect(),
+                ..OfImage::default()
+            };
+            self.attachments.images.insert(id, of_image);
+            let question = Question::List(self.nodes[id as usize].digest.clone());
+            self.attachments.to_ask.push((id, question));
+        }
+    }
+
+    /// The images to ask about: what tags and the caller name, but for the tags of what is attached itself.
+    fn images_to_ask(&self) -> Vec<NodeId> {
+        let is_image = |node: &Node| node.endpoint == Endpoint::Manifests && node.is_intact();
+        let mut images = vec![false; self.nodes.len()];
+        let passes = if self.attachments.reach == Reach::All {
+            DEEPEST
+        } else {
+            1
+        };
+        for _ in 0..passes {
+            for (id, node) in self
+                .nodes
+                .iter()
+                .enumerate()
+                .filter(|(_, node)| is_image(node))
+            {
+                images[id] |= node.edges.iter().any(|edge| match edge.parent {
+                    Parent::Tag(tag) => subject_of(&self.tags[tag as usize].tag).is_none(),
+                    Parent::Caller => true,
+                    Parent::Node(parent) => {
+                        let is_below = self.attachments.reach == Reach::All;
+                        is_below && edge.kind == Kind::Child && images[parent as usize]
+                    }
+                });
+            }
+        }
+        (0..)
+            .zip(images)
+            .filter_map(|(id, is_it)| is_it.then_some(id))
+            .collect()
+    }
+
+    /// Takes in an answer about an image.
+    pub(in crate::sweep) fn attached_seen(&mut self, id: NodeId, told: Told) {
+        let digest = self.nodes[id as usize].digest.clone();
+        match told {
+            Told::Subject(subject, told) => {
+                if told == Ok(false) {
+                    self.attachments.dangling += 1;
+                    let notices = &mut self.tally.notices;
+                    notices.note(Notice::Dangling, &self.repository, &subject);
+                }
+            }
+            Told::Tag(class, told) => match told {
+                Ok(Some(found)) => {
+                    let edge = Edge {
+                        parent: Parent::Node(id),
+                        kind: Kind::Referrer,
+                        promised: None,
+                    };
+                    let nesting = self.nodes[id as usize].nesting + 1;
+                    self.promise(Endpoint::Manifests, found, nesting, edge);
+                    self.of_image(id).types.insert(ReferrerType::Class(class));
+                    self.attachments.attached += 1;
+                }
+                Ok(None) => {}
+                Err(why) => self.of_image(id).away = Some(why),
+            },
+            Told::List(Ok(entries)) => {
+                let new: Vec<_> = entries.iter().map(Attached::of).collect();
+                self.attachments.attached += new.len() as u64;
+                let of_image = self.of_image(id);
+                of_image.is_listed = true;
+                of_image.types.extend(new.iter().flat_map(Attached::types));
+                of_image.attached = new;
+                self.take_referrers(id, entries);
+                self.ask_for_tags(id, &digest);
+            }
+            Told::List(Err(why)) => {
+                self.of_image(id).away = Some(why);
+                self.ask_for_tags(id, &digest);
+            }
+        }
+    }
+
+    fn of_image(&mut self, id: NodeId) -> &mut OfImage {
+        self.attachments.images.entry(id).or_default()
+    }
+
+    /// Takes up what a list names as if it were an index.
+    fn take_referrers(&mut self, id: NodeId, children: Vec<Descriptor>) {
+        let list = Document {
+            kind: MediaKind::Index,
+            children,
+            ..Document::default()
+        };
+        self.expand(id, list, Kind::Referrer);
+    }
+
+    /// Asks for the tags of cosign's that may hold what is required, where the list of tags does not tell.
+    fn ask_for_tags(&mut self, id: NodeId, subject: &Digest) {
+        if self.has_all_tags {
+            return;
+        }
+        let Attachments {
+            required,
+            images,
+            to_ask,
+            ..
+        } = &mut self.attachments;
+        let of_image = images.entry(id).or_default();
+        for rule in required {
+            if let ReferrerType::Class(class) = rule.what
+                && !of_image.has(&rule.what)
+                && let Some(tag) = class.tag(subject)
+            {
+                to_ask.push((id, Question::Tag(class, tag)));
+            }
+        }
+    }
+
+    /// What is attached as this look saw it, to be told and remembered.
+    pub(super) fn referrers(&self) -> Option<Referrers> {
+        let all = &self.attachments;
+        if all.reach == Reach::Off {
+            return None;
+        }
+        let seen = |(id, of_image): (&NodeId, &OfImage)| ImageReferrers {
+            digest: self.nodes[*id as usize].digest.clone(),
+            types: of_image.types.clone(),
+            is_whole: of_image.is_listed && of_image.away.is_none() && self.has_all_tags,
+            is_wanting: all.required.iter().any(|rule| !of_image.has(&rule.what)),
+        };
+        let away = all
+            .images
+            .values()
+            .filter(|it| !it.is_listed || it.away.is_some());
+        Some(Referrers {
+            images: all.images.len() as u64,
+            attached: all.attached,
+            unanswered: away.clone().count() as u64,
+            why: away
+                .filter_map(|it| it.away.as_ref())
+                .map(|why| why.detail.to_string())
+                .next(),
+            dangling: all.dangling,
+            seen: [(
+                self.repository.clone(),
+                all.images.iter().map(seen).collect(),
+            )]
+            .into(),
+            ..Referrers::default()
+        })
+    }
+
+    /// Holds what is attached against what is required. `cut_short` says why the walk ended early.
+    pub(super) fn settle_referrers(
+        &self,
+        look: &mut Look,
+        depth: Depth,
+        cut_short: Option<&Unverified>,
+        room: &mut NamesLimit,
+    ) {
+        let now = SystemTime::now();
+        for (id, of_image) in &self.attachments.images {
+            let digest = &self.nodes[*id as usize].digest;
+            let first_seen = self.history.first_seen(digest);
+            let missing = self.attachments.required.iter().filter(|rule| {
+                let is_due = rule.is_due(first_seen, now, self.attachments.has_memory);
+                is_due && !of_image.has(&rule.what)
+            });
+            let missing: BTreeSet<_> = missing.map(|rule| rule.what.to_string()).collect();
+            let object = Object::Attached(digest.clone());
+            if missing.is_empty() {
+                if self.history.past(&object).is_some() {
+                    look.doubtful_nodes.push(*id);
+                    look.intact_again.push(object);
+                }
+                continue;
+            }
+            let away = of_image.away.as_ref().or(cut_short);
+            if !of_image.is_listed || of_image.away.is_some() {
+                // Who names images asks for this; of what a sweep sees besides, nothing is concluded.
+                if self.documents.is_some() {
+                    self.obstruct_judging(look, *id, away);
+                }
+                continue;
+            }
+            let types: Vec<_> = missing.into_iter().collect();
+            let there: Vec<_> = of_image.types.iter().map(ToString::to_string).collect();
+            let defect = Defect {
+                reason: Reason::ReferrerMissing,
+                evidence: Box::new(Evidence {
+                    promised: Some(Promised::Attached {
+                        types: types.join(", ").into(),
+                    }),
+                    observed: Some(Observed::Attached {
+                        types: there.join(", ").into(),
+                    }),
+                    ..Evidence::default()
+                }),
+            };
+            look.doubtful_nodes.push(*id);
+            let suspicion = self.suspicion(*id, &defect, |_| true, depth, room);
+            look.suspicions.push(self.of_referrers(suspicion, object));
+        }
+    }
+
+    /// A suspicion about what is not attached to an image, which is whole itself.
+    fn of_referrers(&self, mut suspicion: Suspicion, object: Object) -> Suspicion {
+        let finding = &mut suspicion.finding;
+        finding.kind = Kind::Referrer;
+        finding.attached_to.append(&mut finding.tags);
+        finding.platforms.clear();
+        finding.nearby.pointed_to.clear();
+        suspicion.agrees = self.was_broken_last(&object);
+        suspicion.object = object;
+        suspicion
+    }
+
+    fn obstruct_judging(&self, look: &mut Look, id: NodeId, why: Option<&Unverified>) {
+        let lost = || Unverified::new(UnverifiedReason::Protocol, "what is attached was not asked");
+        if look.obstruct(&why.cloned().unwrap_or_else(lost)) {
+            look.doubtful_nodes.push(id);
+        }
+    }
+}
