@@ -97,7 +97,7 @@ impl Walk {
             objects: policy.objects,
             platform_mismatch: policy.platform_mismatch,
             depth: policy.depth_of_blobs(),
-            layers: Layers::new(policy.unpack_max_bytes),
+            layers: Layers::new(policy),
             history,
             list: TagList::default(),
             tags: Vec::new(),
