@@ -448,7 +448,7 @@ fn unusable_values_are_told_with_place_and_what_is_allowed() {
         ("once: true\n", "no registry is named"),
         (
             "scrub-max-bytes: 1GB\nregistries: [r]\n",
-            "probe.yaml:1: `scrub-max-bytes`: limits --scrub-every",
+            "probe.yaml:1: `scrub-max-bytes`: limits --scrub-every or --read-depth",
         ),
         ("job: ''\nregistries: [r]\n", "probe.yaml:1: `job`: "),
     ] {

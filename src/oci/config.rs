@@ -96,12 +96,16 @@ impl ImageConfig {
         let word = |field| typed::read::<String>(field).unwrap_or_default();
         let [os, version, architecture, variant] =
             [raw.os, raw.os_version, raw.architecture, raw.variant].map(word);
+        let features: Vec<String> = typed::read(raw.os_features).unwrap_or_default();
         let diff_ids = raw.diff_ids();
         let count = diff_ids
             .as_ref()
             .map_or(0, |list| list.entries.len() as u64 + list.left_out);
         Self {
-            platform: Platform::new(&os, &version, &architecture, &variant),
+            platform: Platform::new(
+                [&os, &version, &architecture, &variant],
+                features.iter().map(String::as_str),
+            ),
             layers: u16::try_from(count).unwrap_or(u16::MAX),
             problem: raw.problem(diff_ids.as_ref()),
         }

@@ -267,13 +267,20 @@ fn platform(platform: &RawValue) -> Option<String> {
         return None;
     }
     let [os, version, architecture, variant] = texts.map(typed::read::<String>);
-    let version = version.filter(|version| !version.is_empty());
+    let mut version = version.unwrap_or_default();
+    // As containerd writes them (platforms, `FormatAll`), and without what it passes over.
+    let features = typed::read::<Vec<String>>(features).unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let features = features.iter().filter(|feature| *feature != "win32k");
+    for feature in features.filter(|feature| feature.chars().all(is_word)) {
+        version = version + "+" + feature;
+    }
     // A place is not taken by what comes after it.
     let os = os.or_else(|| architecture.as_ref().map(|_| "unknown".into()));
     let architecture = architecture.or_else(|| variant.as_ref().map(|_| "unknown".into()));
-    let os = os.map(|os| match version {
-        Some(version) => format!("{os}({version})"),
-        None => os,
+    let os = os.map(|os| match &*version {
+        "" => os,
+        version => format!("{os}({version})"),
     });
     let parts: Vec<_> = [os, architecture, variant].into_iter().flatten().collect();
     Some(shorten(&parts.join("/"), 64))

@@ -686,7 +686,9 @@ mod tests {
             {"digest": DIGEST, "size": 2, "platform": {"os": "unknown", "architecture": "unknown"},
              "annotations": {"vnd.docker.reference.type": "attestation-manifest", "other": "x"}},
             {"digest": DIGEST, "size": 2, "platform": {"os": "windows", "architecture": "amd64",
-             "os.version": "10.0.17763.6189"}},
+             "os.version": "10.0.17763.6189", "os.features": ["win32k"]}},
+            {"digest": DIGEST, "size": 2, "platform": {"os": "linux", "architecture": "amd64",
+             "os.features": ["erofs", "a/b)"]}},
         ]});
         let children = parse(&json, None).children;
         assert_eq!(children[0].platform.as_deref(), Some("linux/arm64/v8"));
@@ -694,6 +696,8 @@ mod tests {
         assert!(children[1].attestation && !children[0].attestation);
         let windows = children[2].platform.as_deref();
         assert_eq!(windows, Some("windows(10.0.17763.6189)/amd64"));
+        let of_features = children[3].platform.as_deref();
+        assert_eq!(of_features, Some("linux(+erofs)/amd64"));
     }
 
     #[test]

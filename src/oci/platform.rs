@@ -13,7 +13,7 @@ pub struct Platform {
     /// The number of the architecture's version, such as 7 of `v7`.
     variant: u8,
     /// The build by which Windows tells its images apart, such as 17763 of `10.0.17763.6189`: a host takes those of its
-    /// own (containerd, `platform_compat_windows.go`).
+    /// own (containerd, `platform_compat_windows.go`). Of another system, the features that it needs, as a set.
     build: [u8; 2],
 }
 
@@ -46,14 +46,17 @@ pub enum Differing {
     System,
     /// Their architectures differ.
     Architecture,
-    /// Their versions do: of the architecture, or of Windows.
+    /// Their versions do, of the architecture or of Windows, or one needs features that the other does not name.
     Version,
 }
 
 impl Platform {
     /// What these words say (containerd/platforms, `normalizeOS` and `normalizeArch`).
     #[must_use]
-    pub fn new(os: &str, os_version: &str, architecture: &str, variant: &str) -> Self {
+    pub fn new<'a>(
+        [os, os_version, architecture, variant]: [&str; 4],
+        features: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let words = [os, architecture, variant].map(|word| word.trim().to_ascii_lowercase());
         let [os, architecture, variant] = words.each_ref().map(String::as_str);
         let os = if os == "macos" { "darwin" } else { os };
@@ -70,13 +73,20 @@ impl Platform {
             ("amd64", 1) | ("arm64", 8) => 0,
             (_, number) => number,
         };
-        let build = os_version.split('.').nth(2);
-        let build: Option<u16> = build.and_then(|build| build.parse().ok());
+        // Each has a place that follows from its letters. Two may share one, and are taken for the same then.
+        let place = |feature: &str| 1 << (feature.bytes().map(u16::from).sum::<u16>() % 16);
+        let build: u16 = if os == "windows" {
+            // What it needs has never counted (`windowsStripFeaturesMatcher`).
+            let build = os_version.split('.').nth(2);
+            build.and_then(|build| build.parse().ok()).unwrap_or(0)
+        } else {
+            features.map(place).fold(0, |set, place| set | place)
+        };
         Self {
             os: position(&SYSTEMS, os),
             architecture: position(&ARCHITECTURES, architecture),
             variant,
-            build: build.filter(|_| os == "windows").unwrap_or(0).to_le_bytes(),
+            build: build.to_le_bytes(),
         }
     }
 
@@ -86,8 +96,10 @@ impl Platform {
         let mut parts = text.split('/');
         let mut next = || parts.next().unwrap_or_default();
         let (os, architecture, variant) = (next(), next(), next());
-        let (os, version) = os.split_once('(').unwrap_or((os, ""));
-        Self::new(os, version.trim_end_matches(')'), architecture, variant)
+        let (os, more) = os.split_once('(').unwrap_or((os, ""));
+        let mut more = more.trim_end_matches(')').split('+');
+        let version = more.next().unwrap_or_default();
+        Self::new([os, version, architecture, variant], more)
     }
 
     /// Which architecture it is, to be compared.
@@ -96,7 +108,7 @@ impl Platform {
         self.architecture
     }
 
-    /// In which way this platform is not the other one, if that shows.
+    /// In which way this platform, which is promised, is not the other one, if that shows.
     #[must_use]
     pub fn differs(self, other: Self) -> Option<Differing> {
         fn differ<T: Copy + Default + PartialEq>(one: T, other: T) -> bool {
@@ -106,11 +118,26 @@ impl Platform {
             Some(Differing::System)
         } else if differ(self.architecture, other.architecture) {
             Some(Differing::Architecture)
-        } else if differ(self.variant, other.variant) || differ(self.build, other.build) {
+        } else if differ(self.variant, other.variant)
+            || differ(self.build, other.build) && (self.is_windows() || self.lacks(other))
+        {
             Some(Differing::Version)
         } else {
             None
         }
+    }
+}
+
+impl Platform {
+    fn is_windows(self) -> bool {
+        SYSTEMS[usize::from(self.os)] == "windows"
+    }
+
+    /// Whether the other one needs features that are not promised: a host that has what is promised may not have those
+    /// (containerd/platforms, `Match`).
+    fn lacks(self, other: Self) -> bool {
+        let [promised, needed] = [self, other].map(|it| u16::from_le_bytes(it.build));
+        needed & !promised != 0
     }
 }
 
@@ -129,8 +156,10 @@ impl fmt::Display for Platform {
         };
         f.write_str(known(&SYSTEMS, self.os))?;
         let build = u16::from_le_bytes(self.build);
-        if build > 0 {
-            write!(f, "(10.0.{build})")?;
+        match build {
+            0 => {}
+            build if self.is_windows() => write!(f, "(10.0.{build})")?,
+            _ => f.write_str("(+os.features)")?,
         }
         write!(f, "/{}", known(&ARCHITECTURES, self.architecture))?;
         if self.variant > 0 {
@@ -146,7 +175,6 @@ mod tests {
 
     fn differs(one: &str, other: &str) -> Option<Differing> {
         let [one, other] = [one, other].map(Platform::of_child);
-        assert_eq!(one.differs(other), other.differs(one));
         one.differs(other)
     }
 
@@ -167,6 +195,13 @@ mod tests {
                 "windows(10.0.17763.1)/amd64",
             ),
             ("linux/arm/v7", "linux/arm"),
+            ("linux/amd64", "linux(+erofs)/amd64"),
+            ("linux(+erofs)/amd64", "linux/amd64"),
+            ("linux(+a+erofs)/amd64", "linux(+erofs)/amd64"),
+            (
+                "windows(10.0.1.1+a)/amd64",
+                "windows(10.0.1.1+win32k)/amd64",
+            ),
             ("unknown/unknown", "linux/amd64"),
             ("linux/", "linux/arm64"),
             ("linux", "linux/arm64"),
@@ -187,6 +222,7 @@ mod tests {
             ("linux/arm", "linux/arm64/v8", D::Architecture),
             ("linux/arm/v6", "linux/arm/v7", D::Version),
             ("linux/amd64/v3", "linux/amd64/v2", D::Version),
+            ("linux(+a)/amd64", "linux(+a+erofs)/amd64", D::Version),
             (
                 "windows(10.0.17763.1)/amd64",
                 "windows(10.0.20348.1)/amd64",
@@ -206,6 +242,7 @@ mod tests {
                 "windows(10.0.17763)/amd64",
             ),
             ("linux/arm/7", "linux/arm/v7"),
+            ("linux(+erofs)/amd64", "linux(+os.features)/amd64"),
             ("", "unknown/unknown"),
         ] {
             assert_eq!(Platform::of_child(text).to_string(), told);

@@ -291,7 +291,8 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             Seen::Blob(id, digest, depth, mut judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
-                self.reading.seen(&digest, depth, &judged);
+                let turn = walk.turn_of(id).unwrap_or(&digest);
+                self.reading.seen((&digest, turn), depth, &judged);
                 if judged.outcome == Outcome::Intact {
                     // Another repository's may have been read since the question was put.
                     let known = || self.reading.config(&digest);

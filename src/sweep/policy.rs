@@ -111,6 +111,7 @@ impl Policy {
     /// How closely a sweep looks at any blob.
     pub(super) fn closest(&self) -> Depth {
         match self.owed.digest {
+            Some(_) if self.owed.unpacks => Depth::Unpack,
             Some(_) => self.depth.max(Depth::Digest),
             // What was broken there may have been found by its bytes.
             None => self.depth.max(Depth::Tail),

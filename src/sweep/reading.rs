@@ -95,7 +95,8 @@ impl<'a> Reading<'a> {
     /// Nothing is read yet of what is owed, in a sweep at this depth. What is `known` to be broken in one
     /// repository is read in all that have it.
     pub(super) fn new(owed: &'a Owed, depth: Depth, known: &Record) -> Self {
-        let most_bytes = owed.digest.as_ref().and_then(|(_, most)| *most);
+        let in_turn = owed.digest.as_ref().filter(|_| depth < Depth::Digest);
+        let most_bytes = in_turn.and_then(|(_, most)| *most);
         let tail = owed.tail.as_ref();
         let hashes = RandomState::new();
         let known = known.findings();
@@ -120,17 +121,18 @@ impl<'a> Reading<'a> {
     }
 
     /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
-    /// closely again. What is `wanted` is read whether it is due or not, as closely as that says. A config that another
+    /// closely again. It is its turn when it is that of the digest `turn`. What is `wanted` is read whether it is due or not, as closely as that says. A config that another
     /// repository has shown counts as read if it is known what it says.
     pub(super) fn plan(
         &mut self,
-        digest: &Digest,
+        (digest, turn): (&Digest, &Digest),
         size: Option<u64>,
         before: Option<Depth>,
         wanted: Option<Depth>,
         as_what: Bytes<'_>,
     ) -> Plan {
-        let unpacks = self.depth.max(before.unwrap_or(Depth::Head)) == Depth::Unpack;
+        let unpacks = self.depth.max(before.unwrap_or(Depth::Head)) == Depth::Unpack
+            || matches!(as_what, Bytes::Layer([_, ..]));
         let is_broken = self.has(digest, Mark::Broken);
         let is_unread = match as_what {
             // What its layers unpack to is not remembered.
@@ -151,7 +153,8 @@ impl<'a> Reading<'a> {
         let is_unread = is_broken || is_unread;
         let intact = if is_unread { None } else { self.intact(digest) };
         let broken = is_broken.then_some(Depth::Tail);
-        let mut depth = self.depth(digest, size, intact, wanted.max(before).max(broken));
+        let wanted = wanted.max(before).max(broken);
+        let mut depth = self.depth(turn, size, intact, wanted);
         if depth == Depth::Digest
             && let Bytes::Layer([_, ..]) = as_what
             && unpacks
@@ -178,13 +181,13 @@ impl<'a> Reading<'a> {
     /// How closely a blob is to be looked at whose bytes were found `intact` at a depth in another repository.
     fn depth(
         &mut self,
-        digest: &Digest,
+        turn_of: &Digest,
         size: Option<u64>,
         intact: Option<Depth>,
         wanted: Option<Depth>,
     ) -> Depth {
         let is_wanted_in_full = wanted >= Some(Depth::Digest);
-        if self.depth >= Depth::Digest || is_wanted_in_full || self.is_due_in_full(digest) {
+        if self.depth >= Depth::Digest || is_wanted_in_full || self.is_due_in_full(turn_of) {
             if intact == Some(Depth::Digest) {
                 return Depth::Head;
             }
@@ -205,11 +208,11 @@ impl<'a> Reading<'a> {
             return Depth::Tail;
         };
         let has_time = || self.until.is_some_and(|until| Instant::now() < until);
-        if turn.is_due(digest) || wanted >= Some(Depth::Tail) || has_time() {
+        if turn.is_due(turn_of) || wanted >= Some(Depth::Tail) || has_time() {
             return Depth::Tail;
         }
         self.put_off += 1;
-        self.miss(digest);
+        self.miss(turn_of);
         Depth::Head
     }
 
@@ -263,8 +266,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Notes what a look at this depth came to.
-    pub(super) fn seen(&mut self, digest: &Digest, depth: Depth, judged: &Judged) {
+    /// Notes what a look at this depth came to, at a blob whose turn is that of the digest `turn`.
+    pub(super) fn seen(
+        &mut self,
+        (digest, turn): (&Digest, &Digest),
+        depth: Depth,
+        judged: &Judged,
+    ) {
         // Also from a look that waited for another repository's: that may be taken in later.
         if let Some(config) = judged.config.filter(|_| self.configs.len() < MOST_CONFIGS) {
             self.configs.insert(self.hashes.hash_one(digest), config);
@@ -274,7 +282,7 @@ impl<'a> Reading<'a> {
         }
         self.under_way.remove(&self.hashes.hash_one(digest));
         let mark = match judged.outcome {
-            Outcome::Unverified(_) => return self.miss(digest),
+            Outcome::Unverified(_) => return self.miss(turn),
             Outcome::Broken(_) => Mark::Broken,
             Outcome::Intact if depth >= Depth::Digest => Mark::IntactDigest,
             Outcome::Intact => Mark::IntactTail,
@@ -297,7 +305,7 @@ impl<'a> Reading<'a> {
     /// what keeps every sweep from it.
     pub(super) fn end(&self, is_whole: bool) -> Read {
         let tail = self.owed.tail.as_ref().map(|(turn, _)| turn);
-        let digest = self.owed.digest.as_ref().map(|(turn, _)| turn);
+        let digest = self.owed.digest.as_ref().map(|(turn, _)| &**turn);
         let after = |turn: &Turn| {
             if is_whole {
                 turn.after(&self.missed)
@@ -408,7 +416,7 @@ mod tests {
         let schedule = Schedule::new(DAY, DAY / 100);
         Owed {
             tail: Some((schedule.turn(SystemTime::now(), None), load)),
-            digest: None,
+            ..Owed::default()
         }
     }
 
@@ -416,7 +424,9 @@ mod tests {
     async fn one_repository_reads_for_all_unless_it_is_broken() {
         let owed = Owed::default();
         let mut reading = Reading::new(&owed, Depth::Tail, &Record::new("r"));
-        let plan = |reading: &mut Reading| reading.plan(&digest(1), Some(7), None, None, NO_LAYER);
+        let plan = |reading: &mut Reading| {
+            reading.plan((&digest(1), &digest(1)), Some(7), None, None, NO_LAYER)
+        };
         let first = plan(&mut reading);
         let Shared::Here(outcome) = first.shared else {
             panic!("it is read here");
@@ -433,17 +443,27 @@ mod tests {
             *waiting.wait_for(Option::is_some).await.expect("sent"),
             Some(intact)
         );
-        reading.seen(&digest(1), first.depth, &judged(Outcome::Intact));
+        reading.seen(
+            (&digest(1), &digest(1)),
+            first.depth,
+            &judged(Outcome::Intact),
+        );
         assert_eq!(plan(&mut reading).depth, Depth::Head);
         // One that is broken somewhere is read everywhere.
-        reading.seen(&digest(1), Depth::Tail, &judged(broken()));
+        reading.seen((&digest(1), &digest(1)), Depth::Tail, &judged(broken()));
         let again = plan(&mut reading);
         assert!(matches!(
             (again.depth, again.shared),
             (Depth::Tail, Shared::No)
         ));
         // What was seen broken before is looked at as closely again, by its own repository.
-        let known = reading.plan(&digest(2), None, Some(Depth::Digest), None, NO_LAYER);
+        let known = reading.plan(
+            (&digest(2), &digest(2)),
+            None,
+            Some(Depth::Digest),
+            None,
+            NO_LAYER,
+        );
         assert!(matches!(
             (known.depth, known.shared),
             (Depth::Digest, Shared::No)
@@ -458,9 +478,9 @@ mod tests {
             // So many that some are due, whichever slot it is.
             for number in 0..4096_u16 {
                 let digest = Digest::sha256(&number.to_be_bytes());
-                let plan = reading.plan(&digest, Some(7), None, wanted, NO_LAYER);
+                let plan = reading.plan((&digest, &digest), Some(7), None, wanted, NO_LAYER);
                 if plan.depth == Depth::Tail {
-                    reading.seen(&digest, plan.depth, &judged(Outcome::Intact));
+                    reading.seen((&digest, &digest), plan.depth, &judged(Outcome::Intact));
                 }
             }
             let read = reading.end(true);

@@ -5,6 +5,7 @@
 //! due. Nothing has to be remembered for that, and probes that share a registry agree. Where it is remembered
 //! when each slot was last read, a late sweep leaves none out, and an early one reads none twice.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::oci::Digest;
@@ -33,6 +34,8 @@ pub struct Schedules {
     /// All their bytes, and how many of them one sweep reads at most. Without it, they are read only at depth
     /// `digest`, in every sweep.
     pub digest: Option<(Schedule, Option<u64>)>,
+    /// Whether layers are unpacked whose turn it is to be read in full.
+    pub unpacks: bool,
 }
 
 /// What one sweep owes: the blobs of some slots.
@@ -51,7 +54,9 @@ pub struct Owed {
     /// The last bytes of these, and others besides while the sweep has not run for so long; `None` for all.
     pub tail: Option<(Turn, Duration)>,
     /// All bytes of these, up to so many in all; `None` for none.
-    pub digest: Option<(Turn, Option<u64>)>,
+    pub digest: Option<(Arc<Turn>, Option<u64>)>,
+    /// Whether layers are unpacked that are among these.
+    pub unpacks: bool,
 }
 
 impl Schedules {
@@ -59,11 +64,17 @@ impl Schedules {
     #[must_use]
     pub fn owed(&self, depth: Depth, reads: &Reads, now: SystemTime) -> Owed {
         let tail = self.tail.as_ref().filter(|_| depth == Depth::Tail);
-        let digest = self.digest.as_ref().filter(|_| depth < Depth::Digest);
+        let in_turn = if self.unpacks {
+            Depth::Unpack
+        } else {
+            Depth::Digest
+        };
+        let digest = self.digest.as_ref().filter(|_| depth < in_turn);
         Owed {
             tail: tail.map(|(schedule, load)| (schedule.turn(now, reads.tail.as_ref()), *load)),
             digest: digest
-                .map(|(schedule, most)| (schedule.turn(now, reads.digest.as_ref()), *most)),
+                .map(|(schedule, most)| (schedule.turn(now, reads.digest.as_ref()).into(), *most)),
+            unpacks: self.unpacks,
         }
     }
 }

@@ -137,7 +137,9 @@ impl Visit {
         let past = object.as_ref().and_then(|object| history.past(object));
         let is_config = walk.is_config(id);
         let before = past.and_then(|past| past.depth);
-        let before = before.max(walk.contradicted_before(id));
+        let before = before
+            .max(walk.contradicted_before(id))
+            .max(walk.unpacks_by(id));
         // What was pushed is read at once, where bytes are read at all.
         let at_once = reading.depth.min(Depth::Tail);
         let pushed = walk.is_new(id).then_some(at_once);
@@ -150,7 +152,8 @@ impl Visit {
         } else {
             Bytes::Layer(&diff_ids)
         };
-        let plan = reading.plan(&digest, size, before, wanted, is_read);
+        let turn = walk.turn_of(id).unwrap_or(&digest);
+        let plan = reading.plan((&digest, turn), size, before, wanted, is_read);
         let unpack = walk.unpack(id, diff_ids);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth >= Depth::Digest {

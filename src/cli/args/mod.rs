@@ -42,7 +42,7 @@ pub(super) use repair::RepairArgs;
 pub(super) use report::{FailOn, LogFormat, OutputArg, PageArg, ReportArgs, ReportFile};
 pub(super) use scope::RepositoryArgs;
 pub(super) use service::{PublishArgs, ServiceArgs};
-pub(super) use sweep::SweepArgs;
+pub(super) use sweep::{ReadDepth, SweepArgs};
 pub(super) use verify::VerifyArgs;
 
 /// Can everything that a container registry advertises really be pulled?

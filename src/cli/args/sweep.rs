@@ -70,6 +70,11 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(long, value_name = "TIME", value_parser = positive_duration, help_heading = CHECKS)]
     pub(in crate::cli) scrub_every: Option<Duration>,
 
+    /// Read every blob so closely once in --scrub-every, or else in --read-every [default: the last byte; with
+    /// --scrub-every, digest]
+    #[arg(long, value_name = "DEPTH", value_enum, help_heading = CHECKS)]
+    pub(in crate::cli) read_depth: Option<ReadDepth>,
+
     /// With --scrub-every, read this much in one sweep at most, such as 20GB [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = CHECKS)]
     pub(in crate::cli) scrub_max_bytes: Option<u64>,
@@ -82,6 +87,15 @@ pub(in crate::cli) struct SweepArgs {
     pub(in crate::cli) service: ServiceArgs,
     #[command(flatten)]
     pub(in crate::cli) report: ReportArgs,
+}
+
+/// How closely blobs are looked at in their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ReadDepth {
+    /// All of each is read and hashed
+    Digest,
+    /// Also, each layer is unpacked and compared with the config
+    Unpack,
 }
 
 impl ValueEnum for ManifestMethod {

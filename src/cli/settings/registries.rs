@@ -11,7 +11,7 @@ use url::Url;
 use super::sources::{Resolved, Sources};
 use super::{connect, in_use, print, scope};
 use crate::cli::args::{
-    CheckArgs, PublishArgs, ReportArgs, RepositoryArgs, ServiceArgs, SweepArgs,
+    CheckArgs, PublishArgs, ReadDepth, ReportArgs, RepositoryArgs, ServiceArgs, SweepArgs,
 };
 use crate::cli::error::{Error, Origin, Rank, read};
 use crate::cli::suggest;
@@ -133,16 +133,23 @@ fn schedules(args: &SweepArgs, said: Option<Duration>) -> Result<Schedules, Erro
         let schedule = Schedule::new(args.read_every, interval);
         (schedule, interval.mul_f64(load))
     });
-    let digest = match (args.scrub_every, args.scrub_max_bytes) {
+    let in_full = args
+        .scrub_every
+        .or(args.read_depth.map(|_| args.read_every));
+    let digest = match (in_full, args.scrub_max_bytes) {
         (None, Some(_)) => {
             return Err(Error::option(
                 "scrub-max-bytes",
-                "limits --scrub-every, which is missing",
+                "limits --scrub-every or --read-depth, which are missing",
             ));
         }
         (every, most) => every.map(|every| (Schedule::new(every, interval), most)),
     };
-    Ok(Schedules { tail, digest })
+    Ok(Schedules {
+        tail,
+        digest,
+        unpacks: args.read_depth == Some(ReadDepth::Unpack),
+    })
 }
 
 /// What is kept of lists: what is in scope, and no more than there is memory for.

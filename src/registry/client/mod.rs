@@ -21,6 +21,7 @@ pub(crate) mod credentials;
 pub(crate) mod crypto;
 mod endpoint;
 pub(crate) mod exchange;
+mod frames;
 #[cfg(any(test, fuzzing))]
 #[path = "../../../fuzz/checks/client.rs"]
 pub(crate) mod fuzzing;

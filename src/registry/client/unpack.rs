@@ -7,11 +7,10 @@ use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::frames::Frames;
 use crate::oci::{Hasher, Printable};
 use crate::registry::{Unpack, Unpacked};
 
@@ -21,6 +20,8 @@ const WAITING: usize = 8;
 const FREE: u64 = 1 << 30;
 /// How many times longer than that it may be, beyond that. gzip gives 1000 at most, and files of zeros come near it.
 const MOST_RATIO: u64 = 200;
+/// Says that more is not unpacked, which is no fault of a layer.
+pub(super) const LIMIT: ErrorKind = ErrorKind::FileTooLarge;
 /// A block of an archive.
 const BLOCK: usize = 512;
 /// The longest list of properties of a file that Go reads.
@@ -116,14 +117,13 @@ fn unpack(mut arriving: Arriving, how: &Unpack, size: u64) -> Unpacked {
         most: how.most,
         size,
         packed,
-        is_limited: false,
     };
     match archive.judge() {
         Ok(()) => match archive.hasher {
             Some(hasher) => Unpacked::Whole(hasher.finish()),
             None => Unpacked::Limited,
         },
-        Err(_) if archive.is_limited => Unpacked::Limited,
+        Err(error) if error.kind() == LIMIT => Unpacked::Limited,
         Err(error) => failed(&error),
     }
 }
@@ -133,7 +133,7 @@ fn failed(error: &io::Error) -> Unpacked {
 }
 
 /// As much as there is, up to all of it.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
         match reader.read(&mut buffer[length..]) {
@@ -146,64 +146,6 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Frames of zstd, one after the other, and what is to be skipped between them.
-struct Frames<R> {
-    source: R,
-    decoder: FrameDecoder,
-    is_in_frame: bool,
-}
-
-impl<R: BufRead> Frames<R> {
-    fn new(source: R) -> Self {
-        Self {
-            source,
-            decoder: FrameDecoder::new(),
-            is_in_frame: false,
-        }
-    }
-
-    /// Whether there is another one.
-    fn next(&mut self) -> io::Result<bool> {
-        while !self.source.fill_buf()?.is_empty() {
-            match self.decoder.init(&mut self.source) {
-                Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => {
-                    let mut skipped = self.source.by_ref().take(length.into());
-                    io::copy(&mut skipped, &mut io::sink())?;
-                }
-                Err(error) => return Err(io::Error::other(error)),
-            }
-        }
-        Ok(false)
-    }
-}
-
-impl<R: BufRead> Read for Frames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if !self.is_in_frame {
-                self.is_in_frame = self.next()?;
-                if !self.is_in_frame {
-                    return Ok(0);
-                }
-            }
-            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let one = BlockDecodingStrategy::UptoBlocks(1);
-                let decoded = self.decoder.decode_blocks(&mut self.source, one);
-                decoded.map_err(io::Error::other)?;
-            }
-            let length = self.decoder.read(buffer)?;
-            if length > 0 {
-                return Ok(length);
-            }
-            self.is_in_frame = false;
-        }
-    }
-}
-
 /// What a layer unpacks to.
 struct Archive<R> {
     reader: R,
@@ -213,7 +155,6 @@ struct Archive<R> {
     /// How long it is packed: what is promised, and what arrived.
     size: u64,
     packed: Rc<Cell<u64>>,
-    is_limited: bool,
 }
 
 impl<R: Read> Read for Archive<R> {
@@ -226,8 +167,7 @@ impl<R: Read> Read for Archive<R> {
         let packed = self.size.max(self.packed.get());
         let is_bomb = self.length > FREE && self.length / MOST_RATIO > packed;
         if is_bomb || self.length > self.most {
-            self.is_limited = true;
-            return Err(ErrorKind::FileTooLarge.into());
+            return Err(LIMIT.into());
         }
         Ok(length)
     }
@@ -502,6 +442,8 @@ mod tests {
         let mut wrong_sum = gzip(&tar);
         let end = wrong_sum.len() - 6;
         wrong_sum[end] ^= 1;
+        let mut wrong_frame = zstd(&tar);
+        *wrong_frame.last_mut().expect("a check sum") ^= 1;
         let noise: Vec<u8> = (0..2000_u32).map(|n| (n * 7919 % 251) as u8).collect();
         for bytes in [
             b"<html><body>Sign in</body></html>".to_vec(),
@@ -509,6 +451,8 @@ mod tests {
             gzip(&tar)[..40].to_vec(),
             zstd(&tar)[..20].to_vec(),
             wrong_sum,
+            wrong_frame,
+            [zstd(&tar), b"rest".to_vec()].concat(),
             tar[..BLOCK + 3].to_vec(),
             tar[..BLOCK - 1].to_vec(),
             gzip(b"no archive"),
@@ -521,6 +465,32 @@ mod tests {
                 "{failed:?} {bytes:?}"
             );
         }
+    }
+
+    /// A frame of zstd with these bytes as they are, and a window of `1 << log`.
+    fn frame(log: u8, bytes: &[u8]) -> Vec<u8> {
+        let block = u32::try_from(bytes.len() << 3 | 1).expect("it is short");
+        let header = [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3];
+        [&header, &block.to_le_bytes()[..3], bytes].concat()
+    }
+
+    /// Go's clients take windows of 512 MiB. What takes more room than there is is no fault of the layer.
+    #[tokio::test]
+    async fn windows_of_zstd_are_bounded() {
+        let tar = tar();
+        let whole = Unpacked::Whole(Digest::sha256(&tar));
+        // Together they take more than there is, and one after the other they do not.
+        let long = frame(27, &tar);
+        let all = (0..8).map(|_| unpacked(&long));
+        for unpacked in futures::future::join_all(all).await {
+            assert_eq!(unpacked, whole);
+        }
+        let growing = [frame(20, &tar[..512]), frame(27, &tar[512..])].concat();
+        let all = (0..8).map(|_| unpacked(&growing));
+        for unpacked in futures::future::join_all(all).await {
+            assert_eq!(unpacked, whole);
+        }
+        assert_eq!(unpacked(&frame(28, &tar)).await, Unpacked::Limited);
     }
 
     #[tokio::test]

@@ -202,6 +202,11 @@ const VALUES: &[Value] = &[
         |_, sweep| count(sweep.counts.absent),
     ),
     (
+        "platform_mismatches",
+        "Images whose config names another platform than their index, and which may run all the same.",
+        |_, sweep| count(sweep.counts.platform_mismatches),
+    ),
+    (
         "blobs_read",
         "Blobs whose bytes the last sweep read, once for all repositories that have the digest.",
         |_, sweep| count(sweep.counts.blobs_read),

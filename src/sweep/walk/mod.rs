@@ -100,7 +100,7 @@ impl Walk {
             platform_mismatch: policy.platform_mismatch,
             depth: policy.depth_of_blobs(),
             attachments: Attachments::new(policy, &repository),
-            layers: Layers::new(policy.unpack_max_bytes),
+            layers: Layers::new(policy),
             repository,
             history,
             list: TagList::default(),

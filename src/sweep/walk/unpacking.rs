@@ -12,11 +12,24 @@ impl Walk {
     /// Takes the layers out of a manifest whose config has to be read before them. Whether it did.
     pub(super) fn hold_layers(&mut self, id: NodeId, layers: &mut Vec<Descriptor>) -> bool {
         let is_image = self.nodes[id as usize].image != Image::None;
-        let is_held = self.depth == Depth::Unpack && is_image && !layers.is_empty();
+        let is_held = is_image && layers.iter().any(|layer| self.is_unpacked(&layer.digest));
         if is_held {
             self.layers.held.insert(id, std::mem::take(layers));
         }
         is_held
+    }
+
+    /// Whether a layer is to be unpacked: as all are at that depth, or in its turn, or because unpacking found it broken.
+    fn is_unpacked(&self, layer: &Digest) -> bool {
+        let past = self.history.past_of(Endpoint::Blobs, layer);
+        self.depth == Depth::Unpack
+            || self.layers.is_due(layer)
+            || past.and_then(|past| past.depth) == Some(Depth::Unpack)
+    }
+
+    /// How closely a blob has to be looked at as a config by which layers are to be unpacked.
+    pub(in crate::sweep) fn unpacks_by(&self, id: NodeId) -> Option<Depth> {
+        (!self.waiting_for(id).is_empty()).then_some(Depth::Unpack)
     }
 
     /// Whether a config is still to be answered.
@@ -32,7 +45,8 @@ impl Walk {
         for (position, layer) in layers.into_iter().enumerate() {
             // What is encrypted is not unpacked without its key.
             let is_readable = is_said && !layer.media_type.ends_with("+encrypted");
-            let diff_id = diff_ids.get(position).filter(|_| is_readable);
+            let is_it = is_readable && self.is_unpacked(&layer.digest);
+            let diff_id = diff_ids.get(position).filter(|_| is_it);
             self.describe_layer(id, layer, diff_id.cloned());
         }
     }

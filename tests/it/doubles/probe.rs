@@ -115,7 +115,7 @@ impl<'a> Probe<'a> {
 
     /// With this part of the blobs read in full.
     pub(super) fn scrub(mut self, turn: (Turn, Option<u64>)) -> Self {
-        self.policy.owed.digest = Some(turn);
+        self.policy.owed.digest = Some((turn.0.into(), turn.1));
         self
     }
 
