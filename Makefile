@@ -48,7 +48,7 @@ check: ## Run the tests that need nothing but this repository
 lint: ## Check formatting, lints, documentation, the chart, the overlays and the workflows (needs Go)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --test real --test differential -- -D warnings
+	$(CARGO) clippy --test real --test differential --test registries -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
 	deploy/check.sh
 
@@ -93,5 +93,5 @@ soak-process: ## 10,000 sweeps in one process, whose memory must not grow (PROBE
 	PROBE_SOAK_PROCESS_SWEEPS=$${PROBE_SOAK_PROCESS_SWEEPS:-10000} $(CARGO) test --release --test real endurance -- --nocapture
 
 .PHONY: test-registry
-test-registry: ## Run the real tests against another distribution: REGISTRY=/path/to/registry
-	PROBE_TEST_REGISTRY=$(REGISTRY) $(CARGO) test --release --test real
+test-registry: ## Break a registry that people run, and hold sweeps to that: NAME=zot|distribution BINARY=/path
+	PROBE_REGISTRY_NAME=$(NAME) PROBE_REGISTRY_BINARY=$(BINARY) $(CARGO) test --release --test registries -- --nocapture

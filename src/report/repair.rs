@@ -146,7 +146,11 @@ impl Writer<'_> {
             })
         );
         let is_other_layer = matches!(observed, Some(Observed::UnpacksTo { .. }));
+        // What distribution 3 remembers of a manifest outlives its file, and a push is skipped for it; measured.
+        let is_remembered =
+            self.is_any_of(&[Software::Distribution3]) && !self.finding.kind.is_blob();
         match (self.finding.defect.reason, cause) {
+            (Reason::NotFound, _) if is_remembered => self.replaced(false),
             (Reason::NotFound, _) => match &self.finding.nearby.elsewhere {
                 Some(elsewhere) => {
                     let what = format!("copy the image from {}", elsewhere.image);

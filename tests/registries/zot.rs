@@ -1,0 +1,237 @@
+//! zot: a folder for each repository, with an `index.json` of its tags.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::product::{Expected, Object, Own, Product};
+use crate::pushed::{BROKEN, Pushed};
+use crate::registry::{Place, Registry};
+use crate::support::process::{run, wait_until};
+
+use Expected::{Found, Invisible, Refused, Unverified};
+
+pub(crate) const ZOT: Product = Product {
+    name: "zot",
+    title: "zot",
+    version,
+    serve,
+    prepare: |_| None,
+    file,
+    files: [
+        (
+            Object::Index,
+            [
+                Found("head", "tag/not_found"),
+                Found("head", "tag/not_found"),
+                Found("head", "tag/unreadable"),
+                Found("head", "tag/digest_mismatch"),
+            ],
+        ),
+        (
+            Object::Child,
+            [
+                Found("head", "child/not_found"),
+                Found("head", "child/not_found"),
+                Found("head", "child/unreadable"),
+                Found("head", "child/digest_mismatch"),
+            ],
+        ),
+        (
+            Object::Config,
+            [
+                Found("head", "config/not_found"),
+                Found("head", "config/not_found"),
+                Found("head", "config/size_mismatch"),
+                Found("tail", "config/digest_mismatch"),
+            ],
+        ),
+        (
+            Object::Layer,
+            [
+                Found("head", "layer/not_found"),
+                Found("head", "layer/not_found"),
+                Found("head", "layer/size_mismatch"),
+                Found("digest", "layer/digest_mismatch"),
+            ],
+        ),
+    ],
+    own: &[
+        Own {
+            what: "the tag's entry taken out of `index.json`",
+            apply: |registry, _| {
+                edit(registry, |entries| entries.retain(|entry| !is_tag(entry)));
+            },
+            expected: Invisible("a tag that nothing lists is promised by nothing"),
+        },
+        Own {
+            what: "the tag's entry in `index.json` leads to a manifest that is not there",
+            apply: |registry, _| {
+                edit(registry, |entries| {
+                    let mut tags = entries.iter_mut().filter(|entry| is_tag(entry));
+                    let entry = tags.next().expect("the tag has an entry");
+                    entry["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
+                });
+            },
+            expected: Refused(
+                "head",
+                "tag/not_found",
+                "is refused for an index (400): delete the tag first",
+            ),
+        },
+        Own {
+            what: "`index.json` emptied",
+            apply: |registry, _| fs::write(index(registry), "").expect("a file is written"),
+            expected: Unverified("registry_error"),
+        },
+        Own {
+            what: "`index.json` removed",
+            apply: |registry, _| fs::remove_file(index(registry)).expect("a file is removed"),
+            expected: Invisible("the repository is not listed"),
+        },
+        Own {
+            what: "`oci-layout` removed",
+            apply: |registry, _| {
+                let file = registry.data().join(BROKEN.0).join("oci-layout");
+                fs::remove_file(file).expect("a file is removed");
+            },
+            expected: Invisible("the repository is not listed"),
+        },
+        Own {
+            what: "the file of a layer deleted that another repository has, too",
+            apply: |registry, pushed| {
+                let file = registry.file("team/web", pushed.shared());
+                fs::remove_file(file).expect("a file is removed");
+            },
+            expected: Invisible("zot links it again when it is asked for"),
+        },
+        Own {
+            what: "the file of the tag's own manifest deleted, and then its clean-up (`gc`)",
+            apply: |registry, pushed| {
+                let file = registry.file(BROKEN.0, pushed.digest(Object::Index));
+                fs::remove_file(file).expect("a file is removed");
+                collect(registry, GC);
+            },
+            expected: Invisible("`gc` takes the tag out of the list"),
+        },
+        Own {
+            what: "the file of a platform's manifest deleted, and then its clean-up (`gc`)",
+            apply: |registry, pushed| {
+                let file = registry.file(BROKEN.0, pushed.digest(Object::Child));
+                fs::remove_file(file).expect("a file is removed");
+                collect(registry, GC);
+            },
+            expected: Found("head", "child/not_found"),
+        },
+        Own {
+            what: "retention without a rule for the tag (`keepTags`)",
+            apply: |registry, _| collect(registry, RETENTION),
+            expected: Invisible("the tag is gone, and nothing else"),
+        },
+    ],
+    outages: &[("its folder is moved away", |registry| {
+        let data = registry.data();
+        fs::rename(&data, data.with_extension("gone")).expect("a folder is moved");
+    })],
+    habits: &[pulls_are_counted],
+};
+
+/// Its clean-up, at once.
+const GC: &str = r#"{"storage": {"gc": true, "gcDelay": "1s", "gcInterval": "1s"}}"#;
+
+/// A rule that goes by pulls.
+const PULLED_WITHIN: &str = r#"{"storage": {"retention": {
+    "policies": [{"repositories": ["**"], "keepTags": [{"patterns": [".*"], "pulledWithin": "720h"}]}]
+}}}"#;
+
+/// Its clean-up, and tags are kept that begin with `v`, or are the latest.
+const RETENTION: &str = r#"{"storage": {"gc": true, "gcDelay": "1s", "gcInterval": "1s", "retention": {
+    "delay": "1s", "policies": [{"repositories": ["**"], "deleteUntagged": true, "keepTags": [{"patterns": ["v.*", "latest"]}]}]
+}}}"#;
+
+/// Lets it clean up the repository, and stops that again.
+fn collect(registry: &mut Registry, settings: &str) {
+    // Nothing is young enough to be spared.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let mark = registry.said().len();
+    registry.restart_with(settings);
+    let end = format!("completed for {}", registry.data().join(BROKEN.0).display());
+    wait_until("it has cleaned up", || {
+        registry.said()[mark..].contains(&end)
+    });
+    registry.restart_with("");
+}
+
+/// What a request for a manifest writes where a rule goes by pulls.
+fn pulls_are_counted(binary: &Path) -> String {
+    let registry = Registry::start_with(&ZOT, binary, PULLED_WITHIN);
+    let _ = Pushed::to(&registry);
+    let client = registry.client();
+    let path = format!("/v2/{}/manifests/{}", BROKEN.0, BROKEN.1);
+    let database = || fs::read(registry.data().join("meta.db")).expect("a file is read");
+    let counts = |ask: &dyn Fn() -> u16| {
+        let before = database();
+        assert_eq!(ask(), 200);
+        database() != before
+    };
+    let by_head = counts(&|| client.head(&path).status);
+    let by_get = counts(&|| client.get(&path).status);
+    assert!(by_get && !by_head, "GET: {by_get}, HEAD: {by_head}");
+    "With `pulledWithin` in a rule, a GET of a manifest is written down as a pull (`meta.db`), a HEAD is not.".to_owned()
+}
+
+fn index(registry: &Registry) -> PathBuf {
+    registry.data().join(BROKEN.0).join("index.json")
+}
+
+fn is_tag(entry: &Value) -> bool {
+    entry["annotations"]["org.opencontainers.image.ref.name"] == BROKEN.1
+}
+
+/// Edits what `index.json` lists.
+fn edit(registry: &Registry, change: impl FnOnce(&mut Vec<Value>)) {
+    let path = index(registry);
+    let text = fs::read(&path).expect("a file is read");
+    let mut index: Value = serde_json::from_slice(&text).expect("it is JSON");
+    change(index["manifests"].as_array_mut().expect("a list"));
+    fs::write(path, index.to_string()).expect("a file is written");
+}
+
+fn version(binary: &Path) -> String {
+    let output = run(Command::new(binary).arg("--version").env_clear());
+    let said = [output.stdout, output.stderr].concat();
+    let said: Value = serde_json::from_slice(&said).expect("it says a line of JSON");
+    said["commit"].as_str().unwrap_or_default().to_owned()
+}
+
+fn serve(place: &Place<'_>) -> Command {
+    let mut configuration = json!({
+        "distSpecVersion": "1.1.1",
+        "storage": {"rootDirectory": place.store(), "dedupe": true, "gc": false},
+        "http": {"address": "127.0.0.1", "port": place.port.to_string()},
+        "log": {"level": "info"},
+    });
+    if !place.settings.is_empty() {
+        let more: Value = serde_json::from_str(place.settings).expect("settings are JSON");
+        for (part, settings) in more.as_object().expect("an object") {
+            for (name, value) in settings.as_object().expect("an object") {
+                configuration[part][name] = value.clone();
+            }
+        }
+    }
+    let path = place.directory.join("config.json");
+    fs::write(&path, configuration.to_string()).expect("a configuration is written");
+    let mut command = Command::new(place.binary);
+    command.arg("serve").arg(path).env_clear();
+    command
+}
+
+fn file(repository: &str, digest: &str) -> PathBuf {
+    let (algorithm, hex) = digest.split_once(':').expect("a digest has an algorithm");
+    Path::new(repository)
+        .join("blobs")
+        .join(algorithm)
+        .join(hex)
+}
