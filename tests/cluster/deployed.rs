@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::image::name;
 use crate::support::files::{at, go_tool};
 use crate::support::process::{at_home, run, tool};
+use crate::support::prometheus::Pushgateway;
 
 pub(crate) const CHART: &str = "deploy/charts/registry-probe";
 
@@ -45,17 +46,13 @@ impl Copy {
             .components
             .iter()
             .map(|name| format!("../components/{name}"));
-        let patches = own
-            .patches
-            .iter()
-            .map(|patch| json!({ "patch": patch.to_string() }));
         let mut kustomization = json!({
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "namespace": namespace,
             "resources": [format!("../overlays/{}", own.overlay)],
             "components": components.collect::<Vec<_>>(),
-            "patches": patches.collect::<Vec<_>>(),
+            "patches": own.patches,
         });
         if let Some(host) = &own.host_of_image {
             let image = name();
@@ -81,18 +78,21 @@ pub(crate) struct Own {
     pub(crate) config: Option<Value>,
     /// Where the image is, if not where the overlays have it.
     pub(crate) host_of_image: Option<String>,
-    /// Strategic merge patches.
+    /// As a kustomization has them.
     pub(crate) patches: Vec<Value>,
 }
 
-/// A patch of a variable of the probe in a CronJob.
-pub(crate) fn variable_of_cron_job(name: &str, variable: &str, value: &str) -> Value {
-    let container = json!({ "name": "probe", "env": [{ "name": variable, "value": value }] });
-    let pod = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
-    json!({
-        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": name },
-        "spec": { "jobTemplate": pod },
-    })
+/// A patch of where the probe of a CronJob pushes to.
+pub(crate) fn pushes_to(gateway: &Pushgateway, cron_job: &str) -> Value {
+    let address = format!("http://{}", gateway.address());
+    let variable = json!({ "name": "PROBE_PUSH_GATEWAY", "value": address });
+    let container = json!({ "name": "probe", "env": [variable] });
+    let job = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
+    let patch = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": cron_job },
+        "spec": { "jobTemplate": job },
+    });
+    json!({ "patch": patch.to_string() })
 }
 
 /// Runs Helm against the cluster. Gives what it printed.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, cluster};
-use crate::deployed::{Copy, Own, variable_of_cron_job};
+use crate::deployed::{Copy, Own, pushes_to};
 use crate::image::only_the_probe;
 use crate::node::{Ended, Node};
 use crate::support::images::Content;
@@ -41,18 +41,13 @@ fn a_job_fails_only_if_it_could_not_do_its_work() {
     let content = Content::index("of a job");
     skopeo::push(&registry, &content, "team/app:v1");
     let gateway = Pushgateway::start();
-    let address = format!("http://{}", gateway.address());
     let copy = Copy::make();
     let folder = copy.own(
         namespace,
         &Own {
             overlay: "cronjob",
             config: Some(config(&registry.host())),
-            patches: vec![variable_of_cron_job(
-                "registry-probe",
-                "PROBE_PUSH_GATEWAY",
-                &address,
-            )],
+            patches: vec![pushes_to(&gateway, "registry-probe")],
             ..Own::default()
         },
     );
@@ -136,4 +131,39 @@ fn reports_of_shards_are_merged_from_their_volume() {
     let merged = node.ended.last().expect("it has ended");
     assert_eq!((end.as_str(), merged.code), ("Complete", 0), "{merged:#?}");
     assert!(merged.log.contains("6 repositories"), "{}", merged.log);
+}
+
+/// The registries of this overlay are arguments, which a kustomization of one's own replaces.
+#[test]
+fn a_registry_and_its_mirror_are_compared_by_a_job() {
+    let cluster = cluster();
+    let namespace = "compare";
+    cluster.restricted(namespace);
+    let registries = [Registry::start(), Registry::start()];
+    for registry in &registries {
+        skopeo::push(registry, &Content::index("in both"), "team/app:v1");
+    }
+    let gateway = Pushgateway::start();
+    let container = "/spec/jobTemplate/spec/template/spec/containers/0";
+    let replace = |place: usize, registry: &Registry| json!({ "op": "replace", "path": format!("{container}/args/{place}"), "value": registry.host() });
+    let arguments = json!([replace(5, &registries[0]), replace(6, &registries[1])]);
+    let copy = Copy::make();
+    let folder = copy.own(
+        namespace,
+        &Own {
+            overlay: "compare",
+            patches: vec![
+                json!({ "target": { "kind": "CronJob" }, "patch": arguments.to_string() }),
+                pushes_to(&gateway, "registry-probe-compare"),
+            ],
+            ..Own::default()
+        },
+    );
+    cluster.apply("--kustomize", &folder);
+    let cron_job = "registry-probe-compare";
+    let (end, _, pods) = run_by_hand(&cluster, namespace, cron_job, "first");
+    assert_eq!((end.as_str(), pods[0].code), ("Complete", 0), "{pods:#?}");
+    for registry in &registries {
+        assert!(pods[0].log.contains(&registry.host()), "{pods:#?}");
+    }
 }

@@ -5,7 +5,7 @@ use registry_probe::report::Shard;
 use serde_json::json;
 
 use crate::cluster::cluster;
-use crate::deployed::{Copy, Own, variable_of_cron_job};
+use crate::deployed::{Copy, Own, pushes_to};
 use crate::image::only_the_probe;
 use crate::jobs::config;
 use crate::node::Node;
@@ -39,7 +39,6 @@ fn one_index_that_fails_leaves_the_others() {
     let front = Nginx::plain(&registry, "location /v2/team/app-5/ { return 403; }");
     let failing = shard_of("team/app-5").to_string();
     let gateway = Pushgateway::start();
-    let address = format!("http://{}", gateway.address());
     let copy = Copy::make();
     let name = "registry-probe-sharded";
     let folder = copy.own(
@@ -47,7 +46,7 @@ fn one_index_that_fails_leaves_the_others() {
         &Own {
             overlay: "sharded",
             config: Some(config(&front.host())),
-            patches: vec![variable_of_cron_job(name, "PROBE_PUSH_GATEWAY", &address)],
+            patches: vec![pushes_to(&gateway, name)],
             ..Own::default()
         },
     );
