@@ -40,6 +40,12 @@ test-net: ## Run the probe in network namespaces, as root: IPv6 only, behind pro
 	$(CARGO) build --release
 	tests/net/run.sh $(or $(CARGO_TARGET_DIR),target)/release/probe
 
+.PHONY: test-cluster
+test-cluster: ## Apply what deploy/ has to a real API server, and run its pods, as root: KUBEBUILDER_ASSETS=/path (CONTRIBUTING.md)
+	tests/setup.sh
+	$(MAKE) --no-print-directory static
+	$(CARGO) test --release --test cluster
+
 .PHONY: check
 check: ## Run the tests that need nothing but this repository
 	$(CARGO) test --workspace
@@ -48,7 +54,7 @@ check: ## Run the tests that need nothing but this repository
 lint: ## Check formatting, lints, documentation, the chart, the overlays and the workflows (needs Go)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --test real --test differential --test registries -- -D warnings
+	$(CARGO) clippy --test real --test cluster --test differential --test registries -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps
 	deploy/check.sh
 

@@ -6,13 +6,12 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use tempfile::TempDir;
 
 use crate::support::assertions::assert_intact;
 use crate::support::buildah::buildah;
-use crate::support::files::at;
+use crate::support::files::{at, image_parts};
 use crate::support::images::Content;
 use crate::support::nginx::Nginx;
 use crate::support::probe::Probe;
@@ -34,28 +33,6 @@ mount -o remount,bind,ro "$root"
 exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups= "$root" "$@"
 "#;
 
-/// What `deploy/build-static.sh` made, which has to be newer than what it was made from.
-fn parts() -> PathBuf {
-    let directory = Path::new(env!("CARGO_BIN_EXE_probe")).ancestors().nth(2);
-    let parts = directory.expect("it is built somewhere").join("image");
-    let changed = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
-    let built = changed(&parts.join("out/probe"));
-    let built =
-        built.unwrap_or_else(|error| panic!("{}: {error}: run `make static`", parts.display()));
-    let sources = run(tool("find").arg(at("src")).args(["-name", "*.rs"])).stdout;
-    let sources = String::from_utf8(sources).expect("paths are text");
-    let newest = sources
-        .lines()
-        .map(Path::new)
-        .map(|path| changed(path).expect("it is there"));
-    let newest = newest.max().unwrap_or(SystemTime::UNIX_EPOCH);
-    assert!(
-        newest <= built,
-        "the static binary is older than its source: run `make static`"
-    );
-    parts
-}
-
 /// The image in a storage of its own.
 struct Image {
     home: TempDir,
@@ -70,7 +47,7 @@ impl Image {
             .args(["build", "--quiet", "--file"])
             .arg(at("deploy/Dockerfile"))
             .arg("--build-context")
-            .arg(format!("build={}", parts().display()))
+            .arg(format!("build={}", image_parts().display()))
             .args(["--tag", "registry-probe"])
             .arg(&context));
         Self { home }

@@ -68,6 +68,7 @@ fn nothing_of_a_shared_namespace_is_touched() {
         "cronjob",
         "sharded",
         "merged",
+        "compare",
         "prometheus-operator",
     ] {
         for document in own(overlay, &[]) {
@@ -111,7 +112,7 @@ fn every_pod_has_the_configuration_and_pulls_with_the_login() {
 /// An authority that is configured and not there keeps a pod waiting; one that is not configured is not asked for.
 #[test]
 fn authorities_are_either_there_or_not_configured() {
-    for overlay in ["deployment", "cronjob", "sharded", "merged"] {
+    for overlay in ["deployment", "cronjob", "sharded", "merged", "compare"] {
         for pod in own(overlay, &[]).iter().filter_map(pod) {
             assert_eq!(variable(pod, "PROBE_CA_FILE"), &Value::Null);
         }
@@ -199,7 +200,7 @@ fn selectors_take_the_pods_that_they_mean() {
         json!([{ "port": "metrics" }])
     );
     let mut pods = 0;
-    for overlay in ["deployment", "cronjob", "sharded", "merged"] {
+    for overlay in ["deployment", "cronjob", "sharded", "merged", "compare"] {
         for pod in own(overlay, &[]).iter().filter_map(pod) {
             for selector in selectors {
                 assert_eq!(
@@ -215,7 +216,7 @@ fn selectors_take_the_pods_that_they_mean() {
             pods += 1;
         }
     }
-    assert_eq!(pods, 5);
+    assert_eq!(pods, 6);
 }
 
 #[test]

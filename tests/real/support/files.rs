@@ -1,7 +1,9 @@
 //! The files of this repository that are no code, and the programs that `tests/setup.sh` installs to read them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -14,6 +16,28 @@ const TO_JSON: &str =
 /// A path in this repository.
 pub(crate) fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What `deploy/build-static.sh` made, which has to be newer than what it was made from.
+pub(crate) fn image_parts() -> PathBuf {
+    let directory = Path::new(env!("CARGO_BIN_EXE_probe")).ancestors().nth(2);
+    let parts = directory.expect("it is built somewhere").join("image");
+    let changed = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let built = changed(&parts.join("out/probe"));
+    let built =
+        built.unwrap_or_else(|error| panic!("{}: {error}: run `make static`", parts.display()));
+    let sources = run(tool("find").arg(at("src")).args(["-name", "*.rs"])).stdout;
+    let sources = String::from_utf8(sources).expect("paths are text");
+    let newest = sources
+        .lines()
+        .map(Path::new)
+        .map(|path| changed(path).expect("it is there"));
+    let newest = newest.max().unwrap_or(SystemTime::UNIX_EPOCH);
+    assert!(
+        newest <= built,
+        "the static binary is older than its source: run `make static`"
+    );
+    parts
 }
 
 /// The text of a file in this repository.
