@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::in_use;
 use super::words::{self, length, many, number};
+use crate::oci::Tag;
 use crate::report::{Action, Finding, Found, Repair};
 
 /// One thing to say, behind a label of six letters at most.
@@ -50,6 +51,7 @@ pub(super) fn facts(findings: &[&Found], most: usize) -> Vec<Fact> {
     platforms.dedup();
     let platforms: Vec<_> = platforms.into_iter().map(|platform| &**platform).collect();
     let harm = [
+        fact("of", attached_to(found, most)),
         fact("breaks", breaks(findings, most).unwrap_or_default()),
         fact("for", some(&platforms, most)),
     ];
@@ -57,7 +59,7 @@ pub(super) fn facts(findings: &[&Found], most: usize) -> Vec<Fact> {
     facts.extend(why(found));
     facts.extend(harm);
     facts.retain(|fact| !fact.text.is_empty());
-    let order = ["digest", "parent", "breaks", "for"];
+    let order = ["digest", "parent", "of", "breaks", "for"];
     facts.sort_by_key(|fact| {
         order
             .iter()
@@ -84,6 +86,15 @@ pub(super) fn breaks(findings: &[&Found], most: usize) -> Option<String> {
     let count = many(length(tags.len()), "tag:", "tags:");
     let names = some(&names.collect::<Vec<_>>(), most);
     (!tags.is_empty()).then(|| format!("{count} {names}"))
+}
+
+/// The tags of the image that it is attached to, or should be.
+fn attached_to(found: &Found, most: usize) -> String {
+    if found.attached_to.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = found.attached_to.iter().map(Tag::as_str).collect();
+    format!("{}, which can be pulled all the same", some(&names, most))
 }
 
 /// The first `most` of some names, and how many more there are.

@@ -36,7 +36,8 @@ impl Waiting {
 /// What is wrong, in a clause: of several things the first, and how many.
 pub(super) fn wrong(sweep: &Sweep) -> String {
     let findings = sweep.findings.iter().map(|finding| {
-        let tag = finding.tags.first().map(|tag| format!(":{tag}"));
+        let mut tags = finding.tags.iter().chain(&finding.attached_to);
+        let tag = tags.next().map(|tag| format!(":{tag}"));
         let (repository, tag) = (&finding.repository, tag.unwrap_or_default());
         format!(
             "{repository}{tag} {}/{}",

@@ -37,6 +37,7 @@ mod page;
 mod pasted;
 mod proxy;
 mod pushing;
+mod referrers;
 mod repair;
 mod requests;
 mod scale;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use registry_probe::oci::{Digest, Reference, Repository, Tag};
+use registry_probe::oci::{Descriptor, Digest, Reference, Repository, Tag};
 use registry_probe::registry::{Access, Depth, Unverified, UnverifiedReason};
 use registry_probe::registry::{
     Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
@@ -335,6 +335,28 @@ impl Registry for Simulated {
                 self.body(manifest, reply, request)
             }
         }
+    }
+
+    /// What is attached is never told, in many ways.
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Descriptor>, Unverified> {
+        use UnverifiedReason as R;
+        let reasons = [
+            R::Timeout,
+            R::RegistryError,
+            R::Forbidden,
+            R::Protocol,
+            R::RateLimited,
+        ];
+        let choice = hash(&[self.shared.world.seed, digest.spread(), self.shared.now()]);
+        let reason = reasons[usize::try_from(choice % 5).unwrap_or_default()];
+        Err(why(
+            reason,
+            &format!("GET /v2/{repository}/referrers/{digest}"),
+        ))
     }
 
     /// By headers that are those of what is there: whoever altered it did not know what to write there.

@@ -12,7 +12,8 @@ use registry_probe::registry::ManifestMethod;
 use registry_probe::render::metrics;
 use registry_probe::report::{Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Scope, Source,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Reach,
+    ReferrerPolicy, Scope, Source,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -251,6 +252,7 @@ impl Run {
         policy.concurrency = self.concurrency;
         policy.confirm_after = Duration::from_millis(step.confirm);
         policy.deadline = step.deadline.map(Duration::from_millis);
+        policy.referrers = referrers(world.seed, &policy.scope.source);
         policy
     }
 
@@ -341,6 +343,19 @@ fn read_again(manifests: &KnownManifests) -> Arc<KnownManifests> {
     let mut file = Vec::new();
     manifests.write_to(&mut file, REGISTRY).expect("memory");
     Arc::new(KnownManifests::from_file(&file, REGISTRY).expect("a list"))
+}
+
+/// In most runs it is asked what is attached to images, and in some that is required: the registry never tells, and
+/// what is not told is neither missing nor keeps anything from a verdict. Who names images has no answer then.
+fn referrers(seed: u64, source: &Source) -> ReferrerPolicy {
+    let required = "signature".parse().expect("a rule");
+    let is_required = seed % 3 == 0 && !matches!(source, Source::Images(_));
+    ReferrerPolicy {
+        reach: [Reach::All, Reach::Tagged, Reach::Off]
+            [usize::try_from(seed % 3).unwrap_or_default()],
+        required: is_required.then_some(required).into_iter().collect(),
+        has_memory: false,
+    }
 }
 
 /// How to look at some images or repositories, unless something else is said.

@@ -7,6 +7,7 @@ mod family;
 mod images;
 mod in_use;
 mod recall;
+mod referrers;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -81,6 +82,9 @@ const NEEDS_ALL: &[&str] = &[
     "in_use_broken",
     "absent_children",
     "gc_exposed_manifests",
+    "referrers_attached",
+    "referrers_lost",
+    "referrers_dangling",
     "last_complete_timestamp_seconds",
 ];
 
@@ -98,7 +102,8 @@ fn families(records: &[&Record]) -> Vec<Family> {
     families.push(in_use::broken(&swept, &mut dropped));
     families.extend(in_use::source(&swept));
     families.push(exposed(&swept));
-    families.extend(VALUES.iter().map(|value| one_value(&swept, value)));
+    let values = VALUES.iter().chain(referrers::VALUES);
+    families.extend(values.map(|value| one_value(&swept, value)));
     families.push(dropped);
     families
 }
@@ -110,7 +115,7 @@ type Value = (
     fn(&Record, &Sweep<Found>) -> Option<f64>,
 );
 
-/// What has one value for each registry.
+/// What has one value for each registry, besides [`referrers`].
 const VALUES: &[Value] = &[
     (
         "storage_unavailable",

@@ -168,6 +168,8 @@ impl Node {
     pub(in crate::sweep) fn contradiction(&self, edge: &Edge) -> Option<Defect> {
         let read_by = match edge.parent {
             Parent::Tag(_) | Parent::Caller => ReadBy::Header,
+            // By a tag of cosign's.
+            Parent::Node(_) if edge.promised.is_none() => ReadBy::Header,
             Parent::Node(_) => ReadBy::Promise(edge.media_type()),
         };
         judge::size(edge.size(), self.length.get())
@@ -179,6 +181,7 @@ impl Node {
     pub(in crate::sweep) fn is_of_unknown_type(&self) -> bool {
         self.edges.iter().all(|edge| {
             matches!(edge.parent, Parent::Node(_))
+                && edge.kind != Kind::Referrer
                 && MediaKind::from_media_type(edge.media_type()) == MediaKind::Unknown
         })
     }

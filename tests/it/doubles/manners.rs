@@ -82,6 +82,10 @@ fn judge(seen: &Seen) -> Result<(), String> {
         ),
         Endpoint::Ping => must(seen.method() == "GET", "the ping is a GET"),
         Endpoint::Upload => Err("it writes".to_owned()),
+        Endpoint::Other if seen.request.path.contains("/referrers/") => must(
+            seen.method() == "GET" && accept == TYPES[0],
+            "what is attached is read, and is an index",
+        ),
         Endpoint::Other => Err("nothing is there, and we know it".to_owned()),
     }
 }

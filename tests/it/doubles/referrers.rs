@@ -2,6 +2,7 @@
 //! nothing because it was not answered.
 
 use registry_double::{Double, Image, Registry, Reply, on};
+use registry_probe::registry::Software;
 use registry_probe::report::{Finding, Record, Sweep};
 use registry_probe::sweep::{Expectations, Reach};
 use serde_json::{Value, json};
@@ -113,7 +114,8 @@ async fn a_registry_without_lists_is_asked_for_one_and_then_by_tags() {
     double.image("app", Some("v2"), &[b"two"]);
     let signature = attach(&double, &image.digest, SIGNATURE);
     double.manifest_json("app", Some(&tag_of(&image.digest)), &list(&[signature]));
-    let sweep = Probe::of(&double).referrers(Reach::Tagged).sweep().await;
+    let probe = Probe::of(&double).referrers(Reach::Tagged);
+    let sweep = probe.concurrency(1).sweep().await;
     assert_eq!(told(&sweep), ["intact", "skipped artifact 1"]);
     assert_eq!(counts(&sweep), (2, 1, 0, 0));
     assert_eq!(double.count(&lists()), 1);
@@ -144,7 +146,6 @@ async fn no_answer_for_what_is_attached_says_nothing_of_the_registry() {
     ]);
     for (name, reply) in [
         ("500", Reply::error(500, "UNKNOWN", "unknown error")),
-        ("503", Reply::error(503, "UNAVAILABLE", "unavailable")),
         ("403", Reply::error(403, "DENIED", "denied")),
         ("page", Reply::html(200, "Welcome")),
         ("page of 404", Reply::html(404, "Not here")),
@@ -152,7 +153,6 @@ async fn no_answer_for_what_is_attached_says_nothing_of_the_registry() {
             "unknown",
             Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
         ),
-        ("silence", Reply::status(404)),
         ("garbage", Reply::text(200, "[1, 2")),
         ("no index", Reply::json(200, &json!({"errors": []}))),
         ("misfit", Reply::json(200, &list(&[json!({"digest": 7})]))),
@@ -200,6 +200,23 @@ async fn no_answer_for_what_is_attached_says_nothing_of_the_registry() {
     }
 }
 
+/// zot answers so for all images of a repository that has lost any manifest.
+#[tokio::test]
+async fn silence_of_zot_is_no_absence() {
+    let (double, _) = with_image().await;
+    double.when(lists()).reply(Reply::status(404));
+    let probe = Probe::of(&double).software(Software::Zot);
+    let sweep = probe.require("signature").sweep().await;
+    assert_eq!(
+        (told(&sweep), counts(&sweep)),
+        (vec!["intact".to_owned()], (1, 0, 1, 0))
+    );
+    // Of what is known to keep no such lists, it says that.
+    let probe = Probe::of(&double).software(Software::Gitea);
+    let sweep = probe.require("signature").sweep().await;
+    assert_eq!(told(&sweep)[0], "broken");
+}
+
 #[tokio::test]
 async fn a_dead_api_is_given_up_after_some_images() {
     let double = Double::start().await;
@@ -217,14 +234,15 @@ async fn a_dead_api_is_given_up_after_some_images() {
     );
 }
 
+async fn required(double: &Double, what: &str) -> Vec<String> {
+    told(&Probe::of(double).require(what).sweep().await)
+}
+
 #[tokio::test]
 async fn what_is_required_is_there_by_any_way_or_it_is_missing() {
     let missing = ["broken", "finding app referrer referrer_missing: "];
     let (double, image) = with_image().await;
-    let sweep = |double: &Double, what: &str| {
-        let probe = Probe::of(double).require(what).sweep();
-        async move { told(&probe.await) }
-    };
+    let sweep = required;
     assert_eq!(sweep(&double, "signature").await, missing);
     assert_eq!(sweep(&double, "signature;repo=other").await, ["intact"]);
     assert_eq!(
@@ -288,8 +306,11 @@ async fn verify_waits_for_a_signature_that_is_yet_to_come() {
         .when(on::manifest().reference(&tag))
         .then(move |registry, request| {
             // Signed behind the fourth look, from where on time is skipped.
-            tokio::time::pause();
-            if seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 3 {
+            let look = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if look == 0 {
+                tokio::time::pause();
+            }
+            if look == 3 {
                 registry.image(
                     "app",
                     Some(request.reference.as_deref().expect("a tag")),
@@ -346,13 +367,13 @@ async fn one_level_is_walked_and_a_circle_ends() {
     let sweep = Probe::of(&double).referrers(Reach::All).sweep().await;
     assert_eq!(told(&sweep), ["intact", "skipped artifact 1"]);
     assert_eq!(double.count(&lists()), 1);
-    // What is no manifest is not there as one.
+    // What is no manifest is not there as one, for which distribution answers 500.
     double.forget_rules();
     answer(&double, vec![(image.digest.clone(), vec![signature, blob])]);
     let sweep = Probe::of(&double).referrers(Reach::Tagged).sweep().await;
     assert_eq!(
         told(&sweep)[..2],
-        ["broken", "finding app referrer not_found: "]
+        ["broken", "finding app referrer unreadable: "]
     );
 }
 

@@ -88,6 +88,11 @@ impl Client {
         block_on(self.ask(request.header(reqwest::header::RANGE, range)))
     }
 
+    /// DELETE.
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        block_on(self.ask(self.request(Method::DELETE, path)))
+    }
+
     /// Whether anything answers there at all.
     pub(crate) fn answers(&self, path: &str) -> bool {
         block_on(async { self.request(Method::GET, path).send().await.is_ok() })
