@@ -12,6 +12,7 @@ use crate::doctor;
 use crate::doctor::{Examination, Outlook};
 use crate::oci::Repository;
 use crate::registry::client::{Config, Endpoint};
+use crate::report::Mode;
 use crate::service::{InUsePlace, InUseSource};
 
 /// The registries to examine.
@@ -35,7 +36,12 @@ impl Examinations {
         let registries = named.iter().map(|(address, _)| {
             let name = Endpoint::parse(address, false)?.name().to_owned();
             let own = sources.resolve::<DoctorArgs>(Some(&name))?;
+            let is_no_cache = matches!(own.args.mode, Some(Mode::Private | Mode::Mirror));
             let config = connection(sources, address, &own.args.connection);
+            let config = config.map(|http| Config {
+                spares_upstream: !is_no_cache,
+                ..http
+            });
             let source = settings::in_use(&own.args.in_use, sources.around);
             in_use.push(source.map_err(|error| own.locate(error))?);
             config.map_err(|error| own.locate(error))

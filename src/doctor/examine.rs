@@ -20,6 +20,8 @@ use crate::registry::client::scope::Scope;
 use crate::registry::{Registry as _, Traffic, Unverified};
 use crate::render::words::{number, since_epoch};
 
+const NOT_TOLD: &str = "not told: a zot that fetches on demand (`sync`) answers as any other";
+
 /// Repositories that are looked into until one has a tag.
 const MOST_REPOSITORIES: usize = 5;
 
@@ -54,6 +56,8 @@ struct Sample {
     /// The status for a manifest that nobody has.
     unknown: Option<u16>,
     image: Option<Image>,
+    /// Whether to ask for an image might make it fetch that from elsewhere, and nobody said that it does not.
+    is_withheld: bool,
 }
 
 impl Sample {
@@ -70,6 +74,7 @@ impl Sample {
 
     fn sign(&self) -> CacheSign {
         match &self.image {
+            _ if self.is_withheld => CacheSign::Untold,
             _ if self.unknown == Some(500) => CacheSign::UnknownFails,
             Some(image) => image.sign,
             None => CacheSign::None,
@@ -113,8 +118,8 @@ impl Doctor<'_> {
         }
         self.note(limits(&self.limits));
         if let Some((catalog, Some(sample))) = &seen {
-            if let Some(unknown) = sample.unknown {
-                self.note(cache(sample.sign(), unknown));
+            if sample.unknown.is_some() || sample.is_withheld {
+                self.note(cache(sample.sign(), sample.unknown));
             }
             self.judge(catalog, sample);
         }
@@ -130,8 +135,12 @@ impl Doctor<'_> {
                 tags: self.first_page(url, Scope::Pull(repository)).await,
                 unknown: None,
                 image: None,
+                is_withheld: self.registry.may_fetch(),
             };
             let listed = sample.tags.as_ref().map_or(&[][..], |page| &page.items);
+            if !listed.is_empty() && sample.is_withheld {
+                return Some(sample);
+            }
             if !listed.is_empty() {
                 sample.unknown = self.ask_for_unknown(repository).await;
                 if sample.unknown != Some(500) {
@@ -150,12 +159,15 @@ impl Doctor<'_> {
             return self.note(not_tried("tags", Warn, "not tried: no repository is known"));
         };
         self.note(lists::tags(&sample.repository, &sample.tags, sample.why()));
-        if sample.sign() == CacheSign::UnknownFails {
-            self.note(not_tried(
-                "manifest",
-                Info,
-                "not tried: a cache would store it",
-            ));
+        let why = match sample.sign() {
+            CacheSign::UnknownFails => Some("not tried: a cache would store it"),
+            CacheSign::Untold if sample.tags.is_ok() => {
+                Some("not tried: a zot that fetches on demand would store it")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.note(not_tried("manifest", Info, why));
         }
         let checks = sample.image.iter().flat_map(|image| &image.checks);
         self.found.checks.extend(checks.cloned());
@@ -169,7 +181,7 @@ impl Doctor<'_> {
             return;
         }
         let has_catalog = catalog.as_ref().is_ok_and(|page| page.entries > 0);
-        let is_cache = sample.sign() != CacheSign::None;
+        let is_cache = !matches!(sample.sign(), CacheSign::None | CacheSign::Untold);
         let (how, mode) = match (is_cache, has_catalog) {
             (true, _) => (", with --mode pull-through", " --mode pull-through"),
             (false, true) => ("", ""),
@@ -231,8 +243,15 @@ fn limits(limits: &BTreeMap<String, String>) -> Check {
     )
 }
 
-fn cache(sign: CacheSign, unknown: u16) -> Check {
+fn cache(sign: CacheSign, unknown: Option<u16>) -> Check {
     let how = match sign {
+        CacheSign::Untold => {
+            let data = json!({ "sign": sign, "unknown_manifest_status": unknown });
+            return Check::new("cache", Info, NOT_TOLD, data).care(
+                "Say --mode private here and in sweeps if zot's `sync` has no `onDemand: true`: then an image is looked \
+                 at. Say --mode pull-through if it has: such a zot fetches and stores each image that it is asked for.",
+            );
+        }
         CacheSign::None => {
             let data = json!({ "sign": sign, "unknown_manifest_status": unknown });
             return Check::new("cache", Fine, "no sign of a pull-through cache", data);

@@ -56,6 +56,8 @@ pub(super) enum CacheSign {
     /// A bare digest for an entity tag, and no ranges: distribution
     /// (registry/proxy/proxyblobstore.go).
     BareEtag,
+    /// Nothing would tell: zot that fetches on demand answers as any other, and was not asked for an image.
+    Untold,
     /// HEAD does not know a blob that GET then has: a Harbor proxy project (harbor#22609).
     HeadDenies,
 }

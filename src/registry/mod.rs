@@ -97,6 +97,15 @@ pub trait Registry: Clone + Send + Sync + 'static {
         std::future::ready(Ok(Vec::new()))
     }
 
+    /// Why images that a caller names are not asked for: to ask might make the registry fetch and store them, and
+    /// nobody has said that it may. `None` where they can be asked for.
+    fn withheld(
+        &self,
+        _images: &[(Repository, Reference)],
+    ) -> impl Future<Output = Option<Unverified>> + Send {
+        std::future::ready(None)
+    }
+
     /// The same registry over connections that have never been used, for a second opinion.
     #[must_use]
     fn reconnected(&self) -> Self;

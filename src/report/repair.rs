@@ -476,6 +476,21 @@ mod tests {
     }
 
     #[test]
+    fn distribution_3_forgets_a_lost_manifest_before_a_push() {
+        let mut sweep = fixture::sweep();
+        for (kind, name, expected) in [
+            (Kind::Tag, Software::Distribution2, "push"),
+            (Kind::Tag, Software::Distribution3, "restart"),
+            (Kind::Child, Software::Distribution3, "restart"),
+            (Kind::Layer, Software::Distribution3, "push"),
+        ] {
+            sweep.access.software = Some(fixture::software(name));
+            let found = actions(&finding(kind, Reason::NotFound), &sweep);
+            assert_eq!(found[0], expected, "{name} {kind}");
+        }
+    }
+
+    #[test]
     fn nothing_is_mounted_on_zot() {
         let mut sweep = fixture::sweep();
         sweep.access.software = Some(fixture::software(Software::Zot));

@@ -63,7 +63,11 @@ impl<R: Registry> Crawl<'_, R> {
                 self.ledger.listed(Listed::Named);
                 self.wait_for(named.clone(), true);
             }
-            Source::Images(_) => {}
+            Source::Images(images) => {
+                if let Some(why) = self.registry.withheld(images).await {
+                    return Err(why);
+                }
+            }
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ pub(crate) const DISTRIBUTION: Product = Product {
         Own {
             what: "the folder `tags/1.0` removed",
             apply: |registry, _| store(registry).remove_tag(BROKEN.0, BROKEN.1),
-            expected: Invisible("a tag that nothing lists is promised by nothing"),
+            expected: Invisible("the tag leaves the list, as a deleted one does"),
         },
         Own {
             what: "`garbage-collect --delete-untagged`",

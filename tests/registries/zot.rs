@@ -6,10 +6,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::distribution::DISTRIBUTION;
 use crate::product::{Expected, Object, Own, Product};
 use crate::pushed::{BROKEN, Pushed};
 use crate::registry::{Place, Registry};
-use crate::support::process::{run, wait_until};
+use crate::support::probe::Probe;
+use crate::support::process::{run, tool, wait_until};
 
 use Expected::{Found, Invisible, Refused, Unverified};
 
@@ -64,7 +66,7 @@ pub(crate) const ZOT: Product = Product {
             apply: |registry, _| {
                 edit(registry, |entries| entries.retain(|entry| !is_tag(entry)));
             },
-            expected: Invisible("a tag that nothing lists is promised by nothing"),
+            expected: Invisible("the tag leaves the list, as a deleted one does"),
         },
         Own {
             what: "the tag's entry in `index.json` leads to a manifest that is not there",
@@ -89,7 +91,7 @@ pub(crate) const ZOT: Product = Product {
         Own {
             what: "`index.json` removed",
             apply: |registry, _| fs::remove_file(index(registry)).expect("a file is removed"),
-            expected: Invisible("the repository is not listed"),
+            expected: Invisible("the repository leaves the catalog, as a deleted one does"),
         },
         Own {
             what: "`oci-layout` removed",
@@ -97,7 +99,7 @@ pub(crate) const ZOT: Product = Product {
                 let file = registry.data().join(BROKEN.0).join("oci-layout");
                 fs::remove_file(file).expect("a file is removed");
             },
-            expected: Invisible("the repository is not listed"),
+            expected: Invisible("the repository leaves the catalog, as a deleted one does"),
         },
         Own {
             what: "the file of a layer deleted that another repository has, too",
@@ -114,7 +116,7 @@ pub(crate) const ZOT: Product = Product {
                 fs::remove_file(file).expect("a file is removed");
                 collect(registry, GC);
             },
-            expected: Invisible("`gc` takes the tag out of the list"),
+            expected: Invisible("`gc` takes the tag out of the list, as a deletion does"),
         },
         Own {
             what: "the file of a platform's manifest deleted, and then its clean-up (`gc`)",
@@ -128,14 +130,14 @@ pub(crate) const ZOT: Product = Product {
         Own {
             what: "retention without a rule for the tag (`keepTags`)",
             apply: |registry, _| collect(registry, RETENTION),
-            expected: Invisible("the tag is gone, and nothing else"),
+            expected: Invisible("what the rule removes is gone from the list, and nothing else is"),
         },
     ],
     outages: &[("its folder is moved away", |registry| {
         let data = registry.data();
         fs::rename(&data, data.with_extension("gone")).expect("a folder is moved");
     })],
-    habits: &[pulls_are_counted],
+    habits: &[pulls_are_counted, fetches_on_demand],
 };
 
 /// Its clean-up, at once.
@@ -180,6 +182,49 @@ fn pulls_are_counted(binary: &Path) -> String {
     let by_get = counts(&|| client.get(&path).status);
     assert!(by_get && !by_head, "GET: {by_get}, HEAD: {by_head}");
     "With `pulledWithin` in a rule, a GET of a manifest is written down as a pull (`meta.db`), a HEAD is not.".to_owned()
+}
+
+/// Nothing is fetched before somebody says what it is, and that nothing is stored is told as that.
+fn fetches_on_demand(binary: &Path) -> String {
+    let distribution = tool("docker-registry");
+    let mut upstream = Registry::start(&DISTRIBUTION, Path::new(distribution.get_program()));
+    let _ = Pushed::to(&upstream);
+    let settings = json!({"extensions": {"sync": {"enable": true, "registries": [{
+        "urls": [format!("http://{}", upstream.host())], "onDemand": true, "tlsVerify": false,
+        "maxRetries": 1, "retryDelay": "1s", "content": [{"prefix": "**"}],
+    }]}}});
+    let registry = Registry::start_with(&ZOT, binary, &settings.to_string());
+    let fetched = || registry.data().join(BROKEN.0).join("index.json").exists();
+    let verify = |mode: &[&str], tag: &str| {
+        let image = format!("{}/{}:{tag}", registry.host(), BROKEN.0);
+        Probe::verify().args(mode).arg(image).run()
+    };
+    let outcome = verify(&[], BROKEN.1);
+    assert!(outcome.code == 3 && !fetched(), "{outcome}");
+    let outcome = verify(&["--mode", "pull-through"], BROKEN.1);
+    assert!(outcome.code == 0 && fetched(), "{outcome}");
+    let outcome = verify(&[], BROKEN.1);
+    assert_eq!(outcome.code, 0, "what is stored is asked for: {outcome}");
+    let asked = || registry.said().matches("syncing on demand").count();
+    let before = asked();
+    let page = doctor(&registry);
+    assert!(page.contains("not told"), "{page}");
+    assert_eq!(asked(), before, "doctor: {page}");
+    upstream.stop();
+    let outcome = verify(&[], "2.0");
+    assert_eq!(outcome.code, 3, "{outcome}");
+    let outcome = verify(&["--mode", "pull-through"], "2.0");
+    assert_eq!(outcome.code, 3, "{outcome}");
+    "With `sync` and `onDemand: true`, it answers as any other zot, so the probe cannot tell. Each request for a tag \
+     that is not stored, or that is newer in its upstream, makes it store the whole image; lists and requests for blobs do \
+     not. So without `--mode`, `probe doctor` asks a zot for no image, and `probe verify` for none that is not stored."
+        .to_owned()
+}
+
+fn doctor(registry: &Registry) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
+    let said = run(command.arg("doctor").arg(registry.host()).env_clear()).stdout;
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 fn index(registry: &Registry) -> PathBuf {

@@ -6,6 +6,7 @@ use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::in_use::InUseArgs;
 use super::report::PageArgs;
+use crate::report::Mode;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct DoctorArgs {
@@ -17,6 +18,10 @@ pub(in crate::cli) struct DoctorArgs {
     /// with a `*` are passed over
     #[arg(long = "repo", value_name = "NAME", value_delimiter = ',')]
     pub(in crate::cli) repos: Vec<String>,
+
+    /// What kind of registry it is; an image of a zot is looked at only where this says that it is no cache [default: unsaid]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) mode: Option<Mode>,
 
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,

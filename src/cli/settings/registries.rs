@@ -175,6 +175,7 @@ pub(super) fn keep(http: &mut Config, args: &RepositoryArgs, scope: &Scope) {
 pub(super) fn aim(mut http: Config, check: &CheckArgs, scope: Scope) -> Target {
     let ask = &check.ask;
     http.detect_cache = ask.mode.is_none();
+    http.spares_upstream = ask.mode.is_none();
     let public = http.public_name.as_ref().map(PublicName::name);
     let name = public.unwrap_or(http.endpoint.name()).to_owned();
     let policy = Policy {

@@ -71,6 +71,8 @@ pub struct Config {
     pub skip_tls_verify: bool,
     /// Whether to recognise a pull-through cache by its answers, which is then not asked for more.
     pub detect_cache: bool,
+    /// Whether it is not known to have no upstream, so that nothing is asked for that it might fetch.
+    pub spares_upstream: bool,
     /// Which software it runs, where the caller says so.
     pub software: Option<Software>,
     /// Requests at a time at most; how many there really are, the registry's answers decide.
@@ -102,6 +104,7 @@ impl Config {
             proxies: Arc::default(),
             skip_tls_verify: false,
             detect_cache: true,
+            spares_upstream: true,
             software: None,
             concurrency: NonZeroUsize::MIN,
             max_rps: None,

@@ -35,6 +35,7 @@ pub(crate) mod login_helper;
 mod meter;
 mod notices;
 pub(crate) mod objects;
+mod on_demand;
 pub(crate) mod own_certificates;
 mod packed;
 mod page;
@@ -107,6 +108,7 @@ pub struct HttpRegistry {
     pub(crate) files: Arc<WatchedFiles>,
     pub(crate) own: Arc<OwnCertificates>,
     detect_cache: bool,
+    spares_upstream: bool,
     software: Option<Software>,
     repositories: Share<Repository>,
     tags: Share<Tag>,
@@ -171,6 +173,7 @@ impl HttpRegistry {
             files: Arc::new(config.files),
             own: config.own,
             detect_cache: config.detect_cache,
+            spares_upstream: config.spares_upstream,
             software: config.software,
             repositories: config.repositories,
             tags: config.tags,
@@ -295,6 +298,10 @@ impl Registry for HttpRegistry {
     ) -> Result<Vec<Descriptor>, Unverified> {
         let read = self.read_referrers(repository, digest).await;
         read.map_err(|failure| failure.why)
+    }
+
+    async fn withheld(&self, images: &[(Repository, Reference)]) -> Option<Unverified> {
+        self.first_not_stored(images).await
     }
 
     fn reconnected(&self) -> Self {

@@ -157,7 +157,10 @@ impl Mark {
 fn first_error(body: &[u8]) -> Said {
     let envelope = serde_json::from_slice::<Envelope>(body).ok();
     let first = envelope.and_then(|envelope| envelope.errors.into_iter().next());
-    first.unwrap_or_default()
+    // zot sends one without a list around it where a login is wanted; measured.
+    first
+        .or_else(|| serde_json::from_slice(body).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -344,6 +347,19 @@ mod tests {
         hold(&[
             (AT, &[ZOT], Some((S::Zot, 2))),
             (AT, &[NO_NAME], Some((S::Zot, 1))),
+            (
+                AT,
+                &[(
+                    Ping,
+                    401,
+                    &[
+                        JSON,
+                        ("www-authenticate", "Basic realm=\"Authorization Required\""),
+                    ],
+                    r#"{"code":"UNAUTHORIZED","message":"authentication required","detail":{"description":"The access"}}"#,
+                )],
+                Some((S::Zot, 1)),
+            ),
             (AT, &[NEXUS], Some((S::Nexus, 1))),
             (
                 AT,

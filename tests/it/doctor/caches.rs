@@ -3,7 +3,9 @@
 use registry_double::{on, presets};
 use registry_probe::doctor::Outlook;
 
-use super::{LAYER, assert_page, data, examine};
+use registry_probe::registry::client::Config;
+
+use super::{LAYER, assert_page, config, data, examine, examine_with};
 
 #[tokio::test]
 async fn distribution_as_a_proxy_is_recognised_before_a_download() {
@@ -53,4 +55,22 @@ async fn a_proxy_project_of_harbor() {
     assert_eq!(data(&found, "blob")["status"], 404);
     assert_eq!(data(&found, "cache")["sign"], "head_denies");
     assert_eq!(double.downloads(), [image.config]);
+}
+
+#[tokio::test]
+async fn a_zot_is_asked_for_no_image_while_it_may_be_a_cache() {
+    let double = presets::zot().await;
+    double.image("team/app", Some("v1"), &[LAYER]);
+    let found = examine(&double, &["team/app"]).await;
+    assert_eq!(data(&found, "cache")["sign"], "untold");
+    assert_eq!(found.outlook, Outlook::Ready);
+    assert_eq!(double.count(&on::manifest()), 0);
+    assert_page("zot", &found);
+    let no_cache = Config {
+        spares_upstream: false,
+        ..config(&double)
+    };
+    let found = examine_with(&double, no_cache, &["team/app"]).await;
+    assert_eq!(data(&found, "cache")["sign"], "none");
+    assert_eq!(data(&found, "range")["answer"], "honoured");
 }

@@ -26,9 +26,19 @@ async fn examine_as(
 ) -> Examination {
     let config = Config {
         credentials,
+        ..config(registry)
+    };
+    examine_with(registry, config, repositories).await
+}
+
+fn config(registry: &Registry) -> Config {
+    Config {
         timeout: PATIENCE,
         ..Config::new(Endpoint::parse(&registry.url(), false).expect("an address"))
-    };
+    }
+}
+
+async fn examine_with(registry: &Registry, config: Config, repositories: &[&str]) -> Examination {
     let named = repositories
         .iter()
         .map(|name| name.parse().expect("a name"));

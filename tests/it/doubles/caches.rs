@@ -3,7 +3,7 @@
 use registry_double::{Double, Image, on, presets};
 use registry_probe::report::{Mode, Verdict};
 
-use super::probe::{Probe, told};
+use super::probe::{Probe, details, told};
 
 /// A cache in front of `app:multi`, an index of two images, and of what it holds: one layer.
 async fn distribution() -> (Double, Image) {
@@ -175,4 +175,29 @@ async fn no_healthy_registry_is_mistaken_for_a_cache() {
         assert_eq!(sweep.counts.blobs, 8);
         assert!(sweep.warnings.is_empty(), "{:?}", sweep.warnings);
     }
+}
+
+#[tokio::test]
+async fn what_a_zot_has_not_stored_is_not_asked_for() {
+    let double = presets::zot().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    let absent = format!("sha256:{}", "0".repeat(64));
+    let named = |reference: &str| Probe::of(&double).images(&[("app", reference)]);
+    for reference in ["v2", &absent] {
+        let sweep = named(reference).sweep().await;
+        assert_eq!(sweep.verdict(), Verdict::Unverified, "{:?}", told(&sweep));
+        assert!(
+            details(&sweep).contains("is not stored here"),
+            "{}",
+            details(&sweep)
+        );
+    }
+    assert_eq!(double.count(&on::manifest()), 0, "it may be fetched");
+    for reference in ["v1", &image.digest] {
+        let sweep = named(reference).sweep().await;
+        assert_eq!(told(&sweep), ["intact"], "{}", details(&sweep));
+    }
+    // Whoever says what it is has it asked.
+    let sweep = named("v2").of_a_known_kind().sweep().await;
+    assert_eq!(told(&sweep), ["broken", "finding app tag not_found: v2"]);
 }

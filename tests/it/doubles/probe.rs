@@ -98,6 +98,7 @@ impl<'a> Probe<'a> {
     /// Of a registry that somebody said the kind of.
     pub(super) fn of_a_known_kind(mut self) -> Self {
         self.config.detect_cache = false;
+        self.config.spares_upstream = false;
         self
     }
 
