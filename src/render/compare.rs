@@ -213,8 +213,16 @@ pub fn json(outcome: &Outcome) -> String {
 
 /// Metrics of a comparison that ended now; `last_complete` is when one last saw all.
 #[must_use]
-pub fn metrics(outcome: &Outcome, last_complete: Option<u64>, now: SystemTime) -> String {
-    let sides = [("a", outcome.a.as_str()), ("b", outcome.b.as_str())];
+pub fn metrics(
+    outcome: &Outcome,
+    extent: &str,
+    last_complete: Option<u64>,
+    now: SystemTime,
+) -> String {
+    let mut sides = vec![("a", outcome.a.as_str()), ("b", outcome.b.as_str())];
+    if !extent.is_empty() {
+        sides.push(("filters", extent));
+    }
     let gauge = |name: &str, help: &str, value: u64| {
         let mut family = Family::gauge(&format!("registry_compare_{name}"), help);
         family.count(&sides, value);
@@ -240,7 +248,7 @@ pub fn metrics(outcome: &Outcome, last_complete: Option<u64>, now: SystemTime) -
         );
         for ((direction, kind), count) in outcome.counts() {
             let own = [("direction", direction.word()), ("kind", kind.word())];
-            differences.count(&[sides, own].concat(), count);
+            differences.count(&[&sides[..], &own].concat(), count);
         }
         families.push(differences);
         families.push(gauge(

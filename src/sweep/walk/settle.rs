@@ -73,6 +73,7 @@ impl Walk {
             exposed: if is_first { self.exposed() } else { None },
             is_there: self.is_there(),
             absent: look.absent,
+            left_out: look.left_out,
             tags_known: self.tags_in_list(),
             unverified_tags: look.unverified_tags.len() as u64,
             lasting_tags: lasting as u64,
@@ -197,6 +198,7 @@ impl Walk {
             let node = &self.nodes[id as usize];
             let was_counted = self.history.seen(node.endpoint, &node.digest).is_some();
             self.tally.absent += u64::from(!was_counted);
+            look.left_out.push(node.digest.clone());
         }
     }
 
