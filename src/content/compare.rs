@@ -128,11 +128,6 @@ impl<'a> Comparing<'a> {
         let digests = (Some(a), Some(b));
         if a != b && !self.is_part(pair, a, b) {
             let likeness = self.likeness(pair, a, b);
-            if likeness.is_unknown && !likeness.is_other {
-                self.compared.images -= 1;
-                self.compared.unverified += 1;
-                return;
-            }
             for (direction, platform) in likeness.lacks {
                 if self.comparison.is_sparse && direction == Direction::AOnly {
                     continue;
@@ -145,7 +140,10 @@ impl<'a> Comparing<'a> {
                 return;
             }
             let is_told = self.compared.doubtful.contains(pair);
-            if !is_told {
+            if likeness.is_unknown {
+                self.compared.images -= 1;
+                self.compared.unverified += 1;
+            } else if !is_told {
                 let converted = pair.a.1.in_repository(&pair.a.0);
                 self.compared.converted.push(converted);
             }

@@ -211,6 +211,13 @@ pub fn json(outcome: &Outcome) -> String {
     format!("{document:#}\n")
 }
 
+/// The sides, and by what filters they are narrowed, if they are.
+fn labels<'a>(outcome: &'a Outcome, extent: &'a str) -> Vec<(&'a str, &'a str)> {
+    let labels = [("a", &*outcome.a), ("b", &*outcome.b), ("filters", extent)];
+    let given = labels.into_iter().filter(|(_, value)| !value.is_empty());
+    given.collect()
+}
+
 /// Metrics of a comparison that ended now; `last_complete` is when one last saw all.
 #[must_use]
 pub fn metrics(
@@ -219,10 +226,7 @@ pub fn metrics(
     last_complete: Option<u64>,
     now: SystemTime,
 ) -> String {
-    let mut sides = vec![("a", outcome.a.as_str()), ("b", outcome.b.as_str())];
-    if !extent.is_empty() {
-        sides.push(("filters", extent));
-    }
+    let sides = labels(outcome, extent);
     let gauge = |name: &str, help: &str, value: u64| {
         let mut family = Family::gauge(&format!("registry_compare_{name}"), help);
         family.count(&sides, value);

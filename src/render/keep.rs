@@ -122,17 +122,7 @@ impl Checked<'_> {
                 lines.verbatim("by", deletion);
             }
         }
-        if !self.unknown.is_empty() {
-            lines.blank();
-            lines.title("Tags that are not there", STRONG);
-            for name in self.unknown.iter().take(MOST_GAPS) {
-                lines.verbatim("", name);
-            }
-            if self.unknown.len() > MOST_GAPS {
-                let more = self.unknown.len() - MOST_GAPS;
-                lines.entry("", [format!("and {more} more")]);
-            }
-        }
+        self.tell_unknown(&mut lines);
         if !is_known {
             lines.blank();
             lines.title("Not known", STRONG);
@@ -147,6 +137,21 @@ impl Checked<'_> {
             }
         }
         lines.finish()
+    }
+
+    fn tell_unknown(&self, lines: &mut Lines) {
+        if self.unknown.is_empty() {
+            return;
+        }
+        lines.blank();
+        lines.title("Tags that are not there", STRONG);
+        for name in self.unknown.iter().take(MOST_GAPS) {
+            lines.verbatim("", name);
+        }
+        if self.unknown.len() > MOST_GAPS {
+            let more = self.unknown.len() - MOST_GAPS;
+            lines.entry("", [format!("and {more} more")]);
+        }
     }
 
     /// The same in JSON.

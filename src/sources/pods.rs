@@ -248,6 +248,19 @@ struct NodeInfo {
     kernel_version: String,
 }
 
+/// Whose pod it is: its controller's, or else its own.
+fn owner(metadata: &Metadata) -> Origin {
+    let owners = metadata.owner_references.iter().flatten();
+    let owner = owners.max_by_key(|owner| owner.controller);
+    let (kind, name) = owner.map_or(("Pod", &metadata.name), |owner| (&owner.kind, &owner.name));
+    Origin {
+        kind: kind.into(),
+        namespace: Some((&metadata.namespace).into()),
+        name: Some(name.into()),
+        ..Origin::default()
+    }
+}
+
 fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
     let (metadata, spec, status) = (&item.metadata, &item.spec, &item.status);
     if let Some(node) = &status.node_info {
@@ -257,9 +270,6 @@ fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
     if matches!(&*status.phase, "Succeeded" | "Failed") {
         return Ok(());
     }
-    let owners = metadata.owner_references.iter().flatten();
-    let owner = owners.max_by_key(|owner| owner.controller);
-    let (kind, name) = owner.map_or(("Pod", &metadata.name), |owner| (&owner.kind, &owner.name));
     let declared = [
         &spec.containers,
         &spec.init_containers,
@@ -270,12 +280,7 @@ fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
         &status.init_container_statuses,
         &status.ephemeral_container_statuses,
     ];
-    let origin = Origin {
-        kind: kind.into(),
-        namespace: Some((&metadata.namespace).into()),
-        name: Some(name.into()),
-        ..Origin::default()
-    };
+    let origin = owner(metadata);
     let mut add = |image: &str, policy: &str, origin, has_run| {
         gathering.add(Container {
             image,
