@@ -4,11 +4,13 @@
 #   REGISTRY=HOST[:PORT] STORAGE=DIR [URL=http://…] clean-up.sh registry   registry:2 or :3, beside its storage
 #   OWNER=orgs/NAME PACKAGE=NAME clean-up.sh ghcr                          untagged versions in GHCR, by gh
 #
-# CONTEXTS names the clusters (of kubectl) that pull from there. Without DELETE=yes it only says what it would do.
+# CONTEXTS names the clusters (of kubectl) that pull from there. Without DELETE=yes it only says what it would do. With it
+# BATCH deletions (50) follow a check of what they would break.
 set -eu
 
 kind=${1-}
 AGE=${AGE-1440} # in minutes: what is younger may be part of a push that is under way
+BATCH=${BATCH-50}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
@@ -96,20 +98,34 @@ if [ ! -s "$work/delete" ]; then
     exit 0
 fi
 # Tags that were pushed meanwhile may lead to what was about to go.
-probe keep --check "$work/delete" "$@" "$REGISTRY" >"$work/check" || {
-    cat "$work/check" >&2
-    stop "these deletions would break something, or that is not known"
+check() {
+    list=$1
+    shift
+    probe keep --check "$list" "$@" "$REGISTRY" >"$work/check" || {
+        cat "$work/check" >&2
+        return 1
+    }
 }
+check "$work/delete" "$@" || stop "these deletions would break something, or that is not known"
 if [ "${DELETE-}" != yes ]; then
     cat "$work/delete"
     echo "clean-up: these would be deleted with DELETE=yes; $count manifests are kept"
     exit 0
 fi
 join "$work/sorted" "$work/delete" >"$work/deletions"
-while read -r name id; do
-    delete "$name" "$id" || {
-        echo "clean-up: $name could not be deleted, and nothing after it was" >&2
+split -a 6 -l "$BATCH" "$work/deletions" "$work/batch."
+for batch in "$work"/batch.*; do
+    # A push may have come in while those before were deleted.
+    cut -d ' ' -f 1 "$batch" >"$work/next"
+    check "$work/next" "$@" || {
+        echo "clean-up: the next deletions would break something, or that is not known: none of them was made" >&2
         exit 1
     }
-    echo "deleted $name"
-done <"$work/deletions"
+    while read -r name id; do
+        delete "$name" "$id" || {
+            echo "clean-up: $name could not be deleted, and nothing after it was" >&2
+            exit 1
+        }
+        echo "deleted $name"
+    done <"$batch"
+done

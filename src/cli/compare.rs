@@ -127,13 +127,7 @@ impl Comparing {
         };
         let mut gaps = last.each_ref().map(|look| unknown(&look.sweep));
         // A candidate is whatever was not seen.
-        let first = seen(
-            &last,
-            [Unseen::Absent; 2],
-            &Configs::new(),
-            args.sparse,
-            &pairs,
-        );
+        let first = seen(&last, [Unseen::Absent; 2], None, args.sparse, &pairs);
         drop(pairs);
         let lists_nothing = last.each_ref().map(Look::lists_nothing);
         let mut confirming = Confirming::new(first);
@@ -166,6 +160,7 @@ impl Comparing {
             young: Vec::new(),
             remembered: Vec::new(),
             gaps,
+            may_be_empty: args.allow_empty,
         }
     }
 
@@ -174,9 +169,10 @@ impl Comparing {
     async fn hand_on(&mut self, outcome: &mut Outcome) -> bool {
         let CompareSettings { publish, args, .. } = &self.settings;
         let now = SystemTime::now();
-        let known = self.memory.known(&outcome.a, &outcome.b, &extent(args));
+        let extent = extent(args);
+        let known = self.memory.known(&outcome.a, &outcome.b, &extent);
         known.absorb(outcome, args.grace, now);
-        let metrics = render::metrics(outcome, known.last_complete, now);
+        let metrics = render::metrics(outcome, &extent, known.last_complete, now);
         let mut errors = Vec::new();
         let mut write = |option: &str, path: &Path, text: &str| {
             if let Err(error) = service::write(path, text.as_bytes()) {
@@ -197,9 +193,11 @@ impl Comparing {
             write("--textfile", path, &metrics);
         }
         if let Some(gateway) = &publish.gateway {
-            let instance = format!("{} and {}", outcome.a, outcome.b);
+            let sides = format!("{} and {}", outcome.a, outcome.b);
+            let instance = [&*sides, &extent].join(" ");
+            let instance = instance.trim_end();
             let is_whole = outcome.is_complete();
-            let pushed = gateway.push_text(&instance, is_whole, metrics).await;
+            let pushed = gateway.push_text(instance, is_whole, metrics).await;
             errors.extend(pushed.err().map(|error| error.to_string()));
         }
         for error in &errors {
@@ -269,7 +267,7 @@ fn nothing_there() -> Gap {
 fn seen(
     [a, b]: &[Look; 2],
     unseen: [Unseen; 2],
-    configs: &Configs,
+    configs: Option<&Configs>,
     is_sparse: bool,
     pairs: &BTreeSet<Pair>,
 ) -> Compared {
@@ -290,7 +288,7 @@ async fn confirm(
     is_sparse: bool,
     doubtful: &BTreeSet<Pair>,
 ) -> Compared {
-    let first = seen(looks, unseen, &Configs::new(), is_sparse, doubtful);
+    let first = seen(looks, unseen, None, is_sparse, doubtful);
     if first.unread.is_empty() {
         return first;
     }
@@ -302,7 +300,7 @@ async fn confirm(
     let reads = futures::stream::iter(reads).buffer_unordered(AT_A_TIME);
     let configs: Vec<_> = reads.collect().await;
     let configs = configs.into_iter().flatten().collect();
-    seen(looks, unseen, &configs, is_sparse, doubtful)
+    seen(looks, unseen, Some(&configs), is_sparse, doubtful)
 }
 
 async fn config(
@@ -312,7 +310,7 @@ async fn config(
 ) -> Option<(Digest, Stated)> {
     match registry.config(&repository, &digest).await {
         Answer::Found(body) if digest.of_same_algorithm(&body.bytes).as_ref() == Some(&digest) => {
-            Some((digest, Stated::read(&body.bytes)?))
+            Some((digest, Stated::read(&body.bytes)))
         }
         _ => None,
     }

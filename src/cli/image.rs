@@ -46,6 +46,10 @@ pub(super) fn parse_image(
     };
     // A colon in the last component can only be a tag's, for the port went with the registry.
     let (repository, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
+    // What stands behind a colon is a port.
+    if registry.ends_with(':') {
+        return Err(invalid());
+    }
     let address = match scheme {
         Some(scheme) => format!("{scheme}://{registry}"),
         None => registry.to_owned(),

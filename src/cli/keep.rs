@@ -14,7 +14,7 @@ use super::run::client;
 use super::settings::{KeepSettings, Named, Sources, kept};
 use super::signals::Signals;
 use crate::content::{Deletion, Gap, Holdings, Kept, Root, breakage};
-use crate::oci::{Printable, Repository};
+use crate::oci::{Printable, Reference, Repository};
 use crate::registry::client::HttpRegistry;
 use crate::render::keep as render;
 use crate::report::{Record, SkipReason, Sweep};
@@ -76,6 +76,7 @@ impl Keeping {
                 let checked = render::Checked {
                     registry: policy.registry,
                     deletions: deletions.iter().map(Deletion::name).collect(),
+                    unknown: unknown_tags(&seen.holdings, &deletions),
                     breaks: breakage(&seen.holdings, &roots, &deletions, args.delete_by_digest),
                     gaps: &gaps,
                 };
@@ -87,6 +88,7 @@ impl Keeping {
                 };
                 (text, exit(&checked))
             }
+            None if output::is_closed() => return Ok(Exit::Unverified),
             None if gaps.is_empty() => {
                 let text = list(&policy.registry, &args, &kept, &lost);
                 (text, Exit::Intact)
@@ -113,6 +115,20 @@ fn unlisted(repository: &Repository) -> Gap {
                (--repos-file)"
             .into(),
     }
+}
+
+/// The tags that are to be deleted and that the registry has not.
+fn unknown_tags(holdings: &Holdings, deletions: &[Deletion]) -> Vec<String> {
+    let is_there = |deletion: &&Deletion| match &deletion.reference {
+        Reference::Tag(tag) => {
+            let contents = holdings.get(&deletion.repository);
+            contents.is_some_and(|contents| contents.tags.contains_key(tag))
+        }
+        // That nothing leads to a manifest is why it is deleted.
+        Reference::Digest(_) => true,
+    };
+    let unknown = deletions.iter().filter(|deletion| !is_there(deletion));
+    unknown.map(Deletion::name).collect()
 }
 
 /// That a manifest which is not there may have named what is to be deleted.
@@ -161,7 +177,8 @@ fn of_documents(named: Named) -> (Vec<Root>, Vec<Gap>) {
     }
     let gap = |written: Printable| Gap {
         repository: None,
-        what: format!("--images-from: `{written}` is still to be resolved").into(),
+        what: format!("--images-from: `{written}` is no name of an image, or still to be resolved")
+            .into(),
     };
     let mut gaps: Vec<_> = named.unresolved.into_iter().map(gap).collect();
     if named.is_of_others {

@@ -14,8 +14,8 @@ pub struct Comparison<'a> {
     pub a: Side<'a>,
     /// The other side.
     pub b: Side<'a>,
-    /// What the configs state that were read.
-    pub configs: &'a Configs,
+    /// What the configs state that could be read; `None` while none was asked for.
+    pub configs: Option<&'a Configs>,
     /// Whether B copies some tags and platforms of A only.
     pub is_sparse: bool,
 }
@@ -52,8 +52,18 @@ struct Comparing<'a> {
 struct Likeness {
     /// Whether some image differs that both have.
     is_other: bool,
+    /// Whether that is not known of some image, for something of it could not be read.
+    is_unknown: bool,
     /// The platforms that one side lacks.
     lacks: Vec<(Direction, Printable)>,
+}
+
+impl Likeness {
+    /// Adds whether an image of both is the same.
+    fn add(&mut self, is_same: Option<bool>) {
+        self.is_other |= is_same == Some(false);
+        self.is_unknown |= is_same.is_none();
+    }
 }
 
 impl<'a> Comparing<'a> {
@@ -130,7 +140,10 @@ impl<'a> Comparing<'a> {
                 return;
             }
             let is_told = self.compared.doubtful.contains(pair);
-            if !is_told {
+            if likeness.is_unknown {
+                self.compared.images -= 1;
+                self.compared.unverified += 1;
+            } else if !is_told {
                 let converted = pair.a.1.in_repository(&pair.a.0);
                 self.compared.converted.push(converted);
             }
@@ -164,40 +177,47 @@ impl<'a> Comparing<'a> {
         let (Some(document), Some(other)) = documents else {
             return Likeness {
                 is_other: true,
-                lacks: Vec::new(),
+                ..Likeness::default()
             };
         };
         match (document.kind, other.kind) {
             (MediaKind::Index, MediaKind::Index) => self.indexes(pair, document, other),
             (MediaKind::Index, _) if sides.is_sparse => {
-                let mut children = document.manifests().map(|child| &child.digest);
-                let is_one = children.any(|child| self.is_same(pair, child, b));
+                let children = document.manifests().map(|child| &child.digest);
+                let same: Vec<_> = children.map(|child| self.is_same(pair, child, b)).collect();
+                let is_one = same.contains(&Some(true));
                 Likeness {
-                    is_other: !is_one,
+                    is_other: !is_one && !same.contains(&None),
+                    is_unknown: !is_one && same.contains(&None),
                     lacks: Vec::new(),
                 }
             }
-            _ => Likeness {
-                is_other: !self.is_same(pair, a, b),
-                lacks: Vec::new(),
-            },
+            _ => {
+                let mut likeness = Likeness::default();
+                likeness.add(self.is_same(pair, a, b));
+                likeness
+            }
         }
     }
 
-    /// Whether two manifests are the same image.
-    fn is_same(&mut self, pair: &Pair, a: &Digest, b: &Digest) -> bool {
+    /// Whether two manifests are the same image; `None` if that is not known.
+    fn is_same(&mut self, pair: &Pair, a: &Digest, b: &Digest) -> Option<bool> {
         if a == b {
-            return true;
+            return Some(true);
         }
         let sides = self.comparison;
         let documents = (
             sides.a.document(&pair.a.0, a),
             sides.b.document(&pair.b.0, b),
         );
-        let (Some(document), Some(other)) = documents else {
-            return false;
+        let is_broken = |a: &Digest, b: &Digest, is_blob| {
+            sides.a.is_broken(&pair.a.0, a, is_blob) || sides.b.is_broken(&pair.b.0, b, is_blob)
         };
-        let is_same = is_same_image(document, other, sides.configs);
+        let (Some(document), Some(other)) = documents else {
+            return is_broken(a, b, false).then_some(false);
+        };
+        let nothing = Configs::new();
+        let is_same = is_same_image(document, other, sides.configs.unwrap_or(&nothing));
         if is_same.is_none() {
             for (is_a, repository, document) in
                 [(true, &pair.a.0, document), (false, &pair.b.0, other)]
@@ -207,7 +227,13 @@ impl<'a> Comparing<'a> {
                 self.compared.unread.extend(config);
             }
         }
-        is_same == Some(true)
+        let configs = document.config.as_ref().zip(other.config.as_ref());
+        let is_lost = configs.is_some_and(|(a, b)| is_broken(&a.digest, &b.digest, true));
+        match is_same {
+            // While no config was read, that is a candidate.
+            None if sides.configs.is_none() || is_lost => Some(false),
+            is_same => is_same,
+        }
     }
 
     fn indexes(&mut self, pair: &Pair, a: &Document, b: &Document) -> Likeness {
@@ -219,9 +245,7 @@ impl<'a> Comparing<'a> {
                     .lacks
                     .push((Direction::AOnly, Printable::from(platform.as_str()))),
                 Some(other) if platform.starts_with(ATTESTATION) => _ = other,
-                Some(other) => {
-                    likeness.is_other |= !self.is_same(pair, &child.digest, &other.digest);
-                }
+                Some(other) => likeness.add(self.is_same(pair, &child.digest, &other.digest)),
             }
         }
         let beyond = of_b.keys().filter(|platform| !of_a.contains_key(*platform));
@@ -320,7 +344,7 @@ mod tests {
         let comparison = Comparison {
             a: Side::new(&held_a, a.1, Unseen::Absent),
             b: Side::new(&held_b, b.1, Unseen::Absent),
-            configs,
+            configs: (!configs.is_empty()).then_some(configs),
             is_sparse,
         };
         let compared = compare(&comparison, &pairs);
@@ -392,7 +416,7 @@ mod tests {
         let b = again("other config", &["zstd"]);
         assert_eq!(plainly(&a, &b, false), other);
         let with = |b: &Contents, texts: [&str; 2]| {
-            let [of_a, of_b] = texts.map(|text| Stated::read(text.as_bytes()).expect("a config"));
+            let [of_a, of_b] = texts.map(|text| Stated::read(text.as_bytes()));
             let configs = [(digest("config"), of_a), (digest("other config"), of_b)];
             told((&a, &sweep()), (b, &sweep()), &configs.into(), false)
         };
@@ -403,6 +427,16 @@ mod tests {
             r#"{"config":{"Cmd":["erase"]},"rootfs":{"diff_ids":["x"]}}"#,
             r#"{"architecture":"arm64","rootfs":{"diff_ids":["x"]}}"#,
         ];
+        // One of them could not be read.
+        let one = Configs::from([(digest("config"), Stated::read(x.as_bytes()))]);
+        let unknown = (vec!["unverified".to_owned()], Vec::new());
+        assert_eq!(told((&a, &sweep()), (&b, &sweep()), &one, false), unknown);
+        let mut lost = sweep();
+        let mut finding = fixture::finding(Kind::Config, Reason::NotFound);
+        finding.repository = repository("app");
+        finding.digest = Some(digest("other config"));
+        lost.findings.push(finding);
+        assert_eq!(told((&a, &sweep()), (&b, &lost), &one, false), other);
         assert_eq!(with(&b, [x, x]), converted);
         assert_eq!(with(&b, [serve, serve]), converted);
         for texts in [[x, y], [serve, erase], [x, arm]] {
@@ -419,7 +453,7 @@ mod tests {
         // The same layers in another order.
         let two = of("config", &["one", "two"]);
         let swapped = again("config", &["two", "one"]);
-        let stated = Stated::read(more.as_bytes()).expect("a config");
+        let stated = Stated::read(more.as_bytes());
         let configs = Configs::from([(digest("config"), stated)]);
         let seen = told((&two, &sweep()), (&swapped, &sweep()), &configs, false);
         assert_eq!(seen, other);

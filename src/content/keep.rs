@@ -138,6 +138,7 @@ pub(super) mod tests {
                 .iter()
                 .map(|(name, document)| (digest(name), document.clone()))
                 .collect(),
+            ..Contents::default()
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub remembered: Vec<Remembered>,
     /// What could not be read of A, and of B.
     pub gaps: [Vec<Gap>; 2],
+    /// Whether there may be nothing to compare.
+    pub may_be_empty: bool,
 }
 
 impl Outcome {
@@ -55,7 +57,7 @@ impl Outcome {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let is_known = self.gaps.iter().all(Vec::is_empty) && self.compared.unverified == 0;
-        is_known && self.compared.images > 0
+        is_known && (self.compared.images > 0 || self.may_be_empty)
     }
 
     /// What it comes to.
@@ -264,6 +266,7 @@ mod tests {
             young: Vec::new(),
             remembered: Vec::new(),
             gaps: [Vec::new(), Vec::new()],
+            may_be_empty: false,
         }
     }
 
@@ -360,6 +363,8 @@ mod tests {
         assert_eq!(nothing.likeness(), Likeness::Equal);
         nothing.compared.images = 0;
         assert_eq!(nothing.likeness(), Likeness::Unverified);
+        nothing.may_be_empty = true;
+        assert_eq!(nothing.likeness(), Likeness::Equal);
         for text in ["{}", "[1]", "registry"] {
             assert!(Memory::parse(text).is_err(), "{text}");
         }

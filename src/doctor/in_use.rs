@@ -6,12 +6,14 @@ use super::Check;
 use super::Outcome::{Fail, Fine, Warn};
 use crate::registry::client::QueryApi;
 use crate::sources::InUse;
-use crate::sources::kube_state_metrics::{gather, missing, queries};
+use crate::sources::kube_state_metrics::{Reading, queries};
 
 /// Asks for what a sweep would ask for.
 pub async fn in_use(api: &QueryApi, matcher: Option<&str>) -> Check {
-    match api.ask(&queries(matcher)).await {
-        Ok(answers) => told(&answers),
+    let mut reading = Reading::default();
+    let take = |number, answer: &[u8]| reading.take(number, answer);
+    match api.ask(&queries(matcher), take).await {
+        Ok(()) => told(reading),
         Err(why) => Check::new("in_use", Fail, &why, json!({ "detail": &why })),
     }
 }
@@ -47,9 +49,9 @@ fn check(read: Result<InUse, String>, missing: &[&str]) -> Check {
     }
 }
 
-fn told(answers: &[Vec<u8>]) -> Check {
-    let missing = missing(answers).unwrap_or_default();
-    let check = check(gather(answers), &missing);
+fn told(reading: Reading) -> Check {
+    let missing = reading.missing();
+    let check = check(reading.finish(), &missing);
     let advice = missing.iter().map(|name| match *name {
         "kube_node_labels" => {
             "kube_node_labels has no label_kubernetes_io_arch, so that the platforms of nodes are not known: start \
@@ -92,15 +94,15 @@ mod tests {
             format!("{{\"status\":\"success\",\"data\":{{\"result\":[{series}]}}}}").into_bytes()
         };
         let pod = one(r#""namespace":"a","pod":"b","image":"r.example/c""#);
-        let all = [
-            pod.clone(),
-            pod.clone(),
-            pod.clone(),
-            pod.clone(),
-            empty.clone(),
-            empty.clone(),
-        ];
-        let check = told(&all);
+        // As they are asked for, the containers last.
+        let told = |answers: [&Vec<u8>; 6]| {
+            let mut reading = Reading::default();
+            for (number, answer) in answers.into_iter().enumerate() {
+                reading.take(number, answer).expect("an answer");
+            }
+            told(reading)
+        };
+        let check = told([&pod, &pod, &pod, &empty, &empty, &pod]);
         assert_eq!(
             (check.outcome, &*check.words),
             (Warn, "1 images in 1 containers of unfinished pods")
@@ -112,16 +114,8 @@ mod tests {
                 .contains("--metric-labels-allowlist=nodes=[kubernetes.io/arch]")
         );
         let node = one(r#""node":"n","label_kubernetes_io_arch":"amd64""#);
-        let whole = [
-            pod.clone(),
-            pod.clone(),
-            pod.clone(),
-            pod,
-            node,
-            empty.clone(),
-        ];
-        assert_eq!(told(&whole).outcome, Fine);
-        let check = told(&vec![empty; 6]);
+        assert_eq!(told([&pod, &pod, &pod, &node, &empty, &pod]).outcome, Fine);
+        let check = told([&empty; 6]);
         assert_eq!((check.outcome, check.advice.len()), (Fail, 5));
         assert!(check.advice[0].words.contains("scrape kube-state-metrics"));
     }

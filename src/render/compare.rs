@@ -211,10 +211,22 @@ pub fn json(outcome: &Outcome) -> String {
     format!("{document:#}\n")
 }
 
+/// The sides, and by what filters they are narrowed, if they are.
+fn labels<'a>(outcome: &'a Outcome, extent: &'a str) -> Vec<(&'a str, &'a str)> {
+    let labels = [("a", &*outcome.a), ("b", &*outcome.b), ("filters", extent)];
+    let given = labels.into_iter().filter(|(_, value)| !value.is_empty());
+    given.collect()
+}
+
 /// Metrics of a comparison that ended now; `last_complete` is when one last saw all.
 #[must_use]
-pub fn metrics(outcome: &Outcome, last_complete: Option<u64>, now: SystemTime) -> String {
-    let sides = [("a", outcome.a.as_str()), ("b", outcome.b.as_str())];
+pub fn metrics(
+    outcome: &Outcome,
+    extent: &str,
+    last_complete: Option<u64>,
+    now: SystemTime,
+) -> String {
+    let sides = labels(outcome, extent);
     let gauge = |name: &str, help: &str, value: u64| {
         let mut family = Family::gauge(&format!("registry_compare_{name}"), help);
         family.count(&sides, value);
@@ -240,7 +252,7 @@ pub fn metrics(outcome: &Outcome, last_complete: Option<u64>, now: SystemTime) -
         );
         for ((direction, kind), count) in outcome.counts() {
             let own = [("direction", direction.word()), ("kind", kind.word())];
-            differences.count(&[sides, own].concat(), count);
+            differences.count(&[&sides[..], &own].concat(), count);
         }
         families.push(differences);
         families.push(gauge(

@@ -57,21 +57,27 @@ pub(super) fn harms(sweep: &Sweep<Found>) -> Vec<Harm<'_>> {
     harms
 }
 
-/// Names that have to be resolved before anybody can be asked for them.
-pub(super) fn unresolved(sweep: &Sweep<Found>) -> &[Named] {
+/// Names that are none, or have to be resolved before anybody can be asked for them.
+pub(super) fn unresolved(sweep: &Sweep<Found>) -> impl Iterator<Item = &Named> {
     let documents = sweep.documents.as_ref();
     let unasked = documents.and_then(|documents| documents.unasked.as_ref());
-    let lacking = unasked.filter(|unasked| unasked.lacks_images());
-    lacking.map_or(&[], |unasked| &unasked.unresolved)
+    unasked.into_iter().flat_map(Unasked::lacking)
 }
 
 /// Says below the verdict that more is named than could be asked for.
 pub(super) fn gap(lines: &mut Lines, sweep: &Sweep<Found>) {
-    let count = length(unresolved(sweep).len());
-    if count > 0 {
-        let names = many(count, "image is", "images are");
-        let text = format!("{names} named in documents and still to be resolved");
-        lines.lead("PARTIAL", UNSURE, text.split_whitespace());
+    let unasked = sweep.documents.iter().filter_map(|it| it.unasked.as_ref());
+    let invalid = unasked.map(|unasked| unasked.invalid.len()).sum();
+    let unresolved = unresolved(sweep).count() - invalid;
+    for (count, what) in [
+        (invalid, "by what no runtime takes for a name"),
+        (unresolved, "and still to be resolved"),
+    ] {
+        if count > 0 {
+            let names = many(length(count), "image is", "images are");
+            let text = format!("{names} named in documents {what}");
+            lines.lead("PARTIAL", UNSURE, text.split_whitespace());
+        }
     }
 }
 
@@ -125,6 +131,7 @@ fn rest(lines: &mut Lines, unasked: &Unasked, details: bool) {
         .map(|(host, count)| format!("{host} ({})", many(*count, "image", "images")))
         .collect();
     let rows = [
+        ("no name", names(&unasked.invalid)),
         ("unresolved", names(&unasked.unresolved)),
         ("built", names(&unasked.built)),
         (

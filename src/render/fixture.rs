@@ -515,6 +515,7 @@ pub(crate) fn in_use(sweep: &Sweep) -> InUseResult {
             .map(|number| format!("{name}-{number}").into())
             .collect(),
         platform: platform.parse().ok(),
+        os_version: None,
         has_run: true,
     };
     let first = sweep
@@ -616,6 +617,7 @@ pub(crate) fn documents() -> Sweep {
         unasked: Some(Unasked {
             unresolved: vec![unresolved, named("", vec![deployment])],
             unresolved_allowed: false,
+            invalid: Vec::new(),
             not_taken: vec![named("tools/backup:1\x1b", vec![field])],
             built: vec![named("shop", vec![origin("service", "shop", None, None)])],
             left_out: [("docker.io".to_owned(), 3), ("quay.io".to_owned(), 1)].into(),

@@ -39,7 +39,7 @@ pub fn annotations<R: Borrow<Report>>(reports: &[R]) -> String {
         let in_use = in_use.filter(|found| !found.is_listed);
         errors.extend(in_use.map(|found| used(report, found)));
         errors.extend(documents::broken(sweep).map(harmed));
-        warnings.extend(documents::unresolved(sweep).iter().map(unresolved));
+        warnings.extend(documents::unresolved(sweep).map(unresolved));
         warnings.extend(sweep.unverified.iter().map(|group| unknown(report, group)));
     }
     say(&mut text, "error", &errors);
@@ -133,7 +133,7 @@ fn harmed(image: &NamedImage) -> Note {
 fn unresolved(named: &Named) -> Note {
     let text = documents::name(named);
     Note {
-        title: "an image that documents name is still to be resolved".into(),
+        title: "what documents name is no image, or still to be resolved".into(),
         text: vec![text.clone()],
         line: text.replace("##[", ""),
     }
@@ -244,9 +244,10 @@ fn section(text: &mut String, report: &Report, room: usize) {
         [markdown(&documents::what(image)), places.join("<br>")]
     });
     table(text, ["cannot be pulled", "what would fail"], rows, room);
-    let rows = documents::unresolved(sweep).iter();
+    let rows = documents::unresolved(sweep);
     let rows = rows.map(|named| [markdown(&documents::name(named))]);
-    table(text, ["still to be resolved"], rows, room);
+    let rows = rows.collect::<Vec<_>>().into_iter();
+    table(text, ["no name of an image"], rows, room);
     let rows = sweep.unverified.iter().map(|group| {
         let place = group.repository.as_ref().map(Repository::as_str);
         let (place, count) = (place.unwrap_or("the registry"), number(group.count));

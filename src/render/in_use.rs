@@ -30,8 +30,8 @@ pub(super) struct Owner<'a> {
 /// An image, and the container or the volume that it is for.
 type Place<'a> = (&'a str, &'a str, &'a str);
 
-/// The platform of pods, and whether they have run.
-type Kin<'a> = (Option<&'a Platform>, bool);
+/// The platform and the version of the nodes of pods, and whether they have run.
+type Kin<'a> = (Option<&'a Platform>, Option<&'a Printable>, bool);
 
 /// The owners of pods that could not start again, by their namespaces.
 pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owner<'_>> {
@@ -53,7 +53,8 @@ pub(super) fn owners(findings: &[InUseFinding]) -> BTreeMap<(&str, String), Owne
                 .entry((&*found.image, container, field))
                 .or_default();
             // What is broken of an image in two ways has the same pods.
-            let kin = (workload.platform.as_ref(), workload.has_run);
+            let version = workload.os_version.as_ref();
+            let kin = (workload.platform.as_ref(), version, workload.has_run);
             let pods = uses.entry(kin).or_default();
             *pods = workload.pods.max(*pods);
             owner.has_nameless |= length(workload.names.len()) < workload.pods;
@@ -136,8 +137,12 @@ pub(super) fn in_brief(in_use: &InUseResult) -> String {
 
 /// Where it was learnt, and how much that was.
 pub(super) fn source(in_use: &InUseResult) -> String {
+    let never = match in_use.never_pulled {
+        0 => String::new(),
+        never => format!(" and {} that are never pulled", number(never)),
+    };
     let counted = format!(
-        "{} of this registry, {} of others, by {}",
+        "{} of this registry{never}, {} of others, by {}",
         many(in_use.images, "image", "images"),
         number(in_use.images_of_others),
         in_use.source
@@ -166,6 +171,20 @@ pub(super) fn notices(in_use: &InUseResult) -> Vec<String> {
     });
     notices.extend(never.take(NOTICES));
     if let Some(more) = in_use.never_ran.len().checked_sub(NOTICES + 1) {
+        notices.push(format!("and {} more", number(length(more + 1))));
+    }
+    let invalid = in_use.invalid.iter().map(|it| {
+        let user = it.workloads.first().map(|user| user.origin.to_string());
+        let user = user.map(|user| format!(" ({user})"));
+        format!(
+            "{} never ran: {}{}",
+            it.image,
+            it.detail,
+            user.unwrap_or_default()
+        )
+    });
+    notices.extend(invalid.take(NOTICES));
+    if let Some(more) = in_use.invalid.len().checked_sub(NOTICES + 1) {
         notices.push(format!("and {} more", number(length(more + 1))));
     }
     let mut unknown = BTreeMap::<&str, Vec<&str>>::new();

@@ -125,7 +125,7 @@ fn cases(report: &Report) -> Vec<Case> {
     let harms = documents::harms(sweep)
         .into_iter()
         .map(|harm| harmed(&harm));
-    let unresolved = documents::unresolved(sweep).iter().map(unresolved);
+    let unresolved = documents::unresolved(sweep).map(unresolved);
     findings
         .chain(unmet)
         .chain(in_use)
@@ -209,7 +209,10 @@ fn unresolved(named: &Named) -> Case {
         outcome: Some(NotPassed {
             element: "error",
             kind: "unresolved".into(),
-            message: format!("still to be resolved: {}", documents::name(named)),
+            message: format!(
+                "no image, or still to be resolved: {}",
+                documents::name(named)
+            ),
             text: String::new(),
         }),
     }

@@ -71,6 +71,8 @@ pub struct Checked<'a> {
     pub registry: String,
     /// What is to be deleted, as it stands in the list.
     pub deletions: Vec<String>,
+    /// The tags among these that the registry has not: there is nothing to delete, or the list is of another one.
+    pub unknown: Vec<String>,
     /// What that would break.
     pub breaks: Vec<Breakage>,
     /// What could not be read.
@@ -120,6 +122,7 @@ impl Checked<'_> {
                 lines.verbatim("by", deletion);
             }
         }
+        self.tell_unknown(&mut lines);
         if !is_known {
             lines.blank();
             lines.title("Not known", STRONG);
@@ -136,6 +139,21 @@ impl Checked<'_> {
         lines.finish()
     }
 
+    fn tell_unknown(&self, lines: &mut Lines) {
+        if self.unknown.is_empty() {
+            return;
+        }
+        lines.blank();
+        lines.title("Tags that are not there", STRONG);
+        for name in self.unknown.iter().take(MOST_GAPS) {
+            lines.verbatim("", name);
+        }
+        if self.unknown.len() > MOST_GAPS {
+            let more = self.unknown.len() - MOST_GAPS;
+            lines.entry("", [format!("and {more} more")]);
+        }
+    }
+
     /// The same in JSON.
     #[must_use]
     pub fn json(&self) -> String {
@@ -148,6 +166,7 @@ impl Checked<'_> {
             "registry": self.registry,
             "verdict": verdict,
             "complete": self.gaps.is_empty(),
+            "unknown": self.unknown,
             "deletions": self.deletions,
             "breaks": self.breaks,
             "unverified": self.gaps,

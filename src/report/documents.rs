@@ -69,6 +69,9 @@ pub struct Unasked {
     pub unresolved: Vec<Named>,
     /// Whether the caller accepts that.
     pub unresolved_allowed: bool,
+    /// What stands where an image has to, and no runtime takes for its name: what is described cannot start.
+    #[serde(default)]
+    pub invalid: Vec<Named>,
     /// What may be an image, or may be something else.
     pub not_taken: Vec<Named>,
     /// Images of services that are built where they run.
@@ -78,10 +81,10 @@ pub struct Unasked {
 }
 
 impl Unasked {
-    /// Whether an image is not known that has to be.
-    #[must_use]
-    pub fn lacks_images(&self) -> bool {
-        !self.unresolved_allowed && !self.unresolved.is_empty()
+    /// What is named for an image that has to be known, and names none.
+    pub fn lacking(&self) -> impl Iterator<Item = &Named> {
+        let unresolved = (!self.unresolved_allowed).then_some(&self.unresolved);
+        self.invalid.iter().chain(unresolved.into_iter().flatten())
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Workload {
     pub names: Vec<Printable>,
     /// The platform of their nodes, as far as that is known.
     pub platform: Option<Platform>,
+    /// The build of their Windows, which not every image for Windows runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<Printable>,
     /// Whether the container ever ran in any of them.
     pub has_run: bool,
 }
@@ -91,7 +94,9 @@ pub struct InUseFinding {
 impl InUseFinding {
     /// Whether a user of the image would be hurt, too, as far as that is known.
     fn hurts(&self, user: &Workload) -> bool {
-        let is_alike = |known: &Workload| known.platform == user.platform;
+        let is_alike = |known: &Workload| {
+            (&known.platform, &known.os_version) == (&user.platform, &user.os_version)
+        };
         let is_of_platforms = self.reason == Wrong::PlatformMissing && user.platform.is_some();
         !is_of_platforms || self.workloads.iter().any(is_alike)
     }
@@ -118,6 +123,9 @@ pub struct InUseResult {
     pub source: Printable,
     /// Why it told nothing this time; null where it did. What was known of it stays then.
     pub away: Option<Printable>,
+    /// Whether it may be of some clusters out of several: others may run more.
+    #[serde(default)]
+    pub is_part: bool,
     /// When it last told something.
     #[serde(default, with = "time::option")]
     #[cfg_attr(test, schemars(with = "Option<time::Rfc3339>"))]
@@ -128,6 +136,12 @@ pub struct InUseResult {
     pub images: u64,
     /// Images of other registries, which are not asked for.
     pub images_of_others: u64,
+    /// Images of this registry that are used by such containers alone as never pull theirs.
+    #[serde(default)]
+    pub never_pulled: u64,
+    /// Names that no runtime takes for those of an image: their containers never ran.
+    #[serde(default)]
+    pub invalid: Vec<InUseUnknown>,
     /// Images that could not be pulled again, of containers that have run.
     pub findings: Vec<InUseFinding>,
     /// The same of containers that never ran, be it for a typo: told, and never an alert.
@@ -172,6 +186,7 @@ impl InUseResult {
             *self = Self {
                 source,
                 away,
+                is_part: self.is_part,
                 read_at: known.read_at.map(|at| at.min(now)),
                 ..known.clone()
             };
@@ -220,10 +235,15 @@ impl InUseResult {
             return;
         };
         whole.away = whole.away.take().or(part.away);
+        whole.is_part |= part.is_part;
         whole.read_at = whole.read_at.min(part.read_at);
         whole.containers = whole.containers.max(part.containers);
         whole.images = whole.images.saturating_add(part.images);
         whole.images_of_others = whole.images_of_others.max(part.images_of_others);
+        whole.never_pulled = whole.never_pulled.saturating_add(part.never_pulled);
+        if whole.invalid.is_empty() {
+            whole.invalid = part.invalid;
+        }
         whole.findings.extend(part.findings);
         whole.never_ran.extend(part.never_ran);
         whole.unverified.extend(part.unverified);
@@ -256,6 +276,7 @@ mod tests {
             pods: 1,
             names: Vec::new(),
             platform: None,
+            os_version: None,
             has_run,
         }
     }

@@ -32,6 +32,7 @@ mod story;
 mod sweep;
 mod time;
 mod verdict;
+mod windows;
 
 pub use cause::Cause;
 pub use counts::{Counts, Coverage, Exposed};
@@ -59,3 +60,4 @@ pub(crate) use shell::token;
 pub(crate) use story::{Plot, told_together};
 pub use sweep::{Listed, Presence, RepositoryResult, Sweep, UnverifiedObjects};
 pub use verdict::Verdict;
+pub use windows::{windows_build, windows_runs};

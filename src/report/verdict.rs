@@ -1,5 +1,6 @@
 //! What a sweep comes to in one word.
 
+use super::documents::Unasked;
 use super::sweep::{Listed, Sweep};
 use crate::words::words;
 
@@ -36,9 +37,7 @@ impl<F> Sweep<F> {
         let in_use = self.in_use.iter().filter(|it| it.away.is_none());
         let in_use: usize = in_use.map(|it| it.unverified.len()).sum();
         let documents = self.documents.iter().filter_map(|it| it.unasked.as_ref());
-        let documents = documents.filter(|it| it.lacks_images());
-        let documents: usize = documents.map(|it| it.unresolved.len()).sum();
-        in_use + documents
+        in_use + documents.flat_map(Unasked::lacking).count()
     }
 
     /// Whether everything in scope was reached.

@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use super::Target;
-use crate::oci::{Printable, Reference, Repository};
-use crate::registry::client::{Config, Endpoint, PublicName, QueryApi};
+use super::image_names::{Names, NoName};
+use crate::oci::Printable;
+use crate::registry::client::QueryApi;
 use crate::registry::{Registry, Traffic};
-use crate::report::{InUseResult, InUseUnknown, Record, Sweep, Wrong};
-use crate::sources::{InUse, kube_state_metrics, pods};
+use crate::report::{InUseResult, InUseUnknown, Mode, Record, Sweep, Wrong};
+use crate::sources::kube_state_metrics::{self, Reading};
+use crate::sources::{InUse, pods};
 use crate::sweep::{
     self, Inventory, Judgement, ManifestPolicy, Policy, Scope, Sights, Source, UsedImage,
 };
@@ -61,16 +63,29 @@ impl InUseSource {
     /// Why it tells nothing that could be relied on.
     pub async fn images(&self, target: &Target) -> Result<Vec<UsedImage>, String> {
         let read = tokio::time::timeout(LONGEST_READ, self.read()).await;
-        let in_use = read.unwrap_or_else(|_| Err("it does not tell it in time".to_owned()))?;
+        let mut in_use = read.unwrap_or_else(|_| Err("it does not tell it in time".to_owned()))?;
+        // What is never pulled is on nodes, and lost with them: it is kept, too.
+        for (image, workloads) in std::mem::take(&mut in_use.never_pulled) {
+            in_use.images.entry(image).or_default().extend(workloads);
+        }
         let names = Names::of(&target.http);
         let (mut result, all) = (InUseResult::default(), in_use.images.len() as u64);
         let images = own(in_use, &names, &target.policy, &mut result);
-        if result.images_of_others == all {
+        if result.images_of_others + result.invalid.len() as u64 == all {
             // Who feeds deletions by this would delete all that is in use.
             let why = "nothing in it is of this registry; is --public-name what pods call it?";
             return Err(why.to_owned());
         }
         Ok(images)
+    }
+
+    /// Whether there may be pods in other clusters that it does not tell of: a file is of one cluster, and a matcher
+    /// takes some.
+    fn is_part(&self) -> bool {
+        match &self.place {
+            InUsePlace::Prometheus { matcher, .. } => matcher.is_some(),
+            InUsePlace::File { .. } => true,
+        }
     }
 
     /// The images in use.
@@ -81,10 +96,11 @@ impl InUseSource {
     pub async fn read(&self) -> Result<InUse, String> {
         let in_use = match &self.place {
             InUsePlace::Prometheus { api, matcher } => {
-                let answers = api
-                    .ask(&kube_state_metrics::queries(matcher.as_deref()))
+                let mut reading = Reading::default();
+                let queries = kube_state_metrics::queries(matcher.as_deref());
+                api.ask(&queries, |number, answer| reading.take(number, answer))
                     .await?;
-                kube_state_metrics::gather(&answers)?
+                reading.finish()?
             }
             InUsePlace::File { path, max_age } => {
                 let (path, max_age) = (path.clone(), *max_age);
@@ -169,6 +185,7 @@ impl InUseWatch {
                 InUseResult::away(source.name.clone(), why)
             }
         };
+        result.is_part = source.is_part();
         let names = Names::of(http);
         let images = own(read.unwrap_or_default(), &names, policy, &mut result);
         result.images = images.len() as u64;
@@ -198,6 +215,7 @@ impl InUseWatch {
         };
         let seen = this.inventory.take();
         let images = std::mem::take(&mut this.images);
+        let is_mirror = policy.mode == Mode::Mirror;
         let sights = Sights::new(swept, &seen, true);
         let unseen = this.judge(images, &sights);
         // Of a registry that shows nothing, images would be missed for no fault of theirs.
@@ -219,12 +237,19 @@ impl InUseWatch {
                     ..policy.manifests.clone()
                 },
                 deadline: policy.deadline.map(left),
+                // What a mirror leaves out is told by whether a node needs it.
+                mode: if is_mirror {
+                    Mode::Private
+                } else {
+                    policy.mode
+                },
                 ..policy.clone()
             };
             let nothing = Record::new(policy.registry.clone());
             let asked = Box::pin(sweep::sweep(registry, &policy, &nothing, cancel)).await;
             let seen = inventory.take();
-            let rest = this.judge(unseen, &Sights::new(&asked, &seen, false));
+            let sights = Sights::new(&asked, &seen, false).of_mirror(is_mirror);
+            let rest = this.judge(unseen, &sights);
             this.give_up(rest);
             let Traffic { requests, bytes } = registry.traffic();
             (swept.counts.requests, swept.counts.bytes) = (requests, bytes);
@@ -249,6 +274,10 @@ impl InUseWatch {
                 Judgement::Judged(findings) => {
                     for finding in &findings {
                         self.result.found(finding);
+                    }
+                    let workloads = sights.left_out(&image);
+                    if !workloads.is_empty() {
+                        unseen.push(UsedImage { workloads, ..image });
                     }
                 }
             }
@@ -279,23 +308,37 @@ impl InUseWatch {
     }
 }
 
-/// The images that are of the registry of these names and in scope. Those of others are counted.
+/// The images that are of the registry of these names and in scope. Those of others are counted, and names that are
+/// none are told.
 fn own(in_use: InUse, names: &Names, policy: &Policy, result: &mut InUseResult) -> Vec<UsedImage> {
     let mut images = Vec::new();
     for (written, workloads) in in_use.images {
-        let Some((repository, reference)) = names.read(&written) else {
-            result.images_of_others += 1;
-            continue;
-        };
-        if policy.scope.takes(&repository) {
-            images.push(UsedImage {
-                written,
-                repository,
-                reference,
+        match names.read(&written) {
+            Ok(Some((repository, reference))) if policy.scope.takes(&repository) => {
+                images.push(UsedImage {
+                    written,
+                    repository,
+                    reference,
+                    workloads,
+                });
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => result.images_of_others += 1,
+            Err(NoName) => result.invalid.push(InUseUnknown {
+                image: written.into(),
+                detail: "no runtime takes it for the name of an image".into(),
                 workloads,
-            });
+            }),
         }
     }
+    let judged: BTreeSet<_> = images.iter().map(|image| &image.written).collect();
+    let never = in_use.never_pulled.keys();
+    let never = never.filter(|written| !judged.contains(written));
+    let is_own = |written: &&String| match names.read(written) {
+        Ok(Some((repository, _))) => policy.scope.takes(&repository),
+        Ok(None) | Err(NoName) => false,
+    };
+    result.never_pulled = never.filter(is_own).count() as u64;
     images
 }
 
@@ -324,145 +367,12 @@ fn check_size(in_use: &InUse, known: Option<&InUseResult>) -> Result<(), String>
     ))
 }
 
-/// What of the registry that is reached so an image is, as docker reads its name; `None` if it is of another one.
-#[must_use]
-pub fn own_image(http: &Config, written: &str) -> Option<(Repository, Reference)> {
-    Names::of(http).read(written)
-}
-
-/// What a registry is called in images.
-struct Names(Vec<String>);
-
-impl Names {
-    /// By its public name, and by the one that is dialled.
-    fn of(http: &Config) -> Self {
-        let (public, endpoint) = (http.public_name.iter(), &http.endpoint);
-        let dialled = endpoint.name().to_owned();
-        let has_own_port = endpoint.is_https() || endpoint.has_port();
-        let with_port = (!has_own_port).then(|| format!("{dialled}:80"));
-        let public = public.map(|name| PublicName::name(name).to_owned());
-        let names = public.chain([dialled]).chain(with_port);
-        Self(names.filter_map(|name| plain(&name)).collect())
-    }
-
-    /// What of this registry an image is, as docker reads its name; `None` if it is of another one.
-    fn read(&self, written: &str) -> Option<(Repository, Reference)> {
-        let (name, digest) = match written.split_once('@') {
-            Some((name, digest)) => (name, Some(digest)),
-            None => (written, None),
-        };
-        // What stands before the first slash is a registry if it could be no part of a path.
-        let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
-        let (registry, path) = match name.split_once('/') {
-            Some((first, path)) if is_registry(first) => (first, path),
-            _ => ("docker.io", name),
-        };
-        let registry = plain(registry)?;
-        let (path, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
-        let is_official = registry == "docker.io" && !path.contains('/');
-        let above = if is_official { "library/" } else { "" };
-        let full = format!("{registry}/{above}{path}");
-        let mut own = self.0.iter();
-        let path = own.find_map(|own| full.strip_prefix(own)?.strip_prefix('/'))?;
-        let reference = match digest {
-            Some(digest) => Reference::Digest(digest.parse().ok()?),
-            None => Reference::Tag(tag.parse().ok()?),
-        };
-        Some((path.parse().ok()?, reference))
-    }
-}
-
-/// A name of a registry, `HOST[:PORT][/PREFIX]`, as all that name it alike: in small letters, without the port of TLS.
-fn plain(name: &str) -> Option<String> {
-    let (host, prefix) = name.split_at(name.find('/').unwrap_or(name.len()));
-    let endpoint = Endpoint::parse(host, false).ok()?;
-    Some(format!("{endpoint}{prefix}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::{Digest, Document};
+    use crate::oci::{Digest, Document, Reference};
     use crate::report::{Origin, Workload, fixture};
     use crate::sweep::Contents;
-
-    #[test]
-    fn images_are_of_a_registry_by_either_of_its_names() {
-        let names = |names: &[&str]| Names(names.iter().map(ToString::to_string).collect());
-        let own = names(&["r.example/mirror", "registry:5000"]);
-        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-        let by_digest = format!("registry:5000/team/app:1@{digest}");
-        let read = |own: &Names, written: &str| {
-            let (repository, reference) = own.read(written)?;
-            Some(reference.in_repository(&repository))
-        };
-        for (written, expected) in [
-            ("r.example/mirror/app:1", Some("app:1")),
-            ("registry:5000/team/app", Some("team/app:latest")),
-            (&by_digest, Some(&*format!("team/app@{digest}"))),
-            ("r.example/other/app:1", None),
-            ("r.example/mirrored/app:1", None),
-            ("registry/team/app", None),
-            ("team/app:1", None),
-            ("nginx", None),
-            ("registry:5000/App", None),
-            ("registry:5000/app:1@sha256:0", None),
-            ("", None),
-        ] {
-            assert_eq!(read(&own, written).as_deref(), expected, "{written}");
-        }
-        let hub = names(&["docker.io"]);
-        for (written, expected) in [
-            ("nginx", "library/nginx:latest"),
-            ("team/app:1", "team/app:1"),
-            ("index.docker.io/nginx:1", "library/nginx:1"),
-        ] {
-            assert_eq!(read(&hub, written).as_deref(), Some(expected), "{written}");
-        }
-    }
-
-    #[test]
-    fn names_of_registries_are_compared_as_clients_read_them() {
-        let own = |public: &str, address: &str| {
-            let endpoint = Endpoint::parse(address, false).expect("an address");
-            Names::of(&Config {
-                public_name: Some(public.parse().expect("a name")),
-                ..Config::new(endpoint)
-            })
-        };
-        for public in [
-            "r.example/pre",
-            "R.example/pre",
-            "r.example:443/pre/",
-            "https://r.EXAMPLE:443/pre",
-        ] {
-            let own = own(public, "http://Registry:5000");
-            for host in ["r.example", "R.EXAMPLE", "r.example:443"] {
-                let written = format!("{host}/pre/app:1");
-                assert!(own.read(&written).is_some(), "{public}: {written}");
-            }
-            assert!(own.read("REGISTRY:5000/app:1").is_some());
-            for other in [
-                "r.example:80/pre/app:1",
-                "r.example/Pre/app:1",
-                "r.example/app:1",
-            ] {
-                assert!(own.read(other).is_none(), "{public}: {other}");
-            }
-        }
-        for (address, written) in [
-            ("localhost:80", "localhost/app"),
-            ("localhost", "localhost:80/app"),
-            ("http://r.example:443", "r.example:443/app"),
-            ("http://r.example", "r.example:80/app"),
-            ("http://registry", "registry:80/app"),
-        ] {
-            assert!(
-                own("p.example", address).read(written).is_some(),
-                "{address}: {written}"
-            );
-        }
-    }
 
     /// A source that leaves out the platforms of nodes for a while mends nothing.
     #[test]
@@ -472,6 +382,7 @@ mod tests {
             pods: 1,
             names: Vec::new(),
             platform: platform.parse().ok(),
+            os_version: None,
             has_run: true,
         };
         let image = |platform: &str| UsedImage {
@@ -490,6 +401,7 @@ mod tests {
         let contents = Contents {
             tags: [("1".parse().expect("a tag"), root.clone())].into(),
             manifests: [(root, index)].into(),
+            ..Contents::default()
         };
         let seen = [("app".parse().expect("a name"), contents)].into();
         let sweep = fixture::sweep();

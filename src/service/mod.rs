@@ -4,6 +4,7 @@
 mod endpoints;
 mod files;
 mod guard;
+mod image_names;
 mod in_use;
 mod listener;
 mod process_metrics;
@@ -28,7 +29,8 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 pub use files::{Unwritten, append, know_outputs, write};
-pub use in_use::{InUsePlace, InUseSource, InUseWatch, own_image};
+pub use image_names::own_image;
+pub use in_use::{InUsePlace, InUseSource, InUseWatch};
 pub use listener::{Limits, Listener};
 pub use protection::WebProtection;
 pub use publish::Publish;

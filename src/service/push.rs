@@ -160,14 +160,10 @@ impl Gateway {
         let client = self.client()?;
         if report.complete {
             let mut text = metrics::render(&[record]);
-            if record
-                .in_use
-                .as_ref()
-                .is_some_and(|in_use| in_use.away.is_some())
-            {
+            if metrics::lacks_in_use(record) {
                 let key = self.key(&record.registry);
                 let held = self.held(&client).await?;
-                text += &metrics::in_use_from_before(record, &held, &key);
+                metrics::recall_in_use(&mut text, record, &held, &key);
             }
             return self
                 .send(&client, Method::PUT, &record.registry, text)

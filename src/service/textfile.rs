@@ -21,14 +21,20 @@ pub(super) fn render(path: &Path, records: &[Arc<Record>]) -> io::Result<String>
     let mut records = records.to_vec();
     let is_blind =
         |record: &Arc<Record>| record.last.as_ref().is_some_and(|report| !report.complete);
-    if records.iter().any(is_blind) {
-        let held = read(path)?;
-        for record in records.iter_mut().filter(|record| is_blind(record)) {
-            metrics::recall(Arc::make_mut(record), &held, &[]);
-        }
+    let lacks_something = |record: &Arc<Record>| is_blind(record) || metrics::lacks_in_use(record);
+    let held = match records.iter().any(lacks_something) {
+        true => read(path)?,
+        false => String::new(),
+    };
+    for record in records.iter_mut().filter(|record| is_blind(record)) {
+        metrics::recall(Arc::make_mut(record), &held, &[]);
     }
     let records: Vec<_> = records.iter().map(|record| &**record).collect();
-    Ok(metrics::render(&records))
+    let mut text = metrics::render(&records);
+    for record in records {
+        metrics::recall_in_use(&mut text, record, &held, &[]);
+    }
+    Ok(text)
 }
 
 /// The repositories in which something is broken, as an earlier run wrote it into the file at `path`.

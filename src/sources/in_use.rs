@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::oci::Printable;
-use crate::report::{Origin, Platform, Workload};
+use crate::oci::{Printable, shorten};
+use crate::report::{Origin, Platform, Workload, windows_build};
 
 /// Pods of an owner that are named.
 const NAMED: usize = 3;
@@ -17,6 +17,8 @@ const LONGEST: usize = 500;
 pub struct InUse {
     /// By whom, for each image as the pods write it.
     pub images: BTreeMap<String, Vec<Workload>>,
+    /// The same of containers for which no image is ever pulled: their nodes have it, or they do not start.
+    pub never_pulled: BTreeMap<String, Vec<Workload>>,
     /// How many containers of unfinished pods there are.
     pub containers: u64,
 }
@@ -31,17 +33,25 @@ pub(super) struct Container<'a> {
     /// Empty where the pod has none yet.
     pub(super) node: &'a str,
     pub(super) has_run: bool,
+    /// Whether its start may pull the image.
+    pub(super) may_pull: bool,
 }
 
 /// Whose pods use an image, whether the container has run, and on which node.
 type User = (Origin, bool, Box<str>);
 
+/// The users of images, by the images.
+type Users = HashMap<Box<str>, HashMap<User, Pods>>;
+
 /// What is known so far.
 #[derive(Default)]
 pub(super) struct Gathering {
-    images: HashMap<Box<str>, HashMap<User, Pods>>,
+    images: Users,
+    never_pulled: Users,
     /// `None` where nodes of one name have several: they are of several clusters.
     platforms: HashMap<String, Option<Platform>>,
+    /// The builds of Windows, likewise.
+    builds: HashMap<String, Option<Printable>>,
     users: usize,
     containers: u64,
 }
@@ -59,15 +69,22 @@ impl Gathering {
     ///
     /// If there are more than are kept.
     pub(super) fn add(&mut self, container: Container<'_>) -> Result<(), String> {
-        let image = container.image.trim();
-        if image.is_empty() || image.len() > LONGEST {
-            return Ok(());
-        }
+        // One that is too long to be a name is none in its short form, either.
+        let image = match container.image.trim() {
+            "" => return Ok(()),
+            long if long.len() > LONGEST => &shorten(long, 100),
+            image => image,
+        };
         self.containers += u64::from(container.origin.container.is_some());
-        if !self.images.contains_key(image) {
-            self.images.insert(image.into(), HashMap::new());
+        let images = if container.may_pull {
+            &mut self.images
+        } else {
+            &mut self.never_pulled
+        };
+        if !images.contains_key(image) {
+            images.insert(image.into(), HashMap::new());
         }
-        let users = self.images.entry(image.into()).or_default();
+        let users = images.entry(image.into()).or_default();
         let key = (container.origin, container.has_run, container.node.into());
         let pods = users.entry(key).or_insert_with(|| {
             self.users += 1;
@@ -87,28 +104,36 @@ impl Gathering {
     /// Notes the platform of a node.
     pub(super) fn node(&mut self, name: &str, os: &str, architecture: &str) {
         if let Ok(platform) = format!("{os}/{architecture}").parse() {
-            let platform = Some(platform);
-            let known = self.platforms.entry(name.to_owned());
-            let known = known.or_insert_with(|| platform.clone());
-            if *known != platform {
-                *known = None;
-            }
+            note(&mut self.platforms, name, platform);
+        }
+    }
+
+    /// Notes the version of a node's kernel, which says of Windows what it runs.
+    pub(super) fn kernel(&mut self, name: &str, version: &str) {
+        if let Some(build) = windows_build(version).filter(|_| version.starts_with("10.")) {
+            note(&mut self.builds, name, build.into());
         }
     }
 
     /// What all of it comes to: nodes of one platform are alike.
     pub(super) fn finish(self) -> InUse {
-        let platforms = self.platforms;
-        let images = self.images.into_iter().map(|(image, users)| {
+        let (platforms, builds) = (self.platforms, self.builds);
+        let told = |(image, users): (Box<str>, HashMap<User, Pods>)| {
             let mut users: Vec<_> = users.into_iter().collect();
             users.sort_by(|(one, _), (other, _)| one.cmp(other));
             let mut workloads = Vec::<Workload>::new();
             for ((origin, has_run, node), pods) in users {
                 let platform = platforms.get(&*node).and_then(Option::as_ref);
+                let is_windows = platform.is_some_and(|it| it.to_string().starts_with("windows/"));
+                let build = builds
+                    .get(&*node)
+                    .and_then(Option::as_ref)
+                    .filter(|_| is_windows);
                 let is_alike = |known: &&mut Workload| {
                     known.origin == origin
                         && known.has_run == has_run
                         && known.platform.as_ref() == platform
+                        && known.os_version.as_ref() == build
                 };
                 // Those of one origin stand together.
                 if let Some(known) = workloads.iter_mut().rev().take(8).find(is_alike) {
@@ -121,15 +146,27 @@ impl Gathering {
                         pods: pods.count,
                         names: pods.names,
                         platform: platform.cloned(),
+                        os_version: build.cloned(),
                         has_run,
                     });
                 }
             }
             (image.into(), workloads)
-        });
+        };
         InUse {
-            images: images.collect(),
+            images: self.images.into_iter().map(told).collect(),
+            never_pulled: self.never_pulled.into_iter().map(told).collect(),
             containers: self.containers,
         }
+    }
+}
+
+/// Notes what nodes of a name have; two that differ are of two clusters.
+fn note<T: PartialEq>(nodes: &mut HashMap<String, Option<T>>, name: &str, value: T) {
+    let value = Some(value);
+    match nodes.get_mut(name) {
+        Some(known) if *known != value => *known = None,
+        Some(_) => {}
+        None => _ = nodes.insert(name.to_owned(), value),
     }
 }

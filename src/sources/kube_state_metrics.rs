@@ -1,71 +1,92 @@
-//! What kube-state-metrics says of pods, by the answers of Prometheus' query API.
+//! What kube-state-metrics says of pods, by the answers of Prometheus' query API, each taken up for itself: of a large
+//! cluster they are longer than what is kept of them.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::in_use::{Container, Gathering, InUse};
 use crate::oci::shorten;
 use crate::report::Origin;
 
-/// The containers, which pods have not finished, whose they are, on which nodes, of which platform these are, and
-/// which containers ran before, though they may have no id now.
-const METRICS: [(&str, &str, &str); 6] = [
-    (
-        "{__name__=~\"kube_pod_(init_)?container_info\"",
-        "",
-        "container, exported_container, image, image_spec, image_id, container_id",
-    ),
-    (
-        "kube_pod_status_phase{phase=~\"Pending|Running|Unknown\"",
-        " == 1",
-        "",
-    ),
-    (
-        "kube_pod_owner{owner_is_controller!=\"false\"",
-        "",
-        "owner_kind, owner_name",
-    ),
-    (
-        "{__name__=\"kube_pod_info\"",
-        "",
-        "node, exported_node, created_by_kind, created_by_name",
-    ),
-    (
-        "kube_node_labels{label_kubernetes_io_arch!=\"\"",
-        "",
-        "node, exported_node, label_kubernetes_io_arch, label_kubernetes_io_os",
-    ),
-    (
-        "{__name__=~\"kube_pod_(init_)?container_status_restarts_total\"",
-        " > 0",
-        "container, exported_container",
-    ),
+/// A metric, what it is asked for with, and what is done with its series.
+struct Metric {
+    /// What it is called where it is missed; empty where it may have no series.
+    name: &'static str,
+    series: &'static str,
+    condition: &'static str,
+    /// What is needed of it, besides whose it is.
+    labels: &'static str,
+    take: fn(&mut Reading, &Labels<'_>) -> Result<(), String>,
+}
+
+/// Which pods have not finished, whose they are, on which nodes, of which platform these are, which containers ran
+/// before, though they may have no id now; and at last the containers.
+const METRICS: [Metric; 6] = [
+    Metric {
+        name: "kube_pod_status_phase",
+        series: "kube_pod_status_phase{phase=~\"Pending|Running|Unknown\"",
+        condition: " == 1",
+        labels: "",
+        take: Reading::unfinished,
+    },
+    Metric {
+        name: "kube_pod_owner",
+        series: "kube_pod_owner{owner_is_controller!=\"false\"",
+        condition: "",
+        labels: "owner_kind, owner_name",
+        take: Reading::owner,
+    },
+    Metric {
+        name: "kube_pod_info",
+        series: "{__name__=\"kube_pod_info\"",
+        condition: "",
+        labels: "node, exported_node, created_by_kind, created_by_name",
+        take: Reading::info,
+    },
+    Metric {
+        name: "kube_node_labels",
+        series: "{__name__=~\"kube_node_labels|kube_node_info\"",
+        condition: "",
+        labels: "node, exported_node, label_kubernetes_io_arch, label_kubernetes_io_os, os_image, kernel_version",
+        take: Reading::node,
+    },
+    Metric {
+        name: "",
+        series: "{__name__=~\"kube_pod_(init_)?container_status_restarts_total\"",
+        condition: " > 0",
+        labels: "container, exported_container",
+        take: Reading::restarted,
+    },
+    Metric {
+        name: "kube_pod_container_info",
+        series: "{__name__=~\"kube_pod_(init_)?container_info\"",
+        condition: "",
+        labels: "container, exported_container, image, image_spec, image_id, container_id",
+        take: Reading::container,
+    },
 ];
 
-/// What each of them is called where it is missed. Nothing may ever have been restarted.
-const NAMES: [&str; 5] = [
-    "kube_pod_container_info",
-    "kube_pod_status_phase",
-    "kube_pod_owner",
-    "kube_pod_info",
-    "kube_node_labels",
-];
+/// Pods that are kept. Whoever has more than that asks for a part of them (`--in-use-matcher`).
+const MOST_PODS: usize = 400_000;
 
 /// What to ask Prometheus for, of the series that `matcher` takes: two replicas of a scrape say the same, and what
 /// is not needed takes no room.
 #[must_use]
 pub fn queries(matcher: Option<&str>) -> Vec<String> {
-    let query = |(series, condition, labels): &(&str, &str, &str)| {
+    let query = |metric: &Metric| {
         let own = "namespace, exported_namespace, pod, exported_pod, uid";
-        let by = [own, labels].join(", ");
+        let by = [own, metric.labels].join(", ");
         let by = by.trim_end_matches(", ");
         let matcher = matcher.map(|matcher| format!(", {matcher}"));
         format!(
-            "max by ({by}) ({series}{}}}{condition})",
-            matcher.unwrap_or_default()
+            "max by ({by}) ({}{}}}{})",
+            metric.series,
+            matcher.unwrap_or_default(),
+            metric.condition
         )
     };
     METRICS.iter().map(query).collect()
@@ -88,7 +109,7 @@ struct Answer<'a> {
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow)]
-    result: Vec<Series<'a>>,
+    result: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -101,9 +122,6 @@ struct Series<'a> {
 
 type Labels<'a> = HashMap<Cow<'a, str>, Cow<'a, str>>;
 
-/// A pod, as all metrics know it.
-type Pod<'a> = (&'a str, &'a str, &'a str);
-
 /// A label of what is scraped. Where the scrape has a label of that name itself, Prometheus calls it `exported_`.
 fn label<'a>(labels: &'a Labels<'_>, name: &str) -> &'a str {
     let get = |name: &str| labels.get(name).map_or("", |value| &**value);
@@ -113,108 +131,53 @@ fn label<'a>(labels: &'a Labels<'_>, name: &str) -> &'a str {
     }
 }
 
-fn pod<'a>(labels: &'a Labels<'_>) -> Pod<'a> {
-    let plain = |name| labels.get(name).map_or("", |value: &Cow<'_, str>| &**value);
-    (
-        label(labels, "namespace"),
-        label(labels, "pod"),
-        plain("uid"),
-    )
+/// A pod, as all metrics know it: what none of these names can hold is between them.
+fn pod(labels: &Labels<'_>) -> String {
+    let uid = labels.get("uid").map_or("", |value| &**value);
+    [label(labels, "namespace"), label(labels, "pod"), uid].join("/")
 }
 
 /// The kind and the name of an owner. `<none>` is what versions of kube-state-metrics say where there is none.
-fn owned<'a>(labels: Option<&'a Labels<'_>>, kind: &str, name: &str) -> Option<(&'a str, &'a str)> {
-    let labels = labels?;
+fn owned(labels: &Labels<'_>, kind: &str, name: &str) -> Option<(Box<str>, Box<str>)> {
     let owner = (label(labels, kind), label(labels, name));
     let is_known = |text: &str| !matches!(text, "" | "<none>");
-    (is_known(owner.0) && is_known(owner.1)).then_some(owner)
+    (is_known(owner.0) && is_known(owner.1)).then(|| (owner.0.into(), owner.1.into()))
 }
 
-/// Which of the metrics have no series in the answers to [`queries`], by name.
-///
-/// # Errors
-///
-/// If an answer is none, or a part of one.
-pub fn missing(answers: &[Vec<u8>]) -> Result<Vec<&'static str>, String> {
-    let answers = parse(answers)?;
-    let named = NAMES.into_iter().zip(&answers);
-    Ok(named
-        .filter(|(_, series)| series.is_empty())
-        .map(|(name, _)| name)
-        .collect())
+/// What is known of a pod that has not finished.
+#[derive(Default)]
+struct Pod {
+    owner: Option<(Box<str>, Box<str>)>,
+    node: Box<str>,
+    restarted: Vec<Box<str>>,
 }
 
-/// The images in use, by the answers to [`queries`].
-///
-/// # Errors
-///
-/// If an answer is none, or a part of one, or tells of no containers: why.
-pub fn gather(answers: &[Vec<u8>]) -> Result<InUse, String> {
-    let answers = parse(answers)?;
-    let [containers, phases, owners, infos, nodes, restarted] = answers.as_slice() else {
-        return Err("it did not answer everything".into());
-    };
-    if containers.is_empty() {
-        return Err("it knows no container: does it scrape kube-state-metrics, and does --in-use-matcher match?".into());
-    }
-    if phases.is_empty() {
-        return Err("it has no kube_pod_status_phase, which says which pods have finished".into());
-    }
-    let mut gathering = Gathering::default();
-    for labels in nodes {
-        let os = match label(labels, "label_kubernetes_io_os") {
-            "" => "linux",
-            os => os,
-        };
-        gathering.node(
-            label(labels, "node"),
-            os,
-            label(labels, "label_kubernetes_io_arch"),
-        );
-    }
-    let unfinished: HashSet<_> = phases.iter().map(pod).collect();
-    let owners: HashMap<_, _> = owners.iter().map(|labels| (pod(labels), labels)).collect();
-    let infos: HashMap<_, _> = infos.iter().map(|labels| (pod(labels), labels)).collect();
-    let in_pod = |labels| (pod(labels), label(labels, "container"));
-    let restarted: HashSet<_> = restarted.iter().map(in_pod).collect();
-    for labels in containers {
-        let key = pod(labels);
-        if !unfinished.contains(&key) {
-            continue;
-        }
-        let (namespace, name, _) = key;
-        let (info, owner) = (infos.get(&key).copied(), owners.get(&key).copied());
-        let owner = owned(owner, "owner_kind", "owner_name");
-        let owner = owner.or_else(|| owned(info, "created_by_kind", "created_by_name"));
-        let (kind, owner) = owner.unwrap_or(("Pod", name));
-        let written = match label(labels, "image_spec") {
-            "" => label(labels, "image"),
-            spec => spec,
-        };
-        let has = |name| !label(labels, name).is_empty();
-        gathering.add(Container {
-            image: written,
-            origin: Origin {
-                kind: kind.into(),
-                namespace: Some(namespace.into()),
-                name: Some(owner.into()),
-                container: Some(label(labels, "container").into()),
-                field: None,
-            },
-            pod: name,
-            node: info.map_or("", |info| label(info, "node")),
-            has_run: has("container_id") || has("image_id") || restarted.contains(&in_pod(labels)),
-        })?;
-    }
-    Ok(gathering.finish())
+/// The images in use in the making, answer by answer.
+#[derive(Default)]
+pub struct Reading {
+    pods: HashMap<Box<str>, Pod>,
+    /// Nodes with their architectures, and with the system where a label has it.
+    nodes: Vec<[Box<str>; 3]>,
+    /// Versions of Windows, of the nodes that have it.
+    windows: HashMap<Box<str>, Box<str>>,
+    /// Of which metrics something was told.
+    told: HashSet<&'static str>,
+    gathering: Gathering,
 }
 
-fn parse(answers: &[Vec<u8>]) -> Result<Vec<Vec<Labels<'_>>>, String> {
-    let one = |bytes| {
-        let answer: Answer<'_> = serde_json::from_slice(bytes).map_err(|error| {
+impl Reading {
+    /// Takes up the answer to one of [`queries`], by its number. They come in their order.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or a part of one, or tells of more than is kept.
+    pub fn take(&mut self, number: usize, answer: &[u8]) -> Result<(), String> {
+        let metric = METRICS.get(number).ok_or("nothing was asked for")?;
+        let none = |error: serde_json::Error| {
             let error = shorten(&error.to_string(), 200);
             format!("what it answers is none of Prometheus' query API: {error}")
-        })?;
+        };
+        let answer: Answer<'_> = serde_json::from_slice(answer).map_err(none)?;
         let warnings = answer.warnings.unwrap_or_default();
         if let Some(warning) = warnings.first() {
             return Err(format!("it answers in part: {}", shorten(warning, 200)));
@@ -222,16 +185,128 @@ fn parse(answers: &[Vec<u8>]) -> Result<Vec<Vec<Labels<'_>>>, String> {
         if answer.is_partial {
             return Err("it answers in part".to_owned());
         }
-        match answer.data {
-            Some(data) if answer.status == "success" => Ok(data
-                .result
-                .into_iter()
-                .map(|series| series.metric)
-                .collect()),
-            _ => Err(format!("it refuses: {}", shorten(&answer.error, 200))),
+        let data = answer.data.filter(|_| answer.status == "success");
+        let data = data.ok_or_else(|| format!("it refuses: {}", shorten(&answer.error, 200)))?;
+        for series in data.result {
+            let series: Series<'_> = serde_json::from_str(series.get()).map_err(none)?;
+            (metric.take)(self, &series.metric)?;
         }
-    };
-    answers.iter().map(|bytes| one(bytes.as_slice())).collect()
+        Ok(())
+    }
+
+    /// Which of the metrics have no series, by name.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let names = METRICS.iter().map(|metric| metric.name);
+        let names = names.filter(|name| !name.is_empty() && !self.told.contains(name));
+        names.collect()
+    }
+
+    /// The images in use.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was told of containers: why.
+    pub fn finish(mut self) -> Result<InUse, String> {
+        if !self.told.contains("kube_pod_container_info") {
+            return Err("it knows no container: does it scrape kube-state-metrics, and does --in-use-matcher match?".into());
+        }
+        if !self.told.contains("kube_pod_status_phase") {
+            return Err(
+                "it has no kube_pod_status_phase, which says which pods have finished".into(),
+            );
+        }
+        for [name, os, architecture] in &self.nodes {
+            let is_windows = self.windows.contains_key(name);
+            let os = match &**os {
+                "" if is_windows => "windows",
+                "" => "linux",
+                os => os,
+            };
+            self.gathering.node(name, os, architecture);
+        }
+        for (name, version) in &self.windows {
+            self.gathering.kernel(name, version);
+        }
+        Ok(self.gathering.finish())
+    }
+
+    fn unfinished(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+        self.told.insert("kube_pod_status_phase");
+        self.pods.insert(pod(labels).into(), Pod::default());
+        if self.pods.len() > MOST_PODS {
+            return Err(format!("it tells of more than {MOST_PODS} pods"));
+        }
+        Ok(())
+    }
+
+    fn owner(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+        self.told.insert("kube_pod_owner");
+        if let Some(pod) = self.pods.get_mut(&*pod(labels)) {
+            pod.owner = owned(labels, "owner_kind", "owner_name");
+        }
+        Ok(())
+    }
+
+    fn info(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+        self.told.insert("kube_pod_info");
+        if let Some(pod) = self.pods.get_mut(&*pod(labels)) {
+            pod.node = label(labels, "node").into();
+            let created = owned(labels, "created_by_kind", "created_by_name");
+            pod.owner = pod.owner.take().or(created);
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+        let of_it = |name| Box::<str>::from(label(labels, name));
+        if label(labels, "os_image").starts_with("Windows") {
+            self.windows.insert(of_it("node"), of_it("kernel_version"));
+        }
+        if !label(labels, "label_kubernetes_io_arch").is_empty() {
+            self.told.insert("kube_node_labels");
+            let names = ["node", "label_kubernetes_io_os", "label_kubernetes_io_arch"];
+            self.nodes.push(names.map(of_it));
+        }
+        Ok(())
+    }
+
+    fn restarted(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+        if let Some(pod) = self.pods.get_mut(&*pod(labels)) {
+            pod.restarted.push(label(labels, "container").into());
+        }
+        Ok(())
+    }
+
+    fn container(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+        self.told.insert("kube_pod_container_info");
+        let Some(pod) = self.pods.get(&*pod(labels)) else {
+            return Ok(());
+        };
+        let (name, container) = (label(labels, "pod"), label(labels, "container"));
+        let owner = pod.owner.as_ref();
+        let (kind, owner) = owner.map_or(("Pod", name), |(kind, name)| (kind, name));
+        let written = match label(labels, "image_spec") {
+            "" => label(labels, "image"),
+            spec => spec,
+        };
+        let has = |name| !label(labels, name).is_empty();
+        let is_restarted = pod.restarted.iter().any(|name| **name == *container);
+        self.gathering.add(Container {
+            image: written,
+            origin: Origin {
+                kind: kind.into(),
+                namespace: Some(label(labels, "namespace").into()),
+                name: Some(owner.into()),
+                container: Some(container.into()),
+                field: None,
+            },
+            pod: name,
+            node: &pod.node,
+            has_run: has("container_id") || has("image_id") || is_restarted,
+            may_pull: true,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -262,8 +337,25 @@ mod tests {
         labels
     }
 
+    /// What answers to all queries come to.
+    fn read(answers: &[Vec<u8>]) -> Result<Reading, String> {
+        let mut reading = Reading::default();
+        for (number, answer) in answers.iter().enumerate() {
+            reading.take(number, answer)?;
+        }
+        Ok(reading)
+    }
+
+    fn gather(answers: &[Vec<u8>]) -> Result<InUse, String> {
+        read(answers)?.finish()
+    }
+
+    fn missing(answers: &[Vec<u8>]) -> Result<Vec<&'static str>, String> {
+        read(answers).map(|reading| reading.missing())
+    }
+
     fn whole() -> [Vec<u8>; 6] {
-        [
+        let mut whole = [
             answer(&[
                 container("a", "r.example/app:1", "containerd://1"),
                 container("b", "r.example/app:1", "containerd://2"),
@@ -285,7 +377,9 @@ mod tests {
                 of_pod("back-off", &json!({ "container": "app" })),
                 of_pod("c", &json!({ "container": "sidecar" })),
             ]),
-        ]
+        ];
+        whole.rotate_left(1);
+        whole
     }
 
     #[test]
@@ -325,12 +419,12 @@ mod tests {
             labels
         };
         let answers = [
-            answer(&[with(json!({ "image": "r.example/app:1", "image_id": "x" }))]),
             answer(&[with(json!({}))]),
             answer(&[]),
             answer(&[]),
             answer(&[]),
             answer(&[]),
+            answer(&[with(json!({ "image": "r.example/app:1", "image_id": "x" }))]),
         ];
         let in_use = gather(&answers).expect("images");
         let user = &in_use.images["r.example/app:1"][0];
@@ -338,6 +432,32 @@ mod tests {
         assert!(user.has_run);
         let expected = ["kube_pod_owner", "kube_pod_info", "kube_node_labels"];
         assert_eq!(missing(&answers), Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn nodes_of_windows_are_known_without_a_label_of_their_system() {
+        let mut answers = whole();
+        answers[3] = answer(&[
+            json!({ "node": "n1", "label_kubernetes_io_arch": "amd64" }),
+            json!({ "node": "n1", "os_image": "Windows Server 2022 Datacenter", "kernel_version": "10.0.20348.2322" }),
+            json!({ "node": "n2", "label_kubernetes_io_arch": "amd64", "label_kubernetes_io_os": "linux" }),
+            json!({ "node": "n2", "os_image": "Debian GNU/Linux 12", "kernel_version": "10.0.1-cloud" }),
+        ]);
+        let in_use = gather(&answers).expect("images");
+        let users = in_use.images["r.example/app:1"].iter();
+        let nodes: Vec<_> = users
+            .map(|user| {
+                let platform = user.platform.as_ref().map(ToString::to_string);
+                (
+                    platform.unwrap_or_default(),
+                    user.os_version.as_deref().map(str::to_owned),
+                )
+            })
+            .collect();
+        let windows = ("windows/amd64".to_owned(), Some("10.0.20348".to_owned()));
+        assert_eq!(nodes, [windows, ("linux/amd64".to_owned(), None)]);
+        answers[3] = answer(&[json!({ "node": "n1", "os_image": "Debian" })]);
+        assert_eq!(missing(&answers), Ok(vec!["kube_node_labels"]));
     }
 
     #[test]
@@ -351,8 +471,8 @@ mod tests {
         let success =
             |more: &str| format!("{{\"status\":\"success\",\"data\":{{\"result\":[]}}{more}}}");
         for (position, text, why) in [
-            (0, empty.clone(), "knows no container"),
-            (1, empty, "no kube_pod_status_phase"),
+            (5, empty.clone(), "knows no container"),
+            (0, empty, "no kube_pod_status_phase"),
             (3, success(",\"warnings\":[\"store x is away\"]"), "in part: store x is away"),
             (0, success(",\"isPartial\":true"), "in part"),
             (0, "<html>".into(), "none of Prometheus"),
@@ -375,7 +495,7 @@ mod tests {
         let plain = queries(None);
         assert_eq!(plain.len(), METRICS.len());
         assert_eq!(
-            plain[1],
+            plain[0],
             "max by (namespace, exported_namespace, pod, exported_pod, uid) \
              (kube_pod_status_phase{phase=~\"Pending|Running|Unknown\"} == 1)"
         );

@@ -173,17 +173,23 @@ struct Volume {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct VolumeImage {
     #[serde(default)]
     reference: String,
+    #[serde(default)]
+    pull_policy: String,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Declared {
     #[serde(default)]
     name: String,
     #[serde(default)]
     image: String,
+    #[serde(default)]
+    image_pull_policy: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -239,19 +245,31 @@ impl Seen {
 struct NodeInfo {
     architecture: String,
     operating_system: String,
+    kernel_version: String,
+}
+
+/// Whose pod it is: its controller's, or else its own.
+fn owner(metadata: &Metadata) -> Origin {
+    let owners = metadata.owner_references.iter().flatten();
+    let owner = owners.max_by_key(|owner| owner.controller);
+    let (kind, name) = owner.map_or(("Pod", &metadata.name), |owner| (&owner.kind, &owner.name));
+    Origin {
+        kind: kind.into(),
+        namespace: Some((&metadata.namespace).into()),
+        name: Some(name.into()),
+        ..Origin::default()
+    }
 }
 
 fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
     let (metadata, spec, status) = (&item.metadata, &item.spec, &item.status);
     if let Some(node) = &status.node_info {
         gathering.node(&metadata.name, &node.operating_system, &node.architecture);
+        gathering.kernel(&metadata.name, &node.kernel_version);
     }
     if matches!(&*status.phase, "Succeeded" | "Failed") {
         return Ok(());
     }
-    let owners = metadata.owner_references.iter().flatten();
-    let owner = owners.max_by_key(|owner| owner.controller);
-    let (kind, name) = owner.map_or(("Pod", &metadata.name), |owner| (&owner.kind, &owner.name));
     let declared = [
         &spec.containers,
         &spec.init_containers,
@@ -262,19 +280,15 @@ fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
         &status.init_container_statuses,
         &status.ephemeral_container_statuses,
     ];
-    let origin = Origin {
-        kind: kind.into(),
-        namespace: Some((&metadata.namespace).into()),
-        name: Some(name.into()),
-        ..Origin::default()
-    };
-    let mut add = |image: &str, origin, has_run| {
+    let origin = owner(metadata);
+    let mut add = |image: &str, policy: &str, origin, has_run| {
         gathering.add(Container {
             image,
             origin,
             pod: &metadata.name,
             node: &spec.node_name,
             has_run,
+            may_pull: policy != "Never",
         })
     };
     let seen = || seen.into_iter().flatten().flatten();
@@ -285,7 +299,13 @@ fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
             container: container_name,
             ..origin.clone()
         };
-        add(&container.image, origin, seen.is_some_and(Seen::has_run))?;
+        let has_run = seen.is_some_and(Seen::has_run);
+        add(
+            &container.image,
+            &container.image_pull_policy,
+            origin,
+            has_run,
+        )?;
     }
     // They are mounted before the first container starts.
     let has_started = seen().any(Seen::has_run);
@@ -296,7 +316,7 @@ fn take(item: &Item, gathering: &mut Gathering) -> Result<(), String> {
                 field,
                 ..origin.clone()
             };
-            add(&image.reference, origin, has_started)?;
+            add(&image.reference, &image.pull_policy, origin, has_started)?;
         }
     }
     Ok(())

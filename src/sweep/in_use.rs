@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::Contents;
 use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, Repository};
-use crate::report::{Finding, InUseFinding, Platform, Sweep, Workload, Wrong};
+use crate::report::{
+    Finding, InUseFinding, Kind, Platform, Reason, Sweep, Workload, Wrong, windows_runs,
+};
 
 /// An image of a registry that is in use.
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ pub struct Sights<'a> {
     findings: BTreeMap<&'a Repository, Vec<&'a Finding>>,
     unverified: BTreeSet<&'a Repository>,
     is_listed: bool,
+    is_sparse: bool,
 }
 
 impl<'a> Sights<'a> {
@@ -61,7 +64,35 @@ impl<'a> Sights<'a> {
             findings,
             unverified: unverified.map(|result| &result.name).collect(),
             is_listed,
+            is_sparse: false,
         }
+    }
+
+    /// Of a mirror, which may leave out children: one that is not there hurts whose nodes are known to pull it.
+    #[must_use]
+    pub fn of_mirror(mut self, is_mirror: bool) -> Self {
+        self.is_sparse = is_mirror;
+        self
+    }
+
+    /// The users of an image whose nodes pull a child that the sweep took for left out.
+    #[must_use]
+    pub fn left_out(&self, image: &UsedImage) -> Vec<Workload> {
+        let contents = self.seen.get(&image.repository);
+        let Some((contents, document)) = contents.and_then(|contents| {
+            let digest = match &image.reference {
+                Reference::Digest(digest) => digest,
+                Reference::Tag(tag) => contents.tags.get(tag)?,
+            };
+            Some((contents, contents.manifests.get(digest)?))
+        }) else {
+            return Vec::new();
+        };
+        let pulls_it = |user: &&Workload| {
+            let child = pulled(document, user);
+            child.is_some_and(|child| contents.left_out.contains(&child.digest))
+        };
+        image.workloads.iter().filter(pulls_it).cloned().collect()
     }
 
     /// What the sweep says of an image.
@@ -91,7 +122,10 @@ impl<'a> Sights<'a> {
         let mut told = Vec::<InUseFinding>::new();
         for finding in findings {
             let hurt = image.workloads.iter();
-            let hurt = hurt.filter(|user| is_hurt(user, finding, document));
+            let hurt = hurt.filter(|user| {
+                is_hurt(user, finding, document)
+                    && !(self.is_sparse && may_do_without(user, finding, document, inside))
+            });
             self.tell(
                 &mut told,
                 image,
@@ -101,10 +135,7 @@ impl<'a> Sights<'a> {
             );
         }
         if let Some(document) = document {
-            let lacking = image
-                .workloads
-                .iter()
-                .filter(|user| lacks(document, user.platform.as_ref()));
+            let lacking = image.workloads.iter().filter(|user| lacks(document, user));
             told.extend(without_platform(image, document, lacking));
         }
         let is_verified = !self.unverified.contains(&image.repository);
@@ -208,36 +239,85 @@ fn stated(child: &Descriptor) -> Option<(&str, Platform)> {
     Some((text, text.trim_end_matches('/').parse().ok()?))
 }
 
-/// The image of an index that a node pulls, by its platform; `None` where none is for it, or that is not known.
-fn pulled<'a>(document: &'a Document, node: Option<&Platform>) -> Option<&'a str> {
-    let node = node?;
-    let ranked = images(document).filter_map(stated);
-    let ranked = ranked.filter_map(|(text, platform)| Some((node.rank(&platform)?, text)));
-    ranked.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
+/// The images of an index that run on a user's nodes, the best of them first.
+fn candidates<'a>(document: &'a Document, user: &Workload) -> Vec<(&'a str, &'a Descriptor)> {
+    let Some(node) = &user.platform else {
+        return Vec::new();
+    };
+    let ranked = images(document).filter_map(|child| {
+        let (text, platform) = stated(child)?;
+        let rank = node.rank(&platform)?;
+        let version = version(text);
+        let runs = match &user.os_version {
+            Some(build) if !version.is_empty() => windows_runs(build, version),
+            _ => true,
+        };
+        // Of those for Windows the one with the greatest version, as text (containerd/platforms, `Less`).
+        runs.then_some((rank, std::cmp::Reverse(version), text, child))
+    });
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by_key(|(rank, version, ..)| (*rank, *version));
+    let ranked = ranked.into_iter();
+    ranked.map(|(_, _, text, child)| (text, child)).collect()
+}
+
+/// What a platform states as the version of Windows.
+fn version(platform: &str) -> &str {
+    let version = platform.strip_prefix("windows(");
+    let version = version.and_then(|rest| rest.split_once(')'));
+    version.map_or("", |(version, _)| version)
+}
+
+/// The image of an index that a user's nodes pull; `None` where none is for them, or that is not known.
+fn pulled<'a>(document: &'a Document, user: &Workload) -> Option<&'a Descriptor> {
+    let candidates = candidates(document, user);
+    let (first, child) = candidates.first()?;
+    let mut versions = candidates.iter().map(|(text, _)| version(text));
+    let is_sure = user.os_version.is_some() || versions.all(|other| other == version(first));
+    is_sure.then_some(child)
 }
 
 /// Whether what is broken is of the image that a user's nodes pull, as far as that is known. Where there is none for
 /// them, they need nothing of it.
 fn is_hurt(user: &Workload, finding: &Finding, document: Option<&Document>) -> bool {
-    let node = user.platform.as_ref();
-    if document.is_some_and(|document| lacks(document, node)) {
+    if document.is_some_and(|document| lacks(document, user)) {
         return false;
     }
-    let pulled = document.and_then(|document| pulled(document, node));
+    let pulled = document.and_then(|document| stated(pulled(document, user)?));
     let plain = |text: &str| text.trim_end_matches('/').to_owned();
-    pulled.map(plain).is_none_or(|platform| {
+    pulled.is_none_or(|(platform, _)| {
+        let platform = plain(platform);
         let mut broken = finding.platforms.iter().map(|broken| plain(broken));
         finding.platforms.is_empty() || broken.any(|broken| broken == platform)
     })
 }
 
+/// Whether a child that is not there may be one that a mirror leaves out and a user's nodes do without: which they
+/// pull is not known, and another is there.
+fn may_do_without(
+    user: &Workload,
+    finding: &Finding,
+    document: Option<&Document>,
+    all: Option<&Vec<&Finding>>,
+) -> bool {
+    let is_absence = |it: &Finding| (it.kind, it.defect.reason) == (Kind::Child, Reason::NotFound);
+    let is_absent = |child: &Descriptor| {
+        let mut all = all.into_iter().flatten().filter(|it| is_absence(it));
+        all.any(|it| it.digest.as_ref() == Some(&child.digest))
+    };
+    is_absence(finding)
+        && document.is_some_and(|document| {
+            pulled(document, user).is_none() && !images(document).all(is_absent)
+        })
+}
+
 /// Whether an index has surely no image for a node.
-fn lacks(document: &Document, node: Option<&Platform>) -> bool {
+fn lacks(document: &Document, user: &Workload) -> bool {
     document.kind == MediaKind::Index
-        && node.is_some()
+        && user.platform.is_some()
         && images(document).all(|child| stated(child).is_some())
         && images(document).next().is_some()
-        && pulled(document, node).is_none()
+        && candidates(document, user).is_empty()
 }
 
 /// The findings that an index has no image for some users, one for each platform: whoever lacks one is not told those
@@ -250,7 +330,13 @@ fn without_platform<'a>(
     let mut lacking = BTreeMap::<_, Vec<_>>::new();
     for user in users {
         if let Some(platform) = &user.platform {
-            lacking.entry(platform).or_default().push(user.clone());
+            let node = match &user.os_version {
+                Some(build) => platform
+                    .to_string()
+                    .replacen('/', &format!("({build})/"), 1),
+                None => platform.to_string(),
+            };
+            lacking.entry(node).or_default().push(user.clone());
         }
     }
     let there: Vec<_> = images(document)
@@ -283,6 +369,7 @@ mod tests {
             pods: 1,
             names: vec![platform.into()],
             platform: platform.parse().ok(),
+            os_version: None,
             has_run: true,
         }
     }
@@ -310,7 +397,9 @@ mod tests {
                     let mut parts = platform.split('/');
                     let mut part = || parts.next().unwrap_or_default();
                     let (os, architecture, variant) = (part(), part(), part());
-                    format!("\"platform\":{{\"os\":\"{os}\",\"architecture\":\"{architecture}\",\"variant\":\"{variant}\"}},")
+                    let (os, version) = os.split_once('(').unwrap_or((os, ""));
+                    let version = version.trim_end_matches(')');
+                    format!("\"platform\":{{\"os\":\"{os}\",\"os.version\":\"{version}\",\"architecture\":\"{architecture}\",\"variant\":\"{variant}\"}},")
                 }
             };
             let digest = digest(platform);
@@ -329,6 +418,7 @@ mod tests {
         let contents = Contents {
             tags: [("v1".parse().expect("a tag"), root.clone())].into(),
             manifests: [(root, document)].into(),
+            ..Contents::default()
         };
         [("app".parse().expect("a name"), contents)].into()
     }
@@ -411,6 +501,84 @@ mod tests {
         assert_eq!(
             lost,
             Ok(vec!["layer/not_found linux/amd64 linux/arm64 ".to_owned()])
+        );
+    }
+
+    #[test]
+    fn nodes_of_windows_pull_what_their_build_runs() {
+        let node = |build: &str| Workload {
+            os_version: (!build.is_empty()).then(|| build.into()),
+            names: vec![build.into()],
+            ..on("windows/amd64")
+        };
+        let (old, new) = (
+            "windows(10.0.17763.6189)/amd64",
+            "windows(10.0.20348.2655)/amd64",
+        );
+        let mut finding = fixture::finding(Kind::Layer, Reason::NotFound);
+        finding.repository = "app".parse().expect("a name");
+        finding.tags = vec!["v1".parse().expect("a tag")];
+        finding.platforms = vec![new.into()];
+        let mut sweep = fixture::sweep();
+        sweep.findings = vec![finding];
+        let image = UsedImage {
+            workloads: ["10.0.17763", "10.0.20348", "10.0.26100", ""]
+                .map(node)
+                .into(),
+            ..image(tag("v1"), &[])
+        };
+        assert_eq!(
+            told(&sweep, &seen(index(&[old, new])), &image),
+            Ok(vec!["layer/not_found 10.0.20348 10.0.26100 ".to_owned()])
+        );
+        sweep.findings.clear();
+        let there = seen(index(&[old]));
+        let judged = Sights::new(&sweep, &there, true).judge(&image);
+        let Judgement::Judged(findings) = judged else {
+            panic!("it was seen");
+        };
+        let details: Vec<_> = findings.iter().map(|found| &*found.detail).collect();
+        let lacks = |build| format!("no image for windows({build})/amd64, but for {old}/");
+        assert_eq!(details, [lacks("10.0.20348"), lacks("10.0.26100")]);
+        // What states no version runs anywhere.
+        assert_eq!(
+            told(&sweep, &seen(index(&["windows/amd64"])), &image),
+            Ok(Vec::new())
+        );
+    }
+
+    #[test]
+    fn what_a_mirror_leaves_out_hurts_whose_nodes_pull_it() {
+        let mut sweep = fixture::sweep();
+        let mut there = seen(index(&["linux/amd64", "linux/arm64"]));
+        let contents = there.values_mut().next().expect("one");
+        contents.left_out = [digest("linux/arm64")].into();
+        let nodes = ["linux/amd64", "linux/arm64", ""];
+        let left_out = Sights::new(&sweep, &there, true).left_out(&image(tag("v1"), &nodes));
+        assert_eq!(left_out, [on("linux/arm64")]);
+        let absent = |platform: &str| {
+            let mut finding = fixture::finding(Kind::Child, Reason::NotFound);
+            finding.repository = "app".parse().expect("a name");
+            finding.tags = vec!["v1".parse().expect("a tag")];
+            finding.platforms = vec![platform.into()];
+            finding.digest = Some(digest(platform));
+            finding
+        };
+        let mut hurt = |platforms: &[&str]| {
+            sweep.findings = platforms.iter().map(|platform| absent(platform)).collect();
+            let sights = Sights::new(&sweep, &there, false).of_mirror(true);
+            let Judgement::Judged(findings) = sights.judge(&image(tag("v1"), &nodes)) else {
+                panic!("it was seen");
+            };
+            let users = findings.iter().flat_map(|found| &found.workloads);
+            users
+                .map(|user| user.names[0].to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(hurt(&["linux/arm64"]), ["linux/arm64"]);
+        assert_eq!(
+            hurt(&["linux/arm64", "linux/amd64"]),
+            ["linux/arm64", "", "linux/amd64"]
         );
     }
 

@@ -22,6 +22,8 @@ pub struct Contents {
     pub tags: BTreeMap<Tag, Digest>,
     /// Each manifest that was read, whole and with the right digest.
     pub manifests: BTreeMap<Digest, Document>,
+    /// What of their children was not there in a look, where the mode allows that.
+    pub left_out: BTreeSet<Digest>,
 }
 
 /// Some images, and one besides that was seen to be there: what a registry fails on is told from an outage by
@@ -81,6 +83,21 @@ impl Inventory {
             let contents = repositories.entry(repository.clone()).or_default();
             contents.manifests.insert(digest.clone(), read.clone());
         }
+    }
+
+    /// Notes what the manifests that are kept have no child for. Of others it would be much, and nobody asks.
+    pub(super) fn left_out(&self, repository: &Repository, left_out: &[Digest]) {
+        let mut repositories = self.repositories.lock();
+        let Some(contents) = repositories
+            .get_mut(repository)
+            .filter(|_| !left_out.is_empty())
+        else {
+            return;
+        };
+        let children = contents.manifests.values().flat_map(|it| &it.children);
+        let named: BTreeSet<_> = children.map(|child| &child.digest).collect();
+        let named = left_out.iter().filter(|digest| named.contains(digest));
+        contents.left_out.extend(named.cloned());
     }
 
     fn wants(&self, repository: &Repository, reference: impl FnOnce() -> Reference) -> bool {

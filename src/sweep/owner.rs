@@ -383,6 +383,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
         let walked = open
             .walk
             .finish(self.policy.depth, cut_short, &mut self.room);
+        if let Some(inventory) = &self.policy.inventory {
+            inventory.left_out(&walked.repository, &walked.left_out);
+        }
         let is_first = open.before.is_none();
         let walked = match open.before {
             Some(before) => walked.after(*before),

@@ -199,6 +199,58 @@ fn a_clean_up_stops_where_a_push_needs_what_would_go() {
 }
 
 #[test]
+fn a_push_between_deletions_stops_those_that_it_needs() {
+    let shared = Shared::new();
+    let (host, storage) = (shared.registry.host(), shared.registry.storage());
+    grow_old(&storage);
+    let machine = Machine::new();
+    // After the first deletion an index is pushed.
+    machine.program(
+        "curl",
+        &format!(
+            "PATH=${{PATH#*:}} curl \"$@\"; status=$?\n\
+             [ -e {home}/pushed ] || {{ touch {home}/asked; while [ ! -e {home}/pushed ]; do sleep 0.05; done; }}\n\
+             exit $status",
+            home = machine.home.path().display()
+        ),
+    );
+    let url = format!("http://{host}");
+    let storage = storage.display().to_string();
+    let variables = [
+        ("REGISTRY", host.as_str()),
+        ("URL", &url),
+        ("STORAGE", &storage),
+        ("DELETE", "yes"),
+        ("BATCH", "1"),
+    ];
+    // Of the images that nothing leads to, the one that would go last.
+    let old = shared.untagged.iter().flat_map(Content::images);
+    let old = old.max_by_key(|image| image.manifest.digest.clone());
+    let old = old.expect("there are some").clone();
+    let kept = old.manifest.digest.clone();
+    let index = Content::index_of("of an old child", vec![old]);
+    let output = std::thread::scope(|scope| {
+        let cleaning = scope.spawn(|| machine.cleans("registry", &variables));
+        let asked = machine.home.path().join("asked");
+        crate::support::process::wait_until("it deletes the first", || {
+            asked.exists() || cleaning.is_finished()
+        });
+        Hand::new(&host).put("team/app", "meanwhile", index.manifest());
+        fs::write(machine.home.path().join("pushed"), "").expect("a mark");
+        cleaning.join().expect("it ends")
+    });
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("deleted team/app@"), "{said}");
+    assert!(
+        !said.contains(&format!("deleted team/app@{kept}")),
+        "{said}"
+    );
+    assert!(said.contains("team/app:meanwhile"), "{said}");
+    assert_intact(&Probe::once().arg(&host).run());
+}
+
+#[test]
 fn a_clean_up_stops_on_a_list_that_is_not_whole() {
     let shared = Shared::new();
     let (host, storage) = (shared.registry.host(), shared.registry.storage());

@@ -10,7 +10,7 @@ use super::connection::ConnectionArgs;
 use super::report::{FailOnArgs, PageArgs};
 use super::scope::{RepositoryArgs, TagArgs};
 use super::service::PublishArgs;
-use super::{COMPARISON, duration};
+use super::{COMPARISON, SCOPE, duration};
 use crate::content::Rule;
 
 #[derive(Clone, Debug, Args)]
@@ -34,6 +34,11 @@ pub(in crate::cli) struct CompareArgs {
     /// Differences that --state knows for less time are counted and are no findings: a copy takes its time
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration, help_heading = COMPARISON)]
     pub(in crate::cli) grace: Duration,
+
+    /// Accept that there is nothing to check: without it, a registry or filter that names nothing is
+    /// unverified, since a lost store looks the same
+    #[arg(long, help_heading = SCOPE)]
+    pub(in crate::cli) allow_empty: bool,
 
     #[command(flatten)]
     pub(in crate::cli) config: ConfigArgs,

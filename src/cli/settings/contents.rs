@@ -114,10 +114,8 @@ fn named_in_documents(args: &KeepArgs, http: &Config) -> Result<Named, Error> {
         not_taken: found.unasked.not_taken.len(),
         ..Named::default()
     };
-    if !args.documents.allow_unresolved {
-        let unresolved = found.unasked.unresolved.into_iter();
-        named.unresolved.extend(unresolved.map(|it| it.written));
-    }
+    let unresolved = found.unasked.lacking().map(|it| it.written.clone());
+    named.unresolved.extend(unresolved);
     for (image, written) in found.images {
         let Some((repository, reference)) = image else {
             continue;

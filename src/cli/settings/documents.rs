@@ -55,11 +55,19 @@ pub(super) fn read<T>(
     let mut asked = Vec::new();
     for written in images {
         let name = mapped(&args.maps, &written.written, plain_http);
-        let Some((host, image)) = find(&name) else {
-            unasked.unresolved.push(written);
+        let Some((host, image)) = find(&name).filter(|_| is_name(&written)) else {
+            unasked.invalid.push(written);
             continue;
         };
-        if only.is_empty() || only.iter().any(|endpoint| endpoint.name() == host) {
+        // By either name of a registry that has two.
+        let named = parse_image(&name, plain_http).map(|(endpoint, ..)| endpoint);
+        let is_of = |only: &Endpoint| {
+            only.name() == host
+                || named
+                    .as_ref()
+                    .is_ok_and(|named| named.name() == only.name())
+        };
+        if only.is_empty() || only.iter().any(is_of) {
             asked.push((image, written));
         } else {
             *unasked.left_out.entry(host).or_default() += 1;
@@ -70,6 +78,12 @@ pub(super) fn read<T>(
     }
     let images = asked;
     Ok(Some(Documents { images, unasked }))
+}
+
+/// Whether a container could be started by what is written: clients take a scheme, and runtimes do not.
+fn is_name(written: &report::Named) -> bool {
+    let mut origins = written.origins.iter();
+    !(written.written.contains("://") && origins.any(|origin| origin.container.is_some()))
 }
 
 /// An option that says nothing without documents.
@@ -134,6 +148,12 @@ fn nothing(args: &DocumentArgs, unasked: &Unasked) -> Error {
         );
         let why = format!("leaves nothing to ask for: {files} names images of {left_out}");
         return Error::option("only-registry", why);
+    }
+    if !unasked.invalid.is_empty() {
+        let names = said(unasked.invalid.iter().map(first));
+        return Error::Usage(format!(
+            "{files} names no image; no names of images: {names}"
+        ));
     }
     if !unasked.unresolved.is_empty() {
         let names = said(unasked.unresolved.iter().map(first));

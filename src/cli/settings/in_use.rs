@@ -50,7 +50,7 @@ pub(in crate::cli) fn source(
         .in_use_matcher
         .as_ref()
         .map(|text| text.trim().trim_matches(['{', '}']));
-    if matcher.is_some_and(|text| !text.contains('=')) {
+    if matcher.is_some_and(|text| after_matchers(text).is_none()) {
         return Err(Error::option(
             "in-use-matcher",
             "no labels such as cluster=\"prod\"",
@@ -63,6 +63,45 @@ pub(in crate::cli) fn source(
             matcher: matcher.map(str::to_owned),
         },
     }))
+}
+
+/// Reads matchers of labels as Prometheus does, `cluster="prod", zone=~"a|b"`; `None` if that is something else.
+fn after_matchers(text: &str) -> Option<()> {
+    let quoted = |text: &'_ str| -> Option<usize> {
+        let quote = text
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '"' | '\'' | '`'))?;
+        let mut is_escaped = false;
+        let end = text.char_indices().skip(1).find(|(_, c)| {
+            let is_end = *c == quote && !is_escaped;
+            is_escaped = *c == '\\' && !is_escaped && quote != '`';
+            is_end
+        });
+        end.map(|(at, _)| at + 1)
+    };
+    let mut rest = text.trim();
+    loop {
+        // A name in quotes may hold anything.
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = quoted(rest).or_else(|| rest.find(|c: char| !is_of_name(c)));
+        let name =
+            name.filter(|end| *end > 0 && !rest.starts_with(|c: char| c.is_ascii_digit()))?;
+        rest = rest[name..].trim_start();
+        let operators = ["=~", "!~", "!=", "="];
+        rest = operators
+            .iter()
+            .find_map(|operator| rest.strip_prefix(operator))?
+            .trim_start();
+        rest = rest[quoted(rest)?..].trim_start();
+        if rest.is_empty() {
+            return Some(());
+        }
+        rest = rest.strip_prefix(',')?.trim_start();
+        if rest.is_empty() {
+            return Some(());
+        }
+    }
 }
 
 /// A query API at this address, with what is in its file.
@@ -298,10 +337,24 @@ mod tests {
             with(api, Some("{cluster=\"a\"}")),
             Ok(Some("prometheus=http://p.example/".to_owned()))
         );
+        for matcher in [
+            "cluster=\"a\", zone=~'b|c',",
+            "a!=\"\\\"}\"",
+            "\"a.b\"=`\\`",
+        ] {
+            assert!(with(api, Some(matcher)).is_ok(), "{matcher}");
+        }
         for (in_use, matcher, why) in [
             (Some("pods.json"), Some("a=\"b\""), "prometheus=URL"),
             (None, Some("a=\"b\""), "prometheus=URL"),
             (api, Some("prod"), "no labels"),
+            (api, Some(""), "no labels"),
+            (api, Some("cluster=prod"), "no labels"),
+            (api, Some("cluster=\"prod"), "no labels"),
+            (api, Some("cluster==\"prod\""), "no labels"),
+            (api, Some("cluster=\"a\" zone=\"b\""), "no labels"),
+            (api, Some("cluster=\"a\"} or up{x=\"\""), "no labels"),
+            (api, Some("1a=\"b\""), "no labels"),
             (Some("prometheus=p:9090"), None, "no web address"),
             (
                 Some("prometheus=http://u:hunter2@p"),

@@ -80,26 +80,30 @@ impl Held {
 }
 
 impl QueryApi {
-    /// The answers to some queries, in their order.
+    /// Has the answers to some queries taken up, each with the number of its query: one after the other, for together
+    /// they may be longer than memory has room for.
     ///
     /// # Errors
     ///
-    /// If there is no answer to one of them, in a sentence that says what to do.
-    pub async fn ask(&self, queries: &[String]) -> Result<Vec<Vec<u8>>, String> {
+    /// If there is no answer to one of them, in a sentence that says what to do, or if it is not taken.
+    pub async fn ask(
+        &self,
+        queries: &[String],
+        mut take: impl FnMut(usize, &[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
         let vetted = self.proxies.vet(&self.url, self.pair.is_some());
         vetted.map_err(|why| format!("it is not asked: {}; {}", why.detail, why.hint()))?;
         let (client, login) = (self.client()?, self.authorization()?);
-        let mut answers = Vec::new();
-        for query in queries {
+        for (number, query) in queries.iter().enumerate() {
             let attempt = || self.answer(&client, login.as_ref(), query);
             let delays = ExponentialBuilder::default()
                 .with_min_delay(Duration::from_millis(500))
                 .with_jitter()
                 .with_max_times(RETRIES);
             let answer = attempt.retry(delays).when(|refused| refused.is_transient);
-            answers.push(answer.await.map_err(|refused| refused.why)?);
+            take(number, &answer.await.map_err(|refused| refused.why)?)?;
         }
-        Ok(answers)
+        Ok(())
     }
 
     fn client(&self) -> Result<Client, String> {

@@ -44,8 +44,8 @@ pub(super) fn broken(swept: &[Swept<'_>], dropped: &mut Family) -> Family {
     family
 }
 
-/// Whether the source told something, and when it last did.
-pub(super) fn source(swept: &[Swept<'_>]) -> [Family; 2] {
+/// Whether the source told something, when it last did, and whether that is of all clusters.
+pub(super) fn source(swept: &[Swept<'_>]) -> [Family; 3] {
     let mut up = gauge(
         "in_use_source_up",
         "Whether the source of what is in use told something before the last sweep.",
@@ -54,16 +54,21 @@ pub(super) fn source(swept: &[Swept<'_>]) -> [Family; 2] {
         "in_use_source_timestamp_seconds",
         "When the source of what is in use last told something.",
     );
+    let mut partial = gauge(
+        "in_use_source_partial",
+        "Whether the source of what is in use is of some clusters: a file, or narrowed by --in-use-matcher.",
+    );
     for one in swept {
         let Some(in_use) = &one.record.in_use else {
             continue;
         };
+        partial.count(&one.labels(&[]), u64::from(in_use.is_part));
         up.count(&one.labels(&[]), u64::from(in_use.away.is_none()));
         if let Some(at) = in_use.read_at.and_then(seconds) {
             read.add(&one.labels(&[]), at);
         }
     }
-    [up, read]
+    [up, read, partial]
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 pub use family::{Family, encode};
-pub use recall::{failing, foreign_groups, in_use_from_before, recall};
+pub use recall::{failing, foreign_groups, lacks_in_use, recall, recall_in_use};
 
 use crate::oci::Repository;
 use crate::registry::UnverifiedReason;

@@ -45,13 +45,17 @@ pub fn recall(record: &mut Record, text: &str, labels: &[(&str, &str)]) {
     }
 }
 
-/// The series about images in use that `text` holds of the record's registry, where their source was away and nothing
-/// is known from before; empty otherwise.
+/// Whether nothing is known of the images in use of a record's registry, for their source was always away.
 #[must_use]
-pub fn in_use_from_before(record: &Record, text: &str, labels: &[(&str, &str)]) -> String {
+pub fn lacks_in_use(record: &Record) -> bool {
     let in_use = record.in_use.as_ref();
-    if !in_use.is_some_and(|in_use| in_use.away.is_some() && in_use.read_at.is_none()) {
-        return String::new();
+    in_use.is_some_and(|in_use| in_use.away.is_some() && in_use.read_at.is_none())
+}
+
+/// Adds the series about images in use that `text` holds of the record's registry, where nothing is known of them.
+pub fn recall_in_use(to: &mut String, record: &Record, text: &str, labels: &[(&str, &str)]) {
+    if !lacks_in_use(record) {
+        return;
     }
     let is_ours = |line: &&str| {
         series(line).is_some_and(|(name, found, _)| {
@@ -63,9 +67,15 @@ pub fn in_use_from_before(record: &Record, text: &str, labels: &[(&str, &str)]) 
     };
     let held: Vec<_> = text.lines().filter(is_ours).collect();
     if held.is_empty() {
-        return String::new();
+        return;
     }
-    format!("# TYPE {IN_USE} gauge\n{}\n", held.join("\n"))
+    let head = format!("# TYPE {IN_USE} gauge\n");
+    // The series of a family stand together.
+    let at = to.find(&head).unwrap_or_else(|| {
+        to.push_str(&head);
+        to.len() - head.len()
+    });
+    to.insert_str(at + head.len(), &(held.join("\n") + "\n"));
 }
 
 /// The repositories of a registry in which something is broken, as `text` has it.
@@ -215,16 +225,24 @@ mod tests {
         let text = format!("# TYPE {IN_USE} gauge\n{}{}", line("r:5000"), line("s"));
         let mut record = blind("r:5000");
         let own = [("job", "probe"), ("instance", "r:5000")];
-        assert_eq!(in_use_from_before(&record, &text, &own), "", "nobody asked");
+        let taken = |record: &Record, before: &str| {
+            let mut to = before.to_owned();
+            recall_in_use(&mut to, record, &text, &own);
+            to
+        };
+        assert_eq!(taken(&record, ""), "", "nobody asked");
         record.in_use = Some(InUseResult::away("s", "refused"));
-        let held = in_use_from_before(&record, &text, &own);
-        assert_eq!(held, format!("# TYPE {IN_USE} gauge\n{}", line("r:5000")));
-        record.in_use.as_mut().expect("there").read_at = Some(SystemTime::UNIX_EPOCH);
+        let head = format!("# TYPE {IN_USE} gauge\n");
         assert_eq!(
-            in_use_from_before(&record, &text, &own),
-            "",
-            "it is known here"
+            taken(&record, "x 1\n"),
+            format!("x 1\n{head}{}", line("r:5000"))
         );
+        // Another registry of the same file has some, too.
+        let other = line("t");
+        let both = format!("{head}{}{other}x 1\n", line("r:5000"));
+        assert_eq!(taken(&record, &format!("{head}{other}x 1\n")), both);
+        record.in_use.as_mut().expect("there").read_at = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(taken(&record, ""), "", "it is known here");
     }
 
     const GATEWAY: &str = "\

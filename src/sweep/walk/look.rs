@@ -36,6 +36,7 @@ pub(in crate::sweep) struct Look {
     pub(in crate::sweep) unverified_nodes: Vec<NodeId>,
     pub(in crate::sweep) unverified_tags: BTreeSet<TagId>,
     pub(in crate::sweep) absent: BTreeMap<Endpoint, u64>,
+    pub(in crate::sweep) left_out: Vec<Digest>,
     pub(in crate::sweep) is_list_doubtful: bool,
     pub(in crate::sweep) is_contested: bool,
     pub(in crate::sweep) has_deletions: bool,
@@ -96,6 +97,8 @@ pub(in crate::sweep) struct Walked {
     pub(in crate::sweep) is_there: BTreeSet<Endpoint>,
     /// How many manifests and tags, and how many blobs, were not.
     pub(in crate::sweep) absent: BTreeMap<Endpoint, u64>,
+    /// Children that are not there, where the mode allows that.
+    pub(in crate::sweep) left_out: Vec<Digest>,
     /// Tags in the list, whatever the filters.
     pub(in crate::sweep) tags_known: u64,
     /// Tags without a verdict.

@@ -76,6 +76,7 @@ impl Walk {
             referrers: if is_first { self.referrers() } else { None },
             is_there: self.is_there(),
             absent: look.absent,
+            left_out: look.left_out,
             tags_known: self.tags_in_list(),
             unverified_tags: look.unverified_tags.len() as u64,
             lasting_tags: lasting as u64,
@@ -200,6 +201,7 @@ impl Walk {
             let node = &self.nodes[id as usize];
             let was_counted = self.history.seen(node.endpoint, &node.digest).is_some();
             self.tally.absent += u64::from(!was_counted);
+            look.left_out.push(node.digest.clone());
         }
     }
 

@@ -21,6 +21,17 @@ async fn two() -> Double {
 #[tokio::test]
 async fn a_list_that_cannot_be_printed_whole_is_no_success() {
     let double = two().await;
+    let keep = ["keep", double.address()];
+    for (closing, code) in [(">&-", 3), (">/dev/null", 0)] {
+        let script = format!("\"$0\" \"$@\" {closing}");
+        let ended = Command::new("sh")
+            .args([&["-c", &script, env!("CARGO_BIN_EXE_probe")][..], &keep].concat())
+            .env_clear()
+            .stderr(Stdio::null())
+            .status()
+            .await;
+        assert_eq!(ended.expect("it starts").code(), Some(code), "{closing}");
+    }
     for name in ["full", "closed"] {
         let stdout = if name == "full" {
             let full = fs::OpenOptions::new().write(true).open("/dev/full");
@@ -103,6 +114,7 @@ async fn a_check_finds_what_breaks_before_what_is_not_known() {
             0,
         ),
         ("app:v2\nbase:v1\n".to_owned(), 3),
+        ("app:v2\napp:nowhere\n".to_owned(), 0),
         ("# nothing\n\n".to_owned(), 2),
         ("app:v2\napp\n".to_owned(), 2),
     ] {
@@ -110,6 +122,8 @@ async fn a_check_finds_what_breaks_before_what_is_not_known() {
         let said = probe(&check, &[]).await;
         assert_eq!(said.code, Some(expected), "{list}{}", said.all());
         assert!(list != "app:v2\napp\n" || said.stderr.contains("line 2"));
+        let is_unknown = said.stdout.contains("Tags that are not there");
+        assert_eq!(is_unknown, list.contains("nowhere"), "{}", said.stdout);
     }
 }
 
@@ -189,6 +203,32 @@ async fn what_one_side_does_not_answer_is_no_difference() {
     b.when(on::any()).error(403, "DENIED");
     let said = probe(&compare, &[]).await;
     assert_eq!(said.code, Some(3), "{}", said.all());
+}
+
+#[tokio::test]
+async fn a_config_that_cannot_be_read_tells_no_difference() {
+    let (a, b) = (two().await, two().await);
+    let converted = b.image("app", Some("v1"), &[b"the same layer, packed otherwise"]);
+    let compare = [&["compare"][..], &QUICK, &[a.address(), b.address()]].concat();
+    assert_eq!(probe(&compare, &[]).await.code, Some(1));
+    let config = on::blob().reference(&converted.config).get();
+    b.when(config).error(403, "DENIED");
+    let said = probe(&compare, &[]).await;
+    assert_eq!(said.code, Some(3), "{}", said.all());
+    assert!(said.stdout.starts_with("UNVERIFIED"), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn nothing_on_either_side_is_equal_where_that_is_expected() {
+    let (a, b) = (Double::start().await, Double::start().await);
+    let compare = [&["compare"][..], &QUICK, &[a.address(), b.address()]].concat();
+    assert_eq!(probe(&compare, &[]).await.code, Some(3));
+    let said = probe(&[&compare[..], &["--allow-empty"]].concat(), &[]).await;
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    // What one side has is a difference all the same.
+    a.image("app", Some("v1"), &[b"a layer"]);
+    let said = probe(&[&compare[..], &["--allow-empty"]].concat(), &[]).await;
+    assert_ne!(said.code, Some(0), "{}", said.all());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod exits;
 mod in_use;
 mod log;
 mod named;
+mod pods;
 mod proxies;
 mod public_name;
 mod tls;

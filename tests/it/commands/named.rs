@@ -66,6 +66,7 @@ async fn what_is_named_decides_the_exit_code() {
     let (double, _) = broken().await;
     let host = double.address();
     let (intact, broken) = (format!("{host}/base:v1\n"), format!("{host}/app:v1\n"));
+    let intact_name = intact.trim_end();
     let both = format!("{intact}app:${{TAG}}\n");
     let elsewhere = format!("{intact}other.example/app:1\n");
     let service = "services: {web: {build: .}}";
@@ -96,6 +97,21 @@ async fn what_is_named_decides_the_exit_code() {
             &[],
             3,
             "/UPPER:1 (standard input, line 2)",
+        ),
+        // What no runtime takes, nobody has to resolve.
+        (
+            &format!("{intact}{host}/UPPER:1\n"),
+            &["--allow-unresolved"],
+            3,
+            "no name",
+        ),
+        (
+            &format!(
+                "kind: Pod\nspec: {{containers: [{{name: a, image: 'http://{intact_name}'}}, {{name: b, image: '{intact_name}'}}]}}"
+            ),
+            &["--allow-unresolved"],
+            3,
+            "no name",
         ),
         (
             &elsewhere,

@@ -107,3 +107,36 @@ async fn errors_show_what_was_dialled() {
         said.stdout
     );
 }
+
+#[tokio::test]
+async fn either_name_of_a_registry_leaves_the_others_out() {
+    let (double, _) = broken().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let address = double.address();
+    let entry = format!("registries: [{{ registry: {address}, public-name: r.example/mirror }}]\n");
+    let config = write("config.yaml", entry);
+    let names = "r.example/mirror/base:v1\nother.example/app:1\n".to_owned();
+    let images = write("images.txt", names);
+    for only in [address, "r.example"] {
+        let options = [
+            "--config",
+            &config,
+            "--images-from",
+            &images,
+            "--only-registry",
+            only,
+        ];
+        let said = probe(&[&["verify"][..], &options].concat(), &[]).await;
+        assert_eq!(said.code, Some(0), "{only}: {}", said.all());
+        assert!(
+            said.stdout.contains("other.example (1 image)"),
+            "{}",
+            said.stdout
+        );
+    }
+}
