@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::certificates::Certificates;
-use crate::support::process::{Server, at_home, free_port, wait_until};
+use crate::support::process::{Server, at_home, free_port, run, tool, wait_until};
 
 /// What the tests need of kube-controller-manager. It has no nodes to look after, and no storage to provide.
 const CONTROLLERS: &str = "cronjob-controller,job-controller,deployment-controller,replicaset-controller,\
@@ -98,6 +98,11 @@ impl Cluster {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let at = directory.path();
         let certificates = Certificates::make(at);
+        run(tool("openssl")
+            .args(["pkey", "-pubout", "-in"])
+            .arg(&certificates.key)
+            .arg("-out")
+            .arg(at.join("service-accounts.pem")));
         let [client, peer, port] = [free_port(), free_port(), free_port()];
         write_access(at, port, &certificates);
         let etcd = spawn(at, "etcd", &etcd_args(at, client, peer));
@@ -294,6 +299,7 @@ fn etcd_args(directory: &Path, client: u16, peer: u16) -> Vec<String> {
 /// Admission is as it is by default, and so has Pod Security.
 fn api_args(directory: &Path, etcd: u16, port: u16, certificates: &Certificates) -> Vec<String> {
     let key = certificates.key.display();
+    let at = |name: &str| directory.join(name).display().to_string();
     vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
         "--bind-address=127.0.0.1".to_owned(),
@@ -306,10 +312,10 @@ fn api_args(directory: &Path, etcd: u16, port: u16, certificates: &Certificates)
         format!("--tls-private-key-file={key}"),
         "--service-cluster-ip-range=10.43.0.0/16".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        format!("--service-account-key-file={key}"),
+        format!("--service-account-key-file={}", at("service-accounts.pem")),
         format!("--service-account-signing-key-file={key}"),
         "--authorization-mode=RBAC".to_owned(),
-        format!("--token-auth-file={}", directory.join("tokens").display()),
+        format!("--token-auth-file={}", at("tokens")),
     ]
 }
 
