@@ -60,7 +60,7 @@ image() {
 
 # An archive of one file that is half noise and half zeros, so that gzip halves it.
 content() {
-    openssl enc -aes-128-ctr -pass pass:bench -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c $((size << 19))
+    head -c $((size << 19)) /dev/zero | openssl enc -aes-128-ctr -pass pass:bench -nosalt -pbkdf2
     head -c $((size << 19)) /dev/zero
 }
 # GNU tar takes a file's length from the file.
@@ -105,7 +105,7 @@ by_hand() {
 
 # Sweeps a repository, and notes the peak of its memory in KiB.
 sweep() {
-    "$probe" --once --json --depth unpack --repo "$1" --unpack-max-bytes 1TB "http://127.0.0.1:$port" >"$folder/report" &
+    "$probe" --once --output json --depth unpack --repo "$1" --unpack-max-bytes 1TB "http://127.0.0.1:$port" >"$folder/report" &
     local it=$!
     while peak=$(awk '/^VmHWM/ {print $2}' "/proc/$it/status" 2>/dev/null) && [[ -n $peak ]]; do
         printf '%s\n' "$peak" >"$folder/peak"

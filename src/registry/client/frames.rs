@@ -147,8 +147,8 @@ impl<R: BufRead> Read for Frames<R> {
             let (decoder, ..) = self.decoder.as_mut().ok_or(LIMIT)?;
             while decoder.can_collect() == 0 && !decoder.is_finished() {
                 let one = BlockDecodingStrategy::UptoBlocks(1);
-                let decoded = decoder.decode_blocks(&mut self.source, one);
-                decoded.map_err(io::Error::other)?;
+                let blocks = decoder.decode_blocks(&mut self.source, one);
+                blocks.map_err(io::Error::other)?;
             }
             let length = decoder.read(buffer)?;
             if length > 0 {
