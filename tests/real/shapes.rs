@@ -156,7 +156,6 @@ fn platform(text: &str) -> Value {
 /// Images of one platform, by what builds them.
 fn images(shapes: &mut Shapes<'_>) {
     let [one, two] = archives();
-    let zipped = |layer: &[u8]| (OCI_LAYER, gzip(layer));
     let both = |of: &'static str| [(of, gzip(&one), &*one), (of, gzip(&two), &*two)];
     let epoch = "0001-01-01T00:00:00Z";
     for (name, of, other) in [
@@ -230,6 +229,12 @@ fn images(shapes: &mut Shapes<'_>) {
     ] {
         shapes.image(name, &other, &both(of));
     }
+}
+
+/// Images whose layers are packed, or empty, in ways of their own.
+fn layers(shapes: &mut Shapes<'_>) {
+    let [one, two] = archives();
+    let zipped = |layer: &[u8]| (OCI_LAYER, gzip(layer));
     let none = json!({});
     shapes.image(
         "one-layer-twice",
@@ -536,6 +541,7 @@ fn what_builders_make_is_intact() {
         names: Vec::new(),
     };
     images(&mut shapes);
+    layers(&mut shapes);
     artifacts(&mut shapes);
     indexes(&mut shapes);
     let count = shapes.names.len();

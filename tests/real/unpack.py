@@ -44,6 +44,8 @@ def unpacked(layer):
 
 def check(repository, manifest):
     for child in manifest.get("manifests", []):
+        if child["mediaType"] not in ACCEPT:
+            continue
         check(repository, json.loads(get(f"{repository}/manifests/{child['digest']}")))
     layers = manifest.get("layers", [])
     is_image = manifest.get("config", {}).get("mediaType") in CONFIGS
