@@ -3,7 +3,7 @@
 # generators, on registries on loopback; its memory; and its parts. Builds `oha` where it is missing, and
 # says what else is. `benches/README.md` tells what is measured.
 #
-# Usage: run.sh [sweep|scale|micro]..., with ROUNDS (default 5), SCALE (parts of scale, all of them by
+# Usage: run.sh [sweep|scale|micro|unpack]..., with ROUNDS (default 5), SCALE (parts of scale, all of them by
 # default) and PROBE_TEST_REGISTRY (default docker-registry) in the environment
 set -euo pipefail
 
@@ -36,5 +36,9 @@ export PROBE
 parts=("$@")
 ((${#parts[@]} > 0)) || parts=(sweep scale micro)
 for part in "${parts[@]}"; do
-    cargo bench --quiet --bench "$part"
+    if [[ $part == unpack ]]; then
+        benches/unpack.sh
+    else
+        cargo bench --quiet --bench "$part"
+    fi
 done

@@ -31,6 +31,7 @@ python3-venv python3
 skopeo skopeo
 systemd systemd-analyze
 tinyproxy-bin tinyproxy
+zstd zstd
 '
 
 # What checks manifests, compose files and pipelines against schemas, which it brings along. It is no

@@ -31,6 +31,8 @@ pub enum ConfigProblem {
     NoObject,
     /// What is text to clients is none.
     NoText,
+    /// A time is none.
+    NoTime,
     /// Its `os.features` are no list of texts.
     Features,
     /// Its `config` is no object.
@@ -51,7 +53,8 @@ impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoObject => "that is no JSON object",
-            Self::NoText => "in which `created`, `author` or a word of the platform is no text",
+            Self::NoTime => "in which a `created` is no time as RFC 3339 has it",
+            Self::NoText => "in which `author` or a word of the platform is no text",
             Self::Features => "in which `os.features` is no list of texts",
             Self::NoProcess => "in which `config` is no object",
             Self::NoProcessText => "in which `User`, `WorkingDir` or `StopSignal` is no text",
@@ -148,7 +151,6 @@ impl<'a> RawConfig<'a> {
     /// The first thing that clients cannot read.
     fn problem(&self, diff_ids: Option<&DiffIds<'_>>) -> Option<ConfigProblem> {
         let texts = [
-            self.created,
             self.author,
             self.architecture,
             self.variant,
@@ -162,6 +164,7 @@ impl<'a> RawConfig<'a> {
         let [is_object, has_texts, has_lists] = self.config.map_or([true; 3], of_process);
         let checks = [
             (texts.into_iter().all(fits::<Text>), ConfigProblem::NoText),
+            (is_time(self.created), ConfigProblem::NoTime),
             (fits::<Texts>(self.os_features), ConfigProblem::Features),
             (is_object, ConfigProblem::NoProcess),
             (has_texts, ConfigProblem::NoProcessText),
@@ -205,6 +208,55 @@ fn of_process(config: &RawValue) -> [bool; 3] {
     [true, texts.into_iter().all(fits::<Text>), has_lists]
 }
 
+/// Whether Go reads a time from a field: one that is missing or null, or as RFC 3339 has it (time.Time, `UnmarshalJSON`).
+fn is_time(field: Field<'_>) -> bool {
+    let Some(text) = field.filter(|field| !typed::is_null(field)) else {
+        return true;
+    };
+    let text = serde_json::from_str::<String>(text.get());
+    text.is_ok_and(|text| is_rfc3339(&text).is_some())
+}
+
+/// Whether Go's `time.Parse` takes this: it is a little more lenient than RFC 3339.
+fn is_rfc3339(text: &str) -> Option<()> {
+    /// A number of so many digits up to this, and what stands before and after it.
+    fn number(
+        text: &str,
+        digits: usize,
+        range: std::ops::RangeInclusive<u16>,
+    ) -> Option<(u16, &str)> {
+        let (number, rest) = text.split_at_checked(digits)?;
+        let number = number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| number.parse().ok())??;
+        range.contains(&number).then_some((number, rest))
+    }
+    let (year, rest) = number(text, 4, 0..=9999)?;
+    let (month, rest) = number(rest.strip_prefix('-')?, 2, 1..=12)?;
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u16::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let (_, rest) = number(rest.strip_prefix('-')?, 2, 1..=days)?;
+    let rest = rest.strip_prefix('T')?;
+    let (_, rest) = number(rest, 2, 0..=23).or_else(|| number(rest, 1, 0..=9))?;
+    let (_, rest) = number(rest.strip_prefix(':')?, 2, 0..=59)?;
+    let (_, mut rest) = number(rest.strip_prefix(':')?, 2, 0..=59)?;
+    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+        let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest = (zone.len() < fraction.len()).then_some(zone)?;
+    }
+    if rest == "Z" {
+        return Some(());
+    }
+    let (_, rest) = number(rest.strip_prefix(['+', '-'])?, 2, 0..=99)?;
+    let (_, rest) = number(rest.strip_prefix(':')?, 2, 0..=99)?;
+    rest.is_empty().then_some(())
+}
+
 fn is_rootfs(rootfs: &RawValue) -> bool {
     typed::is_null(rootfs)
         || fields(rootfs.get().as_bytes(), &["type", "diff_ids"]).is_ok_and(|fields| {
@@ -224,8 +276,11 @@ impl<'de> Deserialize<'de> for History {
         let is_entry = |entry: &&RawValue| {
             typed::is_null(entry)
                 || fields(entry.get().as_bytes(), &names).is_ok_and(|fields| {
-                    let [texts @ .., is_empty] = fields.last;
-                    texts.into_iter().all(fits::<Text>) && fits::<bool>(is_empty)
+                    let [created, texts @ .., is_empty] = fields.last;
+                    let texts: [Field<'_>; 3] = texts;
+                    is_time(created)
+                        && texts.into_iter().all(fits::<Text>)
+                        && fits::<bool>(is_empty)
                 })
         };
         let is_history = list.entries.iter().all(is_entry);
@@ -250,7 +305,7 @@ mod tests {
             "created": "2024-01-01T00:00:00Z", "architecture": "amd64", "os": "linux",
             "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}}},
             "rootfs": {"type": "layers", "diff_ids": [DIGEST, DIGEST]},
-            "history": [{"created_by": "x"}, {"created_by": "y", "empty_layer": true}],
+            "history": [{"created_by": "x", "created": null}, {"created_by": "y", "empty_layer": true}],
         })
     }
 
@@ -278,6 +333,14 @@ mod tests {
         }
         for (place, value) in [
             ("/created", "5"),
+            ("/created", r#""""#),
+            ("/created", r#""yesterday""#),
+            ("/created", r#"" 2024-01-01T00:00:00Z""#),
+            ("/created", r#""2024-01-01""#),
+            ("/created", r#""2024-02-30T00:00:00Z""#),
+            ("/created", r#""2024-01-01T00:00:00""#),
+            ("/created", r#""2024-01-01T00:00:00.Z""#),
+            ("/history/0/created", r#""2024-01-01 00:00:00""#),
             ("/architecture", "[]"),
             ("/os", "1"),
             ("/config", r#""x""#),
@@ -308,6 +371,8 @@ mod tests {
     fn what_clients_can_read() {
         for (place, value) in [
             ("/created", "null"),
+            ("/created", r#""0001-01-01T00:00:00Z""#),
+            ("/created", r#""2024-02-29T23:59:59.123456789+05:30""#),
             ("/architecture", "null"),
             ("/os", r#""""#),
             ("/config", "null"),

@@ -291,12 +291,11 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
             Seen::Blob(id, digest, depth, mut judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
-                let turn = walk.turn_of(id).unwrap_or(&digest);
-                self.reading.seen((&digest, turn), depth, &judged);
+                self.reading
+                    .seen((&digest, walk.turn_of(id)), depth, &judged);
                 if judged.outcome == Outcome::Intact {
                     // Another repository's may have been read since the question was put.
-                    let known = || self.reading.config(&digest);
-                    judged.config = judged.config.or_else(known);
+                    judged.config = judged.config.or_else(|| self.reading.config(&digest));
                     let repository = walk.repository();
                     self.copies.seen(Endpoint::Blobs, &digest, repository);
                     let length = judged.length;

@@ -152,8 +152,7 @@ impl Visit {
         } else {
             Bytes::Layer(&diff_ids)
         };
-        let turn = walk.turn_of(id).unwrap_or(&digest);
-        let plan = reading.plan((&digest, turn), size, before, wanted, is_read);
+        let plan = reading.plan((&digest, walk.turn_of(id)), size, before, wanted, is_read);
         let unpack = walk.unpack(id, diff_ids);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth >= Depth::Digest {

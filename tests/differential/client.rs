@@ -38,6 +38,19 @@ pub(crate) enum Taken {
     Not,
 }
 
+/// What containerd made of an image that it had fetched whole, when it unpacked it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unpacked {
+    /// For each of its platforms.
+    Whole,
+    /// It failed, by what the documents say.
+    NotByDocuments,
+    /// It failed, by what a layer holds.
+    NotByLayers,
+    /// It was not asked to.
+    NotAsked,
+}
+
 fn isolated(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     command
@@ -166,7 +179,7 @@ impl Containerd {
         panic!("containerd does not answer: {log}");
     }
 
-    /// Content and metadata only; what one namespace has is not there for another; and nothing is collected
+    /// Content, and files as they are; what one namespace has is not there for another; and nothing is collected
     /// that is still to be looked at.
     fn configuration(home: &Path) -> String {
         let home = home.display();
@@ -241,21 +254,43 @@ impl Containerd {
             .home
             .path()
             .join("root/io.containerd.content.v1.content/blobs/sha256");
-        let report = report(output, || {
+        report(output, || {
             let root = root.as_deref().unwrap_or_default();
             // It makes a manifest of its own of schema 1, and of some of Docker's old ones.
             let is_made = trial.shape.kind == Kind::SignedSchema1 || trial.is_of_documents();
             kept::in_store(&blobs, root, |bytes| is_made || trial.is_root(bytes))
-        });
-        // It would fill the disk. What is small may be another image's, too.
-        for large in trial
-            .stored
-            .iter()
-            .filter(|stored| stored.part == Part::Large)
-        {
+        })
+    }
+
+    /// `ctr images pull` of what is fetched already, which asks for the tag again and then unpacks.
+    pub(crate) async fn unpack(&self, front: &Front) -> (Unpacked, String) {
+        let space = front.address.to_string().replace([':', '.'], "-");
+        let hosts = self.home.path().join("hosts").join(&space);
+        let mut pull = self.ctr(&["--namespace", &space, "images", "pull", "--all-platforms"]);
+        pull.args(["--snapshotter", "native", "--hosts-dir"])
+            .arg(hosts)
+            .arg(format!("{}/{REPOSITORY}:{TAG}", front.address));
+        let output = run(pull).await.expect("it ends");
+        let said = last_words(&String::from_utf8_lossy(&output.stderr));
+        let of_layers = ["wrong diff id", "failed to extract layer", "apply layer"];
+        let unpacked = if output.status.success() {
+            Unpacked::Whole
+        } else if of_layers.iter().any(|words| said.contains(words)) {
+            Unpacked::NotByLayers
+        } else {
+            Unpacked::NotByDocuments
+        };
+        (unpacked, said)
+    }
+
+    /// Frees the room of layers that may be large. What is small may be another image's, too.
+    pub(crate) fn forget(&self, trial: &Trial) {
+        let content = "root/io.containerd.content.v1.content/blobs/sha256";
+        let blobs = self.home.path().join(content);
+        let stored = trial.stored.iter();
+        for large in stored.filter(|stored| stored.part == Part::Large) {
             _ = fs::remove_file(blobs.join(&large.digest["sha256:".len()..]));
         }
-        report
     }
 }
 

@@ -1,5 +1,7 @@
 //! The image of a seed: what it is made of and in which form, before anything deviates.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fastrand::Rng;
@@ -88,6 +90,8 @@ pub(crate) struct Builder<'a> {
     shape: Shape,
     random: &'a mut Rng,
     pub(crate) stored: Vec<Stored>,
+    /// What each layer unpacks to, by its digest.
+    diff_ids: BTreeMap<String, String>,
     alter: &'a mut Alter<'a>,
 }
 
@@ -173,6 +177,7 @@ impl<'a> Builder<'a> {
             shape,
             random,
             stored: Vec::new(),
+            diff_ids: BTreeMap::new(),
             alter,
         }
     }
@@ -183,7 +188,7 @@ impl<'a> Builder<'a> {
         let large = self.layer(Part::Large, LARGE);
         let mut layers = vec![small, large];
         if self.shape.has_empty_layer {
-            layers.push(self.blob(Part::Rest, Vec::new()));
+            layers.push(self.blob(Part::Rest, Vec::new(), &[]));
         }
         match self.shape.kind {
             Kind::SignedSchema1 => self.schema1(&layers),
@@ -223,11 +228,13 @@ impl<'a> Builder<'a> {
     fn layer(&mut self, part: Part, length: std::ops::Range<usize>) -> Value {
         let mut content = vec![0; self.random.usize(length)];
         self.random.fill(&mut content);
-        self.blob(part, gzip(&tar("file", &content)))
+        let archive = tar("file", &content);
+        self.blob(part, gzip(&archive), &archive)
     }
 
-    fn blob(&mut self, part: Part, bytes: Vec<u8>) -> Value {
+    fn blob(&mut self, part: Part, bytes: Vec<u8>, archive: &[u8]) -> Value {
         let [.., layer] = self.shape.types();
+        self.diff_ids.insert(sha256(&bytes), sha256(archive));
         self.store(part, None, layer, bytes)
     }
 
@@ -270,7 +277,10 @@ impl<'a> Builder<'a> {
         layers: &[Value],
     ) -> Value {
         let [manifest_type, _, config_type, _] = self.shape.types();
-        let diff_ids: Vec<_> = layers.iter().map(|layer| layer["digest"].clone()).collect();
+        let diff_ids: Vec<_> = layers
+            .iter()
+            .filter_map(|layer| self.diff_ids.get(layer["digest"].as_str()?))
+            .collect();
         let salt = self.random.u64(..);
         let described = json!({
             "created": "2024-01-01T00:00:00Z",

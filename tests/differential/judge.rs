@@ -1,8 +1,9 @@
 //! What clients say against what the probe says.
 
+use registry_probe::registry::Depth;
 use registry_probe::report::Verdict;
 
-use crate::client::{Report, Taken};
+use crate::client::{Taken, Unpacked};
 use crate::meant::{MEANT, Meant};
 use crate::probe::Said;
 use crate::trial::Trial;
@@ -12,9 +13,9 @@ use crate::verdicts;
 pub(crate) struct Run {
     pub(crate) trial: Trial,
     /// What skopeo and containerd made of the image.
-    pub(crate) taken: verdicts::Verdict,
-    /// What they said, where they were asked.
-    pub(crate) reports: Option<[Report; 2]>,
+    pub(crate) clients: verdicts::Verdict,
+    /// What they said, and containerd when it unpacked, where they were asked.
+    pub(crate) reports: Option<[String; 3]>,
     /// What the probe says at each depth.
     pub(crate) said: Vec<Said>,
 }
@@ -45,7 +46,7 @@ impl Run {
     /// is no more than a notice; on answers any client does that gets on. Where both deviate, nobody
     /// knows which of them it is.
     pub(crate) fn must(&self) -> Must {
-        let [skopeo, mut containerd] = self.taken;
+        let [skopeo, mut containerd] = self.clients.taken;
         if self.trial.shape.has_empty_layer {
             // It refuses a descriptor of 0 bytes whatever the registry has (core/remotes/handlers.go).
             containerd = skopeo;
@@ -82,8 +83,23 @@ impl Run {
 
     /// What the probe says at this depth that it must not.
     fn disagreement(&self, said: &Said) -> Option<Disagreement> {
+        let unpacked = self.clients.unpacked;
+        let is_unpacked = match unpacked {
+            Unpacked::Whole => true,
+            // Of what it never had nobody knows, unless its documents are as they should be.
+            Unpacked::NotAsked => !self.trial.is_of_documents(),
+            Unpacked::NotByDocuments | Unpacked::NotByLayers => false,
+        };
+        if said.is_contradicted && is_unpacked {
+            return Some(Disagreement::FalseAlarm);
+        }
+        let shows = unpacked == Unpacked::NotByDocuments
+            || unpacked == Unpacked::NotByLayers && said.depth == Depth::Unpack;
+        if shows && said.verdict == Verdict::Intact {
+            return Some(Disagreement::Missed);
+        }
         match (self.must(), said.verdict) {
-            (Must::NotSayBroken, Verdict::Broken) => Some(Disagreement::FalseAlarm),
+            (Must::NotSayBroken, Verdict::Broken) if said.is_lost => Some(Disagreement::FalseAlarm),
             (Must::NotSayIntact, Verdict::Intact) => Some(Disagreement::Missed),
             (Must::NotSayBroken, Verdict::Unverified) if self.trial.is_of_habits_only() => {
                 Some(Disagreement::NeverVerified)
@@ -126,13 +142,16 @@ impl Run {
                 .map(|words| format!("  {words}")),
         );
         let clients = ["skopeo", "containerd"];
-        for (at, (client, taken)) in clients.iter().zip(self.taken).enumerate() {
+        for (at, (client, taken)) in clients.iter().zip(self.clients.taken).enumerate() {
             let said = self
                 .reports
                 .as_ref()
-                .map_or("(as recorded)", |reports| &reports[at].said);
+                .map_or("(as recorded)", |reports| &reports[at]);
             lines.push(format!("  {client}: {taken:?}: {said}"));
         }
+        let unpacked = self.clients.unpacked;
+        let said = self.reports.as_ref().map_or("", |reports| &reports[2]);
+        lines.push(format!("  containerd unpacks: {unpacked:?}: {said}"));
         for said in &self.said {
             lines.push(format!(
                 "  probe at depth {}: {}, in {:?}",

@@ -1,5 +1,6 @@
 //! The probe against real clients: registries that deviate as a seed decides, from which skopeo and
-//! containerd take an image. What a client takes is not broken, and what none takes is not intact.
+//! containerd take an image, and containerd unpacks it. What a client takes is not broken, and what none takes is not
+//! intact; and what containerd unpacks or does not is neither contradicted nor intact.
 //!
 //! What the clients said is kept in `verdicts.txt`, so that a replay needs none. `make differential` asks
 //! them again and compares.
@@ -27,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use client::Containerd;
+use client::{Containerd, Taken, Unpacked};
 use front::Front;
 use futures::StreamExt as _;
 use judge::Run;
@@ -56,25 +57,29 @@ async fn run(seed: u64, kept: Option<verdicts::Verdict>, clients: Option<Arc<Con
     trial.prepare(&whole);
     trial.damage(&double);
     let front = Front::start(double.clone(), whole.clone(), &trial).await;
+    let mut asked = None;
     let mut reports = None;
     if let Some(containerd) = &clients {
         let _permit = CLIENTS.acquire().await.expect("it is never closed");
-        reports = Some([
-            client::skopeo(&front, &trial).await,
-            containerd.fetch(&front, &trial).await,
-        ]);
+        let skopeo = client::skopeo(&front, &trial).await;
+        let fetched = containerd.fetch(&front, &trial).await;
+        let taken = [skopeo.taken, fetched.taken];
+        let (mut unpacked, mut words) = (Unpacked::NotAsked, String::new());
+        if fetched.taken == Taken::Whole {
+            (unpacked, words) = containerd.unpack(&front).await;
+        }
+        containerd.forget(&trial);
+        asked = Some(verdicts::Verdict { taken, unpacked });
+        reports = Some([skopeo.said, fetched.said, words]);
     }
-    let asked = reports
-        .as_ref()
-        .map(|reports| [reports[0].taken, reports[1].taken]);
-    let taken = asked.or(kept).expect("the clients are asked, or were");
+    let clients = asked.or(kept).expect("the clients are asked, or were");
     let mut said = Vec::new();
-    for depth in [Depth::Digest, Depth::Tail] {
+    for depth in [Depth::Unpack, Depth::Digest, Depth::Tail] {
         said.push(probe::sweep(&front, depth).await);
     }
     Run {
         trial,
-        taken,
+        clients,
         reports,
         said,
     }

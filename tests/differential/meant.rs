@@ -4,7 +4,7 @@ use registry_double::media_type as t;
 use registry_probe::registry::Depth;
 use registry_probe::report::Verdict;
 
-use crate::client::Taken;
+use crate::client::{Taken, Unpacked};
 use crate::image::{Kind, Part};
 use crate::judge::{Disagreement, Run};
 use crate::probe::Said;
@@ -31,7 +31,7 @@ pub(crate) const MEANT: &[Meant] = &[
             let is_start = |line: &String| line.starts_with("skipped range_unsupported");
             let is_counted = said.lines.iter().any(is_start);
             disagreement == Disagreement::Missed
-                && said.depth != Depth::Digest
+                && said.depth < Depth::Digest
                 && at_digest.is_some_and(|at_digest| {
                     at_digest.verdict != Verdict::Intact
                         && (is_counted || at_digest.named.is_disjoint(&said.odd))
@@ -51,6 +51,20 @@ pub(crate) const MEANT: &[Meant] = &[
                     .lines
                     .iter()
                     .any(|line| line.contains("documents of a type that no client knows"))
+        },
+    },
+    Meant {
+        name: "artifact",
+        reason: "A manifest with a config or a layer of a type that no image has is not unpacked by whoever knows what it is. \
+                 containerd 1.6 fails on such a layer (diff/stream.go, \"no processor for media-type\"), and 2.x passes \
+                 over it (client/image.go, `getLayers`); docker asks for no type. The probe counts it as `artifact`.",
+        is: |run, said, disagreement| {
+            let is_counted = |line: &String| line.starts_with("skipped artifact");
+            let is_of_unpacking = run.clients.unpacked != Unpacked::Whole
+                && run.clients.unpacked != Unpacked::NotAsked;
+            disagreement == Disagreement::Missed
+                && is_of_unpacking
+                && said.lines.iter().any(is_counted)
         },
     },
     Meant {
@@ -89,7 +103,7 @@ pub(crate) const MEANT: &[Meant] = &[
                 wire.part == Part::Root && (wire.asked == Asked::GetByTag || is_type)
             };
             disagreement == Disagreement::FalseAlarm
-                && run.taken == [Taken::Not, Taken::Whole]
+                && run.clients.taken == [Taken::Not, Taken::Whole]
                 && run.trial.wires.iter().any(is_it)
                 && said
                     .lines
@@ -121,7 +135,7 @@ pub(crate) const MEANT: &[Meant] = &[
                 |wire: &Deviation| wire.part == Part::Root && wire.kind.starts_with("body ");
             let mut damages = run.trial.damages.iter();
             disagreement == Disagreement::FalseAlarm
-                && run.taken == [Taken::Whole, Taken::Not]
+                && run.clients.taken == [Taken::Whole, Taken::Not]
                 && is_index
                 && (run.trial.wires.iter().any(is_altered)
                     || damages.any(|damage| damage.part == Part::Root))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use registry_probe::oci::Repository;
 use registry_probe::registry::Depth;
 use registry_probe::registry::client::{Config, Endpoint, HttpRegistry};
-use registry_probe::report::{Listed, Reason, Record, Sweep, Verdict};
+use registry_probe::report::{Defect, Listed, Promised, Reason, Record, Sweep, Verdict};
 use registry_probe::sweep::{self, Filter, Policy, Scope, Source};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,10 @@ pub(crate) struct Said {
     /// The digests about which it says something.
     pub(crate) named: BTreeSet<String>,
     pub(crate) verdict: Verdict,
+    /// Whether it says that something is not there as it was promised.
+    pub(crate) is_lost: bool,
+    /// Whether it says that what is there cannot be unpacked.
+    pub(crate) is_contradicted: bool,
     /// Findings, unverified reasons and warnings, a line each.
     pub(crate) lines: Vec<String>,
     pub(crate) took: Duration,
@@ -64,21 +68,32 @@ pub(crate) async fn sweep(front: &Front, depth: Depth) -> Said {
         odd: front.odd(),
         named: lines.iter().flat_map(digests).collect(),
         verdict: verdict(&sweep),
+        is_lost: ours(&sweep).any(|defect| !is_of_unpacking(defect)),
+        is_contradicted: ours(&sweep).any(is_of_unpacking),
         lines,
         took: began.elapsed(),
     }
 }
 
-/// What it says of the repository that clients were asked about. The other one is there to compare.
+fn is_ours(name: &Repository) -> bool {
+    name.as_str() == REPOSITORY
+}
+
+/// What it finds in the repository that clients were asked about. The other one is there to compare.
+fn ours(sweep: &Sweep) -> impl Iterator<Item = &Defect> {
+    let findings = sweep.findings.iter();
+    let ours = findings.filter(|finding| is_ours(&finding.repository));
+    ours.map(|finding| &finding.defect)
+}
+
+/// Whether it takes a client that unpacks to see it.
+fn is_of_unpacking(defect: &Defect) -> bool {
+    matches!(defect.reason, Reason::Contradiction | Reason::UnpackFailed)
+        || matches!(defect.evidence.promised, Some(Promised::DiffId { .. }))
+}
+
 fn verdict(sweep: &Sweep) -> Verdict {
-    let is_ours = |name: &Repository| name.as_str() == REPOSITORY;
-    if sweep
-        .findings
-        .iter()
-        // The recorded clients fetch, and do not unpack by the config.
-        .filter(|finding| finding.defect.reason != Reason::Contradiction)
-        .any(|finding| is_ours(&finding.repository))
-    {
+    if ours(sweep).next().is_some() {
         return Verdict::Broken;
     }
     let is_unverified = sweep

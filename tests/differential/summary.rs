@@ -38,9 +38,9 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn add(&mut self, known: Option<Verdict>, run: &Run) {
         let line = self.lines.entry(run.trial.kinds().join(" + ")).or_default();
-        self.taken.insert(run.trial.seed, run.taken);
+        self.taken.insert(run.trial.seed, run.clients);
         line.runs += 1;
-        match run.taken {
+        match run.clients.taken {
             [Taken::Whole, Taken::Whole] => line.taken += 1,
             [Taken::Not, Taken::Not] => line.refused += 1,
             _ => line.apart += 1,
@@ -78,7 +78,7 @@ impl Summary {
             let told = format!("{}: {}", wrong.join(", "), run.told());
             self.wrong.insert(run.trial.seed, told);
         }
-        if known.is_some_and(|known| known != run.taken) {
+        if known.is_some_and(|known| known != run.clients) {
             let known = known.map(letter);
             let told = format!("the clients said {known:?} before: {}", run.told());
             self.wrong.insert(run.trial.seed, told);

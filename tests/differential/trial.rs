@@ -11,6 +11,7 @@ use crate::field;
 use crate::habit::{self, Deed, Habit};
 use crate::image::{self, Builder, Part, Shape, Stored};
 use crate::incident;
+use crate::tarball::tar;
 use crate::wire::{self, Asked, Deviation};
 
 /// To be raised when what a deviation does changes while its words stay: the verdicts of clients are of
@@ -207,7 +208,8 @@ impl Trial {
     /// Fills a registry, and gives it its habits.
     pub(crate) fn prepare(&self, registry: &Registry) {
         // Something that is whole, by which a client knows that the registry answers.
-        registry.image("other", Some("v1"), &[b"a layer of the other image"]);
+        let layer = tar("file", b"a layer of the other image");
+        registry.image("other", Some("v1"), &[&layer]);
         image::store(registry, &self.stored);
         if self.shape.is_old {
             registry.quirks(|quirks| quirks.ranges = Ranges::HonouredByOldGo);

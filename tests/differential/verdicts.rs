@@ -3,23 +3,35 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::client::Taken;
+use crate::client::{Taken, Unpacked};
 use crate::trial;
 
-/// skopeo's verdict and containerd's.
-pub(crate) type Verdict = [Taken; 2];
+/// What the clients made of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// What skopeo and containerd did.
+    pub(crate) taken: [Taken; 2],
+    /// What containerd made of it further, where it has all of it.
+    pub(crate) unpacked: Unpacked,
+}
 
 /// A letter for each.
-const LETTERS: [(char, Verdict); 9] = [
-    ('=', [Taken::Whole, Taken::Whole]),
-    ('.', [Taken::Not, Taken::Not]),
-    ('s', [Taken::Whole, Taken::Not]),
-    ('c', [Taken::Not, Taken::Whole]),
-    ('p', [Taken::Partly, Taken::Partly]),
-    ('S', [Taken::Partly, Taken::Not]),
-    ('C', [Taken::Not, Taken::Partly]),
-    ('a', [Taken::Whole, Taken::Partly]),
-    ('b', [Taken::Partly, Taken::Whole]),
+const LETTERS: [(char, [Taken; 2], Unpacked); 15] = [
+    ('=', [Taken::Whole, Taken::Whole], Unpacked::Whole),
+    ('-', [Taken::Whole, Taken::Whole], Unpacked::NotByDocuments),
+    ('~', [Taken::Whole, Taken::Whole], Unpacked::NotByLayers),
+    ('.', [Taken::Not, Taken::Not], Unpacked::NotAsked),
+    ('s', [Taken::Whole, Taken::Not], Unpacked::NotAsked),
+    ('c', [Taken::Not, Taken::Whole], Unpacked::Whole),
+    ('d', [Taken::Not, Taken::Whole], Unpacked::NotByDocuments),
+    ('l', [Taken::Not, Taken::Whole], Unpacked::NotByLayers),
+    ('p', [Taken::Partly, Taken::Partly], Unpacked::NotAsked),
+    ('S', [Taken::Partly, Taken::Not], Unpacked::NotAsked),
+    ('C', [Taken::Not, Taken::Partly], Unpacked::NotAsked),
+    ('a', [Taken::Whole, Taken::Partly], Unpacked::NotAsked),
+    ('b', [Taken::Partly, Taken::Whole], Unpacked::Whole),
+    ('D', [Taken::Partly, Taken::Whole], Unpacked::NotByDocuments),
+    ('L', [Taken::Partly, Taken::Whole], Unpacked::NotByLayers),
 ];
 const A_LINE: usize = 100;
 
@@ -62,8 +74,9 @@ pub(crate) fn read() -> Kept {
 pub(crate) fn write(verdicts: &[Verdict], clients: &str) {
     let mut text = format!(
         "# What clients made of the image of each seed, from 0 on; written by\n\
-         # `make differential RECORD=1`. '=': both took it, '.': neither, 's': skopeo only, 'c':\n\
-         # containerd only. For the others, which are rare, see verdicts.rs.\n\
+         # `make differential RECORD=1`. '=': both took it, '-': and containerd cannot unpack it by its\n\
+         # documents, '~': or by a layer, '.': neither took it, 's': skopeo only, 'c', 'd', 'l': containerd only.\n\
+         # For the others, which are rare, see verdicts.rs.\n\
          clients {clients}\n\
          trials {}\n",
         trial::version(0..verdicts.len() as u64)
@@ -76,13 +89,18 @@ pub(crate) fn write(verdicts: &[Verdict], clients: &str) {
 }
 
 fn verdict(letter: char) -> Verdict {
-    let known = LETTERS.iter().find(|(known, _)| *known == letter);
-    known
-        .unwrap_or_else(|| panic!("{letter:?} is no verdict"))
-        .1
+    let known = LETTERS.iter().find(|(known, ..)| *known == letter);
+    let (_, taken, unpacked) = *known.unwrap_or_else(|| panic!("{letter:?} is no verdict"));
+    Verdict { taken, unpacked }
 }
 
 pub(crate) fn letter(verdict: Verdict) -> char {
-    let found = LETTERS.iter().find(|(_, known)| *known == verdict);
-    found.expect("there is a letter for each").0
+    let is_it = |(_, taken, unpacked): &&(char, [Taken; 2], Unpacked)| {
+        (*taken, *unpacked) == (verdict.taken, verdict.unpacked)
+    };
+    LETTERS
+        .iter()
+        .find(is_it)
+        .expect("there is a letter for each")
+        .0
 }

@@ -2,148 +2,48 @@
 //! depth that promises it, and what clients take is not.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::Command;
 
-use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::support::http::{Client, block_on};
 use crate::support::images::sha256;
+use crate::support::peak::run_watched;
 use crate::support::probe::Probe;
+use crate::support::process::{run, tool};
 use crate::support::registry::Registry;
+use crate::support::shelf::{
+    DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, OCI_LAYER, Objects, Shelf, archives, config,
+};
 use crate::support::tarball;
 
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-
-/// Two layers, as archives.
-fn archives() -> [Vec<u8>; 2] {
-    ["one", "two"].map(|name| tarball::tar(name, name.as_bytes()))
+/// The repositories in which another program finds images that do not unpack as their configs say: Python's tarfile and
+/// zlib, and the `zstd` of Debian.
+pub(crate) fn found_by_python(registry: &Registry) -> BTreeSet<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/unpack.py");
+    let output = run(tool("python3").arg(script).arg(registry.host()));
+    String::from_utf8(output.stdout)
+        .expect("names")
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
-/// An image's config for these layers, and what is said otherwise.
-fn config(layers: &[Vec<u8>], other: &Value) -> Value {
-    let diff_ids: Vec<_> = layers.iter().map(|layer| sha256(layer)).collect();
-    let mut config = json!({
-        "os": "linux", "architecture": "amd64",
-        "config": {"Cmd": ["/one"]},
-        "rootfs": {"type": "layers", "diff_ids": diff_ids},
-        "history": [{"created_by": "one"}, {"created_by": "two"}],
+/// The repositories in which a sweep finds a contradiction, and that nothing else is wrong.
+pub(crate) fn contradicted(registry: &Registry, depth: &str) -> (BTreeSet<String>, u64) {
+    let outcome = Probe::once().depth(depth).arg(registry.host()).run();
+    let report = outcome.report();
+    assert!(report.is_complete(), "{outcome:?}");
+    let findings = report.findings().into_iter();
+    let found = findings.map(|finding| {
+        let of_layers = ["digest_mismatch", "unpack_failed"];
+        let is_layer = depth == "unpack" && of_layers.contains(&&*finding.reason);
+        assert!(is_layer || finding.reason == "contradiction", "{outcome:?}");
+        finding.repository
     });
-    for (key, value) in other.as_object().expect("an object") {
-        config[key] = value.clone();
-    }
-    config
-}
-
-/// Where images are pushed to, each to a repository of its name.
-struct Shelf<'a> {
-    client: Client,
-    registry: &'a Registry,
-}
-
-impl Shelf<'_> {
-    fn blob(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
-        let digest = sha256(bytes);
-        block_on(async {
-            let uploads = format!("/v2/{repository}/blobs/uploads/");
-            let started = self.client.post(&uploads).await;
-            let target = format!("{}&digest={digest}", started.header("location"));
-            let bytes = Bytes::copy_from_slice(bytes);
-            let done = self
-                .client
-                .put(&target, "application/octet-stream", bytes)
-                .await;
-            assert_eq!(done.status, 201, "{repository}");
-        });
-        json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
-    }
-
-    fn document(&self, repository: &str, reference: Option<&str>, document: &Value) -> Value {
-        let media_type = document["mediaType"].as_str().expect("a type").to_owned();
-        let bytes = document.to_string();
-        let digest = sha256(bytes.as_bytes());
-        let path = format!(
-            "/v2/{repository}/manifests/{}",
-            reference.unwrap_or(&digest)
-        );
-        let size = bytes.len();
-        let put = self.client.put(&path, &media_type, bytes.into());
-        assert_eq!(block_on(put).status, 201, "{repository}");
-        json!({"mediaType": media_type, "digest": digest, "size": size})
-    }
-
-    /// An image of these blobs, each a type and its bytes, the config being the first.
-    fn image(&self, repository: &str, tag: Option<&str>, blobs: &[(&str, &[u8])]) -> Value {
-        let described = blobs.iter();
-        let described =
-            described.map(|(media_type, bytes)| self.blob(repository, media_type, bytes));
-        let described: Vec<_> = described.collect();
-        let is_docker = blobs[0].0 == DOCKER_CONFIG;
-        let media_type = if is_docker {
-            DOCKER_MANIFEST
-        } else {
-            OCI_MANIFEST
-        };
-        let (config, layers) = described.split_first().expect("a config");
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers,
-        });
-        self.document(repository, tag, &manifest)
-    }
-
-    /// An image of two gzip layers with this config.
-    fn with_config(&self, repository: &str, config: &[u8]) {
-        let [one, two] = archives().map(|layer| tarball::gzip(&layer));
-        self.image(
-            repository,
-            Some("v1"),
-            &[(OCI_CONFIG, config), (OCI_LAYER, &one), (OCI_LAYER, &two)],
-        );
-    }
-
-    /// An index of images, each with what its config and what the index says that it is for.
-    fn index(&self, repository: &str, children: &[(&str, &str)]) {
-        let children = children.iter().map(|(config_says, index_says)| {
-            let words = |platform: &str| {
-                let (os, architecture) = platform.split_once('/').expect("two words");
-                json!({"os": os, "architecture": architecture})
-            };
-            let layers = archives();
-            let config = config(&layers, &words(config_says)).to_string();
-            let [one, two] = layers.map(|layer| tarball::gzip(&layer));
-            let blobs: [(&str, &[u8]); 3] = [
-                (OCI_CONFIG, config.as_bytes()),
-                (OCI_LAYER, &one),
-                (OCI_LAYER, &two),
-            ];
-            let mut child = self.image(repository, None, &blobs);
-            child["platform"] = words(index_says);
-            child
-        });
-        let children: Vec<_> = children.collect();
-        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
-        self.document(repository, Some("v1"), &index);
-    }
-
-    /// The repositories in which a sweep finds a contradiction, and that nothing else is wrong.
-    fn contradicted(&self, depth: &str) -> (BTreeSet<String>, u64) {
-        let outcome = Probe::once().depth(depth).arg(self.registry.host()).run();
-        let report = outcome.report();
-        assert!(report.is_complete(), "{outcome:?}");
-        let findings = report.findings().into_iter();
-        let found = findings.map(|finding| {
-            let of_layers = ["digest_mismatch", "unpack_failed"];
-            let is_layer = depth == "unpack" && of_layers.contains(&&*finding.reason);
-            assert!(is_layer || finding.reason == "contradiction", "{outcome:?}");
-            finding.repository
-        });
-        (found.collect(), report.count("platform_mismatches") as u64)
-    }
+    (found.collect(), report.count("platform_mismatches") as u64)
 }
 
 /// What containerd fails to unpack: `number of layers and diffIDs don't match`, or `json: cannot unmarshal`.
@@ -222,9 +122,6 @@ fn not_as_said(shelf: &Shelf) {
         shelf.image(&format!("unpack/{name}"), Some("v1"), &blobs);
     }
 }
-
-/// Objects of an image, each with its type: the config, and the layers.
-type Objects<'a> = Vec<(&'a str, &'a [u8])>;
 
 /// What clients take.
 fn harmless(shelf: &Shelf) {
@@ -323,10 +220,7 @@ fn harmless(shelf: &Shelf) {
 #[test]
 fn what_clients_cannot_unpack_or_run() {
     let registry = Registry::start();
-    let shelf = Shelf {
-        client: registry.client(),
-        registry: &registry,
-    };
+    let shelf = Shelf::new(&registry);
     not_unpacked(&shelf);
     let (amd64, arm64) = ("linux/amd64", "linux/arm64");
     shelf.index("broken/swapped", &[(amd64, arm64), (arm64, amd64)]);
@@ -343,7 +237,7 @@ fn what_clients_cannot_unpack_or_run() {
     shelf.index("told/lone", &[(amd64, arm64)]);
     shelf.index("told/one-for-two", &[(amd64, amd64), (amd64, arm64)]);
     for depth in ["tail", "digest"] {
-        let (found, told) = shelf.contradicted(depth);
+        let (found, told) = contradicted(&registry, depth);
         assert_eq!(found.len(), 14, "{depth}: {found:#?}");
         assert!(
             found.iter().all(|name| name.starts_with("broken/")),
@@ -351,18 +245,44 @@ fn what_clients_cannot_unpack_or_run() {
         );
         assert_eq!(told, 2, "{depth}");
     }
-    let (found, told) = shelf.contradicted("unpack");
+    let (found, told) = contradicted(&registry, "unpack");
     assert_eq!(found.len(), 14 + 10, "{found:#?}");
     assert!(
         found.iter().all(|name| !name.starts_with("whole/")),
         "{found:#?}"
     );
     assert_eq!(told, 2);
-    assert_eq!(shelf.contradicted("head"), (BTreeSet::new(), 0));
+    // Whatever another program finds, the probe does.
+    let by_python = found_by_python(&registry);
+    assert_eq!(by_python.difference(&found).next(), None, "{by_python:#?}");
+    assert!(by_python.len() >= 19, "{by_python:#?}");
+    assert_eq!(contradicted(&registry, "head"), (BTreeSet::new(), 0));
     let image = format!("{}/told/lone:v1", registry.host());
     let verified = Probe::verify()
         .args(["--platform", arm64])
         .arg(&image)
         .run();
     assert_eq!(verified.report().verdict(), "broken", "{verified:?}");
+}
+
+#[test]
+fn a_bomb_is_left_out_in_little_memory() {
+    let registry = Registry::start();
+    let shelf = Shelf::new(&registry);
+    let mut member = GzEncoder::new(Vec::new(), Compression::best());
+    let mebibyte = vec![0; 1 << 20];
+    member.write_all(&mebibyte).expect("memory takes it");
+    // 2 GiB in 2 MB.
+    let bomb = member.finish().expect("memory takes it").repeat(2048);
+    assert!(bomb.len() < 3 << 20);
+    let config = config(&archives()[..1], &json!({})).to_string();
+    let blobs: [(&str, &[u8]); 2] = [(OCI_CONFIG, config.as_bytes()), (OCI_LAYER, &bomb)];
+    shelf.image("bomb", Some("v1"), &blobs);
+    let mut probe = Command::new(env!("CARGO_BIN_EXE_probe"));
+    let probe = probe.args(["--once", "--output", "json", "--depth", "unpack"]);
+    let (peak, report) = run_watched(probe.arg(registry.host()));
+    let report: Value = serde_json::from_slice(&report).expect("a report");
+    assert_eq!(report["verdict"], "intact", "{report}");
+    assert_eq!(report["skipped"], json!({"unpack_limit": 1}));
+    assert!(peak < 64 << 10, "{peak} KiB");
 }

@@ -45,6 +45,7 @@ mod schema;
 mod second_look;
 mod seldom_read;
 mod service;
+mod shapes;
 mod signals;
 mod soak;
 mod state;

@@ -191,8 +191,7 @@ fn steps(builder: &mut Builder, times: &Times) -> Vec<Step> {
     };
     let step = |start: &Ms| {
         let random = &mut *builder.random;
-        // Its layers hold nothing that could be unpacked.
-        let chosen = pick(random, &[Depth::Head, Depth::Tail, Depth::Digest]);
+        let chosen = pick(random, Depth::ALL);
         let depth = usual.unwrap_or(chosen);
         let (deadline, cancel) = match random.u8(..100) {
             0..6 => (Some(random.u64(1..times.confirm + 3 * times.walk)), None),

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use registry_probe::oci::{Descriptor, Digest, Reference, Repository, Tag};
 use registry_probe::registry::{Access, Depth, Unverified, UnverifiedReason};
 use registry_probe::registry::{
-    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Way,
+    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Unpack,
+    Unpacked, Way,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -397,6 +398,21 @@ impl Registry for Simulated {
         let request = format!("GET /v2/{repository}/blobs/{digest}");
         let object = self.content_of(question);
         answer::blob(object, reply, depth, request)
+    }
+
+    /// Each layer that is whole unpacks to what its config says.
+    async fn layer(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: Option<u64>,
+        unpack: Unpack,
+    ) -> Answer<BlobLook> {
+        let mut answer = self.blob(repository, digest, size, Depth::Digest).await;
+        if let Answer::Found(look) = &mut answer {
+            look.unpacked = Some(Unpacked::Whole(unpack.like));
+        }
+        answer
     }
 
     fn reconnected(&self) -> Self {

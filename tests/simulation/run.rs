@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use registry_probe::oci::{Reference, Repository};
-use registry_probe::registry::ManifestMethod;
+use registry_probe::registry::{Depth, ManifestMethod};
 use registry_probe::render::metrics;
 use registry_probe::report::{Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
@@ -286,7 +286,9 @@ impl Run {
         self.outcome.complete += u64::from(sweep.is_complete());
         self.trace(sweep);
         let shared = Arc::clone(&self.shared);
-        let view = View::new(&shared.world, &ended.log, ended.from, ended.to, step.depth);
+        // What a layer unpacks to is as whole as its bytes.
+        let depth = step.depth.min(Depth::Digest);
+        let view = View::new(&shared.world, &ended.log, ended.from, ended.to, depth);
         match &step.what {
             What::Sweep => lies.extend(self.absorb(view, sweep)),
             What::Nothing if verdict == Verdict::Intact => {

@@ -1,20 +1,22 @@
 //! Frames of zstd as clients read them: one after the other, held against their check sums, and within a memory that all
 //! layers share.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::unpack::{LIMIT, fill};
-
+/// Says that more is not unpacked, which is no fault of a layer.
+pub(super) const LIMIT: ErrorKind = ErrorKind::FileTooLarge;
 /// The longest window, in MiB: what `zstd --ultra -22` takes. Go's clients take 512 (klauspost/compress,
 /// zstd/framedec.go, `MaxWindowSize`), and write 8, or 32 at most.
 const LONGEST_WINDOW: u32 = 128;
 /// The windows of all frames that are unpacked at a time, in MiB: of eight layers, 16 each.
 static WINDOWS: Semaphore = Semaphore::const_new(LONGEST_WINDOW as usize);
+/// The beginning of a frame with a window of 1 KiB.
+const SMALLEST_FRAME: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0, 0];
 /// The longest header of a frame (RFC 8878, 3.1.1).
 const LONGEST_HEADER: usize = 18;
 
@@ -94,7 +96,12 @@ impl<R: BufRead> Frames<R> {
     /// Makes room for a window. That of the frames before is given back first, so that nobody waits for somebody who
     /// waits.
     fn room(&mut self, window: u64) -> io::Result<()> {
-        let needed = u32::try_from(window.div_ceil(1 << 20)).map_err(|_| LIMIT)?;
+        // The decoder's room is a power of two.
+        let needed = window
+            .checked_next_power_of_two()
+            .ok_or(LIMIT)?
+            .div_ceil(1 << 20);
+        let needed = u32::try_from(needed).map_err(|_| LIMIT)?;
         if needed > LONGEST_WINDOW {
             return Err(LIMIT.into());
         }
@@ -110,6 +117,8 @@ impl<R: BufRead> Frames<R> {
         let room = room.map_err(io::Error::other)?;
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(u64::from(needed) << 20);
+        // From its second frame on it takes the room at once, and does not copy what it has into twice the room.
+        decoder.init(SMALLEST_FRAME).map_err(io::Error::other)?;
         self.decoder = Some((decoder, room, needed));
         Ok(())
     }
@@ -138,8 +147,8 @@ impl<R: BufRead> Read for Frames<R> {
             let (decoder, ..) = self.decoder.as_mut().ok_or(LIMIT)?;
             while decoder.can_collect() == 0 && !decoder.is_finished() {
                 let one = BlockDecodingStrategy::UptoBlocks(1);
-                let decoded = decoder.decode_blocks(&mut self.source, one);
-                decoded.map_err(io::Error::other)?;
+                let blocks = decoder.decode_blocks(&mut self.source, one);
+                blocks.map_err(io::Error::other)?;
             }
             let length = decoder.read(buffer)?;
             if length > 0 {
@@ -154,4 +163,18 @@ impl<R: BufRead> Read for Frames<R> {
             self.is_in_frame = false;
         }
     }
+}
+
+/// As much as there is, up to all of it.
+pub(super) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match reader.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }

@@ -2,7 +2,7 @@
 //! the archive is read as Go's archive/tar reads it.
 
 use std::cell::Cell;
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
@@ -10,7 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::frames::Frames;
+use super::frames::{Frames, LIMIT, fill};
 use crate::oci::{Hasher, Printable};
 use crate::registry::{Unpack, Unpacked};
 
@@ -20,8 +20,6 @@ const WAITING: usize = 8;
 const FREE: u64 = 1 << 30;
 /// How many times longer than that it may be, beyond that. gzip gives 1000 at most, and files of zeros come near it.
 const MOST_RATIO: u64 = 200;
-/// Says that more is not unpacked, which is no fault of a layer.
-pub(super) const LIMIT: ErrorKind = ErrorKind::FileTooLarge;
 /// A block of an archive.
 const BLOCK: usize = 512;
 /// The longest list of properties of a file that Go reads.
@@ -130,20 +128,6 @@ fn unpack(mut arriving: Arriving, how: &Unpack, size: u64) -> Unpacked {
 
 fn failed(error: &io::Error) -> Unpacked {
     Unpacked::Failed(Printable::cut(&error.to_string(), 200))
-}
-
-/// As much as there is, up to all of it.
-pub(super) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match reader.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }
 
 /// What a layer unpacks to.

@@ -62,9 +62,9 @@ impl Walk {
         node.size().is_some_and(|size| size <= LARGEST_CONFIG) && node.edges.iter().any(is_config)
     }
 
-    /// The digest in whose turn a blob is read, if that is not its own. All configs of an index are read in its turn, so
+    /// The digest in whose turn a blob is read: its own, but all configs of an index are read in its turn, so
     /// that one sweep sees whether its children are in each other's places.
-    pub(in crate::sweep) fn turn_of(&self, id: NodeId) -> Option<&Digest> {
+    pub(in crate::sweep) fn turn_of(&self, id: NodeId) -> &Digest {
         let node = |parent: Parent| match parent {
             Parent::Node(parent) => Some(&self.nodes[parent as usize]),
             Parent::Tag(_) | Parent::Caller => None,
@@ -74,7 +74,8 @@ impl Walk {
         let manifests = configs.filter_map(|edge| node(edge.parent));
         let children = manifests.flat_map(|manifest| &manifest.edges);
         let indexes = children.filter_map(|edge| node(edge.parent));
-        indexes.map(|index| &index.digest).min()
+        let indexes = indexes.map(|index| &index.digest);
+        indexes.min().unwrap_or(&self.nodes[id as usize].digest)
     }
 
     /// How closely a blob has to be looked at because a manifest that names it was contradicted by it before.

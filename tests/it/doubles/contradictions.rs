@@ -1,10 +1,12 @@
 //! Images whose every byte is as promised, and whose config does not fit: what is found, once for all that have the
 //! config, and what is told and no finding.
 
+use std::time::{Duration, SystemTime};
+
 use registry_double::{Double, Format, Image, on, sha256};
 use registry_probe::registry::Depth;
 use registry_probe::report::{Mode, PlatformMismatch, Record};
-use registry_probe::sweep::Expectations;
+use registry_probe::sweep::{Expectations, Schedule};
 use serde_json::json;
 
 use super::known_manifests::not_due;
@@ -140,6 +142,30 @@ async fn children_in_the_place_of_others() {
             "{told:?}"
         );
     }
+}
+
+/// Whatever a sweep has time for: the configs of an index are all due in one of a day's sweeps.
+#[tokio::test]
+async fn children_in_the_place_of_others_are_due_together() {
+    let double = Double::start().await;
+    let children = ["linux/arm64", "linux/amd64"];
+    let children = children.map(|platform| image(&double, "app", None, &whole(platform)));
+    let platforms = ["linux/amd64", "linux/arm64"];
+    let children: Vec<_> = platforms.into_iter().zip(&children).collect();
+    double.index("app", Some("v1"), &children);
+    let hour = Duration::from_secs(3600);
+    let mut found = 0;
+    for slot in 0..24 {
+        let now = SystemTime::now() + hour * slot;
+        let turn = Schedule::new(24 * hour, hour).turn(now, None);
+        let told = told(&Probe::of(&double).owing(turn).sweep().await);
+        found += u32::from(told[0] == "broken");
+        assert!(
+            told == ["intact"] || told[0] == "broken",
+            "{slot}: {told:?}"
+        );
+    }
+    assert_eq!(found, 1);
 }
 
 #[tokio::test]

@@ -120,6 +120,12 @@ impl<'a> Probe<'a> {
         self
     }
 
+    /// With layers unpacked that are read in full.
+    pub(super) fn unpacking(mut self) -> Self {
+        self.policy.owed.unpacks = true;
+        self
+    }
+
     /// With the manifests that were read before, each of which is read once a day all the same.
     pub(super) fn manifests(mut self, method: ManifestMethod, known: &Arc<KnownManifests>) -> Self {
         self.policy.manifests = ManifestPolicy {

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use registry_double::{Double, Image, on};
+use registry_double::{Double, Format, Image, on, sha256};
 use registry_probe::registry::Depth;
 use registry_probe::report::{Record, Sweep};
 use registry_probe::sweep::{Schedule, Turn};
+use serde_json::json;
 
 use super::probe::{Probe, told};
 
@@ -124,4 +125,51 @@ async fn a_limit_of_bytes_is_kept_and_told() {
             .count();
     }
     assert!(told > 1, "{told}");
+}
+
+/// Layers that are archives with nothing in them but an end, of which the config says this.
+fn archives(double: &Double, diff_ids: impl Fn(usize, String) -> String) {
+    let archive = |layer: u32| [vec![0; 1024], layer.to_le_bytes().repeat(LAYER / 4)].concat();
+    let layers: Vec<Vec<u8>> = (0..LAYERS).map(archive).collect();
+    let digests = layers.iter().map(sha256).enumerate();
+    let diff_ids: Vec<_> = digests.map(|(at, digest)| diff_ids(at, digest)).collect();
+    let config = json!({"rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string();
+    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    double.image_of(Format::Oci, "app", Some("v1"), config.into(), &layers);
+}
+
+#[tokio::test]
+async fn layers_are_unpacked_in_their_turn_and_stay_found() {
+    let double = Double::start().await;
+    archives(
+        &double,
+        |at, digest| if at == 3 { sha256("another") } else { digest },
+    );
+    let mut found = Vec::new();
+    for slot in 0..SLOTS {
+        let probe = Probe::of(&double).scrub(turn(slot, None));
+        assert_eq!(
+            told(&probe.sweep().await),
+            ["intact"],
+            "they are as promised"
+        );
+        let probe = Probe::of(&double).scrub(turn(slot, None)).unpacking();
+        let sweep = probe.sweep().await;
+        if told(&sweep) != ["intact"] {
+            found.push((slot, sweep));
+        }
+    }
+    let broken = ["broken", "finding app layer digest_mismatch: v1"];
+    let [(slot, sweep)] = <[_; 1]>::try_from(found).expect("it is due once");
+    assert_eq!(told(&sweep), broken);
+    assert_eq!(sweep.findings[0].depth, Depth::Unpack);
+    let mut record = Record::new(sweep.registry.clone());
+    record.absorb(sweep);
+    let next = async |record: &Record| {
+        let probe = Probe::of(&double).scrub(turn(slot + 1, None)).unpacking();
+        probe.knowing(record).sweep().await
+    };
+    assert_eq!(told(&next(&record).await), broken);
+    archives(&double, |_, digest| digest);
+    assert_eq!(told(&next(&record).await), ["intact"]);
 }

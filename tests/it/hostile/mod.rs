@@ -4,6 +4,7 @@
 mod bodies;
 mod documents;
 mod heads;
+mod layers;
 pub(crate) mod run;
 mod server;
 

@@ -28,6 +28,7 @@ pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod running;
 pub(crate) mod service;
+pub(crate) mod shelf;
 pub(crate) mod signing;
 pub(crate) mod skopeo;
 pub(crate) mod slow_front;

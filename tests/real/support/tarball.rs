@@ -33,13 +33,15 @@ fn header(name: &str, size: usize) -> [u8; 512] {
 /// A gzip member that stores its content without compressing it.
 pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    let mut blocks = content.chunks(STORED_BLOCK).peekable();
-    while let Some(block) = blocks.next() {
+    let mut rest = content;
+    while !rest.is_empty() || member.len() == 10 {
+        let (block, more) = rest.split_at(rest.len().min(STORED_BLOCK));
         let length = u16::try_from(block.len()).expect("a block is short");
-        member.push(u8::from(blocks.peek().is_none()));
+        member.push(u8::from(more.is_empty()));
         member.extend_from_slice(&length.to_le_bytes());
         member.extend_from_slice(&(!length).to_le_bytes());
         member.extend_from_slice(block);
+        rest = more;
     }
     let size = u32::try_from(content.len()).expect("a layer of the tests is small");
     member.extend_from_slice(&crc32(content).to_le_bytes());
