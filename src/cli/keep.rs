@@ -76,7 +76,7 @@ impl Keeping {
                 let checked = render::Checked {
                     registry: policy.registry,
                     deletions: deletions.iter().map(Deletion::name).collect(),
-                    unknown: unknown_tags(&seen.holdings, &deletions),
+                    unknown: unknown_tags(&seen.holdings, &deletions, &gaps),
                     breaks: breakage(&seen.holdings, &roots, &deletions, args.delete_by_digest),
                     gaps: &gaps,
                 };
@@ -117,8 +117,12 @@ fn unlisted(repository: &Repository) -> Gap {
     }
 }
 
-/// The tags that are to be deleted and that the registry has not.
-fn unknown_tags(holdings: &Holdings, deletions: &[Deletion]) -> Vec<String> {
+/// The tags that are to be deleted and that the registry has not, of repositories that were read.
+fn unknown_tags(holdings: &Holdings, deletions: &[Deletion], gaps: &[Gap]) -> Vec<String> {
+    let is_read = |deletion: &&Deletion| {
+        let mut gaps = gaps.iter().map(|gap| gap.repository.as_ref());
+        !gaps.any(|gap| gap.is_none_or(|repository| *repository == deletion.repository))
+    };
     let is_there = |deletion: &&Deletion| match &deletion.reference {
         Reference::Tag(tag) => {
             let contents = holdings.get(&deletion.repository);
@@ -127,7 +131,10 @@ fn unknown_tags(holdings: &Holdings, deletions: &[Deletion]) -> Vec<String> {
         // That nothing leads to a manifest is why it is deleted.
         Reference::Digest(_) => true,
     };
-    let unknown = deletions.iter().filter(|deletion| !is_there(deletion));
+    let unknown = deletions
+        .iter()
+        .filter(is_read)
+        .filter(|deletion| !is_there(deletion));
     unknown.map(Deletion::name).collect()
 }
 

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_run_their_own_build_and_those_since_the_release_before() {
+    fn nodes_run_builds_since_the_release_before_theirs() {
         for (node, runs, others) in [
             (
                 "10.0.17763",

@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_windows_are_known_without_a_label_of_their_system() {
+    fn nodes_of_windows_are_known_without_a_label() {
         let mut answers = whole();
         answers[3] = answer(&[
             json!({ "node": "n1", "label_kubernetes_io_arch": "amd64" }),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::Contents;
-use crate::oci::{Descriptor, Digest, Document, MediaKind, Reference, Repository};
+use crate::oci::{Descriptor, Digest, Document, MediaKind, Printable, Reference, Repository};
 use crate::report::{
     Finding, InUseFinding, Kind, Platform, Reason, Sweep, Workload, Wrong, windows_runs,
 };
@@ -239,7 +239,7 @@ fn stated(child: &Descriptor) -> Option<(&str, Platform)> {
     Some((text, text.trim_end_matches('/').parse().ok()?))
 }
 
-/// The images of an index that run on a user's nodes, the best of them first.
+/// The image of an index that a user's nodes pull; several for Windows, where they run some, and nobody knows which.
 fn candidates<'a>(document: &'a Document, user: &Workload) -> Vec<(&'a str, &'a Descriptor)> {
     let Some(node) = &user.platform else {
         return Vec::new();
@@ -257,6 +257,11 @@ fn candidates<'a>(document: &'a Document, user: &Workload) -> Vec<(&'a str, &'a 
     });
     let mut ranked: Vec<_> = ranked.collect();
     ranked.sort_by_key(|(rank, version, ..)| (*rank, *version));
+    let mut versions = ranked.iter().map(|(_, version, ..)| version);
+    let first = versions.next();
+    if user.os_version.is_some() || versions.all(|other| Some(other) == first) {
+        ranked.truncate(1);
+    }
     let ranked = ranked.into_iter();
     ranked.map(|(_, _, text, child)| (text, child)).collect()
 }
@@ -270,11 +275,10 @@ fn version(platform: &str) -> &str {
 
 /// The image of an index that a user's nodes pull; `None` where none is for them, or that is not known.
 fn pulled<'a>(document: &'a Document, user: &Workload) -> Option<&'a Descriptor> {
-    let candidates = candidates(document, user);
-    let (first, child) = candidates.first()?;
-    let mut versions = candidates.iter().map(|(text, _)| version(text));
-    let is_sure = user.os_version.is_some() || versions.all(|other| other == version(first));
-    is_sure.then_some(child)
+    match candidates(document, user).as_slice() {
+        [(_, child)] => Some(child),
+        _ => None,
+    }
 }
 
 /// Whether what is broken is of the image that a user's nodes pull, as far as that is known. Where there is none for
@@ -283,13 +287,15 @@ fn is_hurt(user: &Workload, finding: &Finding, document: Option<&Document>) -> b
     if document.is_some_and(|document| lacks(document, user)) {
         return false;
     }
-    let pulled = document.and_then(|document| stated(pulled(document, user)?));
-    let plain = |text: &str| text.trim_end_matches('/').to_owned();
-    pulled.is_none_or(|(platform, _)| {
-        let platform = plain(platform);
-        let mut broken = finding.platforms.iter().map(|broken| plain(broken));
-        finding.platforms.is_empty() || broken.any(|broken| broken == platform)
-    })
+    let candidates = document.map(|document| candidates(document, user));
+    let candidates = candidates.unwrap_or_default();
+    let is_pulled = |broken: &Printable| {
+        let mut pulled = candidates
+            .iter()
+            .map(|(text, _)| text.trim_end_matches('/'));
+        pulled.any(|text| text == broken.trim_end_matches('/'))
+    };
+    candidates.is_empty() || finding.platforms.is_empty() || finding.platforms.iter().any(is_pulled)
 }
 
 /// Whether a child that is not there may be one that a mirror leaves out and a user's nodes do without: which they
@@ -356,7 +362,6 @@ fn without_platform<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Printable;
     use crate::report::{Kind, Origin, Reason, RepositoryResult, fixture};
 
     fn digest(of: &str) -> Digest {
@@ -531,6 +536,10 @@ mod tests {
             told(&sweep, &seen(index(&[old, new])), &image),
             Ok(vec!["layer/not_found 10.0.20348 10.0.26100 ".to_owned()])
         );
+        // What is of another system hurts nobody, known or not.
+        sweep.findings[0].platforms = vec!["linux/amd64".into()];
+        let there = seen(index(&[old, new, "linux/amd64"]));
+        assert_eq!(told(&sweep, &there, &image), Ok(Vec::new()));
         sweep.findings.clear();
         let there = seen(index(&[old]));
         let judged = Sights::new(&sweep, &there, true).judge(&image);

@@ -219,6 +219,29 @@ async fn a_config_that_cannot_be_read_tells_no_difference() {
 }
 
 #[tokio::test]
+async fn metrics_say_what_a_comparison_is_narrowed_to() {
+    let (a, b) = (two().await, two().await);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("compare.prom");
+    let textfile = ["--textfile", path.to_str().expect("text")];
+    let compare = [
+        &["compare"][..],
+        &QUICK,
+        &textfile,
+        &[a.address(), b.address()],
+    ]
+    .concat();
+    for (filters, expected) in [(&[][..], false), (&["--tag", "v*", "--sparse"], true)] {
+        let said = probe(&[&compare[..], filters].concat(), &[]).await;
+        assert_eq!(said.code, Some(0), "{}", said.all());
+        let text = fs::read_to_string(&path).expect("metrics");
+        let mut series = text.lines().filter(|line| !line.starts_with('#'));
+        let has = |line: &str| line.contains("filters=\"--tag=v* --sparse\"");
+        assert!(series.all(|line| has(line) == expected), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_on_either_side_is_equal_where_that_is_expected() {
     let (a, b) = (Double::start().await, Double::start().await);
     let compare = [&["compare"][..], &QUICK, &[a.address(), b.address()]].concat();
