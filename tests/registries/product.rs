@@ -26,10 +26,13 @@ pub(crate) struct Product {
     /// Its own ways of breaking.
     pub(crate) own: &'static [Own],
     /// How its whole store goes away, beside being stopped.
-    pub(crate) outages: &'static [(&'static str, fn(&mut Registry))],
+    pub(crate) outages: &'static [Outage],
     /// What it does besides, each with a line for the table.
     pub(crate) habits: &'static [fn(&Path) -> String],
 }
+
+/// How a whole store goes away: as the table says it, and how it is done.
+pub(crate) type Outage = (&'static str, fn(&mut Registry));
 
 /// An object of the image that is broken.
 #[derive(Clone, Copy, Debug)]

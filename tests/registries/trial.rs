@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::product::{Damage, Expected, Product};
+use crate::product::{Damage, Expected, Outage, Product};
 use crate::pushed::{BROKEN, Pushed};
 use crate::registry::Registry;
 use crate::support::paste::{Shell, actions, commands};
@@ -72,7 +72,7 @@ pub(crate) fn all(product: &'static Product, binary: &Path) -> Found {
         });
     }
     found.add("outages", |found| {
-        found.rows.extend(outages(product, binary))
+        found.rows.extend(outages(product, binary));
     });
     for habit in product.habits {
         found.add("a habit", |found| found.notes.push(habit(binary)));
@@ -245,9 +245,9 @@ fn refused(registry: &Registry, pushed: &Pushed, finding: &Value) -> String {
 
 /// Where a registry or its store is away there is no verdict on any object, whether or not anything is known.
 fn outages(product: &'static Product, binary: &Path) -> Vec<Row> {
-    let stop: (&str, fn(&mut Registry)) = ("it is stopped", Registry::stop);
+    let stop: Outage = ("it is stopped", Registry::stop);
     let ways = [stop].into_iter().chain(product.outages.iter().copied());
-    let row = |(what, apply): (&str, fn(&mut Registry))| {
+    let row = |(what, apply): Outage| {
         let mut registry = Registry::start(product, binary);
         Pushed::to(&registry).and_more(&registry);
         let state = registry.directory().join("state");

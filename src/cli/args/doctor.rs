@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::CHECKS;
 use super::config::ConfigArgs;
 use super::connection::ConnectionArgs;
 use super::in_use::InUseArgs;
@@ -19,8 +20,9 @@ pub(in crate::cli) struct DoctorArgs {
     #[arg(long = "repo", value_name = "NAME", value_delimiter = ',')]
     pub(in crate::cli) repos: Vec<String>,
 
-    /// What kind of registry it is; an image of a zot is looked at only where this says that it is no cache [default: unsaid]
-    #[arg(long, value_enum)]
+    /// What kind of registry it is, which decides what an absence means [default: private, and the sweep
+    /// stops where it answers as a pull-through cache does]
+    #[arg(long, value_enum, help_heading = CHECKS)]
     pub(in crate::cli) mode: Option<Mode>,
 
     #[command(flatten)]
