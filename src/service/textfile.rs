@@ -22,9 +22,10 @@ pub(super) fn render(path: &Path, records: &[Arc<Record>]) -> io::Result<String>
     let is_blind =
         |record: &Arc<Record>| record.last.as_ref().is_some_and(|report| !report.complete);
     let lacks_something = |record: &Arc<Record>| is_blind(record) || metrics::lacks_in_use(record);
-    let held = match records.iter().any(lacks_something) {
-        true => read(path)?,
-        false => String::new(),
+    let held = if records.iter().any(lacks_something) {
+        read(path)?
+    } else {
+        String::new()
     };
     for record in records.iter_mut().filter(|record| is_blind(record)) {
         metrics::recall(Arc::make_mut(record), &held, &[]);

@@ -20,7 +20,7 @@ struct Metric {
     condition: &'static str,
     /// What is needed of it, besides whose it is.
     labels: &'static str,
-    take: fn(&mut Reading, &Labels<'_>) -> Result<(), String>,
+    take: fn(&mut Reading, &Labels<'_>),
 }
 
 /// Which pods have not finished, whose they are, on which nodes, of which platform these are, which containers ran
@@ -163,6 +163,8 @@ pub struct Reading {
     /// Of which metrics something was told.
     told: HashSet<&'static str>,
     gathering: Gathering,
+    /// Why no more is taken up.
+    refused: Option<String>,
 }
 
 impl Reading {
@@ -189,7 +191,10 @@ impl Reading {
         let data = data.ok_or_else(|| format!("it refuses: {}", shorten(&answer.error, 200)))?;
         for series in data.result {
             let series: Series<'_> = serde_json::from_str(series.get()).map_err(none)?;
-            (metric.take)(self, &series.metric)?;
+            (metric.take)(self, &series.metric);
+            if let Some(why) = self.refused.take() {
+                return Err(why);
+            }
         }
         Ok(())
     }
@@ -231,34 +236,31 @@ impl Reading {
         Ok(self.gathering.finish())
     }
 
-    fn unfinished(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+    fn unfinished(&mut self, labels: &Labels<'_>) {
         self.told.insert("kube_pod_status_phase");
         self.pods.insert(pod(labels).into(), Pod::default());
         if self.pods.len() > MOST_PODS {
-            return Err(format!("it tells of more than {MOST_PODS} pods"));
+            self.refused = Some(format!("it tells of more than {MOST_PODS} pods"));
         }
-        Ok(())
     }
 
-    fn owner(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+    fn owner(&mut self, labels: &Labels<'_>) {
         self.told.insert("kube_pod_owner");
         if let Some(pod) = self.pods.get_mut(&*pod(labels)) {
             pod.owner = owned(labels, "owner_kind", "owner_name");
         }
-        Ok(())
     }
 
-    fn info(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+    fn info(&mut self, labels: &Labels<'_>) {
         self.told.insert("kube_pod_info");
         if let Some(pod) = self.pods.get_mut(&*pod(labels)) {
             pod.node = label(labels, "node").into();
             let created = owned(labels, "created_by_kind", "created_by_name");
             pod.owner = pod.owner.take().or(created);
         }
-        Ok(())
     }
 
-    fn node(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+    fn node(&mut self, labels: &Labels<'_>) {
         let of_it = |name| Box::<str>::from(label(labels, name));
         if label(labels, "os_image").starts_with("Windows") {
             self.windows.insert(of_it("node"), of_it("kernel_version"));
@@ -268,20 +270,18 @@ impl Reading {
             let names = ["node", "label_kubernetes_io_os", "label_kubernetes_io_arch"];
             self.nodes.push(names.map(of_it));
         }
-        Ok(())
     }
 
-    fn restarted(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+    fn restarted(&mut self, labels: &Labels<'_>) {
         if let Some(pod) = self.pods.get_mut(&*pod(labels)) {
             pod.restarted.push(label(labels, "container").into());
         }
-        Ok(())
     }
 
-    fn container(&mut self, labels: &Labels<'_>) -> Result<(), String> {
+    fn container(&mut self, labels: &Labels<'_>) {
         self.told.insert("kube_pod_container_info");
         let Some(pod) = self.pods.get(&*pod(labels)) else {
-            return Ok(());
+            return;
         };
         let (name, container) = (label(labels, "pod"), label(labels, "container"));
         let owner = pod.owner.as_ref();
@@ -292,7 +292,7 @@ impl Reading {
         };
         let has = |name| !label(labels, name).is_empty();
         let is_restarted = pod.restarted.iter().any(|name| **name == *container);
-        self.gathering.add(Container {
+        let added = self.gathering.add(Container {
             image: written,
             origin: Origin {
                 kind: kind.into(),
@@ -305,7 +305,8 @@ impl Reading {
             node: &pod.node,
             has_run: has("container_id") || has("image_id") || is_restarted,
             may_pull: true,
-        })
+        });
+        self.refused = added.err();
     }
 }
 

@@ -65,8 +65,8 @@ pub fn recall_in_use(to: &mut String, record: &Record, text: &str, labels: &[(&s
                 && own.all(|(label, value)| found.get(label) == Some(value))
         })
     };
-    let held: Vec<_> = text.lines().filter(is_ours).collect();
-    if held.is_empty() {
+    let lines: Vec<_> = text.lines().filter(is_ours).collect();
+    if lines.is_empty() {
         return;
     }
     let head = format!("# TYPE {IN_USE} gauge\n");
@@ -75,7 +75,7 @@ pub fn recall_in_use(to: &mut String, record: &Record, text: &str, labels: &[(&s
         to.push_str(&head);
         to.len() - head.len()
     });
-    to.insert_str(at + head.len(), &(held.join("\n") + "\n"));
+    to.insert_str(at + head.len(), &(lines.join("\n") + "\n"));
 }
 
 /// The repositories of a registry in which something is broken, as `text` has it.
