@@ -97,13 +97,10 @@ pub trait Registry: Clone + Send + Sync + 'static {
         std::future::ready(Ok(Vec::new()))
     }
 
-    /// Why images that a caller names are not asked for: to ask might make the registry fetch and store them, and
-    /// nobody has said that it may. `None` where they can be asked for.
-    fn withheld(
-        &self,
-        _images: &[(Repository, Reference)],
-    ) -> impl Future<Output = Option<Unverified>> + Send {
-        std::future::ready(None)
+    /// Of the images that a caller names, those that are not to be asked for, and why: to ask might make the registry
+    /// fetch and store them, and nobody has said that it may.
+    fn withheld(&self, _images: &[Named]) -> impl Future<Output = Vec<(Named, Unverified)>> + Send {
+        std::future::ready(Vec::new())
     }
 
     /// The same registry over connections that have never been used, for a second opinion.
@@ -123,6 +120,9 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// What this registry and all its clones have cost so far.
     fn traffic(&self) -> Traffic;
 }
+
+/// An image as a caller names it.
+pub type Named = (Repository, Reference);
 
 /// What came back when an object was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Images in use beside a sweep: which of them are this registry's is learnt before it, so that it notes what it sees
 //! of them, and what is not listed is asked for after it. Whatever the source does, the sweep is as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -221,6 +221,11 @@ impl InUseWatch {
         // Of a registry that shows nothing, images would be missed for no fault of theirs.
         let is_blind = !swept.is_complete() && swept.counts.tags.checked == 0;
         let is_in_doubt = is_blind || swept.is_storage_unavailable() || cancel.is_cancelled();
+        let unseen = if is_in_doubt {
+            unseen
+        } else {
+            this.withhold(unseen, registry, cancel).await
+        };
         if !unseen.is_empty() && !is_in_doubt {
             let took = swept.finished_at.duration_since(swept.started_at);
             let left = |length: Duration| length.saturating_sub(took.unwrap_or_default());
@@ -291,6 +296,35 @@ impl InUseWatch {
         let mut users = image.workloads.iter();
         self.lacking.contains(&Printable::from(&image.written))
             && users.any(|user| user.platform.is_none())
+    }
+
+    /// Gives those that are asked for, and says why of the others.
+    async fn withhold<R: Registry>(
+        &mut self,
+        images: Vec<UsedImage>,
+        registry: &R,
+        cancel: &CancellationToken,
+    ) -> Vec<UsedImage> {
+        let name = |image: &UsedImage| (image.repository.clone(), image.reference.clone());
+        let named: Vec<_> = images.iter().map(name).collect();
+        let withheld = tokio::select! {
+            withheld = registry.withheld(&named) => withheld,
+            // A sweep that is cancelled asks for nothing.
+            () = cancel.cancelled() => Vec::new(),
+        };
+        let withheld: BTreeMap<_, _> = withheld.into_iter().collect();
+        let mut asked = Vec::new();
+        for image in images {
+            match withheld.get(&name(&image)) {
+                Some(why) => {
+                    let advice = why.advice.as_deref().map(|advice| format!(": {advice}"));
+                    let detail = format!("{}{}", why.detail, advice.unwrap_or_default());
+                    self.unknown(image, &detail);
+                }
+                None => asked.push(image),
+            }
+        }
+        asked
     }
 
     fn give_up(&mut self, images: Vec<UsedImage>) {

@@ -1,6 +1,6 @@
 //! The one task that owns a sweep: what is waiting, what is being walked, and what is under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,8 +25,7 @@ use super::walk::Walked;
 use super::walk::take_tags;
 use super::walk::{Endpoint, NodeId, TagId};
 use crate::oci::{Digest, Document, Repository};
-use crate::registry::Registry;
-use crate::registry::{Unverified, UnverifiedReason};
+use crate::registry::{Named, Registry, Unverified, UnverifiedReason};
 use crate::report::{Mode, Outcome, Presence, Record};
 
 /// Unverified answers and 5xx in a row after which the registry is asked whether it is there at all.
@@ -83,6 +82,8 @@ pub(super) struct Crawl<'a, R> {
     pub(super) copies: CopyTable,
     pub(super) troubles_in_a_row: u32,
     pub(super) refusals: Refusals,
+    /// Images that are not to be asked for, and why.
+    pub(super) withheld: BTreeMap<Named, Unverified>,
     /// How often a catalog that was read again was looked through for what the first one did not name.
     pub(super) catalogs_reread: u8,
     /// Blobs that were not answered as a cache answers.
@@ -111,6 +112,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             copies: CopyTable::default(),
             troubles_in_a_row: 0,
             refusals: Refusals::default(),
+            withheld: BTreeMap::new(),
             catalogs_reread: 0,
             blobs_seen: 0,
             is_in_doubt: false,
@@ -215,6 +217,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
                 &mut self.repeats,
                 &self.recall,
             );
+            let visit = visit.unless_withheld(&self.withheld);
             return Some((number, self.refusals.unless_given_up(visit)));
         }
         None

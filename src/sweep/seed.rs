@@ -64,9 +64,7 @@ impl<R: Registry> Crawl<'_, R> {
                 self.wait_for(named.clone(), true);
             }
             Source::Images(images) => {
-                if let Some(why) = self.registry.withheld(images).await {
-                    return Err(why);
-                }
+                self.withheld = self.registry.withheld(images).await.into_iter().collect();
             }
         }
         Ok(())

@@ -1,9 +1,11 @@
 //! Visits: one question to the registry each, with the judgement of its answer, run side by side.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
 
+use super::judge::Judged;
 use super::looking::{BlobVisit, is_known, look_at_known, tags};
 use super::progress::Progress;
 use super::reading::{Bytes, Plan, Reading};
@@ -16,8 +18,8 @@ use super::walk::Object;
 use super::walk::Walk;
 use super::walk::{Endpoint, NodeId, TagId};
 use super::walk::{Keeper, Step};
-use crate::oci::{Digest, Repository, Tag};
-use crate::registry::{Depth, Unpack, Unverified, UnverifiedReason};
+use crate::oci::{Digest, Reference, Repository, Tag};
+use crate::registry::{Depth, Named, Unpack, Unverified, UnverifiedReason};
 use crate::registry::{Registry, Way};
 use crate::report::Outcome;
 
@@ -122,6 +124,36 @@ impl Visit {
 }
 
 impl Visit {
+    /// The visit, or what it comes to where it would ask for an image that is withheld.
+    pub(super) fn unless_withheld(self, withheld: &BTreeMap<Named, Unverified>) -> Self {
+        if withheld.is_empty() {
+            return self;
+        }
+        let why = |repository: &Repository, reference| {
+            let why = withheld.get(&(repository.clone(), reference))?;
+            Some(Outcome::Unverified(why.clone()))
+        };
+        let seen = match &self {
+            Self::Resolve {
+                repository,
+                id,
+                tag,
+                ..
+            } => why(repository, Reference::Tag(tag.clone()))
+                .map(|outcome| Seen::Resolved(*id, Err(outcome))),
+            Self::Manifest {
+                repository,
+                id,
+                digest,
+                ..
+            } => why(repository, Reference::Digest(digest.clone())).map(|outcome| {
+                Seen::Manifest(*id, digest.clone(), Judged::of(outcome), None, false)
+            }),
+            _ => None,
+        };
+        seen.map_or(self, |seen| Self::GivenUp(Box::new(seen)))
+    }
+
     fn of_blob(
         walk: &Walk,
         id: NodeId,

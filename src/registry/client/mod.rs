@@ -81,7 +81,8 @@ pub use watched_files::password;
 use crate::oci::{Descriptor, Digest, Reference, Repository, Tag};
 use crate::registry::{Access, Depth, Identified, Software, Unverified, UnverifiedReason};
 use crate::registry::{
-    Answer, BlobLook, ListEnd, Listing, ManifestBody, Registry, Resolved, Traffic, Unpack, Way,
+    Answer, BlobLook, ListEnd, Listing, ManifestBody, Named, Registry, Resolved, Traffic, Unpack,
+    Way,
 };
 use auth::Auth;
 use clients::{Clients, Tls};
@@ -300,8 +301,8 @@ impl Registry for HttpRegistry {
         read.map_err(|failure| failure.why)
     }
 
-    async fn withheld(&self, images: &[(Repository, Reference)]) -> Option<Unverified> {
-        self.first_not_stored(images).await
+    async fn withheld(&self, images: &[Named]) -> Vec<(Named, Unverified)> {
+        self.not_stored(images).await
     }
 
     fn reconnected(&self) -> Self {

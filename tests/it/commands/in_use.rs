@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use registry_double::{Double, Reply, Request, on};
+use registry_double::{Double, Reply, Request, on, presets};
 use serde_json::{Value, json};
 
 use super::tls::{Client, Server};
@@ -112,6 +112,31 @@ async fn a_deleted_tag_is_asked_for_twice_and_counts_nowhere_else() {
         (Some(0), &json!(0)),
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn what_a_zot_has_not_stored_is_told_with_what_to_do_and_the_rest_is_judged() {
+    let registry = presets::zot().await;
+    registry.image("app", Some("v1"), &[b"a layer"]);
+    let image = registry.image("app", Some("v2"), &[b"another layer"]);
+    registry.remove_tag("app", "v2");
+    registry.remove_bytes(&image.layers[0]);
+    let name = |reference: &str| format!("{}/app{reference}", registry.address());
+    let images = [name(":old"), name(&format!("@{}", image.digest))];
+    let prometheus = prometheus(&images).await;
+    let (said, report) = sweep(&registry, &prometheus.url(), &[]).await;
+    let in_use = &report["in_use"];
+    assert_eq!(said.code, Some(1), "{in_use}");
+    assert_eq!(in_use["findings"][0]["image"], json!(images[1]), "{in_use}");
+    let unknown = &in_use["unverified"][0];
+    assert_eq!(unknown["image"], json!(images[0]), "{in_use}");
+    let detail = unknown["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("say --mode private"), "{detail}");
+    assert_eq!(registry.count(&on::manifest().reference("old")), 0);
+    // Whoever says what it is learns what was deleted.
+    let (_, report) = sweep(&registry, &prometheus.url(), &["--mode", "private"]).await;
+    let found = report["in_use"]["findings"].as_array().map(Vec::len);
+    assert_eq!(found, Some(2), "{report}");
 }
 
 #[tokio::test]

@@ -201,3 +201,50 @@ async fn what_a_zot_has_not_stored_is_not_asked_for() {
     let sweep = named("v2").of_a_known_kind().sweep().await;
     assert_eq!(told(&sweep), ["broken", "finding app tag not_found: v2"]);
 }
+
+#[tokio::test]
+async fn what_a_zot_has_stored_is_judged_beside_what_it_has_not() {
+    let double = presets::zot().await;
+    let broken = double.image("app", Some("v1"), &[b"a layer"]);
+    let latest = double.image("app", Some("latest"), &[b"another layer"]);
+    double.remove_bytes(&broken.layers[0]);
+    let absent = format!("sha256:{}", "0".repeat(64));
+    let images = [
+        ("app", "gone"),
+        ("app", "v1"),
+        ("app", &absent),
+        ("app", &latest.digest),
+        // What is kept of lists otherwise is no matter here.
+        ("app", "latest"),
+        ("base", "v1"),
+    ];
+    let probe = Probe::of(&double).tags("v*").at_most(1, 1);
+    let sweep = probe.images(&images).sweep().await;
+    let expected = [
+        "broken",
+        "finding app layer not_found: v1",
+        "unverified app protocol",
+        "unverified base protocol",
+    ];
+    assert_eq!(told(&sweep), expected, "{}", details(&sweep));
+    for name in ["app", "base"] {
+        let lists = double.count(&on::tags().repository(name));
+        assert_eq!(lists, 1, "one list for all images of {name}");
+    }
+    for reference in ["gone", &absent] {
+        let asked = double.count(&on::manifest().reference(reference));
+        assert_eq!(asked, 0, "{reference} may be fetched");
+    }
+}
+
+/// One that cannot be told does not let the others be asked for.
+#[tokio::test]
+async fn what_a_zot_fails_on_says_nothing_of_the_rest() {
+    let double = presets::zot().await;
+    double.image("app", Some("v1"), &[b"a layer"]);
+    let [odd, absent] = ["1", "2"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+    double.when(on::blob().reference(&odd)).error(403, "DENIED");
+    let images = [("app", &*odd), ("app", &*absent)];
+    Probe::of(&double).images(&images).sweep().await;
+    assert_eq!(double.count(&on::manifest().reference(&absent)), 0);
+}
