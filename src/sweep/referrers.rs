@@ -144,6 +144,11 @@ impl Question {
             }
             Self::Subject(subject) => {
                 let reference = Reference::Digest(subject.clone());
+                let named = (repository.clone(), reference.clone());
+                // Where to ask might bring it, it is known without.
+                if !registry.withheld(&[named]).await.is_empty() {
+                    return Told::Subject(subject, Ok(false));
+                }
                 let answer = registry.manifest(repository, &reference).await;
                 Told::Subject(subject, there(answer).map(|it| it.is_some()))
             }

@@ -1,7 +1,7 @@
 //! What is attached to images: lists by the registry and under tags, what is walked, what is required, and what says
 //! nothing because it was not answered.
 
-use registry_double::{Double, Image, Registry, Reply, on};
+use registry_double::{Double, Image, Registry, Reply, on, presets};
 use registry_probe::registry::Software;
 use registry_probe::report::{Finding, Record, Sweep};
 use registry_probe::sweep::{Expectations, Reach};
@@ -349,6 +349,18 @@ async fn a_signature_of_an_image_that_is_gone_is_told_apart() {
         (told(&sweep), counts(&sweep).3),
         (vec!["intact".to_owned()], 0)
     );
+}
+
+/// A zot might fetch it, and then it would be there.
+#[tokio::test]
+async fn an_image_that_is_gone_is_not_asked_of_a_zot() {
+    let double = presets::zot().await;
+    double.image("app", Some("v1"), &[b"one"]);
+    let gone = registry_double::sha256("an image that is gone");
+    double.image("app", Some(&(tag_of(&gone) + ".sig")), &[b"signature"]);
+    let sweep = Probe::of(&double).referrers(Reach::Tagged).sweep().await;
+    assert_eq!(counts(&sweep).3, 1, "{:?}", told(&sweep));
+    assert_eq!(double.count(&on::manifest().reference(&gone)), 0);
 }
 
 #[tokio::test]
