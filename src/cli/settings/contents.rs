@@ -152,6 +152,7 @@ pub(super) fn target(http: Config, ask: &AskArgs, scope: Scope) -> Result<Target
     };
     let mut target = aim(http, &check, scope);
     target.http.detect_cache = ask.mode.is_none();
+    target.http.spares_upstream = ask.mode.is_none();
     Ok(target)
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use registry_double::{Double, Reply, on};
+use registry_double::{Double, Reply, on, presets};
 use tokio::process::Command;
 
 use super::probe;
@@ -280,4 +280,29 @@ async fn a_manifest_that_a_registry_fails_on_is_not_lacking() {
         "{}",
         said.stdout
     );
+}
+
+/// To ask a zot for what it has not stored may make it store it, and then it is there.
+#[tokio::test]
+async fn a_zot_is_asked_for_nothing_that_it_might_fetch() {
+    let (a, b) = (two().await, presets::zot().await);
+    b.image("app", Some("v1"), &[b"a layer"]);
+    let sides = [a.address(), b.address()];
+    let compare = [&["compare"][..], &QUICK, &sides].concat();
+    let said = probe(&compare, &[]).await;
+    assert_eq!(said.code, Some(3), "{}", said.all());
+    let asked = || b.count(&on::manifest().repository("base"));
+    assert_eq!(asked(), 0, "{}", said.all());
+    assert!(said.stdout.contains("is not stored here"), "{}", said.all());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("images.txt");
+    fs::write(&path, format!("{}/base:v1\n", b.address())).expect("a list");
+    let path = path.to_str().expect("text");
+    let keep = ["keep", "--images-from", path, b.address()];
+    let said = probe(&[&keep[..], &QUICK].concat(), &[]).await;
+    assert_eq!((said.code, asked()), (Some(3), 0), "{}", said.all());
+    // Whoever says what it is has it asked.
+    let said = probe(&[&compare[..], &["--mode", "private"]].concat(), &[]).await;
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    assert!(asked() > 0);
 }
