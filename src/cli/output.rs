@@ -62,21 +62,6 @@ pub(super) fn tell() {
     service::know_outputs(outputs.into_iter().flatten().collect());
 }
 
-/// Whether standard output was closed when the process began, which is logged. The runtime of Rust puts `/dev/null` in its place, open for
-/// reading, too, which shells do not do.
-pub(super) fn is_closed() -> bool {
-    let leads_to = std::fs::read_link("/proc/self/fd/1");
-    let is_null = leads_to.is_ok_and(|path| path == Path::new("/dev/null"));
-    let flags = std::fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
-    let mut flags = flags.lines().filter_map(|line| line.strip_prefix("flags:"));
-    // The last digit, in octal, is how it may be used: 2 is both ways.
-    let is_closed = is_null && flags.any(|flags| flags.trim_end().ends_with('2'));
-    if is_closed {
-        tracing::error!("standard output is closed, and its text would be lost");
-    }
-    is_closed
-}
-
 /// Writes to standard output. Whether that worked; if it did not, that is logged.
 pub(super) fn print(text: &[u8]) -> bool {
     print_by(|out| out.write_all(text))
