@@ -2,7 +2,7 @@
 //! cluster they are longer than what is kept of them.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -69,6 +69,10 @@ const METRICS: [Metric; 6] = [
         take: Reading::container,
     },
 ];
+
+/// The systems of nodes that have no label of it.
+const WINDOWS: &str = "windows";
+const LINUX: &str = "linux";
 
 /// Pods that are kept. Whoever has more than that asks for a part of them (`--in-use-matcher`).
 const MOST_PODS: usize = 400_000;
@@ -156,10 +160,10 @@ struct Pod {
 #[derive(Default)]
 pub struct Reading {
     pods: HashMap<Box<str>, Pod>,
-    /// Nodes with their architectures, and with the system where a label has it.
+    /// Nodes with the system where a label has it, and with their architectures.
     nodes: Vec<[Box<str>; 3]>,
-    /// Versions of Windows, of the nodes that have it.
-    windows: HashMap<Box<str>, Box<str>>,
+    /// Nodes with their systems, by what these call themselves, and with the versions of their kernels.
+    systems: Vec<(Box<str>, &'static str, Box<str>)>,
     /// Of which metrics something was told.
     told: HashSet<&'static str>,
     gathering: Gathering,
@@ -221,17 +225,24 @@ impl Reading {
                 "it has no kube_pod_status_phase, which says which pods have finished".into(),
             );
         }
-        for [name, os, architecture] in &self.nodes {
-            let is_windows = self.windows.contains_key(name);
-            let os = match &**os {
-                "" if is_windows => "windows",
-                "" => "linux",
-                os => os,
-            };
-            self.gathering.node(name, os, architecture);
+        // Nodes of several clusters may have one name: all that is told of it is handed on.
+        let mut told = HashMap::<_, BTreeSet<_>>::new();
+        for (name, os, version) in &self.systems {
+            told.entry(name).or_default().insert(*os);
+            if *os == WINDOWS {
+                self.gathering.kernel(name, version);
+            }
         }
-        for (name, version) in &self.windows {
-            self.gathering.kernel(name, version);
+        for [name, os, architecture] in &self.nodes {
+            let labelled = Some(&**os).filter(|os| !os.is_empty());
+            let own = told.get(name).filter(|_| labelled.is_none());
+            let systems = labelled
+                .into_iter()
+                .chain(own.into_iter().flatten().copied());
+            let is_told = labelled.is_some() || own.is_some();
+            for os in systems.chain((!is_told).then_some(LINUX)) {
+                self.gathering.node(name, os, architecture);
+            }
         }
         Ok(self.gathering.finish())
     }
@@ -262,8 +273,14 @@ impl Reading {
 
     fn node(&mut self, labels: &Labels<'_>) {
         let of_it = |name| Box::<str>::from(label(labels, name));
-        if label(labels, "os_image").starts_with("Windows") {
-            self.windows.insert(of_it("node"), of_it("kernel_version"));
+        let system = match label(labels, "os_image") {
+            "" => None,
+            image if image.starts_with("Windows") => Some(WINDOWS),
+            _ => Some(LINUX),
+        };
+        if let Some(os) = system {
+            let known = (of_it("node"), os, of_it("kernel_version"));
+            self.systems.push(known);
         }
         if !label(labels, "label_kubernetes_io_arch").is_empty() {
             self.told.insert("kube_node_labels");
@@ -459,6 +476,34 @@ mod tests {
         assert_eq!(nodes, [windows, ("linux/amd64".to_owned(), None)]);
         answers[3] = answer(&[json!({ "node": "n1", "os_image": "Debian" })]);
         assert_eq!(missing(&answers), Ok(vec!["kube_node_labels"]));
+    }
+
+    #[test]
+    fn nodes_of_one_name_in_two_clusters_are_not_known() {
+        let mut answers = whole();
+        let node = json!({ "node": "n1", "label_kubernetes_io_arch": "amd64" });
+        let runs = |image: &str, version: &str| json!({ "node": "n1", "os_image": image, "kernel_version": version });
+        let windows = runs("Windows Server 2022", "10.0.20348.1");
+        let older = runs("Windows Server 2019", "10.0.17763.1");
+        let linux = runs("Debian GNU/Linux 12", "6.1.0");
+        let mut platform = |told: &[&Value]| {
+            let told: Vec<_> = told.iter().copied().chain([&node]).cloned().collect();
+            answers[3] = answer(&told);
+            let in_use = gather(&answers).expect("images");
+            let user = &in_use.images["r.example/app:1"][0];
+            let platform = user.platform.as_ref().map(ToString::to_string);
+            let build = user.os_version.as_deref().map(str::to_owned);
+            (platform.unwrap_or_default(), build.unwrap_or_default())
+        };
+        let known = |os: &str, build: &str| (os.to_owned(), build.to_owned());
+        assert_eq!(platform(&[&windows]), known("windows/amd64", "10.0.20348"));
+        assert_eq!(platform(&[&linux]), known("linux/amd64", ""));
+        for mixed in [[&windows, &linux], [&linux, &windows]] {
+            assert_eq!(platform(&mixed), known("", ""));
+        }
+        for builds in [[&windows, &older], [&older, &windows]] {
+            assert_eq!(platform(&builds), known("windows/amd64", ""));
+        }
     }
 
     #[test]
