@@ -188,7 +188,7 @@ fn pulls_are_counted(binary: &Path) -> String {
 fn fetches_on_demand(binary: &Path) -> String {
     let distribution = tool("docker-registry");
     let mut upstream = Registry::start(&DISTRIBUTION, Path::new(distribution.get_program()));
-    let _ = Pushed::to(&upstream);
+    let pushed = Pushed::to(&upstream);
     let settings = json!({"extensions": {"sync": {"enable": true, "registries": [{
         "urls": [format!("http://{}", upstream.host())], "onDemand": true, "tlsVerify": false,
         "maxRetries": 1, "retryDelay": "1s", "content": [{"prefix": "**"}],
@@ -207,18 +207,49 @@ fn fetches_on_demand(binary: &Path) -> String {
     assert_eq!(outcome.code, 0, "what is stored is asked for: {outcome}");
     let asked = || registry.said().matches("syncing on demand").count();
     let before = asked();
+    assert!(before > 0, "its log has other words: {}", registry.said());
     let page = doctor(&registry);
     assert!(page.contains("not told"), "{page}");
     assert_eq!(asked(), before, "doctor: {page}");
+    let compared = compare(&upstream, &registry);
+    let others =
+        ["team/web", "team/base"].map(|name| registry.data().join(name).join("index.json"));
+    assert!(
+        !others.iter().any(|path| path.exists()),
+        "compare: {compared}"
+    );
+    assert!(compared.starts_with("UNVERIFIED"), "{compared}");
+    by_digest_fetches(&registry, &pushed);
     upstream.stop();
     let outcome = verify(&[], "2.0");
     assert_eq!(outcome.code, 3, "{outcome}");
     let outcome = verify(&["--mode", "pull-through"], "2.0");
     assert_eq!(outcome.code, 3, "{outcome}");
     "With `sync` and `onDemand: true`, it answers as any other zot, so the probe cannot tell. Each request for a tag \
-     that is not stored, or that is newer in its upstream, makes it store the whole image; lists and requests for blobs do \
-     not. So without `--mode`, `probe doctor` asks a zot for no image, and `probe verify` for none that is not stored."
+     that is not stored, or that is newer in its upstream, makes it store the whole image, and one for a manifest by its \
+     digest makes it store that; lists and requests for blobs do not. So without `--mode`, `probe doctor` asks a zot for \
+     no image, and `probe verify`, `compare`, `keep` and `--in-use` for none that is not stored. A child that a stored \
+     index has lost is asked for: such a zot fetches it again, and it is intact."
         .to_owned()
+}
+
+/// Without a mode: all that is in the upstream, and what is stored of it.
+fn compare(upstream: &Registry, registry: &Registry) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_probe"));
+    command.args(["compare", "--confirm-after", "0s"]);
+    command.args([upstream.host(), registry.host()]).env_clear();
+    let said = command.output().expect("it starts").stdout;
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// A manifest that is asked for by its digest is fetched.
+fn by_digest_fetches(registry: &Registry, pushed: &Pushed) {
+    let child = pushed.digest(Object::Child);
+    let file = registry.data().join(file(BROKEN.0, child));
+    fs::remove_file(&file).expect("a child is stored");
+    let path = format!("/v2/{}/manifests/{child}", BROKEN.0);
+    assert_eq!(registry.client().get(&path).status, 200);
+    wait_until("it is stored again", || file.exists());
 }
 
 fn doctor(registry: &Registry) -> String {
