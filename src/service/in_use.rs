@@ -32,6 +32,8 @@ const LONGEST_READ: Duration = Duration::from_secs(45);
 pub struct InUseSource {
     /// What it is called in reports.
     pub name: Printable,
+    /// Whether there may be pods in other clusters that it does not tell of.
+    pub is_part: bool,
     /// Where it is.
     pub place: InUsePlace,
 }
@@ -77,15 +79,6 @@ impl InUseSource {
             return Err(why.to_owned());
         }
         Ok(images)
-    }
-
-    /// Whether there may be pods in other clusters that it does not tell of: a file is of one cluster, and a matcher
-    /// takes some.
-    fn is_part(&self) -> bool {
-        match &self.place {
-            InUsePlace::Prometheus { matcher, .. } => matcher.is_some(),
-            InUsePlace::File { .. } => true,
-        }
     }
 
     /// The images in use.
@@ -185,7 +178,7 @@ impl InUseWatch {
                 InUseResult::away(source.name.clone(), why)
             }
         };
-        result.is_part = source.is_part();
+        result.is_part = source.is_part;
         let names = Names::of(http);
         let images = own(read.unwrap_or_default(), &names, policy, &mut result);
         result.images = images.len() as u64;
@@ -494,7 +487,13 @@ mod tests {
                 max_age,
             };
             let name = "pods.json".into();
-            InUseSource { name, place }.read().await
+            InUseSource {
+                name,
+                is_part: false,
+                place,
+            }
+            .read()
+            .await
         };
         let hour = Duration::from_secs(3600);
         let write = |text: &str| std::fs::write(&path, text).expect("written");

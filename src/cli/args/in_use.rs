@@ -28,6 +28,10 @@ pub(in crate::cli) struct InUseArgs {
     #[arg(long, value_name = "LABELS")]
     pub(in crate::cli) in_use_matcher: Option<String>,
 
+    /// There are clusters of which --in-use tells nothing: alerts go by kube-state-metrics, too. --in-use-matcher implies it
+    #[arg(long, requires = "in_use")]
+    pub(in crate::cli) in_use_partial: bool,
+
     /// With --in-use FILE, a file that was written longer ago tells nothing
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = positive_duration)]
     pub(in crate::cli) in_use_max_age: Duration,

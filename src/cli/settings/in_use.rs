@@ -39,6 +39,7 @@ pub(in crate::cli) fn source(
     let Some(address) = address else {
         return Ok(Some(InUseSource {
             name: text.into(),
+            is_part: args.in_use_partial,
             place: InUsePlace::File {
                 path: text.into(),
                 max_age: args.in_use_max_age,
@@ -58,6 +59,7 @@ pub(in crate::cli) fn source(
     }
     Ok(Some(InUseSource {
         name: format!("prometheus={}", api.url).into(),
+        is_part: args.in_use_partial || matcher.is_some(),
         place: InUsePlace::Prometheus {
             api: Box::new(api),
             matcher: matcher.map(str::to_owned),
@@ -262,13 +264,39 @@ fn tls(api: &mut QueryApi, entry: &Entry, directory: &Path) -> Result<(), Unusab
 mod tests {
     use super::*;
 
-    fn parse(config: &str) -> Result<QueryApi, String> {
-        let args = InUseArgs {
-            in_use: Some("prometheus=http://p.example:9090/base".to_owned()),
+    fn args(in_use: Option<&str>, matcher: Option<&str>) -> InUseArgs {
+        InUseArgs {
+            in_use: in_use.map(str::to_owned),
             in_use_config: None,
-            in_use_matcher: None,
+            in_use_matcher: matcher.map(str::to_owned),
+            in_use_partial: false,
             in_use_max_age: std::time::Duration::from_secs(1),
-        };
+        }
+    }
+
+    /// That a source is a part keeps a second alert alive for what it may not tell of.
+    #[test]
+    fn a_source_is_a_part_where_somebody_says_so() {
+        let api = "prometheus=http://p.example";
+        for (in_use, matcher, is_said, is_part) in [
+            ("pods.json", None, false, false),
+            ("pods.json", None, true, true),
+            (api, None, false, false),
+            (api, None, true, true),
+            (api, Some("cluster=\"a\""), false, true),
+        ] {
+            let args = InUseArgs {
+                in_use_partial: is_said,
+                ..args(Some(in_use), matcher)
+            };
+            let source = source(&args, &Surroundings::with(&[])).expect("usable");
+            let source = source.expect("a source");
+            assert_eq!(source.is_part, is_part, "{in_use} {matcher:?} {is_said}");
+        }
+    }
+
+    fn parse(config: &str) -> Result<QueryApi, String> {
+        let args = args(Some("prometheus=http://p.example:9090/base"), None);
         let source = source(&args, &Surroundings::with(&[])).expect("usable");
         let Some(InUsePlace::Prometheus { mut api, .. }) = source.map(|source| source.place) else {
             panic!("a query API")
@@ -316,13 +344,7 @@ mod tests {
     #[test]
     fn options_that_go_with_another_source_are_refused() {
         let with = |in_use: Option<&str>, matcher: Option<&str>| {
-            let args = InUseArgs {
-                in_use: in_use.map(str::to_owned),
-                in_use_config: None,
-                in_use_matcher: matcher.map(str::to_owned),
-                in_use_max_age: std::time::Duration::from_secs(1),
-            };
-            let source = source(&args, &Surroundings::with(&[]));
+            let source = source(&args(in_use, matcher), &Surroundings::with(&[]));
             source
                 .map(|source| source.map(|source| source.name.to_string()))
                 .map_err(|e| e.to_string())

@@ -56,7 +56,7 @@ pub(super) fn source(swept: &[Swept<'_>]) -> [Family; 3] {
     );
     let mut partial = gauge(
         "in_use_source_partial",
-        "Whether the source of what is in use is of some clusters: a file, or narrowed by --in-use-matcher.",
+        "Whether the source of what is in use is of some clusters out of several: --in-use-partial or --in-use-matcher.",
     );
     for one in swept {
         let Some(in_use) = &one.record.in_use else {
