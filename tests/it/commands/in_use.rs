@@ -115,7 +115,7 @@ async fn a_deleted_tag_is_asked_for_twice_and_counts_nowhere_else() {
 }
 
 #[tokio::test]
-async fn what_a_zot_has_not_stored_is_told_with_what_to_do_and_the_rest_is_judged() {
+async fn a_zot_without_a_mode_keeps_no_verdict_from_the_rest() {
     let registry = presets::zot().await;
     registry.image("app", Some("v1"), &[b"a layer"]);
     let image = registry.image("app", Some("v2"), &[b"another layer"]);
