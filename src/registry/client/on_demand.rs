@@ -40,9 +40,10 @@ impl HttpRegistry {
                 Reference::Digest(_) => None,
             });
             let tags: BTreeSet<_> = tags.collect();
-            let listing = match tags.is_empty() {
-                true => None,
-                false => Some(self.some_of(repository, tags).await),
+            let listing = if tags.is_empty() {
+                None
+            } else {
+                Some(self.some_of(repository, tags).await)
             };
             let listing = listing.as_ref();
             for reference in references {
