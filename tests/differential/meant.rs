@@ -68,6 +68,18 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
+        name: "empty index",
+        reason: "containerd fails to unpack an index without children (core/images/image.go, \"no match for platform in \
+                 manifest\"), as any client does that wants to run it; skopeo copies it. It promises nothing that could be \
+                 lost, and some tools push one first and fill it later: the probe tells of it.",
+        is: |run, said, disagreement| {
+            let is_told = |line: &String| line.contains("indexes that promise nothing");
+            disagreement == Disagreement::Missed
+                && run.clients.unpacked == Unpacked::NotByDocuments
+                && said.lines.iter().any(is_told)
+        },
+    },
+    Meant {
         name: "label",
         reason: "skopeo and containerd undo what `Content-Encoding: gzip` says, also where the bytes are right \
                  as they are: of a layer that is gzip by itself they then have the tar. docker asks for \
