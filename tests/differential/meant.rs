@@ -5,7 +5,7 @@ use registry_probe::registry::Depth;
 use registry_probe::report::Verdict;
 
 use crate::client::{Taken, Unpacked};
-use crate::image::{Kind, Part};
+use crate::image::Part;
 use crate::judge::{Disagreement, Run};
 use crate::probe::Said;
 use crate::wire::{Asked, Deviation};
@@ -131,26 +131,6 @@ pub(crate) const MEANT: &[Meant] = &[
                  skopeo takes it, for 0 is no size to it.",
         is: |run, _, disagreement| {
             disagreement == Disagreement::FalseAlarm && run.trial.promises_nothing()
-        },
-    },
-    Meant {
-        name: "mended list",
-        reason: "skopeo does not hold the index of a tag against its digest, and writes it anew from what it has \
-                 read (image/copy/multiple.go): altered bytes that it does not read are mended by that. \
-                 containerd and docker hold it against its digest, and fail.",
-        is: |run, _, disagreement| {
-            let is_index = matches!(
-                run.trial.shape.kind,
-                Kind::Index | Kind::Nested | Kind::OddChild
-            );
-            let is_altered =
-                |wire: &Deviation| wire.part == Part::Root && wire.kind.starts_with("body ");
-            let mut damages = run.trial.damages.iter();
-            disagreement == Disagreement::FalseAlarm
-                && run.clients.taken == [Taken::Whole, Taken::Not]
-                && is_index
-                && (run.trial.wires.iter().any(is_altered)
-                    || damages.any(|damage| damage.part == Part::Root))
         },
     },
     Meant {
