@@ -168,11 +168,13 @@ impl Attached {
         }
     }
 
-    /// Its types: its classes, or else its media type.
+    /// Its types: its classes, or else its media type, if it is one.
     pub fn types(&self) -> impl Iterator<Item = ReferrerType> {
         let classes = self.classes.iter().copied().map(ReferrerType::Class);
-        let own = self.classes.is_empty().then(|| self.media_type.clone());
-        classes.chain(own.map(ReferrerType::MediaType))
+        let own = self.media_type.parse().ok();
+        let is_media_type = |own: &ReferrerType| matches!(own, ReferrerType::MediaType(_));
+        let own = own.filter(|own| self.classes.is_empty() && is_media_type(own));
+        classes.chain(own)
     }
 }
 
@@ -271,6 +273,9 @@ mod tests {
                 "application/vnd.oci.image.manifest.v1+json",
             ),
             (types(""), ""),
+            // No class by its own word.
+            (of("signature"), ""),
+            (of("no/type at all"), ""),
         ] {
             assert_eq!(told, expected);
         }

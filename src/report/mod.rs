@@ -51,7 +51,7 @@ pub(crate) use read::SCHEMA_VERSION;
 pub use reads::{Reads, Slots};
 pub(crate) use record::is_same;
 pub use record::{Glance, Known, Record};
-pub use referrers::{ImageReferrers, KnownReferrers, Lost, Referrers};
+pub use referrers::{ImageReferrers, KnownReferrers, Lost, Referrers, SeenReferrers};
 pub use repair::{Action, Repair};
 pub use shard::Shard;
 pub use shell::Command;

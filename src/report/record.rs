@@ -223,8 +223,9 @@ impl Record {
             let Some(known) = self.repositories.get_mut(&result.name) else {
                 continue;
             };
-            let images = seen.seen.get(&result.name).map_or(&[][..], Vec::as_slice);
-            let (images, is_all) = ((&result.name, images), result.unverified == 0);
+            let here = seen.seen.remove(&result.name).unwrap_or_default();
+            let is_all = result.unverified == 0 && !here.is_cut;
+            let images = (&result.name, here.images.as_slice());
             let lost = referrers::remember(&mut known.referrers, images, is_all, now, &mut room);
             seen.lost.extend(lost);
         }

@@ -290,6 +290,7 @@ impl Walk {
                 documents.insert(id, document.clone());
             }
             self.note_image(id, &document, config);
+            self.note_subject(id, document.subject.as_ref());
             self.take(id, document);
         }
         if let Some(before) = before {
