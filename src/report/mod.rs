@@ -30,6 +30,7 @@ pub mod state;
 mod store;
 mod story;
 mod sweep;
+mod taken_over;
 mod time;
 mod verdict;
 
@@ -43,7 +44,7 @@ pub(crate) use hint::hint;
 pub use image::{Expected, Image, NoPlatform, Node, Platform, State, Unmet};
 pub use in_use::{InUseFinding, InUseResult, InUseUnknown, Workload, Wrong};
 pub use merge::Merging;
-pub use mode::{Mode, PlatformMismatch};
+pub use mode::{Mode, PlatformMismatch, Reach};
 pub use origin::Origin;
 pub use outcome::{Defect, Kind, Outcome, Reason, SkipReason};
 pub use read::Part;

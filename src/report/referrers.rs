@@ -110,6 +110,15 @@ impl Referrers {
         }
     }
 
+    /// Adds what another part of the sweep saw.
+    pub(super) fn merge(all: &mut Option<Self>, part: Option<Self>) {
+        match (all.as_mut(), part) {
+            (Some(all), Some(part)) => all.add(part),
+            (None, part) => *all = part,
+            (Some(_), None) => {}
+        }
+    }
+
     /// Whether something is not known of a repository's images.
     #[must_use]
     pub fn is_unanswered(&self, repository: &Repository) -> bool {

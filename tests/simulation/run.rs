@@ -10,7 +10,7 @@ use std::time::Duration;
 use registry_probe::oci::{Reference, Repository};
 use registry_probe::registry::ManifestMethod;
 use registry_probe::render::metrics;
-use registry_probe::report::{Record, Sweep, Verdict, state};
+use registry_probe::report::{Reach, Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
     self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Reach,
     ReferrerPolicy, Scope, Source,

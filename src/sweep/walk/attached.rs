@@ -5,92 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::Walk;
-use super::graph::{Edge, Endpoint, Node, NodeId, Parent, Step};
+use super::attachments::{Attachments, OfImage};
+use super::graph::{Edge, Endpoint, Node, NodeId, Parent};
 use super::history::Object;
 use super::look::{Look, Suspicion};
 use crate::oci::{Attached, Descriptor, Digest, Document, MediaKind, ReferrerType, subject_of};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{
-    Defect, Evidence, ImageReferrers, Kind, Observed, Outcome, Promised, Reason, Referrers,
+    Defect, Evidence, ImageReferrers, Kind, Observed, Outcome, Promised, Reach, Reason, Referrers,
     SeenReferrers,
 };
 use crate::sweep::memory_limits::NamesLimit;
 use crate::sweep::notices::Notice;
-use crate::sweep::policy::Policy;
-use crate::sweep::referrers::{Question, Reach, RequiredReferrer, Told};
+use crate::sweep::referrers::{Question, Told};
 
 /// Indexes inside indexes whose children are asked about.
 const DEEPEST: usize = 8;
-
-/// What is known of what is attached to the images of a repository.
-pub(super) struct Attachments {
-    reach: Reach,
-    required: Vec<RequiredReferrer>,
-    has_memory: bool,
-    is_planned: bool,
-    to_ask: Vec<(NodeId, Question)>,
-    /// Manifests that say to be attached to others, with those.
-    subjects: Vec<(NodeId, Digest)>,
-    images: BTreeMap<NodeId, OfImage>,
-    attached: u64,
-    dangling: u64,
-}
-
-/// What is known of one image.
-#[derive(Default)]
-struct OfImage {
-    /// The types of what is attached, and of what is required those that it has.
-    types: BTreeSet<ReferrerType>,
-    /// Whether the list was answered.
-    is_listed: bool,
-    /// What kept the list, or a tag in its place, from being known.
-    away: Option<Box<Unverified>>,
-}
-
-impl OfImage {
-    fn is_unanswered(&self) -> bool {
-        !self.is_listed || self.away.is_some()
-    }
-}
-
-impl Attachments {
-    pub(super) fn new(policy: &Policy, repository: &crate::oci::Repository) -> Self {
-        let asked = &policy.referrers;
-        let required = asked.required.iter().filter(|rule| rule.is_of(repository));
-        let required: Vec<_> = required.cloned().collect();
-        let reach = match asked.reach {
-            Reach::Off if !required.is_empty() => Reach::Tagged,
-            reach => reach,
-        };
-        Self {
-            reach,
-            required,
-            has_memory: asked.has_memory,
-            is_planned: reach == Reach::Off,
-            to_ask: Vec::new(),
-            subjects: Vec::new(),
-            images: BTreeMap::new(),
-            attached: 0,
-            dangling: 0,
-        }
-    }
-
-    /// The next question, once it is known which there are.
-    pub(super) fn next(&mut self) -> Option<Step> {
-        let (id, question) = self.to_ask.pop()?;
-        Some(Step::Attached(id, question))
-    }
-
-    /// Whether it was asked what is attached to an image.
-    pub(super) fn has_asked(&self, id: NodeId) -> bool {
-        self.images.contains_key(&id)
-    }
-
-    /// Whether there is nothing left to ask.
-    pub(super) fn is_done(&self) -> bool {
-        self.is_planned && self.to_ask.is_empty()
-    }
-}
 
 impl Walk {
     /// Notes what a manifest says to be attached to.

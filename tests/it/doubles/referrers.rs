@@ -3,8 +3,8 @@
 
 use registry_double::{Double, Image, Registry, Reply, on};
 use registry_probe::registry::Software;
-use registry_probe::report::{Finding, Kind, Record, Sweep};
-use registry_probe::sweep::{Expectations, Reach};
+use registry_probe::report::{Finding, Kind, Reach, Record, Sweep};
+use registry_probe::sweep::Expectations;
 use serde_json::{Value, json};
 
 use super::probe::{Probe, told};
@@ -95,7 +95,7 @@ async fn without_the_option_not_one_request_more() {
 }
 
 #[tokio::test]
-async fn two_tags_of_one_image_are_one_question_and_its_children_are_asked_with_all() {
+async fn two_tags_of_one_image_are_one_question() {
     let double = Double::start().await;
     let child = double.child("linux/amd64", "app", &[b"one"]);
     let index = double.index("app", Some("v1"), &[("linux/amd64", &child)]);
