@@ -12,8 +12,8 @@ use registry_probe::registry::ManifestMethod;
 use registry_probe::render::metrics;
 use registry_probe::report::{Reach, Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Reach,
-    ReferrerPolicy, Scope, Source,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, ReferrerPolicy,
+    Scope, Source,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -18,8 +18,8 @@ use registry_probe::report::{
     Finding, Mode, PlatformMismatch, Reach, Record, Shard, SkipReason, Sweep,
 };
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Reach,
-    Scope, Source, Turn,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Scope,
+    Source, Turn,
 };
 use tokio_util::sync::CancellationToken;
 
