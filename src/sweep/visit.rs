@@ -70,7 +70,7 @@ pub(super) struct AskAttached {
 }
 
 impl AskAttached {
-    async fn put<R: Registry>(&self, registry: &R) -> Told {
+    async fn answer<R: Registry>(&self, registry: &R) -> Told {
         self.question.clone().ask(registry, &self.repository).await
     }
 }
@@ -236,7 +236,7 @@ impl Visit {
                 };
                 blob.run(plan.depth, plan.shared).await
             }
-            Self::Attached(ask) => Seen::Attached(ask.id, ask.put(&registry).await),
+            Self::Attached(ask) => Seen::Attached(ask.id, ask.answer(&registry).await),
             Self::GivenUp(seen) => *seen,
         }
     }
