@@ -12,6 +12,7 @@ use super::mode::Mode;
 use super::outcome::SkipReason;
 use super::read::Part;
 use super::record::{Record, is_same};
+use super::referrers::Referrers;
 use super::run::Run;
 use super::shard::Shard;
 use super::sweep::{Listed, Sweep, UnverifiedObjects};
@@ -277,14 +278,9 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.images.extend(images);
     whole.unmet.extend(unmet);
     InUseResult::merge(&mut whole.in_use, in_use);
-    match (&mut whole.referrers, referrers) {
-        (Some(all), Some(more)) => all.add(more),
-        (all, more) => *all = all.take().or(more),
-    }
+    Referrers::merge(&mut whole.referrers, referrers);
     whole.exposed.extend(exposed);
-    for group in unverified {
-        obstruct(whole, group);
-    }
+    (unverified.into_iter()).for_each(|group| obstruct(whole, group));
     skip(whole, skipped);
     warn(whole, warnings);
     whole.scrub_period = whole.scrub_period.max(scrub_period);

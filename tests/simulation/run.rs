@@ -10,10 +10,10 @@ use std::time::Duration;
 use registry_probe::oci::{Reference, Repository};
 use registry_probe::registry::{Depth, ManifestMethod};
 use registry_probe::render::metrics;
-use registry_probe::report::{Record, Sweep, Verdict, state};
+use registry_probe::report::{Reach, Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Reach,
-    ReferrerPolicy, Scope, Source,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, ReferrerPolicy,
+    Scope, Source,
 };
 use tokio_util::sync::CancellationToken;
 
