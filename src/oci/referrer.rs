@@ -145,9 +145,7 @@ impl Attached {
             "" if is_bundle => vec![Signature, Attestation],
             _ if is_bundle => vec![Attestation],
             _ => {
-                let known = TYPES
-                    .iter()
-                    .filter(|(_, types)| types.iter().any(|known| is_it(&known)));
+                let known = TYPES.iter().filter(|(_, types)| types.iter().any(&is_it));
                 known.map(|(class, _)| *class).collect()
             }
         };

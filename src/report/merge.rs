@@ -280,7 +280,7 @@ fn add(whole: &mut Sweep, part: Sweep) {
     InUseResult::merge(&mut whole.in_use, in_use);
     Referrers::merge(&mut whole.referrers, referrers);
     whole.exposed.extend(exposed);
-    (unverified.into_iter()).for_each(|group| obstruct(whole, group));
+    obstruct_each(whole, unverified);
     skip(whole, skipped);
     warn(whole, warnings);
     whole.scrub_period = whole.scrub_period.max(scrub_period);
@@ -289,6 +289,12 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.oldest_read_at = whole.oldest_read_at.min(oldest_read_at);
     let ends = [whole.certificate_expires_at, certificate_expires_at];
     whole.certificate_expires_at = ends.into_iter().flatten().min();
+}
+
+fn obstruct_each(whole: &mut Sweep, groups: Vec<UnverifiedObjects>) {
+    for group in groups {
+        obstruct(whole, group);
+    }
 }
 
 fn skip(whole: &mut Sweep, skipped: BTreeMap<SkipReason, u64>) {

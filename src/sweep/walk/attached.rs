@@ -266,7 +266,7 @@ impl Walk {
             if of_image.is_unanswered() {
                 // Who names images asks for this; of what a sweep sees besides, nothing is concluded.
                 if self.documents.is_some() {
-                    self.obstruct_judging(look, *id, away);
+                    obstruct_judging(look, *id, away);
                 }
                 continue;
             }
@@ -301,13 +301,6 @@ impl Walk {
         suspicion.object = object;
         suspicion
     }
-
-    fn obstruct_judging(&self, look: &mut Look, id: NodeId, why: Option<&Unverified>) {
-        let lost = || Unverified::new(UnverifiedReason::Protocol, "what is attached was not asked");
-        if look.obstruct(&why.cloned().unwrap_or_else(lost)) {
-            look.doubtful_nodes.push(id);
-        }
-    }
 }
 
 /// Why it is not known where a tag leads. One that is not there leads nowhere.
@@ -319,5 +312,13 @@ fn untold_by(outcome: &Outcome) -> Option<Unverified> {
             Some(Unverified::new(UnverifiedReason::RegistryError, answer))
         }
         Outcome::Broken(_) | Outcome::Intact => None,
+    }
+}
+
+/// Notes that it is not known whether an image has what is required.
+fn obstruct_judging(look: &mut Look, id: NodeId, why: Option<&Unverified>) {
+    let lost = || Unverified::new(UnverifiedReason::Protocol, "what is attached was not asked");
+    if look.obstruct(&why.cloned().unwrap_or_else(lost)) {
+        look.doubtful_nodes.push(id);
     }
 }

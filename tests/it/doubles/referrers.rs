@@ -443,9 +443,12 @@ async fn what_was_attached_and_is_not_any_more_is_a_warning() {
         }
         let probe = Probe::of(&double).referrers(Reach::Tagged).knowing(&record);
         record.absorb(probe.sweep().await);
-        let last = &record.last.as_ref().expect("a sweep").sweep;
-        let lost = last.referrers.as_ref().map_or(0, |seen| seen.lost.len());
-        assert_eq!(last.warnings.len(), lost, "{:?}", last.warnings);
+        let seen_last = &record.last.as_ref().expect("a sweep").sweep;
+        let lost = seen_last
+            .referrers
+            .as_ref()
+            .map_or(0, |seen| seen.lost.len());
+        assert_eq!(seen_last.warnings.len(), lost, "{:?}", seen_last.warnings);
         warned.push(lost);
         assert_eq!(record.failures(), 0);
     }
