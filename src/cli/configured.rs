@@ -12,7 +12,7 @@ use crate::registry::Depth;
 use crate::registry::client::{CredentialSource, LoginStore};
 use crate::report::{Mode, Record};
 use crate::service::Target;
-use crate::sweep::Source;
+use crate::sweep::{RequiredReferrer, Source};
 
 /// A configuration file in a directory of its own.
 struct Configured {
@@ -856,4 +856,63 @@ fn what_is_known_by_an_address_goes_on_under_a_public_name() {
     // What is known by the new name is newer.
     let both = ["registry:5000", "r.example/mirror"];
     assert_eq!(names(&both), both);
+}
+
+#[test]
+fn what_has_to_be_attached_is_said_for_some_repositories() {
+    let configured = Configured::by(
+        "\
+require-referrer:
+  - {type: signature, repo: team/*, grace: 30m}
+  - type: application/spdx+json
+    repo: [base, team/api]
+  - attestation
+registries:
+  - a.example
+  - registry: b.example
+    require-referrer: []
+",
+    );
+    let of = |arguments: &[&str]| {
+        let targets = configured.targets(arguments, &[]);
+        let rules = targets.iter().map(|target| {
+            let rules = target.policy.referrers.required.iter();
+            let rule = |rule: &RequiredReferrer| format!("{} {:?}", rule.what, rule.grace);
+            rules.map(rule).collect::<Vec<_>>()
+        });
+        (
+            rules.collect::<Vec<_>>(),
+            targets[0].policy.referrers.has_memory,
+        )
+    };
+    let all = [
+        "signature 1800s",
+        "application/spdx+json 0ns",
+        "attestation 0ns",
+    ];
+    let all: Vec<_> = all.map(str::to_owned).into();
+    assert_eq!(of(&[]), (vec![all.clone(), Vec::new()], true));
+    assert!(!of(&["--once"]).1, "one sweep remembers nothing");
+    assert!(of(&["--once", "--state", "/s"]).1);
+    let printed = configured.printed(&[], &[]);
+    assert!(
+        printed.contains("signature;repo=team/*;grace=30m"),
+        "{printed}"
+    );
+    for (entry, said) in [
+        ("{repo: a}", "an entry has no `type`"),
+        ("{type: signature, tag: v1}", "`tag` is not understood"),
+        (
+            "{type: signed}",
+            "not signature, attestation, sbom or a media type",
+        ),
+        ("{type: signature, grace: soon}", "grace: "),
+    ] {
+        let text = format!("registries: [a.example]\nrequire-referrer: [{entry}]\n");
+        let error = Configured::by(&text).error(&[], &[]);
+        assert!(
+            error.contains("probe.yaml:2") && error.contains(said),
+            "{entry}: {error}"
+        );
+    }
 }

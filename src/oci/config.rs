@@ -10,7 +10,7 @@ use super::digest::Digest;
 use super::document::EMPTY;
 use super::platform::Platform;
 use super::typed::{
-    self, Capped, Field, MOST_ENTRIES, Objects, Text, TextMap, Texts, fields, fits, object,
+    self, Capped, Field, Fields, MOST_ENTRIES, Objects, Text, TextMap, Texts, fields, fits, object,
 };
 
 /// What a config says. Small, because one is kept for each image of a sweep.
@@ -95,12 +95,14 @@ impl ImageConfig {
                 problem: Some(ConfigProblem::NoObject),
             };
         };
+        let diff_ids = diff_ids(&fields);
+        let earlier = fields.each_earlier().map(RawConfig::holding);
+        let mut earlier_problems = earlier.filter_map(|raw| raw.problem(None));
         let raw = RawConfig::holding(fields.last);
         let word = |field| typed::read::<String>(field).unwrap_or_default();
         let [os, version, architecture, variant] =
             [raw.os, raw.os_version, raw.architecture, raw.variant].map(word);
         let features: Vec<String> = typed::read(raw.os_features).unwrap_or_default();
-        let diff_ids = raw.diff_ids();
         let count = diff_ids
             .as_ref()
             .map_or(0, |list| list.entries.len() as u64 + list.left_out);
@@ -110,7 +112,9 @@ impl ImageConfig {
                 features.iter().map(String::as_str),
             ),
             layers: u16::try_from(count).unwrap_or(u16::MAX),
-            problem: raw.problem(diff_ids.as_ref()),
+            problem: raw
+                .problem(diff_ids.as_ref())
+                .or_else(|| earlier_problems.next()),
         }
     }
 
@@ -119,9 +123,7 @@ impl ImageConfig {
     pub fn diff_ids(bytes: &[u8]) -> Vec<Digest> {
         let text = String::from_utf8_lossy(bytes);
         let fields = fields(text.as_bytes(), RawConfig::KEYS);
-        let list = fields
-            .ok()
-            .and_then(|it| RawConfig::holding(it.last).diff_ids());
+        let list = fields.ok().and_then(|fields| diff_ids(&fields));
         let entries = list.map(|list| list.entries).unwrap_or_default();
         let read = |entry: &RawValue| {
             let text: String = serde_json::from_str(entry.get()).ok()?;
@@ -140,14 +142,22 @@ impl ImageConfig {
 
 type DiffIds<'a> = Capped<'a, MOST_ENTRIES>;
 
-impl<'a> RawConfig<'a> {
-    /// The digests of what the layers unpack to, as they are written.
-    fn diff_ids(&self) -> Option<DiffIds<'a>> {
-        let rootfs = self.rootfs?;
-        let fields = fields(rootfs.get().as_bytes(), &["type", "diff_ids"]).ok()?;
-        typed::read(fields.last[1])
-    }
+/// The digests of what the layers unpack to, as they are written: those of the last `rootfs` that has any.
+fn diff_ids<'a>(config: &Fields<'a, { RawConfig::KEYS.len() }>) -> Option<DiffIds<'a>> {
+    let lists = config.each_earlier().chain([config.last]);
+    let lists = lists.filter_map(|fields| {
+        let rootfs = RawConfig::holding(fields).rootfs?;
+        fields_of(rootfs).ok()?.last[1]
+    });
+    typed::read(lists.last())
+}
 
+/// The type of a `rootfs`, and its diff_ids.
+fn fields_of(rootfs: &RawValue) -> serde_json::Result<Fields<'_, 2>> {
+    fields(rootfs.get().as_bytes(), &["type", "diff_ids"])
+}
+
+impl RawConfig<'_> {
     /// The first thing that clients cannot read.
     fn problem(&self, diff_ids: Option<&DiffIds<'_>>) -> Option<ConfigProblem> {
         let texts = [
@@ -200,12 +210,14 @@ fn of_process(config: &RawValue) -> [bool; 3] {
     let Ok(fields) = fields(config.get().as_bytes(), &names) else {
         return [false; 3];
     };
-    let [texts @ .., cmd, entrypoint, env, ports, volumes, labels] = fields.last;
-    let texts: [Field<'_>; 3] = texts;
-    let has_lists = [cmd, entrypoint, env].into_iter().all(fits::<Texts>)
-        && [ports, volumes].into_iter().all(fits::<Objects>)
-        && fits::<TextMap>(labels);
-    [true, texts.into_iter().all(fits::<Text>), has_lists]
+    let has_texts = fields
+        .all(|[user, folder, signal, ..]| [user, folder, signal].into_iter().all(fits::<Text>));
+    let has_lists = fields.all(|[_, _, _, cmd, entrypoint, env, ports, volumes, labels]| {
+        [cmd, entrypoint, env].into_iter().all(fits::<Texts>)
+            && [ports, volumes].into_iter().all(fits::<Objects>)
+            && fits::<TextMap>(labels)
+    });
+    [true, has_texts, has_lists]
 }
 
 /// Whether Go reads a time from a field: one that is missing or null, or as RFC 3339 has it (time.Time, `UnmarshalJSON`).
@@ -259,9 +271,8 @@ fn is_rfc3339(text: &str) -> Option<()> {
 
 fn is_rootfs(rootfs: &RawValue) -> bool {
     typed::is_null(rootfs)
-        || fields(rootfs.get().as_bytes(), &["type", "diff_ids"]).is_ok_and(|fields| {
-            let [of_type, diff_ids] = fields.last;
-            fits::<Text>(of_type) && fits::<DiffIds<'_>>(diff_ids)
+        || fields_of(rootfs).is_ok_and(|fields| {
+            fields.all(|[of_type, ids]| fits::<Text>(of_type) && fits::<DiffIds<'_>>(ids))
         })
 }
 
@@ -276,11 +287,11 @@ impl<'de> Deserialize<'de> for History {
         let is_entry = |entry: &&RawValue| {
             typed::is_null(entry)
                 || fields(entry.get().as_bytes(), &names).is_ok_and(|fields| {
-                    let [created, texts @ .., is_empty] = fields.last;
-                    let texts: [Field<'_>; 3] = texts;
-                    is_time(created)
-                        && texts.into_iter().all(fits::<Text>)
-                        && fits::<bool>(is_empty)
+                    fields.all(|[created, by, author, comment, is_empty]| {
+                        is_time(created)
+                            && [by, author, comment].into_iter().all(fits::<Text>)
+                            && fits::<bool>(is_empty)
+                    })
                 })
         };
         let is_history = list.entries.iter().all(is_entry);
@@ -363,6 +374,31 @@ mod tests {
             let mut json = config();
             *json.pointer_mut(place).expect("a place") = serde_json::from_str(value).expect("JSON");
             assert!(read(&json).problem.is_some(), "{place} {value}");
+        }
+    }
+
+    /// Go reads what is there twice into the same place, one after the other.
+    #[test]
+    fn what_is_there_twice() {
+        let layers = |text: &str| {
+            let read = ImageConfig::read(text.as_bytes());
+            read.problem.is_none().then_some(read.layers)
+        };
+        let rootfs = format!(r#""rootfs": {{"diff_ids": ["{DIGEST}"]}}"#);
+        assert_eq!(layers(&format!("{{{rootfs}}}")), Some(1));
+        assert_eq!(layers(&format!(r#"{{{rootfs}, "rootfs": {{}}}}"#)), Some(1));
+        assert_eq!(layers(&format!(r#"{{"rootfs": {{}}, {rootfs}}}"#)), Some(1));
+        let both = format!(r#"{{{rootfs}, "rootfs": {{"diff_ids": []}}}}"#);
+        assert_eq!(layers(&both), Some(0));
+        assert_eq!(ImageConfig::diff_ids(both.as_bytes()), Vec::new());
+        for twice in [
+            r#""config": 1.5, "config": {}"#,
+            r#""config": {"Labels": "text", "Labels": {}}"#,
+            r#""rootfs": {"diff_ids": 7, "diff_ids": []}"#,
+            r#""history": [{"author": 7, "author": "x"}]"#,
+            r#""created": "x", "created": null"#,
+        ] {
+            assert_eq!(layers(&format!("{{{twice}}}")), None, "{twice}");
         }
     }
 

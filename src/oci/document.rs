@@ -28,6 +28,8 @@ pub struct Document {
     pub problems: Vec<String>,
     /// Entries that were not read because there are more than any image needs.
     pub left_out: u64,
+    /// The manifest that it is attached to, if it says one.
+    pub subject: Option<Digest>,
     /// Whether it has a `history`, which belongs into schema 1 and makes others ambiguous to some.
     pub has_history: bool,
 }
@@ -219,6 +221,7 @@ impl<'a> RawDocument<'a> {
             layers,
             problems,
             left_out,
+            subject: self.subject.and_then(subject),
             has_history: self.history.is_some_and(|history| !typed::is_null(history)),
             ..Document::default()
         }
@@ -319,6 +322,12 @@ impl EntryReader<'_> {
 /// `{}`, which stands where an artifact has no config (image-spec manifest.md, "Guidance for an Empty
 /// Descriptor").
 pub(super) const EMPTY: &[u8] = b"{}";
+
+/// The manifest that a `subject` names, as far as it can be read.
+fn subject(field: &RawValue) -> Option<Digest> {
+    let read = RawDescriptor::read(field, EntryForm::Descriptor).ok()?;
+    Some(read.0.digest)
+}
 
 #[cfg(test)]
 mod tests {

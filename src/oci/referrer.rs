@@ -8,18 +8,16 @@ use super::descriptor::Descriptor;
 use super::digest::Digest;
 use super::name::Tag;
 use super::text::{Printable, text_in_json};
-use crate::words::words;
 
-words! {
-    /// What nearly all is that is attached to images.
-    ReferrerClass {
-        /// A signature.
-        Signature = "signature",
-        /// A signed statement, such as of how it was built.
-        Attestation = "attestation",
-        /// A list of what is in it.
-        Sbom = "sbom",
-    }
+/// What nearly all is that is attached to images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReferrerClass {
+    /// A signature.
+    Signature,
+    /// A signed statement, such as of how it was built.
+    Attestation,
+    /// A list of what is in it.
+    Sbom,
 }
 
 /// Types by their class. The first of each is cosign's (pkg/types/media.go there), which has them as types of
@@ -93,7 +91,7 @@ impl ReferrerType {
 impl fmt::Display for ReferrerType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Class(class) => class.fmt(f),
+            Self::Class(class) => f.write_str(class.word()),
             Self::MediaType(media_type) => media_type.fmt(f),
         }
     }
@@ -147,9 +145,7 @@ impl Attached {
             "" if is_bundle => vec![Signature, Attestation],
             _ if is_bundle => vec![Attestation],
             _ => {
-                let known = TYPES
-                    .iter()
-                    .filter(|(_, types)| types.iter().any(|known| is_it(&known)));
+                let known = TYPES.iter().filter(|(_, types)| types.iter().any(&is_it));
                 known.map(|(class, _)| *class).collect()
             }
         };
@@ -168,15 +164,28 @@ impl Attached {
         }
     }
 
-    /// Its types: its classes, or else its media type.
+    /// Its types: its classes, or else its media type, if it is one.
     pub fn types(&self) -> impl Iterator<Item = ReferrerType> {
         let classes = self.classes.iter().copied().map(ReferrerType::Class);
-        let own = self.classes.is_empty().then(|| self.media_type.clone());
-        classes.chain(own.map(ReferrerType::MediaType))
+        let own = self.media_type.parse().ok();
+        let is_media_type = |own: &ReferrerType| matches!(own, ReferrerType::MediaType(_));
+        let own = own.filter(|own| self.classes.is_empty() && is_media_type(own));
+        classes.chain(own)
     }
 }
 
 impl ReferrerClass {
+    /// Every class.
+    const ALL: [Self; 3] = [Self::Signature, Self::Attestation, Self::Sbom];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Attestation => "attestation",
+            Self::Sbom => "sbom",
+        }
+    }
+
     /// The end of the tag under which cosign keeps all of this class.
     fn suffix(self) -> &'static str {
         match self {
@@ -271,6 +280,9 @@ mod tests {
                 "application/vnd.oci.image.manifest.v1+json",
             ),
             (types(""), ""),
+            // No class by its own word.
+            (of("signature"), ""),
+            (of("no/type at all"), ""),
         ] {
             assert_eq!(told, expected);
         }
@@ -318,7 +330,7 @@ mod tests {
         for class in ReferrerClass::ALL {
             let tag = class.tag(&subject).expect("a tag");
             assert_eq!(tag.as_str(), format!("sha256-{hex}{}", class.suffix()));
-            assert_eq!(subject_of(&tag), Some((subject.clone(), Some(*class))));
+            assert_eq!(subject_of(&tag), Some((subject.clone(), Some(class))));
         }
         let long: Digest = format!("sha512:{}", "a".repeat(128))
             .parse()

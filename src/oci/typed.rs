@@ -42,6 +42,11 @@ impl<'a, const N: usize> Fields<'a, N> {
         }
     }
 
+    /// Whether all values fit that are there, the earlier ones too: Go reads each into the same place.
+    pub(super) fn all(&self, fit: impl Fn([Field<'a>; N]) -> bool) -> bool {
+        fit(self.last) && self.each_earlier().all(fit)
+    }
+
     /// Each earlier value, as if there were nothing else.
     pub(super) fn each_earlier(&self) -> impl Iterator<Item = [Field<'a>; N]> {
         self.earlier.iter().map(|(position, value)| {

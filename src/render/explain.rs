@@ -102,6 +102,7 @@ fn what_it_is(node: &Node) -> String {
         (Kind::Layer, _) => "layer",
         (_, Some(MediaKind::Index)) => "index",
         (Kind::Tag, None) => "tag",
+        (Kind::Referrer, _) => "attached manifest",
         _ => "manifest",
     };
     let mut text = match &node.platform {

@@ -12,6 +12,7 @@ use super::mode::Mode;
 use super::outcome::SkipReason;
 use super::read::Part;
 use super::record::{Record, is_same};
+use super::referrers::Referrers;
 use super::run::Run;
 use super::shard::Shard;
 use super::sweep::{Listed, Sweep, UnverifiedObjects};
@@ -277,14 +278,9 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.images.extend(images);
     whole.unmet.extend(unmet);
     InUseResult::merge(&mut whole.in_use, in_use);
-    match (&mut whole.referrers, referrers) {
-        (Some(all), Some(more)) => all.add(more),
-        (all, more) => *all = all.take().or(more),
-    }
+    Referrers::merge(&mut whole.referrers, referrers);
     whole.exposed.extend(exposed);
-    for group in unverified {
-        obstruct(whole, group);
-    }
+    obstruct_each(whole, unverified);
     skip(whole, skipped);
     warn(whole, warnings);
     whole.scrub_period = whole.scrub_period.max(scrub_period);
@@ -293,6 +289,12 @@ fn add(whole: &mut Sweep, part: Sweep) {
     whole.oldest_read_at = whole.oldest_read_at.min(oldest_read_at);
     let ends = [whole.certificate_expires_at, certificate_expires_at];
     whole.certificate_expires_at = ends.into_iter().flatten().min();
+}
+
+fn obstruct_each(whole: &mut Sweep, groups: Vec<UnverifiedObjects>) {
+    for group in groups {
+        obstruct(whole, group);
+    }
 }
 
 fn skip(whole: &mut Sweep, skipped: BTreeMap<SkipReason, u64>) {

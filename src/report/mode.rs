@@ -25,6 +25,25 @@ words! {
     }
 }
 
+words! {
+    /// Of which images to ask what is attached.
+    Reach {
+        /// Of none.
+        Off = "off",
+        /// Of what a tag, or the caller, names.
+        Tagged = "tagged",
+        /// Of the children of indexes, too.
+        All = "all",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro declares the values")]
+impl Default for Reach {
+    fn default() -> Self {
+        Self::Off
+    }
+}
+
 impl Mode {
     /// Whether that says nothing against an object of such a registry. Sparse copies leave children out on
     /// purpose; a cache says 404 and 500 also when its upstream refuses it or cannot be reached.

@@ -10,9 +10,8 @@ use super::finding::{Bracket, Finding};
 use super::finished::Report;
 use super::in_use::InUseResult;
 use super::kept;
-use super::mode::Mode;
 use super::reads::Reads;
-use super::referrers::{self, KnownReferrers};
+use super::referrers::KnownReferrers;
 use super::sweep::{Listed, Presence, Sweep};
 use super::time;
 use super::verdict::Verdict;
@@ -148,30 +147,13 @@ impl Record {
             let inside = found.entry(finding.repository.clone()).or_default();
             inside.push(finding.clone());
         }
-        // A sweep that asked for no image clears none.
-        let is_of_lists =
-            sweep.mode == Mode::PullThrough && !matches!(sweep.listed, Listed::Images(_));
         let has_read = sweep.reads.tail.is_some() && sweep.reads.tail != self.reads.tail;
         for result in &sweep.repositories {
             let findings = found.remove(&result.name).unwrap_or_default();
             let known = self.repositories.entry(result.name.clone()).or_default();
             if result.unverified == 0 {
                 let mut findings = findings;
-                if is_of_lists {
-                    let is_kept =
-                        |known: &&Finding| !sweep.mode.excuses(known.kind, known.defect.reason);
-                    findings.extend(known.findings.iter().filter(is_kept).cloned());
-                }
-                // Nobody knows of what is attached to images whether it is still so.
-                let referrers = sweep.referrers.as_ref();
-                if referrers.is_some_and(|seen| seen.is_unanswered(&result.name)) {
-                    let of_referrers = known.findings.iter().filter(|old| old.is_of_referrers());
-                    let unseen: Vec<_> = of_referrers
-                        .filter(|old| !findings.iter().any(|new| is_same(new, old)))
-                        .cloned()
-                        .collect();
-                    findings.extend(unseen);
-                }
+                findings.extend(known.kept(&sweep, &findings));
                 known.replace(findings, sweep.finished_at, sweep.looked_at());
                 known.tags = result.tags;
             } else {
@@ -181,7 +163,6 @@ impl Record {
         }
         self.count_missing(&sweep);
         self.remember(&mut sweep);
-        self.remember_referrers(&mut sweep);
         if sweep.is_complete() {
             self.last_complete = Some(sweep.finished_at);
         }
@@ -209,32 +190,7 @@ impl Record {
             in_use.recall(known, sweep.finished_at);
         }
         self.in_use.clone_from(&sweep.in_use);
-    }
-
-    /// Notes what is attached to images, and says what is not any more.
-    fn remember_referrers(&mut self, sweep: &mut Sweep) {
-        let (now, results) = (sweep.finished_at, &sweep.repositories);
-        let Some(seen) = &mut sweep.referrers else {
-            return;
-        };
-        let known = self.repositories.values();
-        let mut room = referrers::room(known.map(|known| known.referrers.len()).sum());
-        for result in results {
-            let Some(known) = self.repositories.get_mut(&result.name) else {
-                continue;
-            };
-            let images = seen.seen.get(&result.name).map_or(&[][..], Vec::as_slice);
-            let (images, is_all) = ((&result.name, images), result.unverified == 0);
-            let lost = referrers::remember(&mut known.referrers, images, is_all, now, &mut room);
-            seen.lost.extend(lost);
-        }
-        if seen.unanswered == 0 && sweep.is_complete() {
-            self.referrers_at = Some(now);
-        }
-        if let Some(seen) = &mut sweep.referrers {
-            seen.answered_at = self.referrers_at;
-            sweep.warnings.extend(seen.warnings());
-        }
+        self.remember_referrers(sweep);
     }
 
     /// Takes in what another process knew of a repository: its number of broken objects, and when
@@ -359,18 +315,6 @@ impl Known {
         self.findings = findings;
         self.last_verified = Some(now);
         self.is_current = true;
-    }
-
-    /// Since when something is broken that was just found so.
-    fn bracket(&self, finding: &Finding) -> Bracket {
-        let known = self.findings.iter().find(|known| is_same(known, finding));
-        known.map_or(
-            Bracket {
-                last_intact: self.last_verified,
-                first_broken: None,
-            },
-            |known| known.bracket,
-        )
     }
 
     /// Nobody knows whether what is not among `findings` was repaired or not looked at. `unverified_at` is when bytes

@@ -37,7 +37,18 @@ pub struct Referrers {
     pub lost: Vec<Lost>,
     /// By repository, to be remembered.
     #[serde(skip)]
-    pub seen: BTreeMap<Repository, Vec<ImageReferrers>>,
+    pub seen: BTreeMap<Repository, SeenReferrers>,
+}
+
+/// What a sweep saw attached to the images of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenReferrers {
+    /// Those of which there is something to remember.
+    pub images: Vec<ImageReferrers>,
+    /// Whether there was no room for more of them.
+    pub is_cut: bool,
+    /// Whether it is not known of some images.
+    pub is_unanswered: bool,
 }
 
 /// A type of which something was attached to an image, and nothing is any more.
@@ -59,7 +70,7 @@ pub struct ImageReferrers {
     /// The image.
     pub digest: Digest,
     /// The types of what is attached to it, as far as that is known.
-    pub types: BTreeSet<ReferrerType>,
+    pub types: Vec<ReferrerType>,
     /// Whether these are all.
     pub is_whole: bool,
     /// Whether it lacks what is required of it.
@@ -88,14 +99,31 @@ impl Referrers {
         // Not known of a part is not known of the whole: `None` is the least.
         self.answered_at = self.answered_at.min(other.answered_at);
         self.lost.extend(other.lost);
-        self.seen.extend(other.seen);
+        let had: usize = self.seen.values().map(|seen| seen.images.len()).sum();
+        let mut room = MOST_IMAGES.saturating_sub(had);
+        for (repository, mut seen) in other.seen {
+            seen.is_cut |= seen.images.len() > room;
+            seen.images.truncate(room);
+            seen.images.shrink_to_fit();
+            room -= seen.images.len();
+            self.seen.insert(repository, seen);
+        }
+    }
+
+    /// Adds what another part of the sweep saw.
+    pub(super) fn merge(all: &mut Option<Self>, part: Option<Self>) {
+        match (all.as_mut(), part) {
+            (Some(all), Some(part)) => all.add(part),
+            (None, part) => *all = part,
+            (Some(_), None) => {}
+        }
     }
 
     /// Whether something is not known of a repository's images.
     #[must_use]
     pub fn is_unanswered(&self, repository: &Repository) -> bool {
-        let images = self.seen.get(repository).into_iter().flatten();
-        images.into_iter().any(|image| !image.is_whole)
+        let seen = self.seen.get(repository);
+        seen.is_some_and(|seen| seen.is_unanswered)
     }
 
     /// Warnings of what is lost, and of what did not answer.

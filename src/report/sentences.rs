@@ -100,18 +100,13 @@ impl fmt::Display for Observed {
                 own_type,
                 served_as,
             } => other_kind(f, *kind, own_type, served_as.as_deref()),
-            Self::UnpacksTo { .. }
-            | Self::NotUnpacked { .. }
-            | Self::OtherLayers { .. }
-            | Self::UnreadableConfig { .. }
-            | Self::OtherPlatform { .. }
-            | Self::Attached { .. } => of_image(f, self),
             Self::Changing { observed } => {
                 write!(
                     f,
                     "{observed} in some looks, and what was promised in others"
                 )
             }
+            observed => of_image(f, observed),
         }
     }
 }

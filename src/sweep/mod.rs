@@ -56,7 +56,7 @@ pub use known_manifests::KnownManifests;
 pub use policy::{Empty, Objects, Policy};
 pub use progress::{Progress, Wait, WaitReason};
 pub use recall::ManifestPolicy;
-pub use referrers::{Reach, ReferrerPolicy, RequiredReferrer};
+pub use referrers::{ReferrerPolicy, RequiredReferrer};
 pub use schedule::{Owed, Schedule, Schedules, Turn};
 pub use scope::{Filter, Scope, Source};
 pub use verify::{Expectations, platform, verify};

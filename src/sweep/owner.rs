@@ -270,17 +270,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
 
     /// Takes in what a visit saw. What it gives is a reason to end the sweep at once.
     fn absorb(&mut self, number: usize, seen: Seen) -> Option<Unverified> {
+        self.refusals.note(&seen);
+        self.count_trouble(&seen);
         let walk = &mut self.walks[number].as_mut()?.walk;
         walk.answered();
-        self.refusals.note(&seen);
-        let is_aside = matches!(seen, Seen::Attached(..));
-        self.troubles_in_a_row = if is_aside {
-            self.troubles_in_a_row
-        } else if seen.is_trouble() && !self.refusals.has_given_up() {
-            self.troubles_in_a_row + 1
-        } else {
-            0
-        };
         match seen {
             Seen::Tags(listing) => take_tags(walk, listing, self.policy),
             Seen::IsKnown(is_known) => walk.is_known(is_known),
@@ -332,6 +325,15 @@ impl<'a, R: Registry> Crawl<'a, R> {
             }
         }
         None
+    }
+
+    /// What is attached is aside: it says nothing of the registry.
+    fn count_trouble(&mut self, seen: &Seen) {
+        if seen.is_trouble() && !self.refusals.has_given_up() {
+            self.troubles_in_a_row += 1;
+        } else if !matches!(seen, Seen::Attached(..)) {
+            self.troubles_in_a_row = 0;
+        }
     }
 
     fn resolved(&mut self, number: usize, id: TagId, pointed: Pointed) {

@@ -6,25 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::scope::Filter;
 use crate::oci::{Descriptor, Digest, Reference, ReferrerClass, ReferrerType, Repository, Tag};
 use crate::registry::{Answer, Registry, Unverified, UnverifiedReason, Way};
-use crate::words::words;
-
-words! {
-    /// Of which images to ask what is attached.
-    Reach {
-        /// Of none.
-        Off = "off",
-        /// Of what a tag, or the caller, names.
-        Tagged = "tagged",
-        /// Of the children of indexes, too.
-        All = "all",
-    }
-}
-
-impl Default for Reach {
-    fn default() -> Self {
-        Self::Off
-    }
-}
+use crate::report::Reach;
 
 /// What is asked about what is attached to images.
 #[derive(Clone, Debug, Default)]

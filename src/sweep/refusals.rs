@@ -77,15 +77,14 @@ impl Refusals {
                 id, digest, plan, ..
             } => put_off(self.blobs, "configs and layers")
                 .map(|outcome| Seen::Blob(*id, digest.clone(), plan.depth, Judged::of(outcome))),
-            Visit::Attached { id, question, .. } if self.attached >= MOST_UNANSWERED => {
+            Visit::Attached(ask) if self.attached >= MOST_UNANSWERED => {
                 let detail = "not asked for: so many in a row were not answered";
                 let why = Unverified::new(UnverifiedReason::RegistryError, detail);
-                Some(Seen::Attached(*id, question.unanswered(why)))
+                Some(Seen::Attached(ask.id, ask.question.unanswered(why)))
             }
-            Visit::Tags { .. }
-            | Visit::IsKnown { .. }
-            | Visit::Attached { .. }
-            | Visit::GivenUp(_) => None,
+            Visit::Tags { .. } | Visit::IsKnown { .. } | Visit::Attached(_) | Visit::GivenUp(_) => {
+                None
+            }
         };
         seen.map_or(visit, |seen| Visit::GivenUp(Box::new(seen)))
     }

@@ -10,7 +10,7 @@ use super::looking::{BlobVisit, is_known, look_at_known, tags};
 use super::progress::Progress;
 use super::reading::{Bytes, Plan, Reading};
 use super::recall::Recall;
-use super::referrers::Question;
+use super::referrers::{Question, Told};
 use super::repeats::{Repeated, Repeats};
 use super::resolve::{self, Pointed};
 use super::seen::Seen;
@@ -59,13 +59,22 @@ pub(super) enum Visit {
         repeated: Repeated,
     },
     /// What is attached to an image.
-    Attached {
-        repository: Repository,
-        id: NodeId,
-        question: Question,
-    },
+    Attached(AskAttached),
     /// None any more: what it would see.
     GivenUp(Box<Seen>),
+}
+
+/// A question about what is attached to an image.
+pub(super) struct AskAttached {
+    pub(super) repository: Repository,
+    pub(super) id: NodeId,
+    pub(super) question: Question,
+}
+
+impl AskAttached {
+    async fn answer<R: Registry>(&self, registry: &R) -> Told {
+        self.question.clone().ask(registry, &self.repository).await
+    }
 }
 
 impl Visit {
@@ -113,11 +122,11 @@ impl Visit {
                     keeper,
                 }
             }
-            Step::Attached(id, question) => Self::Attached {
+            Step::Attached(id, question) => Self::Attached(AskAttached {
                 repository,
                 id,
                 question,
-            },
+            }),
             Step::Blob(id, digest, size) => Self::of_blob(walk, id, digest, size, reading, repeats),
         }
     }
@@ -224,9 +233,8 @@ impl Visit {
                     recall.pulled(&repository);
                 }
                 let outcome = seen.as_ref().err().cloned().unwrap_or(Outcome::Intact);
-                match repeated.take(&outcome) {
-                    None => {}
-                    Some(outcome) => return Seen::Resolved(id, or(outcome, seen)),
+                if let Some(outcome) = repeated.take(&outcome) {
+                    return Seen::Resolved(id, or(outcome, seen));
                 }
             },
             Self::Manifest {
@@ -262,11 +270,7 @@ impl Visit {
                 };
                 blob.run(plan.depth, plan.shared).await
             }
-            Self::Attached {
-                repository,
-                id,
-                question,
-            } => Seen::Attached(id, question.ask(&registry, &repository).await),
+            Self::Attached(ask) => Seen::Attached(ask.id, ask.answer(&registry).await),
             Self::GivenUp(seen) => *seen,
         }
     }

@@ -149,3 +149,15 @@ impl Container {
         fs::read_to_string(&self.log).expect("its log can be read")
     }
 }
+
+impl Drop for Container {
+    /// The kernel forgets to end it with `unshare`, since it has become another user.
+    fn drop(&mut self) {
+        if let Some(first) = self.first() {
+            // It may go by itself meanwhile.
+            let _ = tool("kill")
+                .args(["-s", "KILL", &first.to_string()])
+                .output();
+        }
+    }
+}

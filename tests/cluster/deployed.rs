@@ -92,7 +92,8 @@ pub(crate) fn pushes_to(gateway: &Pushgateway, cron_job: &str) -> Value {
         "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": cron_job },
         "spec": { "jobTemplate": job },
     });
-    json!({ "patch": patch.to_string() })
+    let target = json!({ "kind": "CronJob", "name": cron_job });
+    json!({ "target": target, "patch": patch.to_string() })
 }
 
 /// Runs Helm against the cluster. Gives what it printed.

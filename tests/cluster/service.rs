@@ -23,6 +23,10 @@ use crate::support::skopeo;
 
 const PODS: &str = "app.kubernetes.io/name=registry-probe,app.kubernetes.io/component=service";
 
+/// The code that the probe ends with after SIGTERM. The first process of a container is not ended by a signal that it leaves
+/// alone, and one that is killed has 137.
+const TERMINATED: i32 = 143;
+
 /// Where the pod of the service listens.
 const ADDRESS: &str = "127.0.0.1:9464";
 
@@ -52,7 +56,7 @@ fn assert_ends(cluster: &Cluster, namespace: &str, node: &mut Node) {
         node.ended.len() == 1 && node.count() == 0
     });
     let end = &node.ended[0];
-    assert_eq!(end.code, 0, "{end:#?}");
+    assert_eq!(end.code, TERMINATED, "{end:#?}");
     // Of the default grace of 30 seconds, after which it would have been killed.
     assert!(
         end.after_signal
@@ -218,7 +222,7 @@ fn protect(cluster: &Cluster, namespace: &str) {
     let certificates = Certificates::make(into.path());
     let web = "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\nbearer_token_files: [token]\n";
     fs::write(into.path().join("web.yml"), web).expect("it is written");
-    fs::write(into.path().join("token"), "only-for-tests\n").expect("it is written");
+    fs::write(into.path().join("token"), "only-for-the-tests\n").expect("it is written");
     let own = |name: &str| into.path().join(name);
     let files = [
         ("web.yml", own("web.yml")),
@@ -293,7 +297,7 @@ fn with_tls_the_kubelet_asks_by_https() {
         assert_ne!(metrics("http", "X-None: 0"), "200", "{namespace}");
         assert_eq!(metrics("https", "X-None: 0"), "401", "{namespace}");
         assert_eq!(
-            metrics("https", "Authorization: Bearer only-for-tests"),
+            metrics("https", "Authorization: Bearer only-for-the-tests"),
             "200",
             "{namespace}"
         );
@@ -346,7 +350,7 @@ fn helm_installs_tests_and_uninstalls_the_chart() {
     let end = node.ended.last().expect("it has ended");
     assert_eq!(
         (end.code, end.after_signal.is_some()),
-        (0, true),
+        (TERMINATED, true),
         "{end:#?}"
     );
 }

@@ -5,7 +5,7 @@ use registry_probe::registry::Depth;
 use registry_probe::report::Verdict;
 
 use crate::client::{Taken, Unpacked};
-use crate::image::{Kind, Part};
+use crate::image::Part;
 use crate::judge::{Disagreement, Run};
 use crate::probe::Said;
 use crate::wire::{Asked, Deviation};
@@ -68,6 +68,18 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
+        name: "empty index",
+        reason: "containerd fails to unpack an index without children (core/images/image.go, \"no match for platform in \
+                 manifest\"), as any client does that wants to run it; skopeo copies it. It promises nothing that could be \
+                 lost, and some tools push one first and fill it later: the probe tells of it.",
+        is: |run, said, disagreement| {
+            let is_told = |line: &String| line.contains("indexes that promise nothing");
+            disagreement == Disagreement::Missed
+                && run.clients.unpacked == Unpacked::NotByDocuments
+                && said.lines.iter().any(is_told)
+        },
+    },
+    Meant {
         name: "label",
         reason: "skopeo and containerd undo what `Content-Encoding: gzip` says, also where the bytes are right \
                  as they are: of a layer that is gzip by itself they then have the tar. docker asks for \
@@ -119,26 +131,6 @@ pub(crate) const MEANT: &[Meant] = &[
                  skopeo takes it, for 0 is no size to it.",
         is: |run, _, disagreement| {
             disagreement == Disagreement::FalseAlarm && run.trial.promises_nothing()
-        },
-    },
-    Meant {
-        name: "mended list",
-        reason: "skopeo does not hold the index of a tag against its digest, and writes it anew from what it has \
-                 read (image/copy/multiple.go): altered bytes that it does not read are mended by that. \
-                 containerd and docker hold it against its digest, and fail.",
-        is: |run, _, disagreement| {
-            let is_index = matches!(
-                run.trial.shape.kind,
-                Kind::Index | Kind::Nested | Kind::OddChild
-            );
-            let is_altered =
-                |wire: &Deviation| wire.part == Part::Root && wire.kind.starts_with("body ");
-            let mut damages = run.trial.damages.iter();
-            disagreement == Disagreement::FalseAlarm
-                && run.clients.taken == [Taken::Whole, Taken::Not]
-                && is_index
-                && (run.trial.wires.iter().any(is_altered)
-                    || damages.any(|damage| damage.part == Part::Root))
         },
     },
     Meant {

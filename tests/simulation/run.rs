@@ -10,10 +10,10 @@ use std::time::Duration;
 use registry_probe::oci::{Reference, Repository};
 use registry_probe::registry::{Depth, ManifestMethod};
 use registry_probe::render::metrics;
-use registry_probe::report::{Record, Sweep, Verdict, state};
+use registry_probe::report::{Reach, Record, Sweep, Verdict, state};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Reach,
-    ReferrerPolicy, Scope, Source,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, ReferrerPolicy,
+    Scope, Source,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -351,7 +351,7 @@ fn read_again(manifests: &KnownManifests) -> Arc<KnownManifests> {
 /// what is not told is neither missing nor keeps anything from a verdict. Who names images has no answer then.
 fn referrers(seed: u64, source: &Source) -> ReferrerPolicy {
     let required = "signature".parse().expect("a rule");
-    let is_required = seed % 3 == 0 && !matches!(source, Source::Images(_));
+    let is_required = seed.is_multiple_of(3) && !matches!(source, Source::Images(_));
     ReferrerPolicy {
         reach: [Reach::All, Reach::Tagged, Reach::Off]
             [usize::try_from(seed % 3).unwrap_or_default()],

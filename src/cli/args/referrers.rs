@@ -4,7 +4,8 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::CHECKS;
-use crate::sweep::{Reach, ReferrerPolicy, RequiredReferrer};
+use crate::report::Reach;
+use crate::sweep::{ReferrerPolicy, RequiredReferrer};
 
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = CHECKS)]

@@ -5,85 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::Walk;
-use super::graph::{Edge, Endpoint, Node, NodeId, Parent, Step};
+use super::attachments::{Attachments, OfImage};
+use super::graph::{Edge, Endpoint, Node, NodeId, Parent};
 use super::history::Object;
 use super::look::{Look, Suspicion};
 use crate::oci::{Attached, Descriptor, Digest, Document, MediaKind, ReferrerType, subject_of};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{
-    Defect, Evidence, ImageReferrers, Kind, Observed, Promised, Reason, Referrers,
+    Defect, Evidence, ImageReferrers, Kind, Observed, Outcome, Promised, Reach, Reason, Referrers,
+    SeenReferrers,
 };
 use crate::sweep::memory_limits::NamesLimit;
 use crate::sweep::notices::Notice;
-use crate::sweep::policy::Policy;
-use crate::sweep::referrers::{Question, Reach, RequiredReferrer, Told};
+use crate::sweep::referrers::{Question, Told};
 
 /// Indexes inside indexes whose children are asked about.
 const DEEPEST: usize = 8;
 
-/// What is known of what is attached to the images of a repository.
-pub(super) struct Attachments {
-    reach: Reach,
-    required: Vec<RequiredReferrer>,
-    has_memory: bool,
-    is_planned: bool,
-    to_ask: Vec<(NodeId, Question)>,
-    images: BTreeMap<NodeId, OfImage>,
-    attached: u64,
-    dangling: u64,
-}
-
-/// What is known of one image.
-#[derive(Default)]
-struct OfImage {
-    attached: Vec<Attached>,
-    types: BTreeSet<ReferrerType>,
-    /// Whether the list was answered.
-    is_listed: bool,
-    /// What kept the list, or a tag in its place, from being known.
-    away: Option<Unverified>,
-}
-
-impl OfImage {
-    fn has(&self, what: &ReferrerType) -> bool {
-        self.types.contains(what) || self.attached.iter().any(|it| it.is(what))
-    }
-}
-
-impl Attachments {
-    pub(super) fn new(policy: &Policy, repository: &crate::oci::Repository) -> Self {
-        let asked = &policy.referrers;
-        let required = asked.required.iter().filter(|rule| rule.is_of(repository));
-        let required: Vec<_> = required.cloned().collect();
-        let reach = match asked.reach {
-            Reach::Off if !required.is_empty() => Reach::Tagged,
-            reach => reach,
-        };
-        Self {
-            reach,
-            required,
-            has_memory: asked.has_memory,
-            is_planned: reach == Reach::Off,
-            to_ask: Vec::new(),
-            images: BTreeMap::new(),
-            attached: 0,
-            dangling: 0,
+impl Walk {
+    /// Notes what a manifest says to be attached to.
+    pub(super) fn note_subject(&mut self, id: NodeId, subject: Option<&Digest>) {
+        if let Some(subject) = subject.filter(|_| !self.attachments.is_planned) {
+            self.attachments.subjects.push((id, subject.clone()));
         }
     }
 
-    /// The next question, once it is known which there are.
-    pub(super) fn next(&mut self) -> Option<Step> {
-        let (id, question) = self.to_ask.pop()?;
-        Some(Step::Attached(id, question))
-    }
-
-    /// Whether there is nothing left to ask.
-    pub(super) fn is_done(&self) -> bool {
-        self.is_planned && self.to_ask.is_empty()
-    }
-}
-
-impl Walk {
     /// Decides what to ask, now that all else is answered: what is attached to what is attached is not.
     pub(super) fn plan_attached(&mut self) {
         if self.attachments.is_planned {
@@ -91,35 +37,48 @@ impl Walk {
         }
         self.attachments.is_planned = true;
         let images = self.images_to_ask();
-        let mut by_tag = BTreeMap::<NodeId, Vec<ReferrerType>>::new();
-        let resolved = self.tags.iter().filter_map(|state| {
-            let node = *state.resolved.as_ref()?.as_ref().ok()?;
-            Some((node, subject_of(&state.tag)?))
-        });
-        let mut asked = BTreeSet::new();
-        for (node, (subject, class)) in resolved {
-            let known = self.known.find(&self.nodes, Endpoint::Manifests, &subject);
-            let class = class.map(ReferrerType::Class);
-            match known {
-                Some(id) => by_tag.entry(id).or_default().extend(class),
-                // One look is enough: it is no finding.
-                None if self.history.looks == 0 && asked.insert(subject.clone()) => {
-                    let question = Question::Subject(subject);
-                    self.attachments.to_ask.push((node, question));
+        let (mut by_tag, mut untold) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        for state in &self.tags {
+            let Some((subject, class)) = subject_of(&state.tag) else {
+                continue;
+            };
+            let image = self.known.find(&self.nodes, Endpoint::Manifests, &subject);
+            match (&state.resolved, image) {
+                (Some(Ok(_)), Some(id)) => {
+                    let types = by_tag.entry(id).or_default();
+                    types.extend(class.map(ReferrerType::Class));
                 }
-                None => {}
+                (Some(Ok(node)), None) => self.attachments.subjects.push((*node, subject)),
+                (Some(Err(outcome)), Some(id)) if class.is_some() => {
+                    untold.extend(untold_by(outcome).map(|why| (id, why)));
+                }
+                _ => {}
             }
         }
+        self.ask_for_subjects();
         for id in images {
             let types = by_tag.remove(&id).unwrap_or_default();
             self.attachments.attached += types.len() as u64;
             let of_image = OfImage {
                 types: types.into_iter().collect(),
+                away: untold.remove(&id).map(Box::new),
                 ..OfImage::default()
             };
             self.attachments.images.insert(id, of_image);
             let question = Question::List(self.nodes[id as usize].digest.clone());
             self.attachments.to_ask.push((id, question));
+        }
+    }
+
+    /// Asks for what something is attached to, unless it was seen. One look is enough: it is no finding.
+    fn ask_for_subjects(&mut self) {
+        let mut asked = BTreeSet::new();
+        for (id, subject) in std::mem::take(&mut self.attachments.subjects) {
+            let known = self.known.find(&self.nodes, Endpoint::Manifests, &subject);
+            if self.history.looks == 0 && known.is_none() && asked.insert(subject.clone()) {
+                let question = Question::Subject(subject);
+                self.attachments.to_ask.push((id, question));
+            }
         }
     }
 
@@ -179,20 +138,23 @@ impl Walk {
                     self.attachments.attached += 1;
                 }
                 Ok(None) => {}
-                Err(why) => self.of_image(id).away = Some(why),
+                Err(why) => self.of_image(id).away = Some(why.into()),
             },
             Told::List(Ok(entries)) => {
                 let new: Vec<_> = entries.iter().map(Attached::of).collect();
                 self.attachments.attached += new.len() as u64;
+                let required = self.attachments.required.iter().map(|rule| &rule.what);
+                let met = required.filter(|what| new.iter().any(|it| it.is(what)));
+                let met: Vec<_> = met.cloned().collect();
                 let of_image = self.of_image(id);
                 of_image.is_listed = true;
                 of_image.types.extend(new.iter().flat_map(Attached::types));
-                of_image.attached = new;
+                of_image.types.extend(met);
                 self.take_referrers(id, entries);
                 self.ask_for_tags(id, &digest);
             }
             Told::List(Err(why)) => {
-                self.of_image(id).away = Some(why);
+                self.of_image(id).away = Some(why.into());
                 self.ask_for_tags(id, &digest);
             }
         }
@@ -226,7 +188,7 @@ impl Walk {
         let of_image = images.entry(id).or_default();
         for rule in required {
             if let ReferrerType::Class(class) = rule.what
-                && !of_image.has(&rule.what)
+                && !of_image.types.contains(&rule.what)
                 && let Some(tag) = class.tag(subject)
             {
                 to_ask.push((id, Question::Tag(class, tag)));
@@ -240,30 +202,37 @@ impl Walk {
         if all.reach == Reach::Off {
             return None;
         }
-        let seen = |(id, of_image): (&NodeId, &OfImage)| ImageReferrers {
-            digest: self.nodes[*id as usize].digest.clone(),
-            types: of_image.types.clone(),
-            is_whole: of_image.is_listed && of_image.away.is_none() && self.has_all_tags,
-            is_wanting: all.required.iter().any(|rule| !of_image.has(&rule.what)),
+        let seen = |(id, of_image): (&NodeId, &OfImage)| {
+            let digest = &self.nodes[*id as usize].digest;
+            let mut required = all.required.iter();
+            let is_wanting = required.any(|rule| !of_image.types.contains(&rule.what));
+            let is_known = self.history.first_seen(digest).is_some();
+            // Of all others, there is nothing to remember.
+            let is_kept = is_wanting || is_known || !of_image.types.is_empty();
+            is_kept.then(|| ImageReferrers {
+                digest: digest.clone(),
+                types: of_image.types.iter().cloned().collect(),
+                is_whole: !of_image.is_unanswered() && self.has_all_tags,
+                is_wanting,
+            })
         };
-        let away = all
-            .images
-            .values()
-            .filter(|it| !it.is_listed || it.away.is_some());
+        let away = all.images.values().filter(|it| it.is_unanswered());
+        let unanswered = away.clone().count() as u64;
+        let here = SeenReferrers {
+            images: all.images.iter().filter_map(seen).collect(),
+            is_cut: false,
+            is_unanswered: unanswered > 0,
+        };
         Some(Referrers {
             images: all.images.len() as u64,
             attached: all.attached,
-            unanswered: away.clone().count() as u64,
+            unanswered,
             why: away
                 .filter_map(|it| it.away.as_ref())
                 .map(|why| why.detail.to_string())
                 .next(),
             dangling: all.dangling,
-            seen: [(
-                self.repository.clone(),
-                all.images.iter().map(seen).collect(),
-            )]
-            .into(),
+            seen: [(self.repository.clone(), here)].into(),
             ..Referrers::default()
         })
     }
@@ -282,7 +251,7 @@ impl Walk {
             let first_seen = self.history.first_seen(digest);
             let missing = self.attachments.required.iter().filter(|rule| {
                 let is_due = rule.is_due(first_seen, now, self.attachments.has_memory);
-                is_due && !of_image.has(&rule.what)
+                is_due && !of_image.types.contains(&rule.what)
             });
             let missing: BTreeSet<_> = missing.map(|rule| rule.what.to_string()).collect();
             let object = Object::Attached(digest.clone());
@@ -293,11 +262,11 @@ impl Walk {
                 }
                 continue;
             }
-            let away = of_image.away.as_ref().or(cut_short);
-            if !of_image.is_listed || of_image.away.is_some() {
+            let away = of_image.away.as_deref().or(cut_short);
+            if of_image.is_unanswered() {
                 // Who names images asks for this; of what a sweep sees besides, nothing is concluded.
                 if self.documents.is_some() {
-                    self.obstruct_judging(look, *id, away);
+                    obstruct_judging(look, *id, away);
                 }
                 continue;
             }
@@ -332,11 +301,24 @@ impl Walk {
         suspicion.object = object;
         suspicion
     }
+}
 
-    fn obstruct_judging(&self, look: &mut Look, id: NodeId, why: Option<&Unverified>) {
-        let lost = || Unverified::new(UnverifiedReason::Protocol, "what is attached was not asked");
-        if look.obstruct(&why.cloned().unwrap_or_else(lost)) {
-            look.doubtful_nodes.push(id);
+/// Why it is not known where a tag leads. One that is not there leads nowhere.
+fn untold_by(outcome: &Outcome) -> Option<Unverified> {
+    match outcome {
+        Outcome::Unverified(why) => Some(why.clone()),
+        Outcome::Broken(defect) if defect.reason != Reason::NotFound => {
+            let answer = defect.evidence.answer();
+            Some(Unverified::new(UnverifiedReason::RegistryError, answer))
         }
+        Outcome::Broken(_) | Outcome::Intact => None,
+    }
+}
+
+/// Notes that it is not known whether an image has what is required.
+fn obstruct_judging(look: &mut Look, id: NodeId, why: Option<&Unverified>) {
+    let lost = || Unverified::new(UnverifiedReason::Protocol, "what is attached was not asked");
+    if look.obstruct(&why.cloned().unwrap_or_else(lost)) {
+        look.doubtful_nodes.push(id);
     }
 }

@@ -154,6 +154,16 @@ impl Tree<'_> {
         for (kind, blob) in config.chain(layers) {
             node.children.push(self.node(kind, Endpoint::Blobs, blob));
         }
+        if self.walk.attachments.has_asked(id) {
+            let walk = self.walk;
+            let is_attached =
+                |edge: &Edge| edge.kind == Kind::Referrer && edge.parent == Parent::Node(id);
+            let attached = walk.nodes.iter();
+            for found in attached.filter(|node| node.edges.iter().any(is_attached)) {
+                let child = self.root(Kind::Referrer, Ok(&found.digest));
+                node.children.push(child);
+            }
+        }
     }
 }
 

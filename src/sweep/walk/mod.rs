@@ -3,6 +3,7 @@
 //! It lives while its repository is walked; `settle` says what it comes to in the end.
 
 mod attached;
+mod attachments;
 mod blobs;
 mod configs;
 mod expand;
@@ -27,7 +28,7 @@ pub(super) use lists::take_tags;
 pub(super) use look::{Suspicion, Walked};
 pub(super) use settle::page;
 
-use attached::Attachments;
+use attachments::Attachments;
 use graph::{Edge, Node, NodeIndex, Parent};
 use held::Layers;
 use tag_list::TagList;
@@ -290,6 +291,7 @@ impl Walk {
                 documents.insert(id, document.clone());
             }
             self.note_image(id, &document, config);
+            self.note_subject(id, document.subject.as_ref());
             self.take(id, document);
         }
         if let Some(before) = before {

@@ -14,10 +14,12 @@ use registry_probe::registry::client::{
     Config, CredentialSource, Endpoint, HttpRegistry, LoginStore, Meter, Secret,
 };
 use registry_probe::registry::{Depth, ManifestMethod, Software};
-use registry_probe::report::{Finding, Mode, PlatformMismatch, Record, Shard, SkipReason, Sweep};
+use registry_probe::report::{
+    Finding, Mode, PlatformMismatch, Reach, Record, Shard, SkipReason, Sweep,
+};
 use registry_probe::sweep::{
-    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Reach,
-    Scope, Source, Turn,
+    self, Empty, Expectations, Filter, KnownManifests, ManifestPolicy, Policy, Progress, Scope,
+    Source, Turn,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -3,8 +3,8 @@
 
 use registry_double::{Double, Image, Registry, Reply, on, presets};
 use registry_probe::registry::Software;
-use registry_probe::report::{Finding, Record, Sweep};
-use registry_probe::sweep::{Expectations, Reach};
+use registry_probe::report::{Finding, Kind, Reach, Record, Sweep};
+use registry_probe::sweep::Expectations;
 use serde_json::{Value, json};
 
 use super::probe::{Probe, told};
@@ -95,7 +95,7 @@ async fn without_the_option_not_one_request_more() {
 }
 
 #[tokio::test]
-async fn two_tags_of_one_image_are_one_question_and_its_children_are_asked_with_all() {
+async fn two_tags_of_one_image_are_one_question() {
     let double = Double::start().await;
     let child = double.child("linux/amd64", "app", &[b"one"]);
     let index = double.index("app", Some("v1"), &[("linux/amd64", &child)]);
@@ -276,6 +276,20 @@ async fn what_is_required_is_there_by_any_way_or_it_is_missing() {
     assert_eq!(sweep(&double, "text/spdx").await[..2], missing);
 }
 
+/// What could not be looked at is not missing.
+#[tokio::test]
+async fn a_tag_of_a_signature_that_fails_is_no_missing_signature() {
+    let (double, image) = with_image().await;
+    let tag = tag_of(&image.digest) + ".sig";
+    double.image("app", Some(&tag), &[b"signature"]);
+    double
+        .when(on::manifest().reference(&tag))
+        .error(403, "DENIED");
+    let sweep = Probe::of(&double).require("signature").sweep().await;
+    assert_eq!(told(&sweep), ["unverified", "unverified app forbidden"]);
+    assert_eq!(counts(&sweep), (1, 0, 1, 0));
+}
+
 #[tokio::test]
 async fn what_is_missing_names_its_image_and_breaks_no_tag() {
     let (double, image) = with_image().await;
@@ -340,6 +354,15 @@ async fn a_signature_of_an_image_that_is_gone_is_told_apart() {
     assert_eq!(told(&sweep), ["intact", warning]);
     assert!(sweep.warnings[0].contains(&gone), "{:?}", sweep.warnings);
     assert_eq!(counts(&sweep), (1, 1, 0, 1));
+    // What says by its subject that it is attached to something is no other.
+    let other = registry_double::sha256("another image that is gone");
+    let signature = attach(&double, &other, SIGNATURE);
+    let signature = signature["digest"].as_str().expect("a digest");
+    double.tag("app", "signature-of-another", signature);
+    let sweep = Probe::of(&double).referrers(Reach::Tagged).sweep().await;
+    assert_eq!(counts(&sweep), (2, 1, 0, 2));
+    assert!(sweep.warnings[0].contains(&other), "{:?}", sweep.warnings);
+    double.remove_tag("app", "signature-of-another");
     // Where the registry does not say, it is not gone.
     double
         .when(on::manifest().reference(&gone))
@@ -432,11 +455,28 @@ async fn what_was_attached_and_is_not_any_more_is_a_warning() {
         }
         let probe = Probe::of(&double).referrers(Reach::Tagged).knowing(&record);
         record.absorb(probe.sweep().await);
-        let last = &record.last.as_ref().expect("a sweep").sweep;
-        let lost = last.referrers.as_ref().map_or(0, |seen| seen.lost.len());
-        assert_eq!(last.warnings.len(), lost, "{:?}", last.warnings);
+        let seen_last = &record.last.as_ref().expect("a sweep").sweep;
+        let lost = seen_last
+            .referrers
+            .as_ref()
+            .map_or(0, |seen| seen.lost.len());
+        assert_eq!(seen_last.warnings.len(), lost, "{:?}", seen_last.warnings);
         warned.push(lost);
         assert_eq!(record.failures(), 0);
     }
     assert_eq!(warned, [0, 0, 1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_named_image_has_what_is_attached_in_its_tree() {
+    let (double, image) = with_image().await;
+    let signature = attach(&double, &image.digest, SIGNATURE);
+    answer(&double, vec![(image.digest.clone(), vec![signature])]);
+    let probe = Probe::of(&double).images(&[("app", "v1")]);
+    let sweep = probe.referrers(Reach::Tagged).sweep().await;
+    let children = sweep.images[0].root.children.iter();
+    let kinds: Vec<_> = children
+        .map(|child| (child.kind, child.children.len()))
+        .collect();
+    assert_eq!(kinds.last(), Some(&(Kind::Referrer, 2)), "{kinds:?}");
 }
