@@ -162,7 +162,7 @@ impl Visit {
             Bytes::Layer(&diff_ids)
         };
         let plan = reading.plan((&digest, walk.turn_of(id)), size, before, wanted, is_read);
-        let unpack = walk.unpack(id, diff_ids);
+        let unpack = walk.unpack(id, &diff_ids);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth >= Depth::Digest {
             // To read gigabytes a dozen times costs more than it tells.

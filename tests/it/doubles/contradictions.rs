@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Format, Image, on, sha256};
+use registry_probe::oci::Digest;
 use registry_probe::registry::Depth;
 use registry_probe::report::{Mode, PlatformMismatch, Record};
 use registry_probe::sweep::{Expectations, Schedule};
@@ -182,4 +183,32 @@ async fn what_may_well_run_is_told_or_held_against_it() {
     let named = Probe::of(&double).images(&[("app", "v1")]);
     let verified = named.verify(&Expectations::default()).await;
     assert_eq!(told(&verified), NOTICE);
+}
+
+/// Measured with containerd 1.6.20.
+#[tokio::test]
+async fn layers_that_are_as_promised_and_not_unpacked() {
+    let archive: &[u8] = &[0; 1024];
+    let like: Digest = format!("sha512:{}", "0".repeat(128))
+        .parse()
+        .expect("a digest");
+    let by_sha512 = like.of_same_algorithm(archive).expect("known").to_string();
+    for (layer, diff_id, reason) in [
+        (archive, sha256(archive), None),
+        // "wrong diff id calculated on extraction"
+        (archive, by_sha512, Some("digest_mismatch")),
+        // "reports content size of zero"
+        (b"", sha256(b""), Some("unpack_failed")),
+    ] {
+        let double = Double::start().await;
+        let rootfs = json!({"type": "layers", "diff_ids": [diff_id]});
+        let config = json!({"rootfs": rootfs}).to_string();
+        double.image_of(Format::Oci, "app", Some("v1"), config.into(), &[layer]);
+        let sweep = Probe::of(&double).depth(Depth::Unpack).sweep().await;
+        let found = told(&sweep)
+            .into_iter()
+            .find(|line| line.starts_with("finding"));
+        let expected = reason.map(|reason| format!("finding app layer {reason}: v1"));
+        assert_eq!(found, expected);
+    }
 }
