@@ -39,7 +39,7 @@ pub enum ConfigProblem {
     NoProcess,
     /// A text in its `config` is none.
     NoProcessText,
-    /// A list or object in its `config` is none of texts.
+    /// A list, object or truth value in its `config` is none.
     NoProcessTexts,
     /// Its `rootfs` is no object with a list.
     RootFs,
@@ -58,7 +58,7 @@ impl fmt::Display for ConfigProblem {
             Self::Features => "in which `os.features` is no list of texts",
             Self::NoProcess => "in which `config` is no object",
             Self::NoProcessText => "in which `User`, `WorkingDir` or `StopSignal` is no text",
-            Self::NoProcessTexts => "in which `Cmd`, `Entrypoint`, `Env`, `ExposedPorts`, `Volumes` or `Labels` is of another type",
+            Self::NoProcessTexts => "in which `Cmd`, `Entrypoint`, `Env`, `ExposedPorts`, `Volumes`, `Labels` or `ArgsEscaped` is of another type",
             Self::RootFs => "in which `rootfs` is no object with a list of `diff_ids`",
             Self::DiffId => "in which a diff_id is no digest",
             Self::History => "in which `history` is no list of what was done",
@@ -147,7 +147,8 @@ fn diff_ids<'a>(config: &Fields<'a, { RawConfig::KEYS.len() }>) -> Option<DiffId
     let lists = config.each_earlier().chain([config.last]);
     let lists = lists.filter_map(|fields| {
         let rootfs = RawConfig::holding(fields).rootfs?;
-        fields_of(rootfs).ok()?.last[1]
+        let fields = fields_of(rootfs).ok()?;
+        fields.null[1].or(fields.last[1])
     });
     typed::read(lists.last())
 }
@@ -191,7 +192,8 @@ impl RawConfig<'_> {
     }
 }
 
-/// Whether what is said of the process can be read: as an object, its texts, and its lists.
+/// Whether what is said of the process can be read: as an object, its texts, and all else (image-spec,
+/// specs-go/v1/config.go, `ImageConfig`). What docker adds is read by docker alone.
 fn of_process(config: &RawValue) -> [bool; 3] {
     let names = [
         "User",
@@ -203,6 +205,7 @@ fn of_process(config: &RawValue) -> [bool; 3] {
         "ExposedPorts",
         "Volumes",
         "Labels",
+        "ArgsEscaped",
     ];
     if typed::is_null(config) {
         return [true; 3];
@@ -212,11 +215,25 @@ fn of_process(config: &RawValue) -> [bool; 3] {
     };
     let has_texts = fields
         .all(|[user, folder, signal, ..]| [user, folder, signal].into_iter().all(fits::<Text>));
-    let has_lists = fields.all(|[_, _, _, cmd, entrypoint, env, ports, volumes, labels]| {
-        [cmd, entrypoint, env].into_iter().all(fits::<Texts>)
-            && [ports, volumes].into_iter().all(fits::<Objects>)
-            && fits::<TextMap>(labels)
-    });
+    let has_lists = fields.all(
+        |[
+            _,
+            _,
+            _,
+            cmd,
+            entrypoint,
+            env,
+            ports,
+            volumes,
+            labels,
+            escaped,
+        ]| {
+            [cmd, entrypoint, env].into_iter().all(fits::<Texts>)
+                && [ports, volumes].into_iter().all(fits::<Objects>)
+                && fits::<TextMap>(labels)
+                && fits::<bool>(escaped)
+        },
+    );
     [true, has_texts, has_lists]
 }
 
@@ -314,7 +331,8 @@ mod tests {
     fn config() -> serde_json::Value {
         serde_json::json!({
             "created": "2024-01-01T00:00:00Z", "architecture": "amd64", "os": "linux",
-            "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}}},
+            "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}},
+                "ArgsEscaped": true},
             "rootfs": {"type": "layers", "diff_ids": [DIGEST, DIGEST]},
             "history": [{"created_by": "x", "created": null}, {"created_by": "y", "empty_layer": true}],
         })
@@ -361,6 +379,7 @@ mod tests {
             ("/config/Labels", r#"["x"]"#),
             ("/config/ExposedPorts", r#"{"80": 1}"#),
             ("/config/ExposedPorts", "[]"),
+            ("/config/ArgsEscaped", r#""true""#),
             ("/rootfs", "[]"),
             ("/rootfs/type", "1"),
             ("/rootfs/diff_ids", r#""x""#),
@@ -391,6 +410,10 @@ mod tests {
         let both = format!(r#"{{{rootfs}, "rootfs": {{"diff_ids": []}}}}"#);
         assert_eq!(layers(&both), Some(0));
         assert_eq!(ImageConfig::diff_ids(both.as_bytes()), Vec::new());
+        // A null empties a list, and changes no object.
+        let emptied = format!(r#"{{"rootfs": {{"diff_ids": ["{DIGEST}"], "diff_ids": null}}}}"#);
+        assert_eq!(layers(&emptied), Some(0));
+        assert_eq!(layers(&format!(r#"{{{rootfs}, "rootfs": null}}"#)), Some(1));
         for twice in [
             r#""config": 1.5, "config": {}"#,
             r#""config": {"Labels": "text", "Labels": {}}"#,

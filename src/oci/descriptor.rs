@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::digest::Digest;
 use super::media_type::{LONGEST_TYPE, MediaKind};
+use super::platform::is_feature;
 use super::text::shorten;
 use super::typed::{self, Field, Text, TextMap, Texts, fields, fits, object};
 
@@ -38,6 +39,9 @@ pub struct Descriptor {
 /// The longest child of an unknown type that is read to see whether it is a manifest: registries take no
 /// longer ones (distribution, handlers/manifests.go).
 const LARGEST_UNKNOWN: u64 = 4 << 20;
+
+/// The longest platform that is kept, in letters.
+const LONGEST_PLATFORM: usize = 64;
 
 impl Descriptor {
     /// Whether a child of an index is asked for as a manifest. Build caches (BuildKit's) are indexes of layers,
@@ -267,21 +271,27 @@ fn platform(platform: &RawValue) -> Option<String> {
         return None;
     }
     let [os, version, architecture, variant] = texts.map(typed::read::<String>);
-    let mut version = version.unwrap_or_default();
-    // As containerd writes them (platforms, `FormatAll`), and without what it passes over.
+    let version = version.unwrap_or_default();
+    // As containerd writes them (platforms, `FormatAll`).
     let features = typed::read::<Vec<String>>(features).unwrap_or_default();
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let features = features.iter().filter(|feature| *feature != "win32k");
-    for feature in features.filter(|feature| feature.chars().all(is_word)) {
-        version = version + "+" + feature;
-    }
+    let features = features.iter().filter(|feature| is_feature(feature));
+    let features: String = features.map(|feature| format!("+{feature}")).collect();
     // A place is not taken by what comes after it.
     let os = os.or_else(|| architecture.as_ref().map(|_| "unknown".into()));
     let architecture = architecture.or_else(|| variant.as_ref().map(|_| "unknown".into()));
-    let os = os.map(|os| match &*version {
-        "" => os,
-        version => format!("{os}({version})"),
-    });
-    let parts: Vec<_> = [os, architecture, variant].into_iter().flatten().collect();
-    Some(shorten(&parts.join("/"), 64))
+    let written = |features: &str| {
+        let os = os
+            .as_ref()
+            .map(|os| match &*format!("{version}{features}") {
+                "" => os.clone(),
+                version => format!("{os}({version})"),
+            });
+        let parts = [&os, &architecture, &variant].into_iter().flatten();
+        parts.map(String::as_str).collect::<Vec<_>>().join("/")
+    };
+    let whole = written(&features);
+    // Without all of them, of which half would be wrong.
+    let is_short = whole.chars().count() <= LONGEST_PLATFORM;
+    let text = if is_short { whole } else { written("") };
+    Some(shorten(&text, LONGEST_PLATFORM))
 }

@@ -43,7 +43,7 @@ impl Digest {
     #[must_use]
     pub fn hasher(&self) -> Option<Hasher> {
         match self.0 {
-            Repr::Sha256(_) => Some(Hasher(Inner::Sha256(Sha256::new()))),
+            Repr::Sha256(_) => Some(Hasher::sha256()),
             Repr::Sha512(_) => Some(Hasher(Inner::Sha512(Box::new(Sha512::new())))),
             Repr::Other(_) => None,
         }
@@ -140,6 +140,12 @@ enum Inner {
 }
 
 impl Hasher {
+    /// Of SHA-256.
+    #[must_use]
+    pub fn sha256() -> Self {
+        Self(Inner::Sha256(Sha256::new()))
+    }
+
     /// Adds the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {

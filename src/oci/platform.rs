@@ -74,13 +74,20 @@ impl Platform {
             (_, number) => number,
         };
         // Each has a place that follows from its letters. Two may share one, and are taken for the same then.
-        let place = |feature: &str| 1 << (feature.bytes().map(u16::from).sum::<u16>() % 16);
+        let sum = |feature: &str| {
+            let letters = feature.bytes().map(u16::from);
+            letters.fold(0, u16::wrapping_add)
+        };
+        let place = |feature: &str| 1 << (sum(feature) % 16);
         let build: u16 = if os == "windows" {
             // What it needs has never counted (`windowsStripFeaturesMatcher`).
             let build = os_version.split('.').nth(2);
             build.and_then(|build| build.parse().ok()).unwrap_or(0)
         } else {
-            features.map(place).fold(0, |set, place| set | place)
+            features
+                .filter(|feature| is_feature(feature))
+                .map(place)
+                .fold(0, |set, place| set | place)
         };
         Self {
             os: position(&SYSTEMS, os),
@@ -139,6 +146,12 @@ impl Platform {
         let [promised, needed] = [self, other].map(|it| u16::from_le_bytes(it.build));
         needed & !promised != 0
     }
+}
+
+/// Whether this is a feature that counts: a word that a platform can be written with, and not what containerd passes over.
+pub(super) fn is_feature(feature: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !feature.is_empty() && feature != "win32k" && feature.chars().all(is_letter)
 }
 
 fn position(words: &[&str], word: &str) -> u8 {
@@ -230,6 +243,29 @@ mod tests {
             ),
         ] {
             assert_eq!(differs(one, other), Some(expected), "{one} {other}");
+        }
+    }
+
+    /// An index and a config that name the same features, however many or long.
+    #[test]
+    fn the_same_features_are_the_same() {
+        for features in [
+            vec!["a".repeat(700)],
+            vec!["one feature, of many words".to_owned()],
+            vec!["erofs".to_owned(), "x".repeat(40), "y".repeat(40)],
+        ] {
+            let platform = serde_json::json!({
+                "os": "linux", "architecture": "amd64", "os.features": features,
+            });
+            let digest = crate::oci::Digest::sha256(b"").to_string();
+            let child = serde_json::json!({"digest": digest, "size": 1, "platform": platform});
+            let index = serde_json::json!({"manifests": [child]}).to_string();
+            let index = crate::oci::Document::parse(index.as_bytes(), None).expect("an index");
+            let promised = index.children[0].platform.as_deref().expect("a platform");
+            let words = ["linux", "", "amd64", ""];
+            let config = Platform::new(words, features.iter().map(String::as_str));
+            let differing = Platform::of_child(promised).differs(config);
+            assert_eq!(differing, None, "{promised}");
         }
     }
 

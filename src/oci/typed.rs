@@ -127,6 +127,7 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
             earlier: Vec::new(),
         };
         while let Some(Key(key)) = map.next_key()? {
+            let key = folded(key);
             let is_it = |name: &&str| name.as_bytes().eq_ignore_ascii_case(&key);
             match self.0.iter().position(is_it) {
                 Some(position) => fields.take(position, map.next_value()?),
@@ -135,6 +136,17 @@ impl<'de, const N: usize> Visitor<'de> for Names<'_, N> {
         }
         Ok(fields)
     }
+}
+
+/// A key with the two letters that Go takes for others: Unicode says that they are those in another case.
+fn folded(key: Vec<u8>) -> Vec<u8> {
+    if key.is_ascii() {
+        return key;
+    }
+    let key = String::from_utf8_lossy(&key);
+    key.replace('\u{17f}', "s")
+        .replace('\u{212a}', "k")
+        .into_bytes()
 }
 
 /// Descriptors that one list of a document may have. Real ones have some dozens; artifacts that are
@@ -339,6 +351,8 @@ mod tests {
         assert_eq!(size.as_deref(), Some("[ 2 ]"));
         assert_eq!(urls.as_deref(), Some("null"));
         assert_eq!(written("{}"), [None, None]);
+        // Unicode has a second small letter S, and a second capital K.
+        assert_eq!(written("{\"\u{17f}ize\": 3}")[0].as_deref(), Some("3"));
         for text in ["", "[]", "null", r#"{"size": }"#, "{} {}", "\u{feff}{}"] {
             assert!(fields(text.as_bytes(), &["size"]).is_err(), "{text}");
         }

@@ -240,8 +240,6 @@ pub struct BlobLook {
 /// How to unpack a layer while it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpack {
-    /// The digest by whose algorithm to hash what it unpacks to.
-    pub like: Digest,
     /// Whether it is packed, by its type: clients unpack what that says to be packed, by its first bytes, and nothing else.
     pub is_packed: bool,
     /// The most bytes to unpack.

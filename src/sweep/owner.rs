@@ -288,7 +288,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
             Seen::Blob(id, digest, depth, mut judged) => {
                 self.blobs_seen = self.blobs_seen.saturating_add(1);
                 self.reading
-                    .seen((&digest, walk.turn_of(id)), depth, &judged);
+                    .seen((&digest, &walk.turns_of(id)), depth, &judged);
                 if judged.outcome == Outcome::Intact {
                     // Another repository's may have been read since the question was put.
                     judged.config = judged.config.or_else(|| self.reading.config(&digest));

@@ -121,11 +121,11 @@ impl<'a> Reading<'a> {
     }
 
     /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
-    /// closely again. It is its turn when it is that of the digest `turn`. What is `wanted` is read whether it is due or not, as closely as that says. A config that another
+    /// closely again. It is its turn when it is that of any digest in `turns`. What is `wanted` is read whether it is due or not, as closely as that says. A config that another
     /// repository has shown counts as read if it is known what it says.
     pub(super) fn plan(
         &mut self,
-        (digest, turn): (&Digest, &Digest),
+        (digest, turns): (&Digest, &[&Digest]),
         size: Option<u64>,
         before: Option<Depth>,
         wanted: Option<Depth>,
@@ -154,7 +154,7 @@ impl<'a> Reading<'a> {
         let intact = if is_unread { None } else { self.intact(digest) };
         let broken = is_broken.then_some(Depth::Tail);
         let wanted = wanted.max(before).max(broken);
-        let mut depth = self.depth(turn, size, intact, wanted);
+        let mut depth = self.depth(turns, size, intact, wanted);
         if depth == Depth::Digest
             && let Bytes::Layer([_, ..]) = as_what
             && unpacks
@@ -181,13 +181,13 @@ impl<'a> Reading<'a> {
     /// How closely a blob is to be looked at whose bytes were found `intact` at a depth in another repository.
     fn depth(
         &mut self,
-        turn_of: &Digest,
+        turns: &[&Digest],
         size: Option<u64>,
         intact: Option<Depth>,
         wanted: Option<Depth>,
     ) -> Depth {
         let is_wanted_in_full = wanted >= Some(Depth::Digest);
-        if self.depth >= Depth::Digest || is_wanted_in_full || self.is_due_in_full(turn_of) {
+        if self.depth >= Depth::Digest || is_wanted_in_full || self.is_due_in_full(turns) {
             if intact == Some(Depth::Digest) {
                 return Depth::Head;
             }
@@ -208,17 +208,20 @@ impl<'a> Reading<'a> {
             return Depth::Tail;
         };
         let has_time = || self.until.is_some_and(|until| Instant::now() < until);
-        if turn.is_due(turn_of) || wanted >= Some(Depth::Tail) || has_time() {
+        if turns.iter().any(|digest| turn.is_due(digest))
+            || wanted >= Some(Depth::Tail)
+            || has_time()
+        {
             return Depth::Tail;
         }
         self.put_off += 1;
-        self.miss(turn_of);
+        self.miss(turns);
         Depth::Head
     }
 
-    fn is_due_in_full(&self, digest: &Digest) -> bool {
+    fn is_due_in_full(&self, turns: &[&Digest]) -> bool {
         let owed = self.owed.digest.as_ref();
-        owed.is_some_and(|(turn, _)| turn.is_due(digest))
+        owed.is_some_and(|(turn, _)| turns.iter().any(|digest| turn.is_due(digest)))
     }
 
     /// Reads bytes here, unless they are being read elsewhere.
@@ -238,9 +241,11 @@ impl<'a> Reading<'a> {
     }
 
     /// Notes that a blob's bytes were not read, though that may be their turn.
-    fn miss(&mut self, digest: &Digest) {
+    fn miss(&mut self, turns: &[&Digest]) {
         if let Some((turn, _)) = &self.owed.tail {
-            self.missed[turn.slot(digest)] = true;
+            for digest in turns {
+                self.missed[turn.slot(digest)] = true;
+            }
         }
     }
 
@@ -266,10 +271,10 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Notes what a look at this depth came to, at a blob whose turn is that of the digest `turn`.
+    /// Notes what a look at this depth came to, at a blob whose turns are those of these digests.
     pub(super) fn seen(
         &mut self,
-        (digest, turn): (&Digest, &Digest),
+        (digest, turns): (&Digest, &[&Digest]),
         depth: Depth,
         judged: &Judged,
     ) {
@@ -282,7 +287,7 @@ impl<'a> Reading<'a> {
         }
         self.under_way.remove(&self.hashes.hash_one(digest));
         let mark = match judged.outcome {
-            Outcome::Unverified(_) => return self.miss(turn),
+            Outcome::Unverified(_) => return self.miss(turns),
             Outcome::Broken(_) => Mark::Broken,
             Outcome::Intact if depth >= Depth::Digest => Mark::IntactDigest,
             Outcome::Intact => Mark::IntactTail,
@@ -425,7 +430,7 @@ mod tests {
         let owed = Owed::default();
         let mut reading = Reading::new(&owed, Depth::Tail, &Record::new("r"));
         let plan = |reading: &mut Reading| {
-            reading.plan((&digest(1), &digest(1)), Some(7), None, None, NO_LAYER)
+            reading.plan((&digest(1), &[&digest(1)]), Some(7), None, None, NO_LAYER)
         };
         let first = plan(&mut reading);
         let Shared::Here(outcome) = first.shared else {
@@ -444,13 +449,13 @@ mod tests {
             Some(intact)
         );
         reading.seen(
-            (&digest(1), &digest(1)),
+            (&digest(1), &[&digest(1)]),
             first.depth,
             &judged(Outcome::Intact),
         );
         assert_eq!(plan(&mut reading).depth, Depth::Head);
         // One that is broken somewhere is read everywhere.
-        reading.seen((&digest(1), &digest(1)), Depth::Tail, &judged(broken()));
+        reading.seen((&digest(1), &[&digest(1)]), Depth::Tail, &judged(broken()));
         let again = plan(&mut reading);
         assert!(matches!(
             (again.depth, again.shared),
@@ -458,7 +463,7 @@ mod tests {
         ));
         // What was seen broken before is looked at as closely again, by its own repository.
         let known = reading.plan(
-            (&digest(2), &digest(2)),
+            (&digest(2), &[&digest(2)]),
             None,
             Some(Depth::Digest),
             None,
@@ -478,9 +483,9 @@ mod tests {
             // So many that some are due, whichever slot it is.
             for number in 0..4096_u16 {
                 let digest = Digest::sha256(&number.to_be_bytes());
-                let plan = reading.plan((&digest, &digest), Some(7), None, wanted, NO_LAYER);
+                let plan = reading.plan((&digest, &[&digest]), Some(7), None, wanted, NO_LAYER);
                 if plan.depth == Depth::Tail {
-                    reading.seen((&digest, &digest), plan.depth, &judged(Outcome::Intact));
+                    reading.seen((&digest, &[&digest]), plan.depth, &judged(Outcome::Intact));
                 }
             }
             let read = reading.end(true);

@@ -193,8 +193,8 @@ impl Visit {
         } else {
             Bytes::Layer(&diff_ids)
         };
-        let plan = reading.plan((&digest, walk.turn_of(id)), size, before, wanted, is_read);
-        let unpack = walk.unpack(id, diff_ids);
+        let plan = reading.plan((&digest, &walk.turns_of(id)), size, before, wanted, is_read);
+        let unpack = walk.unpack(id, &diff_ids);
         let mut repeated = repeats.of(history, object.as_ref());
         if plan.depth >= Depth::Digest {
             // To read gigabytes a dozen times costs more than it tells.

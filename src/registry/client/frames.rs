@@ -80,8 +80,11 @@ impl<R: BufRead> Frames<R> {
                     length,
                     ..
                 })) => {
-                    let mut skipped = self.source.by_ref().take(8 + u64::from(length));
-                    io::copy(&mut skipped, &mut io::sink())?;
+                    let length = 8 + u64::from(length);
+                    let mut skipped = self.source.by_ref().take(length);
+                    if io::copy(&mut skipped, &mut io::sink())? != length {
+                        return Err(ErrorKind::UnexpectedEof.into());
+                    }
                     continue;
                 }
                 Err(error) => return Err(io::Error::other(error)),

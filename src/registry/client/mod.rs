@@ -32,6 +32,7 @@ pub(crate) mod listing;
 mod login;
 pub(crate) mod login_file;
 pub(crate) mod login_helper;
+mod members;
 mod meter;
 mod notices;
 pub(crate) mod objects;

@@ -4,14 +4,24 @@ use std::collections::HashMap;
 
 use super::Walk;
 use super::graph::{Edge, Endpoint, NodeId, Parent};
-use crate::oci::{Digest, Document, ImageConfig, MediaKind, Platform, is_of_an_image};
-use crate::registry::Depth;
+use crate::oci::{Descriptor, Digest, Document, ImageConfig, MediaKind, Platform, is_of_an_image};
+use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{Defect, Kind, PlatformMismatch, SkipReason};
 use crate::sweep::contradiction::{Image, Misplaced, Places};
 use crate::sweep::notices::Notice;
 
-/// The longest config that is read whole and held against its manifest.
+/// The longest config that is read whole and held against its manifest: what podman, skopeo and CRI-O read
+/// (containers/image, `MaxConfigBodySize`).
 const LARGEST_CONFIG: u64 = 4 << 20;
+
+/// Why the config of an image is not held against its manifest.
+fn not_read(config: &Descriptor) -> Option<Unverified> {
+    let size = config.size.filter(|size| *size > LARGEST_CONFIG)?;
+    let most = LARGEST_CONFIG >> 20;
+    let digest = &config.digest;
+    let detail = format!("the config {digest} has {size} bytes, and up to {most} MiB are compared");
+    Some(Unverified::new(UnverifiedReason::TooLarge, detail))
+}
 
 /// Children of which their index promises another platform than their config, by both and the platform.
 #[derive(Default)]
@@ -48,6 +58,14 @@ impl Walk {
         if is_counted && self.reads_configs() {
             self.tally.skip(SkipReason::Artifact, 1);
         }
+        let is_image = self.nodes[id as usize].image != Image::None;
+        let config = document
+            .config
+            .as_ref()
+            .filter(|_| is_image && self.reads_configs());
+        if let Some(why) = config.and_then(not_read) {
+            self.unverified.push(&why);
+        }
     }
 
     fn reads_configs(&self) -> bool {
@@ -62,9 +80,9 @@ impl Walk {
         node.size().is_some_and(|size| size <= LARGEST_CONFIG) && node.edges.iter().any(is_config)
     }
 
-    /// The digest in whose turn a blob is read: its own, but all configs of an index are read in its turn, so
-    /// that one sweep sees whether its children are in each other's places.
-    pub(in crate::sweep) fn turn_of(&self, id: NodeId) -> &Digest {
+    /// The digests in whose turns a blob is read: its own, and of a config also that of each index above it, so that one
+    /// sweep sees whether the children of an index are in each other's places.
+    pub(in crate::sweep) fn turns_of(&self, id: NodeId) -> Vec<&Digest> {
         let node = |parent: Parent| match parent {
             Parent::Node(parent) => Some(&self.nodes[parent as usize]),
             Parent::Tag(_) | Parent::Caller => None,
@@ -74,8 +92,8 @@ impl Walk {
         let manifests = configs.filter_map(|edge| node(edge.parent));
         let children = manifests.flat_map(|manifest| &manifest.edges);
         let indexes = children.filter_map(|edge| node(edge.parent));
-        let indexes = indexes.map(|index| &index.digest);
-        indexes.min().unwrap_or(&self.nodes[id as usize].digest)
+        let own = std::iter::once(&self.nodes[id as usize]);
+        own.chain(indexes).map(|node| &node.digest).collect()
     }
 
     /// How closely a blob has to be looked at because a manifest that names it was contradicted by it before.

@@ -83,12 +83,15 @@ impl Walk {
         diff_ids
     }
 
-    /// How to unpack a layer that is to unpack to these.
-    pub(in crate::sweep) fn unpack(&self, id: NodeId, diff_ids: Vec<Digest>) -> Option<Unpack> {
+    /// How to unpack a layer that is to unpack to these. What that hashes to is told by SHA-256, whatever a config
+    /// has: all clients compare that (containerd, pkg/archive/compression and core/diff, `digest.Canonical`).
+    pub(in crate::sweep) fn unpack(&self, id: NodeId, diff_ids: &[Digest]) -> Option<Unpack> {
+        if diff_ids.is_empty() {
+            return None;
+        }
         let edges = self.nodes[id as usize].edges.iter();
         let mut types = edges.map(Edge::media_type);
         Some(Unpack {
-            like: diff_ids.into_iter().next()?,
             // containerd tries what Docker's plain types hold (core/images/mediatypes.go, `DiffCompression`).
             is_packed: types.any(|media_type| {
                 media_type.rsplit('.').next() != Some("tar")

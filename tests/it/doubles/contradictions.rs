@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use registry_double::{Double, Format, Image, on, sha256};
+use registry_probe::oci::Digest;
 use registry_probe::registry::Depth;
 use registry_probe::report::{Mode, PlatformMismatch, Record};
 use registry_probe::sweep::{Expectations, Schedule};
@@ -182,4 +183,93 @@ async fn what_may_well_run_is_told_or_held_against_it() {
     let named = Probe::of(&double).images(&[("app", "v1")]);
     let verified = named.verify(&Expectations::default()).await;
     assert_eq!(told(&verified), NOTICE);
+}
+
+/// An index of two children in each other's place.
+fn swapped(double: &Double, tag: &str, children: [&Image; 2]) {
+    let platforms = ["linux/amd64", "linux/arm64"];
+    let children: Vec<_> = platforms.into_iter().zip(children).collect();
+    double.index("app", Some(tag), &children);
+}
+
+/// Two indexes that share a child, as two releases do of which one child was built anew.
+#[tokio::test]
+async fn each_index_is_seen_whole_once_a_day() {
+    let double = Double::start().await;
+    let more =
+        |more: &str| whole("linux/amd64").replacen('{', &format!("{{\"author\": \"{more}\","), 1);
+    let shared = image(&double, "app", None, &whole("linux/arm64"));
+    let tags = ["v1", "v2", "v3"];
+    for tag in tags {
+        let own = image(&double, "app", None, &more(tag));
+        swapped(&double, tag, [&shared, &own]);
+    }
+    let hour = Duration::from_secs(3600);
+    let mut found = std::collections::BTreeSet::new();
+    for slot in 0..24 {
+        let now = SystemTime::now() + hour * slot;
+        let turn = Schedule::new(24 * hour, hour).turn(now, None);
+        let sweep = Probe::of(&double).owing(turn).sweep().await;
+        let tags = sweep.findings.iter().flat_map(|finding| &finding.tags);
+        found.extend(tags.map(ToString::to_string));
+    }
+    assert_eq!(Vec::from_iter(found), tags);
+}
+
+/// What is not read is not called intact. An artifact may have any config.
+#[tokio::test]
+async fn a_config_that_is_too_long_to_be_compared() {
+    let long = whole("linux/amd64") + &" ".repeat(4 << 20);
+    let double = Double::start().await;
+    image(&double, "app", Some("v1"), &long);
+    for depth in [Depth::Tail, Depth::Digest, Depth::Unpack] {
+        let sweep = Probe::of(&double).depth(depth).sweep().await;
+        assert_eq!(
+            told(&sweep),
+            ["unverified", "unverified app too_large"],
+            "{depth}"
+        );
+    }
+    let head = Probe::of(&double).depth(Depth::Head).sweep().await;
+    assert_eq!(told(&head), ["intact"], "it reads no config");
+    let double = Double::start().await;
+    let blob = double.blob("app", long);
+    let wasm = "application/vnd.wasm.content.layer.v1+wasm";
+    let config = "application/vnd.oci.image.config.v1+json";
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": double.descriptor(config, &blob),
+        "layers": [double.descriptor(wasm, &blob)],
+    });
+    double.manifest_json("app", Some("v1"), &manifest);
+    assert_eq!(told(&Probe::of(&double).sweep().await), ["intact"]);
+}
+
+/// Measured with containerd 1.6.20.
+#[tokio::test]
+async fn layers_that_are_as_promised_and_not_unpacked() {
+    let archive: &[u8] = &[0; 1024];
+    let like: Digest = format!("sha512:{}", "0".repeat(128))
+        .parse()
+        .expect("a digest");
+    let by_sha512 = like.of_same_algorithm(archive).expect("known").to_string();
+    for (layer, diff_id, reason) in [
+        (archive, sha256(archive), None),
+        // "wrong diff id calculated on extraction"
+        (archive, by_sha512, Some("digest_mismatch")),
+        // "reports content size of zero"
+        (b"", sha256(b""), Some("unpack_failed")),
+    ] {
+        let double = Double::start().await;
+        let rootfs = json!({"type": "layers", "diff_ids": [diff_id]});
+        let config = json!({"rootfs": rootfs}).to_string();
+        double.image_of(Format::Oci, "app", Some("v1"), config.into(), &[layer]);
+        let sweep = Probe::of(&double).depth(Depth::Unpack).sweep().await;
+        let found = told(&sweep)
+            .into_iter()
+            .find(|line| line.starts_with("finding"));
+        let expected = reason.map(|reason| format!("finding app layer {reason}: v1"));
+        assert_eq!(found, expected);
+    }
 }
