@@ -28,6 +28,7 @@ mod offers;
 mod pace;
 mod probe;
 mod products;
+mod proofs;
 mod races;
 mod redirects;
 mod referrers;
