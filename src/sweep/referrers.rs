@@ -75,7 +75,7 @@ impl RequiredReferrer {
         has_memory: bool,
     ) -> bool {
         let age = first_seen.map(|seen| now.duration_since(seen).unwrap_or_default());
-        !has_memory || age.unwrap_or_default() >= self.grace
+        age.map_or(!has_memory || self.grace.is_zero(), |age| age >= self.grace)
     }
 }
 

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::Walk;
 use super::attachments::{OfImage, Proof};
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent};
 use super::history::Object;
 use super::look::{Look, Suspicion};
+use super::tag_list::TagListEnd;
+use super::{TagState, Walk};
 use crate::oci::{Attached, Descriptor, Digest, Document, MediaKind, ReferrerClass, subject_of};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{
@@ -216,12 +217,15 @@ impl Walk {
             return None;
         }
         let (mut unanswered, mut why) = (0, None);
-        let mut images = Vec::new();
+        let (mut images, mut known_unanswered) = (Vec::new(), BTreeSet::new());
         for (id, of_image) in &all.images {
             let digest = &self.nodes[*id as usize].digest;
             let standing = of_image.standing(digest, &self.nodes, &all.proofs);
             if standing.is_unanswered {
                 unanswered += 1;
+                let object = Object::Attached(digest.clone());
+                let is_known = self.history.past(&object).is_some();
+                known_unanswered.extend(is_known.then(|| digest.clone()));
                 let away = standing.away.as_ref();
                 why = why.or_else(|| away.map(|why| why.detail.to_string()));
             }
@@ -241,6 +245,8 @@ impl Walk {
         }
         let here = SeenReferrers {
             images,
+            is_all: self.has_seen_all(),
+            unanswered: known_unanswered,
             is_cut: false,
             is_unanswered: unanswered > 0,
         };
@@ -253,6 +259,16 @@ impl Walk {
             seen: [(self.repository.clone(), here)].into(),
             ..Referrers::default()
         })
+    }
+
+    /// Whether all images were seen that are in scope: the list of tags was read, and what the tags lead to, too.
+    fn has_seen_all(&self) -> bool {
+        let is_resolved = |state: &TagState| matches!(state.resolved, Some(Ok(_)));
+        let manifests = self.nodes.iter();
+        let mut manifests = manifests.filter(|node| node.endpoint == Endpoint::Manifests);
+        matches!(self.list.end, TagListEnd::Whole { .. })
+            && self.tags.iter().all(is_resolved)
+            && manifests.all(Node::is_intact)
     }
 
     /// Holds what is attached against what is required. `cut_short` says why the walk ended early.
@@ -269,9 +285,11 @@ impl Walk {
             let first_seen = self.history.first_seen(digest);
             let all = &self.attachments;
             let standing = of_image.standing(digest, &self.nodes, &all.proofs);
+            let has_memory = all.has_memory && !self.history.has_no_room;
+            let is_known = self.history.past(&Object::Attached(digest.clone()));
             let missing = all.required.iter().filter(|rule| {
-                let is_due = rule.is_due(first_seen, now, all.has_memory);
-                is_due && !standing.has(&rule.what)
+                let is_due = rule.is_due(first_seen, now, has_memory);
+                (is_due || is_known.is_some()) && !standing.has(&rule.what)
             });
             let missing: BTreeSet<_> = missing.map(|rule| rule.what.to_string()).collect();
             let object = Object::Attached(digest.clone());

@@ -4,6 +4,7 @@
 mod absence;
 mod accidents;
 mod answers;
+mod attached_memory;
 mod auth;
 mod blobs;
 mod breakdowns;
