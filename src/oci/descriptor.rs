@@ -226,7 +226,6 @@ impl<'a> RawDescriptor<'a> {
         };
         let annotations: Option<Annotations> = typed::read(raw.annotations);
         let annotations = annotations.unwrap_or_default();
-        let predicate = annotations.predicate_type.unwrap_or_default();
         let platform = raw.platform.and_then(platform);
         let descriptor = Descriptor {
             media_type: written_type(raw.media_type),
@@ -237,7 +236,7 @@ impl<'a> RawDescriptor<'a> {
             is_inline,
             has_web_address: urls.iter().flatten().any(is_web),
             artifact_type: written_type(raw.artifact_type),
-            predicate_type: cut(&predicate).into(),
+            predicate_type: predicate_type(raw.annotations),
         };
         Ok((descriptor, misfit))
     }
@@ -249,6 +248,13 @@ struct Annotations {
     reference_type: Option<String>,
     #[serde(rename = "dev.sigstore.bundle.predicateType")]
     predicate_type: Option<String>,
+}
+
+/// What annotations say that a bundle of sigstore's states; empty if nothing.
+pub(super) fn predicate_type(annotations: Field<'_>) -> Box<str> {
+    let annotations: Option<Annotations> = typed::read(annotations);
+    let written = annotations.and_then(|held| held.predicate_type);
+    cut(&written.unwrap_or_default()).into()
 }
 
 /// A media type as written, or as much of it as a type can have.

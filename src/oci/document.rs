@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use super::descriptor::{Descriptor, EntryForm, RawDescriptor, written_type};
+use super::descriptor::{Descriptor, EntryForm, RawDescriptor, predicate_type, written_type};
 use super::digest::Digest;
 use super::media_type::{MediaKind, content_type};
 use super::schema1;
@@ -30,6 +30,10 @@ pub struct Document {
     pub left_out: u64,
     /// The manifest that it is attached to, if it says one.
     pub subject: Option<Digest>,
+    /// What kind of artifact it says to be (`artifactType`); empty if it says none.
+    pub artifact_type: Box<str>,
+    /// What a bundle of sigstore's states, where it says so; empty if it says nothing.
+    pub predicate_type: Box<str>,
     /// Whether it has a `history`, which belongs into schema 1 and makes others ambiguous to some.
     pub has_history: bool,
 }
@@ -222,6 +226,8 @@ impl<'a> RawDocument<'a> {
             problems,
             left_out,
             subject: self.subject.and_then(subject),
+            artifact_type: written_type(self.artifact_type),
+            predicate_type: predicate_type(self.annotations),
             has_history: self.history.is_some_and(|history| !typed::is_null(history)),
             ..Document::default()
         }

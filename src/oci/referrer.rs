@@ -4,8 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, is_of_an_image};
 use super::digest::Digest;
+use super::document::Document;
 use super::name::Tag;
 use super::text::{Printable, text_in_json};
 
@@ -63,6 +64,9 @@ const TYPES: &[(ReferrerClass, &[&str])] = &[
 /// What a bundle of sigstore's states that is a signature of cosign's.
 const SIGNS: &str = "https://sigstore.dev/cosign/sign/v1";
 
+/// What stands where an artifact has no config, or no content (image-spec manifest.md).
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
 /// The longest type that is taken.
 const LONGEST: usize = 128;
 
@@ -119,38 +123,75 @@ impl FromStr for ReferrerType {
     }
 }
 
-/// The types of something that is attached, as its descriptor has them.
+/// The types of something that is attached: by what a list says of it, which is a hint, or by its own manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
-    media_type: Printable,
+    /// The type of artifact, or else of its config, and those of its layers.
+    media_types: Vec<Printable>,
     /// None where its type is of no class, two where it does not say which.
     classes: Vec<ReferrerClass>,
 }
+
+/// Different types of layers of one artifact that are looked at.
+const MOST_TYPES: usize = 8;
 
 impl Attached {
     /// By what a list of referrers says of it.
     #[must_use]
     pub fn of(entry: &Descriptor) -> Self {
-        use ReferrerClass::{Attestation, Signature};
         let written = match &*entry.artifact_type {
             "" => &entry.media_type,
             artifact_type => artifact_type,
         };
-        let name = written.split(';').next().unwrap_or_default().trim();
-        let is_it = |known: &&str| known.eq_ignore_ascii_case(name);
-        let is_bundle = name.starts_with("application/vnd.dev.sigstore.bundle");
-        let classes = match &*entry.predicate_type {
-            SIGNS if is_bundle => vec![Signature],
-            // cosign leaves the annotation out of the list that it keeps itself (cosign#4641).
-            "" if is_bundle => vec![Signature, Attestation],
-            _ if is_bundle => vec![Attestation],
-            _ => {
-                let known = TYPES.iter().filter(|(_, types)| types.iter().any(&is_it));
-                known.map(|(class, _)| *class).collect()
-            }
+        Self::by(std::iter::once(written), &entry.predicate_type)
+    }
+
+    /// By what its manifest holds; one that holds nothing is of no class.
+    #[must_use]
+    pub fn by_manifest(document: &Document) -> Self {
+        let config = document.config.as_ref().map(|config| &*config.media_type);
+        let config = config.filter(|own| !is_of_an_image(own) && *own != EMPTY_TYPE);
+        let own = match &*document.artifact_type {
+            "" => config.unwrap_or_default(),
+            artifact_type => artifact_type,
         };
+        let layers = document.layers.iter().filter(|layer| !layer.is_tar());
+        let layers = layers.map(|layer| &*layer.media_type);
+        let is_type = |text: &&str| !text.is_empty() && *text != EMPTY_TYPE;
+        let written = [own].into_iter().chain(layers).filter(is_type);
+        let mut attached = Self::by(written, &document.predicate_type);
+        if document.layers.is_empty() && document.children.is_empty() {
+            attached.classes.clear();
+        }
+        attached
+    }
+
+    /// By a tag of cosign's.
+    #[must_use]
+    pub fn by_tag(class: ReferrerClass) -> Self {
         Self {
-            media_type: Printable::cut(name, LONGEST),
+            media_types: Vec::new(),
+            classes: vec![class],
+        }
+    }
+
+    fn by<'a>(written: impl Iterator<Item = &'a str>, predicate: &str) -> Self {
+        let (mut media_types, mut classes) = (Vec::new(), Vec::new());
+        for written in written {
+            let name = written.split(';').next().unwrap_or_default().trim();
+            let media_type = Printable::cut(name, LONGEST);
+            if media_types.len() == MOST_TYPES || media_types.contains(&media_type) {
+                continue;
+            }
+            media_types.push(media_type);
+            for class in classes_of(name, predicate) {
+                if !classes.contains(&class) {
+                    classes.push(class);
+                }
+            }
+        }
+        Self {
+            media_types,
             classes,
         }
     }
@@ -160,23 +201,49 @@ impl Attached {
     pub fn is(&self, wanted: &ReferrerType) -> bool {
         match wanted {
             ReferrerType::Class(class) => self.classes.contains(class),
-            ReferrerType::MediaType(media_type) => self.media_type.eq_ignore_ascii_case(media_type),
+            ReferrerType::MediaType(wanted) => {
+                let mut own = self.media_types.iter();
+                own.any(|own| own.eq_ignore_ascii_case(wanted))
+            }
         }
+    }
+
+    /// Whether nothing shows what it is.
+    #[must_use]
+    pub fn is_untold(&self) -> bool {
+        self.media_types.is_empty() && self.classes.is_empty()
     }
 
     /// Its types: its classes, or else its media type, if it is one.
     pub fn types(&self) -> impl Iterator<Item = ReferrerType> {
         let classes = self.classes.iter().copied().map(ReferrerType::Class);
-        let own = self.media_type.parse().ok();
+        let own = self.media_types.first().and_then(|own| own.parse().ok());
         let is_media_type = |own: &ReferrerType| matches!(own, ReferrerType::MediaType(_));
         let own = own.filter(|own| self.classes.is_empty() && is_media_type(own));
         classes.chain(own)
     }
 }
 
+/// The classes of a type.
+fn classes_of(name: &str, predicate: &str) -> Vec<ReferrerClass> {
+    use ReferrerClass::{Attestation, Signature};
+    let is_it = |known: &&str| known.eq_ignore_ascii_case(name);
+    let is_bundle = name.starts_with("application/vnd.dev.sigstore.bundle");
+    match predicate {
+        SIGNS if is_bundle => vec![Signature],
+        // cosign leaves the annotation out of the list that it keeps itself (cosign#4641).
+        "" if is_bundle => vec![Signature, Attestation],
+        _ if is_bundle => vec![Attestation],
+        _ => {
+            let known = TYPES.iter().filter(|(_, types)| types.iter().any(is_it));
+            known.map(|(class, _)| *class).collect()
+        }
+    }
+}
+
 impl ReferrerClass {
     /// Every class.
-    const ALL: [Self; 3] = [Self::Signature, Self::Attestation, Self::Sbom];
+    pub const ALL: [Self; 3] = [Self::Signature, Self::Attestation, Self::Sbom];
 
     fn word(self) -> &'static str {
         match self {

@@ -52,6 +52,9 @@ pub struct Record {
     /// When it was last known of all images what is attached to them.
     #[serde(default, with = "time::option")]
     pub referrers_at: Option<SystemTime>,
+    /// Whether there is no room to remember what is attached to other images.
+    #[serde(default)]
+    pub has_no_room: bool,
 }
 
 /// What is known of one repository.
@@ -121,6 +124,7 @@ impl Record {
             reads: Reads::default(),
             in_use: None,
             referrers_at: None,
+            has_no_room: false,
         }
     }
 

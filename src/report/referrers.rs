@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::Finding;
+use super::outcome::Reason;
 use super::time;
 use crate::oci::{Digest, ReferrerType, Repository};
 
@@ -14,6 +16,8 @@ const MOST_IMAGES: usize = 50_000;
 const MOST_TYPES: usize = 16;
 /// Sweeps in a row that have to find nothing of a type any more: who signs anew takes the old signature away first.
 const ABSENCES: u32 = 2;
+/// Sweeps that tell of it: a day of them at the default interval. What is replaced on purpose must not warn for ever.
+const TOLD: u32 = 96;
 
 /// What is attached to the images of a registry, as one sweep saw it. It says nothing of the registry itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +49,14 @@ pub struct Referrers {
 pub struct SeenReferrers {
     /// Those of which there is something to remember.
     pub images: Vec<ImageReferrers>,
+    /// Whether the first look saw all images that there are: what it did not see is gone.
+    pub is_all: bool,
     /// Whether there was no room for more of them.
     pub is_cut: bool,
     /// Whether it is not known of some images.
     pub is_unanswered: bool,
+    /// Those of them that were known to lack what is required.
+    pub unanswered: BTreeSet<Digest>,
 }
 
 /// A type of which something was attached to an image, and nothing is any more.
@@ -119,11 +127,19 @@ impl Referrers {
         }
     }
 
-    /// Whether something is not known of a repository's images.
+    /// Whether nobody answered for what a known finding is about.
     #[must_use]
-    pub fn is_unanswered(&self, repository: &Repository) -> bool {
-        let seen = self.seen.get(repository);
-        seen.is_some_and(|seen| seen.is_unanswered)
+    pub fn is_unanswered(&self, known: &Finding) -> bool {
+        let Some(seen) = self.seen.get(&known.repository) else {
+            return false;
+        };
+        match &known.digest {
+            Some(image) if known.defect.reason == Reason::ReferrerMissing => {
+                seen.unanswered.contains(image)
+            }
+            // To which images it is attached is not known any more.
+            _ => seen.is_unanswered,
+        }
     }
 
     /// Warnings of what is lost, and of what did not answer.
@@ -160,20 +176,24 @@ impl Referrers {
 }
 
 /// Takes in what a sweep saw of a repository. What is not an image of it any more is forgotten, if it saw all of
-/// them. Gives what is lost.
+/// them, unless it `is_held`. Those that lack something come first: for how long they do is what a grace goes by. Gives
+/// what is lost.
 pub(super) fn remember(
     known: &mut BTreeMap<Digest, KnownReferrers>,
     (repository, images): (&Repository, &[ImageReferrers]),
     is_all: bool,
+    is_held: impl Fn(&Digest) -> bool,
     now: SystemTime,
     room: &mut usize,
 ) -> Vec<Lost> {
     let mut lost = Vec::new();
     if is_all {
         let seen: BTreeSet<_> = images.iter().map(|image| &image.digest).collect();
-        known.retain(|digest, _| seen.contains(digest));
+        known.retain(|digest, _| seen.contains(digest) || is_held(digest));
     }
-    for image in images {
+    let wanting = images.iter().filter(|image| image.is_wanting);
+    let others = images.iter().filter(|image| !image.is_wanting);
+    for image in wanting.chain(others) {
         let is_known = known.contains_key(&image.digest);
         if !is_known && (*room == 0 || image.types.is_empty() && !image.is_wanting) {
             continue;
@@ -202,8 +222,19 @@ pub(super) fn remember(
                 });
             }
         }
+        of_image
+            .types
+            .retain(|_, absences| *absences < ABSENCES + TOLD);
     }
     lost
+}
+
+/// That there are more images than are remembered.
+pub(super) fn no_room() -> String {
+    format!(
+        "what is attached is remembered of {MOST_IMAGES} images, and there are more: of those, nothing is told that is \
+         lost, and a grace of --require-referrer counts as over"
+    )
 }
 
 /// How many more images can be remembered beside these.
@@ -233,7 +264,8 @@ mod tests {
         let mut see = |images: &[ImageReferrers], is_all: bool| {
             let mut room = 100;
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
-            let lost = remember(&mut known, (&app, images), is_all, now, &mut room);
+            let is_held = |_: &Digest| false;
+            let lost = remember(&mut known, (&app, images), is_all, is_held, now, &mut room);
             let lost: Vec<_> = lost.iter().map(|lost| lost.what.to_string()).collect();
             (lost.join(" "), known.len())
         };
@@ -277,9 +309,35 @@ mod tests {
             &mut known,
             (&app, &images),
             true,
+            |_| false,
             SystemTime::now(),
             &mut room,
         );
         assert_eq!((known.len(), room), (1, 0));
+        // Since when an image lacks something is remembered first, and as long as that is a finding.
+        let (mut known, mut room) = (BTreeMap::new(), 1);
+        let mut wanting = image("b", &[], true);
+        wanting.is_wanting = true;
+        let images = [image("a", &["sbom"], true), wanting.clone()];
+        for (images, is_held) in [(&images[..], false), (&[], true)] {
+            let now = SystemTime::now();
+            let held = |_: &Digest| is_held;
+            remember(&mut known, (&app, images), true, held, now, &mut room);
+            assert_eq!(known.keys().collect::<Vec<_>>(), [&wanting.digest]);
+        }
+    }
+
+    #[test]
+    fn what_is_lost_for_good_is_not_told_for_ever() {
+        let app: Repository = "app".parse().expect("a name");
+        let (mut known, mut room, mut told) = (BTreeMap::new(), 100, 0);
+        for round in 0..300 {
+            let types: &[&str] = if round == 0 { &["sbom"] } else { &[] };
+            let images = [image("a", types, true)];
+            let now = SystemTime::now();
+            let lost = remember(&mut known, (&app, &images), true, |_| false, now, &mut room);
+            told += lost.len();
+        }
+        assert_eq!(told, 97);
     }
 }

@@ -3,9 +3,11 @@
 
 use super::finding::{Bracket, Finding};
 use super::mode::Mode;
+use super::outcome::Reason;
 use super::record::{Known, Record, is_same};
-use super::referrers;
+use super::referrers::{self, SeenReferrers};
 use super::sweep::{Listed, Sweep};
+use crate::oci::Digest;
 
 impl Known {
     /// Since when something is broken that was just found so.
@@ -31,8 +33,9 @@ impl Known {
         let referrers = sweep.referrers.as_ref();
         let is_unanswered = |old: &Finding| {
             let is_new = || findings.iter().any(|new| is_same(new, old));
-            let seen = referrers.filter(|_| old.is_of_referrers());
-            seen.is_some_and(|seen| seen.is_unanswered(&old.repository)) && !is_new()
+            // Nor does a sweep know that did not ask.
+            let is_unknown = || referrers.is_none_or(|seen| seen.is_unanswered(old));
+            old.is_of_referrers() && is_unknown() && !is_new()
         };
         let known = self.findings.iter();
         let kept = known.filter(|old| is_unasked(old) || is_unanswered(old));
@@ -49,22 +52,40 @@ impl Record {
         };
         let known = self.repositories.values();
         let mut room = referrers::room(known.map(|known| known.referrers.len()).sum());
+        let mut is_cut = false;
         for result in results {
             let Some(known) = self.repositories.get_mut(&result.name) else {
                 continue;
             };
-            let here = seen.seen.remove(&result.name).unwrap_or_default();
-            let is_all = result.unverified == 0 && !here.is_cut;
+            let here = seen.seen.remove(&result.name);
+            // Of one that was not asked about, there is nothing to remember any more.
+            let here = here.unwrap_or_else(|| SeenReferrers {
+                is_all: result.unverified == 0,
+                ..SeenReferrers::default()
+            });
+            is_cut |= here.is_cut;
+            let is_all = here.is_all && !here.is_cut;
+            let findings = &known.findings;
+            let is_held = |image: &Digest| {
+                let mut missing = findings
+                    .iter()
+                    .filter(|known| known.defect.reason == Reason::ReferrerMissing);
+                missing.any(|known| known.digest.as_ref() == Some(image))
+            };
             let images = (&result.name, here.images.as_slice());
-            let lost = referrers::remember(&mut known.referrers, images, is_all, now, &mut room);
+            let known = &mut known.referrers;
+            let lost = referrers::remember(known, images, is_all, is_held, now, &mut room);
             seen.lost.extend(lost);
         }
+        self.has_no_room = is_cut || room == 0;
         if seen.unanswered == 0 && sweep.is_complete() {
             self.referrers_at = Some(now);
         }
         if let Some(seen) = &mut sweep.referrers {
             seen.answered_at = self.referrers_at;
             sweep.warnings.extend(seen.warnings());
+            let no_room = self.has_no_room.then(referrers::no_room);
+            sweep.warnings.extend(no_room);
         }
     }
 }

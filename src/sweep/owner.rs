@@ -240,7 +240,9 @@ impl<'a, R: Registry> Crawl<'a, R> {
             None if self.policy.mode == Mode::PullThrough => History::default(),
             None => {
                 let known = self.known.repositories.get(&repository);
-                History::of(known, |tag| scope.tags.takes(tag.as_str()))
+                let mut history = History::of(known, |tag| scope.tags.takes(tag.as_str()));
+                history.has_no_room = self.known.has_no_room;
+                history
             }
         };
         let is_known = history.has_past();

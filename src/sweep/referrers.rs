@@ -4,8 +4,10 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use super::scope::Filter;
-use crate::oci::{Descriptor, Digest, Reference, ReferrerClass, ReferrerType, Repository, Tag};
-use crate::registry::{Answer, Registry, Unverified, UnverifiedReason, Way};
+use crate::oci::{
+    Descriptor, Digest, Reference, ReferrerClass, ReferrerType, Repository, Tag, own_digest,
+};
+use crate::registry::{Answer, BodyEnd, ManifestBody, Registry, Unverified, UnverifiedReason};
 use crate::report::Reach;
 
 /// What is asked about what is attached to images.
@@ -73,7 +75,7 @@ impl RequiredReferrer {
         has_memory: bool,
     ) -> bool {
         let age = first_seen.map(|seen| now.duration_since(seen).unwrap_or_default());
-        !has_memory || age.unwrap_or_default() >= self.grace
+        age.map_or(!has_memory || self.grace.is_zero(), |age| age >= self.grace)
     }
 }
 
@@ -121,8 +123,9 @@ impl Question {
         match self {
             Self::List(digest) => Told::List(registry.referrers(repository, &digest).await),
             Self::Tag(class, tag) => {
-                let answer = registry.resolve(repository, &tag, Way::Cheap).await;
-                Told::Tag(class, there(answer).map(|it| it.and_then(|it| it.digest())))
+                // By GET, since HEAD of what is not there is asked again so.
+                let answer = registry.manifest(repository, &Reference::Tag(tag)).await;
+                Told::Tag(class, there(answer).and_then(digest_of))
             }
             Self::Subject(subject) => {
                 let reference = Reference::Digest(subject.clone());
@@ -135,6 +138,17 @@ impl Question {
                 Told::Subject(subject, there(answer).map(|it| it.is_some()))
             }
         }
+    }
+}
+
+/// The digest of a manifest, if there is one.
+fn digest_of(body: Option<ManifestBody>) -> Result<Option<Digest>, Unverified> {
+    match body {
+        Some(body) if matches!(body.end, BodyEnd::Cut | BodyEnd::More) => {
+            let detail = format!("{}: the answer is cut short", body.request);
+            Err(Unverified::new(UnverifiedReason::Protocol, detail))
+        }
+        body => Ok(body.map(|body| own_digest(&body.bytes))),
     }
 }
 

@@ -14,8 +14,6 @@ pub(super) struct Habits {
     pub(super) heads: Economy,
     /// Ranges of blobs.
     pub(super) ranges: Economy,
-    /// The list of what is attached to a manifest.
-    pub(super) referrers: Economy,
 }
 
 impl Habits {
@@ -40,10 +38,6 @@ const FAILS: u8 = 2;
 impl Economy {
     pub(super) fn works(&self) {
         self.0.store(WORKS, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_worked(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == WORKS
     }
 
     /// It failed, and a whole GET of the same object did not.
@@ -88,9 +82,17 @@ impl Tries {
         }
     }
 
+    pub(super) fn has_worked(&self) -> bool {
+        self.works.load(Ordering::Relaxed)
+    }
+
+    /// Whether it failed so many times, and never worked.
+    pub(super) fn has_only_failed(&self, times: u8) -> bool {
+        self.fails.load(Ordering::Relaxed) >= times && !self.has_worked()
+    }
+
     pub(super) fn is_given_up(&self) -> bool {
-        let has_failed = self.fails.load(Ordering::Relaxed) >= Self::MOST_FAILS;
-        has_failed && !self.works.load(Ordering::Relaxed)
+        self.has_only_failed(Self::MOST_FAILS)
             || self.lies.load(Ordering::Relaxed) >= Self::MOST_LIES
     }
 }

@@ -89,7 +89,7 @@ use auth::Auth;
 use clients::{Clients, Tls};
 use credentials::StoredAs;
 use exchange::{Ask, Exchange};
-use habits::Habits;
+use habits::{Habits, Tries};
 use login::Login;
 use rate_limiter::{Bounds, Pool};
 use reply::{Read, Reply};
@@ -105,6 +105,8 @@ pub struct HttpRegistry {
     /// The same, on a new connection each time.
     fresh: Arc<Exchange>,
     habits: Arc<Habits>,
+    /// Lists of what is attached to manifests.
+    lists: Arc<Tries>,
     pub(crate) takes_any_certificate: bool,
     /// For `doctor`: what is trusted and shown, and by which way.
     pub(crate) files: Arc<WatchedFiles>,
@@ -171,6 +173,7 @@ impl HttpRegistry {
             exchange: Arc::new(exchange),
             fresh: Arc::new(fresh),
             habits: Arc::default(),
+            lists: Arc::default(),
             takes_any_certificate: config.skip_tls_verify,
             files: Arc::new(config.files),
             own: config.own,
@@ -309,6 +312,8 @@ impl Registry for HttpRegistry {
     fn reconnected(&self) -> Self {
         Self {
             exchange: Arc::clone(&self.fresh),
+            // What one look was told is for the next to see.
+            lists: Arc::default(),
             ..self.clone()
         }
     }

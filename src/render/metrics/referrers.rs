@@ -7,7 +7,11 @@ pub(super) const VALUES: &[Value] = &[
     (
         "referrers_up",
         "Whether the registry told in the last sweep what is attached to every image.",
-        |_, sweep| count(u64::from(sweep.referrers.as_ref()?.unanswered == 0)),
+        |_, sweep| {
+            let is_answered = sweep.referrers.as_ref()?.unanswered == 0;
+            // Of what a sweep did not reach, nobody told.
+            count(u64::from(is_answered && sweep.is_complete()))
+        },
     ),
     (
         "referrers_timestamp_seconds",

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::Walk;
-use super::attachments::{Attachments, OfImage};
+use super::attachments::{OfImage, Proof};
 use super::graph::{Edge, Endpoint, Node, NodeId, Parent};
 use super::history::Object;
 use super::look::{Look, Suspicion};
-use crate::oci::{Attached, Descriptor, Digest, Document, MediaKind, ReferrerType, subject_of};
+use super::tag_list::TagListEnd;
+use super::{TagState, Walk};
+use crate::oci::{Attached, Descriptor, Digest, Document, MediaKind, ReferrerClass, subject_of};
 use crate::registry::{Depth, Unverified, UnverifiedReason};
 use crate::report::{
     Defect, Evidence, ImageReferrers, Kind, Observed, Outcome, Promised, Reach, Reason, Referrers,
@@ -23,9 +24,18 @@ use crate::sweep::referrers::{Question, Told};
 const DEEPEST: usize = 8;
 
 impl Walk {
-    /// Notes what a manifest says to be attached to.
-    pub(super) fn note_subject(&mut self, id: NodeId, subject: Option<&Digest>) {
-        if let Some(subject) = subject.filter(|_| !self.attachments.is_planned) {
+    /// Notes what a manifest says to be attached to, and what it shows itself to be.
+    pub(super) fn note_attached(&mut self, id: NodeId, document: &Document) {
+        if self.attachments.reach == Reach::Off {
+            return;
+        }
+        let proof = Proof::of(document);
+        self.attachments
+            .proofs
+            .extend(proof.map(|proof| (id, proof)));
+        if let Some(subject) = &document.subject
+            && !self.attachments.is_planned
+        {
             self.attachments.subjects.push((id, subject.clone()));
         }
     }
@@ -37,33 +47,33 @@ impl Walk {
         }
         self.attachments.is_planned = true;
         let images = self.images_to_ask();
-        let (mut by_tag, mut untold) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        let mut by_tag = BTreeMap::<_, OfImage>::new();
         for state in &self.tags {
             let Some((subject, class)) = subject_of(&state.tag) else {
                 continue;
             };
             let image = self.known.find(&self.nodes, Endpoint::Manifests, &subject);
+            let hint = class.map(Attached::by_tag);
             match (&state.resolved, image) {
-                (Some(Ok(_)), Some(id)) => {
-                    let types = by_tag.entry(id).or_default();
-                    types.extend(class.map(ReferrerType::Class));
+                (Some(Ok(node)), Some(id)) => {
+                    let of_image = by_tag.entry(id).or_default();
+                    of_image.candidates.extend(hint.map(|hint| (*node, hint)));
                 }
                 (Some(Ok(node)), None) => self.attachments.subjects.push((*node, subject)),
                 (Some(Err(outcome)), Some(id)) if class.is_some() => {
-                    untold.extend(untold_by(outcome).map(|why| (id, why)));
+                    let of_image = by_tag.entry(id).or_default();
+                    match untold_by(outcome) {
+                        Some(why) => of_image.away = Some(Box::new(why)),
+                        None => of_image.broken_tags.extend(hint),
+                    }
                 }
                 _ => {}
             }
         }
         self.ask_for_subjects();
         for id in images {
-            let types = by_tag.remove(&id).unwrap_or_default();
-            self.attachments.attached += types.len() as u64;
-            let of_image = OfImage {
-                types: types.into_iter().collect(),
-                away: untold.remove(&id).map(Box::new),
-                ..OfImage::default()
-            };
+            let of_image = by_tag.remove(&id).unwrap_or_default();
+            self.attachments.attached += of_image.candidates.len() as u64;
             self.attachments.images.insert(id, of_image);
             let question = Question::List(self.nodes[id as usize].digest.clone());
             self.attachments.to_ask.push((id, question));
@@ -133,23 +143,17 @@ impl Walk {
                         promised: None,
                     };
                     let nesting = self.nodes[id as usize].nesting + 1;
-                    self.promise(Endpoint::Manifests, found, nesting, edge);
-                    self.of_image(id).types.insert(ReferrerType::Class(class));
+                    let found = self.promise(Endpoint::Manifests, found, nesting, edge);
+                    let candidate = (found, Attached::by_tag(class));
+                    self.of_image(id).candidates.push(candidate);
                     self.attachments.attached += 1;
                 }
                 Ok(None) => {}
                 Err(why) => self.of_image(id).away = Some(why.into()),
             },
             Told::List(Ok(entries)) => {
-                let new: Vec<_> = entries.iter().map(Attached::of).collect();
-                self.attachments.attached += new.len() as u64;
-                let required = self.attachments.required.iter().map(|rule| &rule.what);
-                let met = required.filter(|what| new.iter().any(|it| it.is(what)));
-                let met: Vec<_> = met.cloned().collect();
-                let of_image = self.of_image(id);
-                of_image.is_listed = true;
-                of_image.types.extend(new.iter().flat_map(Attached::types));
-                of_image.types.extend(met);
+                self.attachments.attached += entries.len() as u64;
+                self.of_image(id).is_listed = true;
                 self.take_referrers(id, entries);
                 self.ask_for_tags(id, &digest);
             }
@@ -166,32 +170,42 @@ impl Walk {
 
     /// Takes up what a list names as if it were an index.
     fn take_referrers(&mut self, id: NodeId, children: Vec<Descriptor>) {
+        let named = children
+            .iter()
+            .map(|entry| (entry.digest.clone(), Attached::of(entry)));
+        let named: Vec<_> = named.collect();
         let list = Document {
             kind: MediaKind::Index,
             children,
             ..Document::default()
         };
         self.expand(id, list, Kind::Referrer);
+        for (digest, hint) in named {
+            match self.known.find(&self.nodes, Endpoint::Manifests, &digest) {
+                Some(found) => self.of_image(id).candidates.push((found, hint)),
+                None => {
+                    let detail = "more is attached than is followed";
+                    let why = Unverified::new(UnverifiedReason::TooLarge, detail);
+                    self.of_image(id).away = Some(why.into());
+                }
+            }
+        }
     }
 
-    /// Asks for the tags of cosign's that may hold what is required, where the list of tags does not tell.
+    /// Asks for cosign's tags, where the list of tags was not read whole.
     fn ask_for_tags(&mut self, id: NodeId, subject: &Digest) {
         if self.has_all_tags {
             return;
         }
-        let Attachments {
-            required,
-            images,
-            to_ask,
-            ..
-        } = &mut self.attachments;
-        let of_image = images.entry(id).or_default();
-        for rule in required {
-            if let ReferrerType::Class(class) = rule.what
-                && !of_image.types.contains(&rule.what)
-                && let Some(tag) = class.tag(subject)
-            {
-                to_ask.push((id, Question::Tag(class, tag)));
+        for class in ReferrerClass::ALL {
+            let by_tag = Attached::by_tag(class);
+            let of_image = self.of_image(id);
+            let mut told = of_image.candidates.iter().map(|(_, hint)| hint);
+            let is_told =
+                told.any(|hint| *hint == by_tag) || of_image.broken_tags.contains(&by_tag);
+            if let Some(tag) = class.tag(subject).filter(|_| !is_told) {
+                let question = Question::Tag(class, tag);
+                self.attachments.to_ask.push((id, question));
             }
         }
     }
@@ -202,24 +216,37 @@ impl Walk {
         if all.reach == Reach::Off {
             return None;
         }
-        let seen = |(id, of_image): (&NodeId, &OfImage)| {
+        let (mut unanswered, mut why) = (0, None);
+        let (mut images, mut known_unanswered) = (Vec::new(), BTreeSet::new());
+        for (id, of_image) in &all.images {
             let digest = &self.nodes[*id as usize].digest;
+            let standing = of_image.standing(digest, &self.nodes, &all.proofs);
+            if standing.is_unanswered {
+                unanswered += 1;
+                let object = Object::Attached(digest.clone());
+                let is_known = self.history.past(&object).is_some();
+                known_unanswered.extend(is_known.then(|| digest.clone()));
+                let away = standing.away.as_ref();
+                why = why.or_else(|| away.map(|why| why.detail.to_string()));
+            }
             let mut required = all.required.iter();
-            let is_wanting = required.any(|rule| !of_image.types.contains(&rule.what));
+            let is_wanting = required.any(|rule| !standing.has(&rule.what));
+            let types = standing.types(&all.required);
             let is_known = self.history.first_seen(digest).is_some();
             // Of all others, there is nothing to remember.
-            let is_kept = is_wanting || is_known || !of_image.types.is_empty();
-            is_kept.then(|| ImageReferrers {
-                digest: digest.clone(),
-                types: of_image.types.iter().cloned().collect(),
-                is_whole: !of_image.is_unanswered() && self.has_all_tags,
-                is_wanting,
-            })
-        };
-        let away = all.images.values().filter(|it| it.is_unanswered());
-        let unanswered = away.clone().count() as u64;
+            if is_wanting || is_known || !types.is_empty() {
+                images.push(ImageReferrers {
+                    digest: digest.clone(),
+                    types: types.into_iter().collect(),
+                    is_whole: !standing.is_unanswered,
+                    is_wanting,
+                });
+            }
+        }
         let here = SeenReferrers {
-            images: all.images.iter().filter_map(seen).collect(),
+            images,
+            is_all: self.has_seen_all(),
+            unanswered: known_unanswered,
             is_cut: false,
             is_unanswered: unanswered > 0,
         };
@@ -227,14 +254,21 @@ impl Walk {
             images: all.images.len() as u64,
             attached: all.attached,
             unanswered,
-            why: away
-                .filter_map(|it| it.away.as_ref())
-                .map(|why| why.detail.to_string())
-                .next(),
+            why,
             dangling: all.dangling,
             seen: [(self.repository.clone(), here)].into(),
             ..Referrers::default()
         })
+    }
+
+    /// Whether all images were seen that are in scope: the list of tags was read, and what the tags lead to, too.
+    fn has_seen_all(&self) -> bool {
+        let is_resolved = |state: &TagState| matches!(state.resolved, Some(Ok(_)));
+        let manifests = self.nodes.iter();
+        let mut manifests = manifests.filter(|node| node.endpoint == Endpoint::Manifests);
+        matches!(self.list.end, TagListEnd::Whole { .. })
+            && self.tags.iter().all(is_resolved)
+            && manifests.all(Node::is_intact)
     }
 
     /// Holds what is attached against what is required. `cut_short` says why the walk ended early.
@@ -249,9 +283,13 @@ impl Walk {
         for (id, of_image) in &self.attachments.images {
             let digest = &self.nodes[*id as usize].digest;
             let first_seen = self.history.first_seen(digest);
-            let missing = self.attachments.required.iter().filter(|rule| {
-                let is_due = rule.is_due(first_seen, now, self.attachments.has_memory);
-                is_due && !of_image.types.contains(&rule.what)
+            let all = &self.attachments;
+            let standing = of_image.standing(digest, &self.nodes, &all.proofs);
+            let has_memory = all.has_memory && !self.history.has_no_room;
+            let is_known = self.history.past(&Object::Attached(digest.clone()));
+            let missing = all.required.iter().filter(|rule| {
+                let is_due = rule.is_due(first_seen, now, has_memory);
+                (is_due || is_known.is_some()) && !standing.has(&rule.what)
             });
             let missing: BTreeSet<_> = missing.map(|rule| rule.what.to_string()).collect();
             let object = Object::Attached(digest.clone());
@@ -262,8 +300,8 @@ impl Walk {
                 }
                 continue;
             }
-            let away = of_image.away.as_deref().or(cut_short);
-            if of_image.is_unanswered() {
+            let away = standing.away.as_ref().or(cut_short);
+            if standing.is_unanswered {
                 // Who names images asks for this; of what a sweep sees besides, nothing is concluded.
                 if self.documents.is_some() {
                     obstruct_judging(look, *id, away);
@@ -271,7 +309,8 @@ impl Walk {
                 continue;
             }
             let types: Vec<_> = missing.into_iter().collect();
-            let there: Vec<_> = of_image.types.iter().map(ToString::to_string).collect();
+            let there = standing.types(&all.required);
+            let there: Vec<_> = there.iter().map(ToString::to_string).collect();
             let defect = Defect {
                 reason: Reason::ReferrerMissing,
                 evidence: Box::new(Evidence {

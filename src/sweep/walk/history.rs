@@ -79,6 +79,8 @@ pub(in crate::sweep) struct History {
     known_tags: BTreeSet<Tag>,
     /// Since when images are known to which something was, or has to be, attached.
     first_seen: BTreeMap<Digest, SystemTime>,
+    /// Whether that is not remembered of other images any more.
+    pub(in crate::sweep) has_no_room: bool,
     /// The tag whose turn it was in the first look to be asked for by GET, too.
     pub(in crate::sweep) pulled: Option<Tag>,
     /// Its list of tags, as each look of this sweep had it.

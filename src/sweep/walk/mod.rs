@@ -291,7 +291,7 @@ impl Walk {
                 documents.insert(id, document.clone());
             }
             self.note_image(id, &document, config);
-            self.note_subject(id, document.subject.as_ref());
+            self.note_attached(id, &document);
             self.take(id, document);
         }
         if let Some(before) = before {

@@ -4,6 +4,7 @@
 mod absence;
 mod accidents;
 mod answers;
+mod attached_memory;
 mod auth;
 mod blobs;
 mod breakdowns;
@@ -28,6 +29,7 @@ mod offers;
 mod pace;
 mod probe;
 mod products;
+mod proofs;
 mod races;
 mod redirects;
 mod referrers;

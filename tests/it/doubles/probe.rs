@@ -169,6 +169,12 @@ impl<'a> Probe<'a> {
         self
     }
 
+    /// As where images are remembered.
+    pub(super) fn remembering(mut self) -> Self {
+        self.policy.referrers.has_memory = true;
+        self
+    }
+
     pub(super) fn mode(mut self, mode: Mode) -> Self {
         self.policy.mode = mode;
         self
