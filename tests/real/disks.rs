@@ -175,7 +175,7 @@ fn a_full_disk_keeps_what_can_only_be_written_in_place() {
     let disk = tempfile::tempdir().expect("a temporary directory");
     // The file is mounted from a disk that is full, into a folder with room.
     let script = format!(
-        r#"set -e; {SMALL_DISK}; cd "$DISK"; mkdir small big; mount -t tmpfs -o size=16k none small
+        r#"set -e; {SMALL_DISK}; cd "$DISK"; mkdir small big; mount -t tmpfs -o size=64k none small
         echo old >small/f; dd if=/dev/zero of=small/filler bs=4k 2>/dev/null || true
         cd big; : >m.prom; mount --bind ../small/f m.prom
         run() {{ "$PROBE" --once --textfile m.prom "$URL" >/dev/null && echo exit 0 || echo exit $?; }}

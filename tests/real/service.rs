@@ -245,6 +245,7 @@ fn the_documented_metrics_are_those_that_are_there() {
         "--external-url".into(),
         "https://probe.example".into(),
         "--shard=0/1".into(),
+        "--referrers=tagged".into(),
         "--ca-file".into(),
         authority.into_os_string(),
         nginx.url().into(),
