@@ -281,7 +281,7 @@ fn platform(platform: &RawValue) -> Option<String> {
     // As containerd writes them (platforms, `FormatAll`).
     let features = typed::read::<Vec<String>>(features).unwrap_or_default();
     let features = features.iter().filter(|feature| is_feature(feature));
-    let features: String = features.map(|feature| format!("+{feature}")).collect();
+    let features = features.fold(String::new(), |all, feature| all + "+" + feature);
     // A place is not taken by what comes after it.
     let os = os.or_else(|| architecture.as_ref().map(|_| "unknown".into()));
     let architecture = architecture.or_else(|| variant.as_ref().map(|_| "unknown".into()));

@@ -6,6 +6,7 @@
 //! transport errors. `doctor` reads in the `transcript` how they were
 //! answered.
 
+mod archive;
 mod attempt;
 pub(crate) mod auth;
 mod authorization;
@@ -21,6 +22,7 @@ pub(crate) mod credentials;
 pub(crate) mod crypto;
 mod endpoint;
 pub(crate) mod exchange;
+mod fields;
 mod frames;
 #[cfg(any(test, fuzzing))]
 #[path = "../../../fuzz/checks/client.rs"]

@@ -9,6 +9,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::archive;
 use super::frames::{Frames, LIMIT, fill};
 use super::members::Members;
 use crate::oci::{Hasher, Printable};
@@ -20,11 +21,6 @@ const WAITING: usize = 8;
 const FREE: u64 = 1 << 30;
 /// How many times longer than that it may be, beyond that. gzip gives 1000 at most, and files of zeros come near it.
 const MOST_RATIO: u64 = 200;
-/// A block of an archive.
-const BLOCK: usize = 512;
-/// The longest list of properties of a file that Go reads.
-const LONGEST_PROPERTIES: u64 = 1 << 20;
-
 /// A layer that is being unpacked, on a thread of its own, so that the next bytes can arrive meanwhile.
 pub(super) struct Unpacking {
     pieces: mpsc::Sender<Bytes>,
@@ -160,159 +156,11 @@ impl<R: Read> Read for Archive<R> {
 impl<R: Read> Archive<R> {
     /// Reads all of it. What comes after the end of the archive belongs to its digest, too.
     fn judge(&mut self) -> io::Result<()> {
-        while let Some(header) = self.header()? {
-            self.entry(&header)?;
-        }
+        archive::judge(self)?;
         let mut rest = vec![0; 64 * 1024];
         while self.read(&mut rest)? > 0 {}
         Ok(())
     }
-
-    /// The next file's header; `None` at the end, which need not be marked.
-    fn header(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
-        let Some(block) = self.block()? else {
-            return Ok(None);
-        };
-        if block != [0; BLOCK] {
-            return is_header(&block)
-                .then_some(Some(block))
-                .ok_or_else(no_header);
-        }
-        match self.block()? {
-            Some(block) if block != [0; BLOCK] => Err(no_header()),
-            _ => Ok(None),
-        }
-    }
-
-    fn block(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
-        let mut block = [0; BLOCK];
-        match fill(self, &mut block)? {
-            0 => Ok(None),
-            BLOCK => Ok(Some(block)),
-            _ => Err(ends_early()),
-        }
-    }
-
-    /// Passes over a file, and over what is said of it before its own header.
-    fn entry(&mut self, header: &[u8; BLOCK]) -> io::Result<()> {
-        let mut header = *header;
-        let mut said = None;
-        loop {
-            let kind = header[156];
-            // Links, devices and folders have no content, whatever size they state.
-            if let b'1'..=b'6' = kind {
-                return Ok(());
-            }
-            let size = number(&header[124..136]).ok_or_else(no_header)?;
-            match kind {
-                b'x' if size <= LONGEST_PROPERTIES => {
-                    let mut properties = Vec::new();
-                    self.by_ref().take(size).read_to_end(&mut properties)?;
-                    if properties.len() as u64 != size {
-                        return Err(ends_early());
-                    }
-                    said = said_size(&properties).or(said);
-                    self.pad(size)?;
-                }
-                b'x' => return Err(no_header()),
-                b'L' | b'K' => self.pass(size)?,
-                _ => {
-                    if kind == b'S' && header[482] != 0 {
-                        self.pass_holes()?;
-                    }
-                    return self.pass(said.unwrap_or(size));
-                }
-            }
-            // What is said of a file that does not come is passed over.
-            let Some(next) = self.header()? else {
-                return Ok(());
-            };
-            header = next;
-        }
-    }
-
-    /// Passes over the lists of holes that do not fit into a header.
-    fn pass_holes(&mut self) -> io::Result<()> {
-        while self.block()?.ok_or_else(ends_early)?[504] != 0 {}
-        Ok(())
-    }
-
-    fn pass(&mut self, size: u64) -> io::Result<()> {
-        if io::copy(&mut self.by_ref().take(size), &mut io::sink())? != size {
-            return Err(ends_early());
-        }
-        self.pad(size)
-    }
-
-    /// Passes over what fills the last block, which may be missing at the end.
-    fn pad(&mut self, size: u64) -> io::Result<()> {
-        let padding = size.next_multiple_of(BLOCK as u64) - size;
-        io::copy(&mut self.by_ref().take(padding), &mut io::sink())?;
-        Ok(())
-    }
-}
-
-fn no_header() -> io::Error {
-    io::Error::other("a header of the archive is none")
-}
-
-fn ends_early() -> io::Error {
-    io::Error::other("the archive ends early")
-}
-
-/// Whether a block's check sum is right, of its bytes as numbers with or without a sign.
-fn is_header(block: &[u8; BLOCK]) -> bool {
-    let bytes = || block.iter().enumerate();
-    let own = |position: usize| (148..156).contains(&position);
-    let unsigned: u64 = bytes()
-        .map(|(at, byte)| if own(at) { 32 } else { u64::from(*byte) })
-        .sum();
-    let signed: i64 = bytes()
-        .map(|(at, byte)| {
-            if own(at) {
-                32
-            } else {
-                i64::from(byte.cast_signed())
-            }
-        })
-        .sum();
-    let stated = number(&block[148..156]);
-    stated.is_some_and(|sum| sum == unsigned || i64::try_from(sum) == Ok(signed))
-}
-
-/// A number as archives have them: in octal digits, or in binary where the first bit is set.
-fn number(field: &[u8]) -> Option<u64> {
-    let (first, rest) = field.split_first()?;
-    if first & 0x80 != 0 {
-        // Negative, or longer than any file.
-        let is_small =
-            *first == 0x80 && rest[..rest.len().saturating_sub(8)].iter().all(|b| *b == 0);
-        let digits = rest
-            .iter()
-            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        return (is_small && digits <= i64::MAX.cast_unsigned()).then_some(digits);
-    }
-    let text = field.trim_ascii();
-    let text = match text.iter().position(|byte| *byte == 0) {
-        Some(end) => &text[..end],
-        None => text,
-    };
-    let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\0']);
-    if text.is_empty() {
-        return Some(0);
-    }
-    u64::from_str_radix(text, 8).ok()
-}
-
-/// The size that properties state: `LENGTH size=NUMBER` in a line.
-fn said_size(properties: &[u8]) -> Option<u64> {
-    let mut lines = properties.split(|byte| *byte == b'\n');
-    let line = lines.rfind(|line| {
-        let (_, said) = line.split_at(line.iter().position(|byte| *byte == b' ').unwrap_or(0));
-        said.starts_with(b" size=")
-    })?;
-    let line = std::str::from_utf8(line).ok()?;
-    line.rsplit('=').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -322,6 +170,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
+    use super::archive::BLOCK;
     use super::*;
     use crate::oci::Digest;
 
@@ -445,6 +294,181 @@ mod tests {
         ] {
             let whole = Unpacked::Whole(Digest::sha256(&archive));
             assert_eq!(unpacked(&archive).await, whole, "{}", archive.len());
+        }
+    }
+
+    /// A header of this kind, and what it says of the file that follows.
+    fn said(kind: u8, text: &[u8]) -> Vec<u8> {
+        let mut bytes = header(kind, text.len() as u64);
+        bytes.extend(text);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    /// Records of PAX.
+    fn records(records: &[(&str, &str)]) -> Vec<u8> {
+        let line = |(key, value): &(&str, &str)| {
+            let rest = format!(" {key}={value}\n");
+            let length = (1..=rest.len() + 9)
+                .find(|length: &usize| length.to_string().len() + rest.len() == *length);
+            format!("{}{rest}", length.expect("a length"))
+        };
+        said(
+            b'x',
+            records.iter().map(line).collect::<String>().as_bytes(),
+        )
+    }
+
+    fn with_content(mut header: Vec<u8>, content: &[u8]) -> Vec<u8> {
+        header.extend(content);
+        header.resize(header.len().next_multiple_of(BLOCK), 0);
+        header
+    }
+
+    /// A map of holes before three bytes, as records or within the content.
+    fn sparse(count: &str, map: &str, length: &str) -> Vec<u8> {
+        let entries = [
+            ("GNU.sparse.numblocks", count),
+            ("GNU.sparse.map", map),
+            ("GNU.sparse.size", length),
+        ];
+        [records(&entries), file(b"abc", true)].concat()
+    }
+
+    fn sparse_in_content(map: &[u8], content: &[u8]) -> Vec<u8> {
+        let entries = [
+            ("GNU.sparse.major", "1"),
+            ("GNU.sparse.minor", "0"),
+            ("GNU.sparse.realsize", "1000"),
+        ];
+        let map = with_content(Vec::new(), map);
+        [records(&entries), file(&[&map, content].concat(), true)].concat()
+    }
+
+    /// Measured with containerd 1.6.20.
+    #[tokio::test]
+    async fn what_clients_read_of_headers() {
+        let size = |bytes: &[u8]| with_content(with(header(b'0', 0), 124, bytes), b"abc");
+        let before = |records: Vec<u8>| [records, file(b"x", true)].concat();
+        for (position, archive) in [
+            before(records(&[
+                ("path", "long/name"),
+                ("mtime", "1.5"),
+                ("atime", "+5"),
+                ("ctime", "-1.5"),
+            ])),
+            before(records(&[
+                ("mtime", ""),
+                ("uid", "-1"),
+                ("comment", "a\0b"),
+            ])),
+            before(said(b'x', b"")),
+            before(said(b'x', b"10 path=\xff\n")),
+            // The second replaces the first.
+            [
+                records(&[("size", "700")]),
+                records(&[("uid", "1")]),
+                file(b"x", true),
+            ]
+            .concat(),
+            before([said(b'g', b"13 mtime=abc\n"), vec![]].concat()),
+            before(said(b'L', b"name\0")),
+            before(said(b'K', b"target")),
+            sparse("1", "100,3", "1000"),
+            sparse_in_content(b"1\n100\n3\n", b"abc"),
+            size(b"\x80\0\0\0\0\0\0\0\0\0\0\x03"),
+            size(b"         3 \0"),
+            size(b"00003\0zzzzzz"),
+            size(b"000000000003"),
+            with(header(b'0', 0), 136, &[0xff; 12]),
+            // Without a magic there is no device.
+            with(header(b'0', 0), 329, &[0xff; 16]),
+            // Not unpacked, whatever it is.
+            with(header(b'z', 0), 0, b"folder/.wh.file"),
+            with(header(b'z', 0), 0, b"./\0\0"),
+            // In old archives a folder ends with a slash, and has no content.
+            with(header(0, 3), 0, b"file/"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let whole = Unpacked::Whole(Digest::sha256(&archive));
+            assert_eq!(unpacked(&archive).await, whole, "{position}");
+        }
+    }
+
+    /// Measured with containerd 1.6.20, which fails on each.
+    #[tokio::test]
+    async fn headers_that_clients_refuse() {
+        let before = |records: Vec<u8>| [records, file(b"x", true)].concat();
+        let ustar = |position, bytes: &[u8]| {
+            with(with(header(b'0', 0), 257, b"ustar\x0000"), position, bytes)
+        };
+        let record = |key, value| before(records(&[(key, value)]));
+        let raw = |text: &[u8]| before(said(b'x', text));
+        let mut archives = vec![
+            record("mtime", "abc"),
+            record("mtime", "99999999999999999999"),
+            record("atime", "1.x"),
+            record("ctime", " 1"),
+            record("uid", "x"),
+            record("gid", "1.5"),
+            record("size", "x"),
+            record("size", "-1"),
+            record("path", "a\0b"),
+            record("uname", "\0"),
+            record("", "value"),
+            record("a\0b", "value"),
+            raw(b"99 path=x\n"),
+            raw(b"0 path=x\n"),
+            raw(b"9 path=xy"),
+            raw(b"8 path\n\n"),
+            raw(b" 9 path=x\n"),
+            raw(b"+10 path=x\n"),
+            raw(b"9 path=x\n\0\0"),
+            raw(b"garbage"),
+            before(said(b'g', b"garbage")),
+            before(said(
+                b'x',
+                &[b"1100000 path=", &[b'x'; 1_099_986][..], b"\n"].concat(),
+            )),
+            before(said(b'L', &vec![b'n'; 2 << 20])),
+            sparse("1", "100,3,5", "1000"),
+            sparse("x", "100,3", "1000"),
+            sparse("1", "100,30", "1000"),
+            sparse("1", "100,3", "50"),
+            sparse("2", "100,2,50,1", "1000"),
+            sparse_in_content(b"1\nxx\n3\n", b"abc"),
+            sparse_in_content(&b"7".repeat(5000), b"abc"),
+            sparse_in_content(&[b"9999999\n", &*b"1\n".repeat(1 << 20)].concat(), b"abc"),
+            [
+                records(&[("size", "1")]),
+                with(header(b'0', 0), 124, &[0xff; 12]),
+            ]
+            .concat(),
+            sparse_in_content(b"1\n100\n3\n", b"ab"),
+            sparse_in_content(b"1\n100\n3\n", b"abcdef"),
+            with(header(b'0', 0), 100, b"zzzzzzz\0"),
+            with(header(b'0', 0), 108, b"+000001\0"),
+            with(header(b'0', 0), 136, b"zzzzzzzzzzz\0"),
+            with(
+                header(b'0', 0),
+                136,
+                &[
+                    0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                ],
+            ),
+            ustar(329, b"zzzzzzz\0"),
+            with_content(with(header(0, 3), 0, b"file/"), b"abc"),
+        ];
+        // Old lists of holes, and what no client unpacks.
+        archives.extend(b"SDMNVIAEXZ7z".iter().map(|kind| header(*kind, 0)));
+        for (position, archive) in archives.iter().enumerate() {
+            let failed = unpacked(archive).await;
+            assert!(
+                matches!(failed, Unpacked::Failed(_)),
+                "{position} {failed:?}"
+            );
         }
     }
 
