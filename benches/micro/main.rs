@@ -165,6 +165,7 @@ fn sweep(repositories: usize, findings: usize) -> Sweep {
         images: Vec::new(),
         unmet: Vec::new(),
         in_use: None,
+        referrers: None,
         documents: None,
         exposed: Vec::new(),
         unverified: Vec::new(),
