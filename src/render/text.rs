@@ -103,10 +103,21 @@ fn verdict(lines: &mut Lines, report: &Report) {
                 items.push(format!("{verb} {} of {of_tags}", number(affected)));
             }
         }
-        Verdict::Intact => items.extend(words(&scope::intact(sweep))),
+        Verdict::Intact => items.extend(words(&(scope::intact(sweep) + &known(report)))),
         Verdict::Unverified => items.extend(words(&unknown::in_brief(sweep))),
     }
     lines.lead(&verdict.word().to_uppercase(), style(verdict), items);
+}
+
+/// What is known to be broken and was not looked at again, as the end of a sentence.
+fn known(report: &Report) -> String {
+    match length(report.remembered_objects().len()) {
+        0 => String::new(),
+        known => format!(
+            "; {} known to be broken from before, not verified again",
+            many(known, "object", "objects")
+        ),
+    }
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {
@@ -262,6 +273,14 @@ mod tests {
     #[test]
     fn an_intact_sweep() {
         assert_snapshot("intact", &render(&[Report::from(fixture::intact())], PLAIN));
+    }
+
+    #[test]
+    fn what_is_known_from_before_stands_in_the_first_line() {
+        let known = fixture::rich().findings.split_off(1);
+        let text = render(&[Report::of(fixture::intact(), known)], PLAIN);
+        let (first, _) = text.split_once("\n\n").expect("a first sentence");
+        assert!(first.contains("broken from before"), "{text}");
     }
 
     #[test]

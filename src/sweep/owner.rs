@@ -240,11 +240,10 @@ impl<'a, R: Registry> Crawl<'a, R> {
             None if self.policy.mode == Mode::PullThrough => History::default(),
             None => {
                 let known = self.known.repositories.get(&repository);
-                let mut history = History::of(known, |tag| scope.tags.takes(tag.as_str()));
-                history.has_no_room = self.known.has_no_room;
-                history
+                History::of(known, |tag| scope.tags.takes(tag.as_str()))
             }
         };
+        history.has_no_room = self.known.has_no_room;
         let is_known = history.has_past();
         if self.policy.suspects.contains(&repository) && !is_known {
             history.read_at = Some(self.policy.closest());

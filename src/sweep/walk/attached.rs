@@ -181,13 +181,13 @@ impl Walk {
         };
         self.expand(id, list, Kind::Referrer);
         for (digest, hint) in named {
-            match self.known.find(&self.nodes, Endpoint::Manifests, &digest) {
-                Some(found) => self.of_image(id).candidates.push((found, hint)),
-                None => {
-                    let detail = "more is attached than is followed";
-                    let why = Unverified::new(UnverifiedReason::TooLarge, detail);
-                    self.of_image(id).away = Some(why.into());
-                }
+            let found = self.known.find(&self.nodes, Endpoint::Manifests, &digest);
+            if let Some(found) = found {
+                self.of_image(id).candidates.push((found, hint));
+            } else {
+                let detail = "more is attached than is followed";
+                let why = Unverified::new(UnverifiedReason::TooLarge, detail);
+                self.of_image(id).away = Some(why.into());
             }
         }
     }

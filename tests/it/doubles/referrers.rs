@@ -123,7 +123,7 @@ async fn two_tags_of_one_image_are_one_question() {
 }
 
 #[tokio::test]
-async fn a_registry_without_lists_is_asked_for_one_and_then_by_tags() {
+async fn a_registry_without_lists_is_asked_for_two_and_then_by_tags() {
     let (double, image) = with_image().await;
     double.image("app", Some("v2"), &[b"two"]);
     let signature = attach(&double, &image.digest, SIGNATURE);
