@@ -40,7 +40,7 @@ fn list_as(double: &Double, image: &Image, entry: &Value, artifact_type: Option<
             _ = entry
                 .as_object_mut()
                 .expect("an entry")
-                .remove("artifactType")
+                .remove("artifactType");
         }
     }
     double.manifest_json("app", Some(&tag_of(&image.digest)), &list(&[entry]));
