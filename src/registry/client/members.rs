@@ -6,8 +6,9 @@ use std::io::{self, BufRead, Read};
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
-/// The longest name or comment that Go reads (compress/gzip, `readString`), with the zero at its end.
-const LONGEST_TEXT: u64 = 512;
+/// The longest name or comment that is read, with the zero at its end. Go takes 512 bytes (compress/gzip,
+/// `readString`), and `unpigz`, which containerd and docker use where it is installed, takes any.
+const LONGEST_TEXT: u64 = 1024 * 1024;
 
 /// What members of gzip hold.
 pub(super) struct Members<R> {
