@@ -408,7 +408,7 @@ impl Registry for Simulated {
         size: Option<u64>,
         _: Unpack,
     ) -> Answer<BlobLook> {
-        let mut answer = self.blob(repository, digest, size, Depth::Digest).await;
+        let mut answer = self.blob(repository, digest, size, Depth::Unpack).await;
         if let Answer::Found(look) = &mut answer {
             look.unpacked = Some(Unpacked::Whole(digest.clone()));
         }

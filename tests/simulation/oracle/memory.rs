@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use registry_probe::report::{Finding, Known};
+use registry_probe::registry::Depth;
+use registry_probe::report::{Finding, Kind, Known};
 
 use super::{Case, Class, Lie, is_refusal, is_unknown_name, object_of, tags_of};
 use crate::view::Got;
@@ -116,10 +117,15 @@ impl Case<'_> {
             return true;
         }
         let question = Question::Object(repo, id);
-        match view.got(question, finding.depth) {
+        // Only layers are unpacked: all else is seen as closely as can be when it is read whole.
+        let depth = match finding.kind {
+            Kind::Layer => finding.depth,
+            _ => finding.depth.min(Depth::Digest),
+        };
+        match view.got(question, depth) {
             Got::Kept => true,
             Got::Failures => false,
-            Got::Nothing => !view.never_kept(question, finding.depth),
+            Got::Nothing => !view.never_kept(question, depth),
         }
     }
 
