@@ -134,6 +134,19 @@ pub(crate) const MEANT: &[Meant] = &[
         },
     },
     Meant {
+        name: "no bytes",
+        reason: "A layer of 0 bytes is fetched by skopeo, and refused by containerd before it asks for it \
+                 (core/remotes/handlers.go). Depth `unpack` says what containerd unpacks.",
+        is: |run, said, disagreement| {
+            let is_unpacking = |line: &&String| line.starts_with("layer unpack_failed");
+            let mut failed = said.lines.iter().filter(is_unpacking);
+            disagreement == Disagreement::FalseAlarm
+                && said.depth == Depth::Unpack
+                && run.trial.shape.has_empty_layer
+                && failed.all(|line| line.contains("there is not one byte"))
+        },
+    },
+    Meant {
         name: "one shape",
         reason: "OCI's and Docker's types of one shape are equal for the probe. Where a registry serves one as \
                  the other and is strict about `Accept` besides, containerd asks for the type that it was told \
