@@ -113,8 +113,9 @@ impl Run {
             steps: plan.steps,
             concurrency: NonZeroUsize::new(plan.concurrency).expect("some at a time"),
             is_named: plan.is_named,
-            // Three looks, and what the last one asks for a dozen times.
-            most: 5 * plan.requests + 64,
+            // Three looks, what the last one asks for a dozen times, and four questions in each look about
+            // what is attached, which is not told.
+            most: 5 * plan.requests + 64 + 3 * 4,
             shared: Shared::new(plan.world),
             header,
             record: Record::new(REGISTRY),
