@@ -18,7 +18,7 @@ files() {
 }
 
 # What stands before a version of this project.
-versioned='(registry-probe:|registry-probe-|[ /]probe-|verify@v|--version |newTag: |appVersion: )'
+versioned='(registry-probe:|registry-probe-|[ /]probe-|verify@v|download/v|--version |newTag: |appVersion: )'
 
 # A text as a pattern: a point is a point.
 pattern() {
