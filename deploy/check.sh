@@ -22,8 +22,13 @@ helm_says() {
     return "$code"
 }
 
+# The overlays of this copy, from its chart.
+rendered() {
+    "$1/deploy/kustomize/render.sh" 2>"$scratch/said" || { cat "$scratch/said" >&2; fail "render.sh"; }
+}
+
 if [ "${1:-}" = --write ]; then
-    deploy/kustomize/render.sh 2>/dev/null
+    rendered .
     "$chart/readme.sh"
 fi
 
@@ -47,19 +52,71 @@ refused() {
 refused "additional properties 'replicas' not allowed" --set replicas=2
 refused "additional properties 'tagg' not allowed" --set image.tagg=1
 refused "additional properties 'password' not allowed" --set login.password=secret
-refused "propertyName" --set config.password=secret
+refused "/config/password': false" --set config.password=secret
+refused "/config/deadline': false" --set mode=cronjob,config.deadline=1h
 refused "webConfig/existingSecret" --set ingress.enabled=true,ingress.host=probe.example
+# To delete a default must not open what it keeps shut.
+refused "missing property 'existingSecret'" --set ingress.enabled=true,ingress.host=probe.example,webConfig.existingSecret=null
+refused "missing property 'podMonitor'" --set serviceMonitor.enabled=true,podMonitor=null
+refused "missing property 'mode'" --set mode=null
+refused "networkPolicy/from': minItems" --set networkPolicy.enabled=true --set-json 'networkPolicy.from=[]'
+refused "webConfig/existingSecret" --set service.type=LoadBalancer
+refused "serviceMonitor/tlsConfig" --set serviceMonitor.enabled=true,webConfig.existingSecret=web
+refused "podMonitor/tlsConfig" --set podMonitor.enabled=true,webConfig.existingSecret=web
+refused "ingress/host" --set ingress.enabled=true,webConfig.existingSecret=web,ingress.host=https://probe.example
 refused "podMonitor/enabled" --set serviceMonitor.enabled=true,podMonitor.enabled=true
 refused "/mode" --set podMonitor.enabled=true,mode=cronjob
 refused "/shards" --set shards=4
+# A service would do nothing with these.
+refused "/pushGateway" --set pushGateway=http://pushgateway.monitoring:9091
+refused "/schedule" --set 'schedule=0 3 * * *'
+refused "/deadline" --set deadline=1h
+refused "/state/accessModes" --set mode=cronjob,shards=4,state.enabled=true,state.accessModes='{ReadWriteOncePod}'
+refused "/commonLabels/app.kubernetes.io~1name': false" --set 'commonLabels.app\.kubernetes\.io/name=other'
+refused "/podLabels/app.kubernetes.io~1component': false" --set 'podLabels.app\.kubernetes\.io/component=other'
+refused "the chart has PROBE_LISTEN already" --set 'extraEnv[0].name=PROBE_LISTEN,extraEnv[0].value=x'
+refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.disabled='{RegistryCoverageFall}'
+refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.severities.RegistryCoverageFall=info
+refused "/prometheusRule/for/RegistryCoverageFell" --set prometheusRule.enabled=true,prometheusRule.for.RegistryCoverageFell=3x
+refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval=often
+refused "/image/tag': got number" --set image.tag=1
 refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
 refused "look back one day" --set interval=12h,prometheusRule.enabled=true
 refused "exclude each other" --set login.existingSecret=a,credentialHelpers.registries.b=c
 
+# What the chart makes of values that are meant.
+taken() {
+    helm_says template "$@" || { cat "$scratch/said" >&2; fail "helm template $*"; }
+}
+has() {
+    grep -q -e "$1" "$scratch/out" || { cat "$scratch/out" >&2; fail "the chart makes no line of: $1"; }
+}
+# The condition of a chart that depends on this one.
+taken registry-probe "$chart" --set enabled=true
+# Defaults can be deleted, as OpenShift, which chooses the numbers itself, needs it.
+taken registry-probe "$chart" --set podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null
+if grep -E 'runAs(User|Group)|fsGroup' "$scratch/out"; then fail "podSecurityContext keeps what is null"; fi
+# What looks like a number stays text.
+taken 123 "$chart" --set state.enabled=true --set-string priorityClassName=1,state.storageClass=1,state.size=1000000000,ca.existingConfigMap=1
+for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' ' name: "1"'; do
+    has "$line"
+done
+# Arguments of sweeps are not those of doctor.
+taken registry-probe "$chart" --set extraArgs='{--tags-per-repo=20}' --show-only templates/tests/doctor.yaml
+if grep -e tags-per-repo "$scratch/out"; then fail "the pod of helm test takes the arguments of sweeps"; fi
+# kustomize, which refuses a key that is there twice, takes the labels and annotations that people have.
+taken registry-probe "$chart" --set commonLabels.release=prom,serviceMonitor.enabled=true,serviceMonitor.labels.release=prom \
+    --set 'podAnnotations.prometheus\.io/scrape=no,podLabels.release=prom,commonLabels.app\.kubernetes\.io/version=x'
+mkdir "$scratch/twice"
+cp "$scratch/out" "$scratch/twice/rendered.yaml"
+printf 'resources: [rendered.yaml]\n' >"$scratch/twice/kustomization.yaml"
+kustomize build "$scratch/twice" >"$scratch/out" || fail "a key is there twice"
+has 'prometheus.io/scrape: "no"'
+
 # What is generated.
 cp -R deploy alerts dashboards "$scratch"
-"$scratch/deploy/kustomize/render.sh" 2>/dev/null
+rendered "$scratch"
 "$scratch/$chart/readme.sh"
 for directory in deploy/kustomize "$chart"; do
     diff -r -u "$directory" "$scratch/$directory" || fail "$directory is out of date: run deploy/check.sh --write"

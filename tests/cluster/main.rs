@@ -12,6 +12,7 @@ mod image;
 mod jobs;
 mod node;
 mod pod;
+mod releases;
 mod service;
 mod shards;
 #[path = "../real/support/mod.rs"]

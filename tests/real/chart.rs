@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::{assert_valid, complaints, containers, pod};
 use crate::support::assertions::assert_intact;
-use crate::support::files::{at, document, go_tool, names, text, yaml};
+use crate::support::files::{at, checker, document, go_tool, names, text, yaml};
 use crate::support::images::Content;
 use crate::support::probe::Probe;
 use crate::support::process::{at_home, run, tool};
@@ -92,6 +92,34 @@ fn every_example_is_valid_restricted_and_taken_by_the_probe() {
             .arg(&file)
             .arg("--print-config"));
     }
+}
+
+/// What Chart.yaml says of the oldest Kubernetes holds, but for shards, of which docs/deploying.md says more.
+#[test]
+fn the_oldest_kubernetes_of_the_chart_knows_every_field() {
+    let chart = document(&format!("{CHART}/Chart.yaml"));
+    let range = chart["kubeVersion"].as_str().expect("it has a range");
+    let oldest = range.trim_start_matches(">=").trim_end_matches("-0");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut refused = Vec::new();
+    for name in names(&format!("{CHART}/examples"), ".yaml") {
+        let values = at(&format!("{CHART}/examples/{name}"));
+        let values = values.to_str().expect("a path is text");
+        let args = ["--values", values, "--kube-version", oldest];
+        let (file, _) = render(directory.path(), &args);
+        let mut validate = checker("kubernetes-validate");
+        validate.args(["--strict", "-k", oldest]).arg(file);
+        let output = validate.output().expect("it can be started");
+        if !output.status.success() {
+            refused.push((name, String::from_utf8_lossy(&output.stdout).into_owned()));
+        }
+    }
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    let (name, why) = &refused[0];
+    assert!(
+        name == "sharded.yaml" && why.contains("backoffLimitPerIndex"),
+        "{refused:#?}"
+    );
 }
 
 /// Selectors of a Service, a Deployment and a monitor leave out the pod of `helm test`.
@@ -212,8 +240,9 @@ fn the_schema_and_the_values_have_the_same_keys() {
             assert_eq!(part["additionalProperties"], false, "{path}");
         }
         for (key, part) in properties {
-            // `global` is Helm's, and claims are rare.
-            if key == "global" || key == "claims" {
+            // `global` is Helm's, `enabled` that of a chart that depends on this one, and claims are rare.
+            if ["global", "claims"].contains(&key.as_str()) || (path.is_empty() && key == "enabled")
+            {
                 continue;
             }
             assert!(!value[key].is_null(), "values.yaml has no {path}.{key}");

@@ -2,7 +2,8 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* 44 characters at most: a CronJob's Jobs, and their pods, add to it. */ -}}
+{{- /* No longer than 42 characters: of the 63 that a pod's host name has, -sharded, the minute of a CronJob's Job and the index of
+one of a thousand pods take 21. Dots, which a release may have, are not allowed in it. */ -}}
 {{- define "probe.fullname" -}}
 {{- $name := include "probe.name" . -}}
 {{- if .Values.fullnameOverride -}}
@@ -12,7 +13,7 @@
 {{- else -}}
 {{- $name = .Release.Name -}}
 {{- end -}}
-{{- $name | trunc 44 | trimSuffix "-" -}}
+{{- $name | replace "." "-" | trunc 42 | trimAll "-" -}}
 {{- end -}}
 
 {{- define "probe.serviceAccount" -}}
@@ -39,18 +40,19 @@
 {{- end -}}
 
 {{- define "probe.selector" -}}
-app.kubernetes.io/name: {{ include "probe.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- toYaml (dict "app.kubernetes.io/name" (include "probe.name" .) "app.kubernetes.io/instance" .Release.Name) -}}
 {{- end -}}
 
+{{- /* The labels of an object: takes the context, and further ones, which win. No key is there twice: kustomize, and with it Flux,
+takes no such document. */ -}}
 {{- define "probe.labels" -}}
-{{ include "probe.selector" . }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $ := first . -}}
+{{- $own := dict
+    "helm.sh/chart" (printf "%s-%s" $.Chart.Name ($.Chart.Version | replace "+" "_"))
+    "app.kubernetes.io/version" $.Chart.AppVersion
+    "app.kubernetes.io/managed-by" $.Release.Service -}}
+{{- $selector := include "probe.selector" $ | fromYaml -}}
+{{- toYaml (mergeOverwrite $own $selector ($.Values.commonLabels | default dict) (last . | default dict)) -}}
 {{- end -}}
 
 {{- /* A time such as 15m, 6h or 1h30m in minutes. */ -}}

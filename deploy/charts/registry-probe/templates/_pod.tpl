@@ -2,34 +2,22 @@
 {{- define "probe.pod" -}}
 {{- $ := .context -}}
 {{- $values := $.Values -}}
-{{- $is_service := eq .component "service" -}}
+{{- $component := .component -}}
+{{- $is_service := eq $component "service" -}}
 {{- $helpers := $values.credentialHelpers -}}
 metadata:
   labels:
-    {{- include "probe.selector" $ | nindent 4 }}
-    app.kubernetes.io/component: {{ .component }}
-    {{- with $values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-  {{- if or $is_service $values.podAnnotations (not $values.existingConfigMap) }}
+    {{- $labels := mergeOverwrite (include "probe.selector" $ | fromYaml) (dict "app.kubernetes.io/component" .component) }}
+    {{- toYaml (mergeOverwrite $labels ($values.commonLabels | default dict) ($values.podLabels | default dict)) | nindent 4 }}
+  {{- with mergeOverwrite (include "probe.annotations" . | fromYaml) ($values.podAnnotations | default dict) }}
   annotations:
-    {{- if not $values.existingConfigMap }}
-    checksum/config: {{ toYaml $values.config | sha256sum }}
-    {{- end }}
     {{- if $is_service }}
-    # For a Prometheus that finds its targets by annotations.
-    prometheus.io/scrape: "true"
-    prometheus.io/port: "9464"
-    {{- if eq (include "probe.scheme" $) "https" }}
-    prometheus.io/scheme: https
+    # Those of prometheus.io are for a Prometheus that finds its targets by annotations.
     {{- end }}
-    {{- end }}
-    {{- with $values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
-    {{- end }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "probe.serviceAccount" $ }}
+  serviceAccountName: {{ include "probe.serviceAccount" $ | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- if not $is_service }}
@@ -44,7 +32,7 @@ spec:
   {{- if $helpers.image }}
   initContainers:
     - name: credential-helpers
-      image: {{ $helpers.image }}
+      image: {{ $helpers.image | quote }}
       command: [sh, -c, "cp {{ $helpers.path }}/docker-credential-* /credential-helpers/"]
       resources:
         {{- toYaml $values.resources | nindent 8 }}
@@ -61,8 +49,9 @@ spec:
       {{- with .args }}
       args:
         {{- . | nindent 8 }}
-        {{- with $values.extraArgs }}
-        {{- toYaml . | nindent 8 }}
+        {{- /* They are for sweeps, and doctor takes few of them. */}}
+        {{- if and $values.extraArgs (ne $component "test") }}
+        {{- toYaml $values.extraArgs | nindent 8 }}
         {{- end }}
       {{- end }}
       {{- with $values.extraEnvFrom }}
@@ -70,59 +59,14 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       env:
-        # Registries, and every option that has no variable here.
-        - name: PROBE_CONFIG
-          value: /etc/registry-probe/config/probe.yaml
-        {{- if $is_service }}
-        # Kubelet and Prometheus ask from elsewhere.
-        - name: PROBE_LISTEN
-          value: ":9464"
-        {{- with include "probe.externalUrl" $ }}
-        - name: PROBE_EXTERNAL_URL
-          value: {{ . | quote }}
-        {{- end }}
-        {{- if $values.webConfig.existingSecret }}
-        - name: PROBE_WEB_CONFIG
-          value: /etc/registry-probe/web/web.yml
-        {{- end }}
-        {{- else if ne .component "test" }}
-        {{- with $values.pushGateway }}
-        - name: PROBE_PUSH_GATEWAY
-          value: {{ . | quote }}
-        {{- end }}
-        {{- if eq .component "shard" }}
-        # Kubernetes gives each run of the CronJob a name of its own.
-        - name: PROBE_RUN_ID
-          valueFrom:
-            fieldRef:
-              fieldPath: metadata.labels['batch.kubernetes.io/job-name']
-        {{- end }}
-        {{- end }}
-        {{- if or $values.login.existingSecret $helpers.registries }}
-        - name: DOCKER_CONFIG
-          value: /etc/registry-probe/auth
-        {{- end }}
-        {{- if $helpers.image }}
-        - name: PATH
-          value: /credential-helpers
-        {{- end }}
-        {{- if $values.ca.existingConfigMap }}
-        - name: PROBE_CA_FILE
-          value: /etc/registry-probe/authorities/{{ $values.ca.key }}
-        {{- end }}
-        {{- with $values.proxy.http }}
-        - name: HTTP_PROXY
-          value: {{ . | quote }}
-        {{- end }}
-        {{- with $values.proxy.https }}
-        - name: HTTPS_PROXY
-          value: {{ . | quote }}
-        {{- end }}
-        {{- with $values.proxy.noProxy }}
-        - name: NO_PROXY
-          value: {{ . | quote }}
-        {{- end }}
+        {{- $env := include "probe.env" . }}
+        {{- $env | nindent 8 }}
         {{- with $values.extraEnv }}
+        {{- range . }}
+        {{- if contains (printf "- name: %s\n" .name) $env }}
+        {{- fail (printf "extraEnv: the chart has %s already" .name) }}
+        {{- end }}
+        {{- end }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
         {{- if not $is_service }}
@@ -193,12 +137,12 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "probe.configMap" $ }}
+        name: {{ include "probe.configMap" $ | quote }}
     {{- if $values.login.existingSecret }}
     # A pull secret as kubelets use it (type kubernetes.io/dockerconfigjson). Without it the probe asks as nobody.
     - name: auth
       secret:
-        secretName: {{ $values.login.existingSecret }}
+        secretName: {{ $values.login.existingSecret | quote }}
         optional: true
         items:
           - key: .dockerconfigjson
@@ -217,17 +161,17 @@ spec:
     # The pod waits until it is there.
     - name: authorities
       configMap:
-        name: {{ $values.ca.existingConfigMap }}
+        name: {{ $values.ca.existingConfigMap | quote }}
     {{- end }}
     {{- if and $is_service $values.webConfig.existingSecret }}
     - name: web
       secret:
-        secretName: {{ $values.webConfig.existingSecret }}
+        secretName: {{ $values.webConfig.existingSecret | quote }}
     {{- end }}
     {{- if and $values.state.enabled (ne .component "test") }}
     - name: state
       persistentVolumeClaim:
-        claimName: {{ $values.state.existingClaim | default (printf "%s-state" (include "probe.fullname" $)) }}
+        claimName: {{ $values.state.existingClaim | default (printf "%s-state" (include "probe.fullname" $)) | quote }}
     {{- end }}
     {{- with $values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
@@ -249,7 +193,7 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
 {{- end -}}
 
@@ -258,4 +202,79 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end -}}
+
+{{- /* What the annotations of a pod are, but for podAnnotations. */ -}}
+{{- define "probe.annotations" -}}
+{{- $ := .context -}}
+{{- if not $.Values.existingConfigMap }}
+checksum/config: {{ toYaml $.Values.config | sha256sum }}
+{{- end }}
+{{- if eq .component "service" }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "9464"
+{{- if eq (include "probe.scheme" $) "https" }}
+prometheus.io/scheme: https
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* The variables of the probe, but for extraEnv. */ -}}
+{{- define "probe.env" -}}
+{{- $ := .context -}}
+{{- $values := $.Values -}}
+{{- $is_service := eq .component "service" -}}
+{{- $helpers := $values.credentialHelpers -}}
+# Registries, and every option that has no variable here.
+- name: PROBE_CONFIG
+  value: /etc/registry-probe/config/probe.yaml
+{{- if $is_service }}
+# Kubelet and Prometheus ask from elsewhere.
+- name: PROBE_LISTEN
+  value: ":9464"
+{{- with include "probe.externalUrl" $ }}
+- name: PROBE_EXTERNAL_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- if $values.webConfig.existingSecret }}
+- name: PROBE_WEB_CONFIG
+  value: /etc/registry-probe/web/web.yml
+{{- end }}
+{{- else if ne .component "test" }}
+{{- with $values.pushGateway }}
+- name: PROBE_PUSH_GATEWAY
+  value: {{ . | quote }}
+{{- end }}
+{{- if eq .component "shard" }}
+# Kubernetes gives each run of the CronJob a name of its own.
+- name: PROBE_RUN_ID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+{{- end }}
+{{- end }}
+{{- if or $values.login.existingSecret $helpers.registries }}
+- name: DOCKER_CONFIG
+  value: /etc/registry-probe/auth
+{{- end }}
+{{- if $helpers.image }}
+- name: PATH
+  value: /credential-helpers
+{{- end }}
+{{- if $values.ca.existingConfigMap }}
+- name: PROBE_CA_FILE
+  value: /etc/registry-probe/authorities/{{ $values.ca.key }}
+{{- end }}
+{{- with $values.proxy.http }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with $values.proxy.https }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with $values.proxy.noProxy }}
+- name: NO_PROXY
+  value: {{ . | quote }}
+{{- end }}
 {{- end -}}
