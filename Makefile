@@ -103,6 +103,3 @@ soak-process: ## 10,000 sweeps in one process, whose memory must not grow (PROBE
 .PHONY: test-registry
 test-registry: ## Break a registry that people run, and hold sweeps to that: NAME=zot|distribution BINARY=/path
 	PROBE_REGISTRY_NAME=$(NAME) PROBE_REGISTRY_BINARY=$(BINARY) $(CARGO) test --release --test registries -- --nocapture
-ifeq ($(NAME),zot)
-	PROBE_TEST_ZOT=$(BINARY) $(CARGO) test --release --test real referrers -- --ignored
-endif

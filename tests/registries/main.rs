@@ -4,6 +4,7 @@
 //! Left out of plain `cargo test`: `make test-registry NAME=zot BINARY=/usr/local/bin/zot` runs it. How those programs
 //! are come by is up to whoever runs it.
 
+mod attached;
 mod distribution;
 mod product;
 mod pushed;

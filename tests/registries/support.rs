@@ -2,6 +2,8 @@
 
 #[path = "../real/support/access_log.rs"]
 pub(crate) mod access_log;
+#[path = "../real/support/attached.rs"]
+pub(crate) mod attached;
 #[path = "../real/support/heard.rs"]
 pub(crate) mod heard;
 #[path = "../real/support/http.rs"]

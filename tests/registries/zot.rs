@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::attached;
 use crate::distribution::DISTRIBUTION;
 use crate::product::{Expected, Object, Own, Product};
 use crate::pushed::{BROKEN, Pushed};
@@ -137,7 +138,12 @@ pub(crate) const ZOT: Product = Product {
         let data = registry.data();
         fs::rename(&data, data.with_extension("gone")).expect("a folder is moved");
     })],
-    habits: &[pulls_are_counted, fetches_on_demand],
+    habits: &[
+        pulls_are_counted,
+        fetches_on_demand,
+        attached::is_told,
+        attached::is_not_hidden_by_a_loss,
+    ],
 };
 
 /// Its clean-up, at once.

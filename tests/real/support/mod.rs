@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod assertions;
+pub(crate) mod attached;
 pub(crate) mod browser;
 pub(crate) mod buildah;
 pub(crate) mod bulk;
