@@ -79,6 +79,7 @@ refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,promet
 refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.severities.RegistryCoverageFall=info
 refused "/prometheusRule/for/RegistryCoverageFell" --set prometheusRule.enabled=true,prometheusRule.for.RegistryCoverageFell=3x
 refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval=often
+refused "/existingConfigSecret" --set existingConfigMap=a,existingConfigSecret=b
 refused "/image/tag': got number" --set image.tag=1
 refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
@@ -102,6 +103,10 @@ taken 123 "$chart" --set state.enabled=true --set-string priorityClassName=1,sta
 for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' ' name: "1"'; do
     has "$line"
 done
+# The configuration can be a Secret that is there, and then is nowhere else.
+taken registry-probe "$chart" --set existingConfigSecret=of-others
+has 'secretName: "of-others"'
+if grep -e probe.yaml: -e checksum/config "$scratch/out"; then fail "the chart has a configuration beside that of a Secret"; fi
 # Arguments of sweeps are not those of doctor.
 taken registry-probe "$chart" --set extraArgs='{--tags-per-repo=20}' --show-only templates/tests/doctor.yaml
 if grep -e tags-per-repo "$scratch/out"; then fail "the pod of helm test takes the arguments of sweeps"; fi
