@@ -78,6 +78,8 @@ refused "the chart has PROBE_LISTEN already" --set 'extraEnv[0].name=PROBE_LISTE
 refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.disabled='{RegistryCoverageFall}'
 refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.severities.RegistryCoverageFall=info
 refused "/prometheusRule/for/RegistryCoverageFell" --set prometheusRule.enabled=true,prometheusRule.for.RegistryCoverageFell=3x
+refused "'source_labels' not allowed" --set podMonitor.enabled=true --set-json 'podMonitor.relabelings=[{"source_labels":["pod"]}]'
+refused "'server_name' not allowed" --set serviceMonitor.tlsConfig.server_name=probe.example
 refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval=often
 refused "/existingConfigSecret" --set existingConfigMap=a,existingConfigSecret=b
 refused "/image/tag': got number" --set image.tag=1
