@@ -83,6 +83,8 @@ refused "'server_name' not allowed" --set serviceMonitor.tlsConfig.server_name=p
 refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval=often
 refused "/existingConfigSecret" --set existingConfigMap=a,existingConfigSecret=b
 refused "/image/tag': got number" --set image.tag=1
+refused "/image/tag" --set image.tag=v1@sha256
+refused "/image/registry" --set image.registry=https://registry.example
 refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
 refused "look back one day" --set interval=12h,prometheusRule.enabled=true
@@ -101,10 +103,11 @@ taken registry-probe "$chart" --set enabled=true
 taken registry-probe "$chart" --set podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null
 if grep -E 'runAs(User|Group)|fsGroup' "$scratch/out"; then fail "podSecurityContext keeps what is null"; fi
 # What looks like a number stays text.
-taken 123 "$chart" --set state.enabled=true --set-string priorityClassName=1,state.storageClass=1,state.size=1000000000,ca.existingConfigMap=1
-for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' ' name: "1"'; do
+taken 123 "$chart" --namespace 456 --set state.enabled=true --set-string priorityClassName=1,state.storageClass=1,state.size=1000000000,ca.existingConfigMap=1
+for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' 'namespace: "456"' ' name: "1"'; do
     has "$line"
 done
+if grep -E ': [0-9]+$' "$scratch/out" | grep -vE '(replicas|[pP]ort|Seconds|runAsUser|runAsGroup|fsGroup): '; then fail "a text is a number"; fi
 # The configuration can be a Secret that is there, and then is nowhere else.
 taken registry-probe "$chart" --set existingConfigSecret=of-others
 has 'secretName: "of-others"'
