@@ -312,7 +312,7 @@ fn helm_installs_tests_and_uninstalls_the_chart() {
     let cluster = cluster();
     let namespace = "by-helm";
     cluster.restricted(namespace);
-    let registry = Registry::start();
+    let mut registry = Registry::start();
     skopeo::push(&registry, &Content::index("by helm"), "team/app:v1");
     let into = tempfile::tempdir().expect("a temporary directory");
     let values = into.path().join("values.yaml");
@@ -345,6 +345,16 @@ fn helm_installs_tests_and_uninstalls_the_chart() {
     let doctor = &node.ended[0];
     assert_eq!(doctor.code, 0, "{doctor:#?}");
     assert!(doctor.log.contains("catalog"), "{doctor:#?}");
+    // Without the registry the test fails, and its log says why.
+    registry.stop();
+    std::thread::scope(|scope| {
+        let test = scope.spawn(|| helm(&cluster, namespace, &["test", "registry-probe"]));
+        node.until("helm has seen its test end", |_| test.is_finished());
+        assert!(test.join().is_err(), "{:#?}", node.ended);
+    });
+    let doctor = node.ended.last().expect("it has ended");
+    assert_eq!(doctor.code, 3, "{doctor:#?}");
+    assert!(doctor.log.contains("UNREACHABLE"), "{doctor:#?}");
     helm(&cluster, namespace, &["uninstall", "registry-probe"]);
     node.until("the pod has gone", |node| node.count() == 0);
     let end = node.ended.last().expect("it has ended");
