@@ -84,6 +84,8 @@ refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval
 refused "/existingConfigSecret" --set existingConfigMap=a,existingConfigSecret=b
 refused "/image/tag': got number" --set image.tag=1
 refused "/image/tag" --set image.tag=v1@sha256
+refused "/fullnameOverride" --set fullnameOverride=a-name-of-more-than-the-42-characters-it-may-have
+refused "/fullnameOverride" --set fullnameOverride=Probe
 refused "/image/registry" --set image.registry=https://registry.example
 refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
