@@ -81,6 +81,7 @@ refused "/prometheusRule/for/RegistryCoverageFell" --set prometheusRule.enabled=
 refused "'source_labels' not allowed" --set podMonitor.enabled=true --set-json 'podMonitor.relabelings=[{"source_labels":["pod"]}]'
 refused "'server_name' not allowed" --set serviceMonitor.tlsConfig.server_name=probe.example
 refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval=often
+refused "missing property 'alertLabels'" --set prometheusRule.alertLabels=null
 refused "/existingConfigSecret" --set existingConfigMap=a,existingConfigSecret=b
 refused "/image/tag': got number" --set image.tag=1
 refused "/image/tag" --set image.tag=v1@sha256
@@ -110,6 +111,8 @@ for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "10000000
     has "$line"
 done
 if grep -E ': [0-9]+$' "$scratch/out" | grep -vE '(replicas|[pP]ort|Seconds|runAsUser|runAsGroup|fsGroup): '; then fail "a text is a number"; fi
+taken registry-probe "$chart" --set-string fullnameOverride=null
+if grep -E 'name: null$' "$scratch/out"; then fail "a text is nothing"; fi
 # The configuration can be a Secret that is there, and then is nowhere else.
 taken registry-probe "$chart" --set existingConfigSecret=of-others
 has 'secretName: "of-others"'
