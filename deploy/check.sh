@@ -68,6 +68,42 @@ for kustomization in deploy/kustomize/overlays/* deploy/kustomize/namespace depl
     kustomize build "$kustomization" >"$scratch/out" || fail "kustomize build $kustomization"
 done
 
+# All that is published can have another name, which leaves no old one, and the old one again, which leaves no trace.
+names=$scratch/names
+mkdir "$names"
+git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$names"
+cp -R "$names" "$scratch/before"
+git -C "$names" init --quiet
+git -C "$names" add --all
+git -C "$names" -c user.name=check -c user.email=check@localhost commit --quiet --message names
+rename() {
+    for pair in "$@"; do "$names/deploy/names.sh" set "$pair" >"$scratch/out" || fail "deploy/names.sh set $pair"; done
+}
+old=$(grep -v '^#' deploy/names)
+rename repository=https://forge.test/a/b image=images.test:5000/a/b chart=charts.test/a/c contact=a@mail.test version=8.7.6 \
+    runbooks=https://forge.test/a/b/blob/main repository=https://other.test/c
+sed -i "s/^## .*/## 8.7.6 (2027-01-31)/" "$names/CHANGELOG.md"
+"$names/deploy/names.sh" || fail "deploy/names.sh set leaves old names"
+grep -qx 'runbooks=https://other.test/c/blob/main' "$names/deploy/names" || fail "the runbooks are not where the repository is"
+if git -C "$names" grep -nFI "$(printf '%s' "$old" | sed 's/^[a-z]*=//;/^[0-9.]*$/d')" -- . ':!tests' ':!*.snap'; then
+    fail "deploy/names.sh set leaves these"
+fi
+# The name that cargo binstall asks for is that of the archive.
+printf '#!/bin/sh\n' >"$scratch/probe"
+chmod +x "$scratch/probe"
+archive=$(SOURCE_DATE_EPOCH=0 "$names/deploy/package.sh" "$scratch/probe" m-v-s)
+template=$(sed -n 's|^pkg-url = "{ repo }/releases/download/v{ version }/\(.*\)"$|\1|p' Cargo.toml)
+binary=$(sed -n 's|^bin-dir = "\(.*\){ bin }{ binary-ext }"$|\1probe|p' Cargo.toml)
+for wanted in "${archive##*/}:$template" "$(tar --list --file "$names/$archive" | grep '/probe$'):$binary"; do
+    printf '%s\n' "${wanted#*:}" | sed 's/{ version }/8.7.6/g;s/{ target }/m-v-s/g' | grep -qxF "${wanted%%:*}" ||
+        fail "cargo binstall asks for ${wanted#*:}, and deploy/package.sh makes ${wanted%%:*}"
+done
+# shellcheck disable=SC2046
+rename $(printf '%s' "$old" | sed '/^runbooks/d') "$(printf '%s' "$old" | grep '^runbooks')"
+rm -rf "$names/.git" "$names/target"
+cp CHANGELOG.md "$names/CHANGELOG.md"
+diff -r --no-dereference "$scratch/before" "$names" >"$scratch/out" || { cat "$scratch/out" >&2; fail "deploy/names.sh set is not undone by itself"; }
+
 # The workflows, and the example of one.
 actionlint .github/workflows/*.yml deploy/ci/github-actions.yaml
 printf 'deploy/check.sh: the chart, the overlays, the workflows and the names are right\n'
