@@ -46,7 +46,7 @@ test-net: ## Run the probe in network namespaces, as root: IPv6 only, behind pro
 test-cluster: ## Apply what deploy/ has to a real API server, and run its pods, as root: KUBEBUILDER_ASSETS=/path (CONTRIBUTING.md)
 	tests/setup.sh
 	$(MAKE) --no-print-directory static
-	$(CARGO) test --release --test cluster
+	umask 022 && $(CARGO) test --release --test cluster
 
 .PHONY: check
 check: ## Run the tests that need nothing but this repository

@@ -78,8 +78,16 @@ refused "the chart has PROBE_LISTEN already" --set 'extraEnv[0].name=PROBE_LISTE
 refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.disabled='{RegistryCoverageFall}'
 refused "no alert RegistryCoverageFall" --set prometheusRule.enabled=true,prometheusRule.severities.RegistryCoverageFall=info
 refused "/prometheusRule/for/RegistryCoverageFell" --set prometheusRule.enabled=true,prometheusRule.for.RegistryCoverageFell=3x
+refused "'source_labels' not allowed" --set podMonitor.enabled=true --set-json 'podMonitor.relabelings=[{"source_labels":["pod"]}]'
+refused "'server_name' not allowed" --set serviceMonitor.tlsConfig.server_name=probe.example
 refused "/podMonitor/interval" --set podMonitor.enabled=true,podMonitor.interval=often
+refused "missing property 'alertLabels'" --set prometheusRule.alertLabels=null
+refused "/existingConfigSecret" --set existingConfigMap=a,existingConfigSecret=b
 refused "/image/tag': got number" --set image.tag=1
+refused "/image/tag" --set image.tag=v1@sha256
+refused "/fullnameOverride" --set fullnameOverride=a-name-of-more-than-the-42-characters-it-may-have
+refused "/fullnameOverride" --set fullnameOverride=Probe
+refused "/image/registry" --set image.registry=https://registry.example
 refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
 refused "look back one day" --set interval=12h,prometheusRule.enabled=true
@@ -98,10 +106,17 @@ taken registry-probe "$chart" --set enabled=true
 taken registry-probe "$chart" --set podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null
 if grep -E 'runAs(User|Group)|fsGroup' "$scratch/out"; then fail "podSecurityContext keeps what is null"; fi
 # What looks like a number stays text.
-taken 123 "$chart" --set state.enabled=true --set-string priorityClassName=1,state.storageClass=1,state.size=1000000000,ca.existingConfigMap=1
-for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' ' name: "1"'; do
+taken 123 "$chart" --namespace 456 --set state.enabled=true --set-string priorityClassName=1,state.storageClass=1,state.size=1000000000,ca.existingConfigMap=1
+for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' 'namespace: "456"' ' name: "1"'; do
     has "$line"
 done
+if grep -E ': [0-9]+$' "$scratch/out" | grep -vE '(replicas|[pP]ort|Seconds|runAsUser|runAsGroup|fsGroup): '; then fail "a text is a number"; fi
+taken registry-probe "$chart" --set-string fullnameOverride=null
+if grep -E 'name: null$' "$scratch/out"; then fail "a text is nothing"; fi
+# The configuration can be a Secret that is there, and then is nowhere else.
+taken registry-probe "$chart" --set existingConfigSecret=of-others
+has 'secretName: "of-others"'
+if grep -e probe.yaml: -e checksum/config "$scratch/out"; then fail "the chart has a configuration beside that of a Secret"; fi
 # Arguments of sweeps are not those of doctor.
 taken registry-probe "$chart" --set extraArgs='{--tags-per-repo=20}' --show-only templates/tests/doctor.yaml
 if grep -e tags-per-repo "$scratch/out"; then fail "the pod of helm test takes the arguments of sweeps"; fi
@@ -124,6 +139,42 @@ done
 for kustomization in deploy/kustomize/overlays/* deploy/kustomize/namespace deploy/kustomize/example dashboards; do
     kustomize build "$kustomization" >"$scratch/out" || fail "kustomize build $kustomization"
 done
+
+# All that is published can have another name, which leaves no old one, and the old one again, which leaves no trace.
+names=$scratch/names
+mkdir "$names"
+git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$names"
+cp -R "$names" "$scratch/before"
+git -C "$names" init --quiet
+git -C "$names" add --all
+git -C "$names" -c user.name=check -c user.email=check@localhost commit --quiet --message names
+rename() {
+    for pair in "$@"; do "$names/deploy/names.sh" set "$pair" >"$scratch/out" || fail "deploy/names.sh set $pair"; done
+}
+old=$(grep -v '^#' deploy/names)
+rename repository=https://forge.test/a/b image=images.test:5000/a/b chart=charts.test/a/c contact=a@mail.test version=8.7.6 \
+    runbooks=https://forge.test/a/b/blob/main repository=https://other.test/c
+sed -i "s/^## .*/## 8.7.6 (2027-01-31)/" "$names/CHANGELOG.md"
+"$names/deploy/names.sh" || fail "deploy/names.sh set leaves old names"
+grep -qx 'runbooks=https://other.test/c/blob/main' "$names/deploy/names" || fail "the runbooks are not where the repository is"
+if git -C "$names" grep -nFI "$(printf '%s' "$old" | sed 's/^[a-z]*=//;/^[0-9.]*$/d')" -- . ':!tests' ':!*.snap'; then
+    fail "deploy/names.sh set leaves these"
+fi
+# The name that cargo binstall asks for is that of the archive.
+printf '#!/bin/sh\n' >"$scratch/probe"
+chmod +x "$scratch/probe"
+archive=$(SOURCE_DATE_EPOCH=0 "$names/deploy/package.sh" "$scratch/probe" m-v-s)
+template=$(sed -n 's|^pkg-url = "{ repo }/releases/download/v{ version }/\(.*\)"$|\1|p' Cargo.toml)
+binary=$(sed -n 's|^bin-dir = "\(.*\){ bin }{ binary-ext }"$|\1probe|p' Cargo.toml)
+for wanted in "${archive##*/}:$template" "$(tar --list --file "$names/$archive" | grep '/probe$'):$binary"; do
+    printf '%s\n' "${wanted#*:}" | sed 's/{ version }/8.7.6/g;s/{ target }/m-v-s/g' | grep -qxF "${wanted%%:*}" ||
+        fail "cargo binstall asks for ${wanted#*:}, and deploy/package.sh makes ${wanted%%:*}"
+done
+# shellcheck disable=SC2046
+rename $(printf '%s' "$old" | sed '/^runbooks/d') "$(printf '%s' "$old" | grep '^runbooks')"
+rm -rf "$names/.git" "$names/target"
+cp CHANGELOG.md "$names/CHANGELOG.md"
+diff -r --no-dereference "$scratch/before" "$names" >"$scratch/out" || { cat "$scratch/out" >&2; fail "deploy/names.sh set is not undone by itself"; }
 
 # The workflows, and the example of one.
 actionlint .github/workflows/*.yml deploy/ci/github-actions.yaml

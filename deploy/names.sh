@@ -12,9 +12,12 @@ of() {
     sed -n "s/^$1=//p" deploy/names
 }
 
-# The files that name any of them: all but images, what is recorded, and what may have any names.
+# The files that name any of them: all but images, what is recorded, and what may have any names. Links are left out, which
+# sed would replace by copies.
 files() {
-    git ls-files -- . ':!*.png' ':!*.snap' ':!fuzz/corpus' ':!tests' ':!deploy/names' ':!deploy/names.sh'
+    git ls-files --stage -- . ':!*.png' ':!*.snap' ':!fuzz/corpus' ':!tests' \
+        ':!deploy/names' ':!deploy/names.sh' ':!deploy/check.sh' |
+        sed -n 's/^100.*\t//p'
 }
 
 # What stands before a version of this project.
@@ -37,7 +40,7 @@ check() {
         grep -vE ":($(of repository)|$(of runbooks)|$(of image)|$(of chart))\$") || true
     [ -z "$found" ] || fail "not one of the addresses in deploy/names:
 $found"
-    for name in repository runbooks image chart; do
+    for name in repository runbooks image chart contact; do
         files | xargs grep -qFI "$(of $name)" || fail "$name=$(of $name) stands nowhere"
     done
     # A version behind a name, in manifests and documents alike.
@@ -49,7 +52,16 @@ $found"
         "deploy/ci/verify/action.yml:    default: \"$version\"" "Cargo.toml:repository = \"$(of repository)\""; do
         grep -qxF "${line#*:}" "${line%%:*}" || fail "${line%%:*} has no line: ${line#*:}"
     done
+    for lock in Cargo.lock fuzz/Cargo.lock; do
+        grep -xA1 'name = "registry-probe"' "$lock" | grep -qx "version = \"$version\"" ||
+            fail "$lock is of another version than $version"
+    done
     grep -qE "^## $version( |\$)" CHANGELOG.md || fail "CHANGELOG.md has nothing about $version"
+}
+
+# Writes $new for $old in every file, and in deploy/names, where the runbooks' address may begin with the repository's.
+everywhere() {
+    { files && echo deploy/names; } | xargs grep -lFI "$old" | xargs sed -i "s|$pattern|$new|g"
 }
 
 # Writes another value wherever the old one stands.
@@ -62,20 +74,21 @@ set_one() {
         version)
             # The new part of the changelog is opened by hand.
             sed -i "s/^version = \"$pattern\"/version = \"$new\"/" Cargo.toml
-            files | grep -vE '^(CHANGELOG.md|Cargo.lock)$' | xargs grep -lEI "$versioned$pattern" |
+            sed -i "/^name = \"registry-probe\"\$/{n;s/^version = .*/version = \"$new\"/}" Cargo.lock fuzz/Cargo.lock
+            files | grep -vE '^(CHANGELOG.md|(fuzz/)?Cargo.lock)$' | xargs grep -lEI "$versioned$pattern" |
                 xargs sed -i -E "s/$(printf '%s' "$versioned" | sed 's/\//\\\//g')$pattern/\\1$new/g"
             sed -i "s/^version: $pattern\$/version: $new/" deploy/charts/registry-probe/Chart.yaml
             sed -i "s/default: \"$pattern\"/default: \"$new\"/" deploy/ci/verify/action.yml
+            sed -i "s/^version=.*/version=$new/" deploy/names
             ;;
         image)
-            files | xargs grep -lFI "$old" | xargs sed -i "s|$pattern|$new|g"
+            everywhere
             # The chart has the host by itself.
             sed -i "/^image:/,/^  tag:/{s|^  registry: .*|  registry: ${new%%/*}|;s|^  repository: .*|  repository: ${new#*/}|;}" \
                 deploy/charts/registry-probe/values.yaml
             ;;
-        *) files | xargs grep -lFI "$old" | xargs sed -i "s|$pattern|$new|g" ;;
+        *) everywhere ;;
     esac
-    sed -i "s|^$name=.*|$name=$new|" deploy/names
 }
 
 case ${1:-check} in

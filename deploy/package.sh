@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version=//p' deploy/names)
 package=target/package
 
+# The build's own variables are no options of the probe.
+unset PROBE_TARGET PROBE_REVISION
 rm -rf "$package"
 mkdir -p "$package/man"
 install -m 0755 "$probe" "$package/probe"

@@ -219,9 +219,12 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("there is no {args:?} in {namespace}"))
     }
 
-    /// The items of a list.
+    /// The items of a list. An empty one is nothing at all to kubectl, which is told to ignore what is not found.
     pub(crate) fn list(&self, namespace: &str, args: &[&str]) -> Vec<Value> {
-        match self.get(namespace, args)["items"].take() {
+        let Some(mut found) = self.find(namespace, args) else {
+            return Vec::new();
+        };
+        match found["items"].take() {
             Value::Array(items) => items,
             other => panic!("{args:?} is no list: {other}"),
         }
@@ -331,4 +334,11 @@ fn controller_args(directory: &Path, certificates: &Certificates) -> Vec<String>
         ),
         format!("--root-ca-file={}", certificates.authority.display()),
     ]
+}
+
+#[test]
+fn a_list_of_nothing_is_empty() {
+    let cluster = cluster();
+    let pods = ["pods", "--selector", "there=is-none"];
+    assert_eq!(cluster.list("default", &pods), Vec::<Value>::new());
 }

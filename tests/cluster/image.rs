@@ -24,10 +24,10 @@ pub(crate) type Images = BTreeMap<String, Image>;
 
 /// The name that everything in `deploy/` has for the probe's image.
 pub(crate) fn name() -> String {
-    format!(
-        "registry.example/registry-probe:{}",
-        env!("CARGO_PKG_VERSION")
-    )
+    let names = text("deploy/names");
+    let of = |name| names.lines().find_map(|line| line.strip_prefix(name));
+    let of = |name| of(name).expect("it has a value");
+    format!("{}:{}", of("image="), of("version="))
 }
 
 /// The probe's image: what `deploy/Dockerfile` says, and the static binary of `make static`.

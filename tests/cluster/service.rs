@@ -65,6 +65,13 @@ fn assert_ends(cluster: &Cluster, namespace: &str, node: &mut Node) {
     );
 }
 
+/// Where the Service leads to, nothing as long as its controller has not seen it.
+fn slice(cluster: &Cluster, namespace: &str) -> Value {
+    let service = "kubernetes.io/service-name=registry-probe";
+    let slices = cluster.list(namespace, &["endpointslices", "--selector", service]);
+    slices.into_iter().next().unwrap_or_default()
+}
+
 /// How many pods a selector takes, given as labels.
 fn taken(cluster: &Cluster, namespace: &str, labels: &Value) -> usize {
     let labels = labels.as_object().expect("labels").iter();
@@ -137,13 +144,10 @@ fn a_pod_waits_for_its_login_and_its_authority() {
     node.until("it is ready", |_| is_ready(&cluster, namespace));
     node.until("the tag was checked", |_| checked() == Some(1.0));
 
-    let service = "kubernetes.io/service-name=registry-probe";
-    let slices = cluster.list(namespace, &["endpointslices", "--selector", service]);
-    assert_eq!(
-        slices[0]["endpoints"][0]["conditions"]["ready"], true,
-        "{slices:#?}"
-    );
-    assert_eq!(slices[0]["ports"][0]["port"], 9464, "{slices:#?}");
+    node.until("the Service leads to the pod", |_| {
+        let slice = slice(&cluster, namespace);
+        slice["endpoints"][0]["conditions"]["ready"] == true && slice["ports"][0]["port"] == 9464
+    });
     assert_ends(&cluster, namespace, &mut node);
 }
 
@@ -200,7 +204,6 @@ fn pods_of_jobs_are_no_endpoints_of_the_service() {
         ),
         5
     );
-    let service = "kubernetes.io/service-name=registry-probe";
     node.until("the controller has seen all of them", |_| {
         let running = cluster.list(
             namespace,
@@ -208,12 +211,10 @@ fn pods_of_jobs_are_no_endpoints_of_the_service() {
         );
         running.len() == 5
     });
-    let slices = cluster.list(namespace, &["endpointslices", "--selector", service]);
-    assert_eq!(
-        slices[0]["endpoints"].as_array().map(Vec::len),
-        Some(1),
-        "{slices:#?}"
-    );
+    node.until("the Service leads to one pod, of five", |_| {
+        let slice = slice(&cluster, namespace);
+        slice["endpoints"].as_array().map(Vec::len) == Some(1)
+    });
 }
 
 /// A Secret `registry-probe-web`, as the component and the chart take it: TLS, and a token for all but the probes.
@@ -312,7 +313,7 @@ fn helm_installs_tests_and_uninstalls_the_chart() {
     let cluster = cluster();
     let namespace = "by-helm";
     cluster.restricted(namespace);
-    let registry = Registry::start();
+    let mut registry = Registry::start();
     skopeo::push(&registry, &Content::index("by helm"), "team/app:v1");
     let into = tempfile::tempdir().expect("a temporary directory");
     let values = into.path().join("values.yaml");
@@ -345,6 +346,16 @@ fn helm_installs_tests_and_uninstalls_the_chart() {
     let doctor = &node.ended[0];
     assert_eq!(doctor.code, 0, "{doctor:#?}");
     assert!(doctor.log.contains("catalog"), "{doctor:#?}");
+    // Without the registry the test fails, and its log says why.
+    registry.stop();
+    std::thread::scope(|scope| {
+        let test = scope.spawn(|| helm(&cluster, namespace, &["test", "registry-probe"]));
+        node.until("helm has seen its test end", |_| test.is_finished());
+        assert!(test.join().is_err(), "{:#?}", node.ended);
+    });
+    let doctor = node.ended.last().expect("it has ended");
+    assert_eq!(doctor.code, 3, "{doctor:#?}");
+    assert!(doctor.log.contains("UNREACHABLE"), "{doctor:#?}");
     helm(&cluster, namespace, &["uninstall", "registry-probe"]);
     node.until("the pod has gone", |node| node.count() == 0);
     let end = node.ended.last().expect("it has ended");

@@ -166,6 +166,9 @@ fn the_windows_of_the_alerts_follow_from_the_interval() {
     for line in [
         "15m: ",
         "60m: ",
+        "90m: ",
+        "1h30m: as 90m",
+        "480m: ",
         "360m: ",
         "15m for 6h: fails, as it should",
     ] {

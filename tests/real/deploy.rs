@@ -399,6 +399,23 @@ fn the_units_are_valid() {
         .arg(&units[0]));
 }
 
+/// The node exporter runs as another user, who may not enter where the state of a dynamic user lies.
+#[test]
+fn the_report_of_the_unit_can_be_read_by_others() {
+    let unit = text("deploy/systemd/registry-probe.service");
+    let of = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name));
+    assert_eq!(of("DynamicUser="), None);
+    assert_eq!(of("StateDirectoryMode="), Some("0755"));
+    let directory = of("StateDirectory=").expect("it has one");
+    assert!(unit.contains(&format!(" --textfile=/var/lib/{directory}/")));
+    let user = of("User=").expect("it has one");
+    let made = text("deploy/systemd/registry-probe.sysusers.conf");
+    assert!(
+        made.lines()
+            .any(|line| line.starts_with(&format!("u {user} ")))
+    );
+}
+
 /// Every `--option` of the probe in these texts, and every `PROBE_` variable.
 fn options(text: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let said = |line: &&str| !line.trim_start().starts_with('#');

@@ -108,13 +108,19 @@ done)
 END
 }
 
-for interval in 15 60 360; do
+# 8 hours are the most that the chart takes.
+for interval in 15 60 90 480 360; do
     rules "${interval}m" >"$scratch/rules.yaml"
     promtool check rules "$scratch/rules.yaml" >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; exit 1; }
     tests "$interval" >"$scratch/windows.test.yaml"
     promtool test rules "$scratch/windows.test.yaml" >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; exit 1; }
     printf '%sm: the windows are right\n' "$interval"
 done
+
+# However an interval is written.
+rules 90m >"$scratch/minutes.yaml"
+rules 1h30m | diff "$scratch/minutes.yaml" - || exit 1
+printf '1h30m: as 90m\n'
 
 # The same tests show that the windows of 15 minutes do not do for 6 hours.
 rules 15m >"$scratch/rules.yaml"

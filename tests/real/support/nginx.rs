@@ -124,8 +124,8 @@ fn listen(port: u16, certificates: Option<&Certificates>) -> String {
         None => format!("listen 127.0.0.1:{port};"),
         Some(Certificates { server, key, .. }) => format!(
             "listen 127.0.0.1:{port} ssl http2;
-    ssl_certificate {};
-    ssl_certificate_key {};",
+    ssl_certificate \"{}\";
+    ssl_certificate_key \"{}\";",
             server.display(),
             key.display()
         ),

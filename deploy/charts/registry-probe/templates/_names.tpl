@@ -28,6 +28,10 @@ one of a thousand pods take 21. Dots, which a release may have, are not allowed 
 {{- .Values.existingConfigMap | default (include "probe.fullname" .) -}}
 {{- end -}}
 
+{{- define "probe.hasOwnConfig" -}}
+{{- if not (or .Values.existingConfigMap .Values.existingConfigSecret) }}true{{ end -}}
+{{- end -}}
+
 {{- define "probe.image" -}}
 {{- $image := .Values.image -}}
 {{- with $image.registry }}{{ . }}/{{ end }}{{ $image.repository -}}

@@ -136,8 +136,13 @@ spec:
         {{- end }}
   volumes:
     - name: config
+      {{- if $values.existingConfigSecret }}
+      secret:
+        secretName: {{ $values.existingConfigSecret | quote }}
+      {{- else }}
       configMap:
         name: {{ include "probe.configMap" $ | quote }}
+      {{- end }}
     {{- if $values.login.existingSecret }}
     # A pull secret as kubelets use it (type kubernetes.io/dockerconfigjson). Without it the probe asks as nobody.
     - name: auth
@@ -207,7 +212,7 @@ capabilities:
 {{- /* What the annotations of a pod are, but for podAnnotations. */ -}}
 {{- define "probe.annotations" -}}
 {{- $ := .context -}}
-{{- if not $.Values.existingConfigMap }}
+{{- if include "probe.hasOwnConfig" $ }}
 checksum/config: {{ toYaml $.Values.config | sha256sum }}
 {{- end }}
 {{- if eq .component "service" }}
