@@ -5,6 +5,7 @@
 //! are come by is up to whoever runs it.
 
 mod distribution;
+mod gitea;
 mod product;
 mod pushed;
 mod registry;
@@ -16,7 +17,7 @@ mod zot;
 
 use product::Product;
 
-const PRODUCTS: [&Product; 2] = [&distribution::DISTRIBUTION, &zot::ZOT];
+const PRODUCTS: [&Product; 3] = [&distribution::DISTRIBUTION, &gitea::GITEA, &zot::ZOT];
 
 /// The product that is under test, and its program.
 fn chosen() -> (&'static Product, std::path::PathBuf) {

@@ -136,6 +136,16 @@ pub(super) const SIGNS: &[Sign] = &[
         "the realm Gitea Container Registry",
         Challenge(&["realm=\"gitea container registry\""]),
     ),
+    // Gitea and Forgejo: routers/api/packages/container/errors.go (namedError) has codes alone; measured.
+    sign(
+        &[S::Gitea],
+        "errors that have an empty message and no detail",
+        Form(|_, reply| {
+            let body = reply.body.bytes.trim_ascii_end();
+            body.starts_with(b"{\"errors\":[{\"code\":\"")
+                && body.ends_with(b"\",\"message\":\"\"}]}")
+        }),
+    ),
     // Gitea and Forgejo: routers/api/packages/api.go (reqPackageAccess); measured.
     sign(
         &[S::Gitea],
