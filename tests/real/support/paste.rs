@@ -74,6 +74,7 @@ impl Shell {
     }
 
     /// A login where skopeo and docker look for those of a registry.
+    #[allow(dead_code, reason = "tests/registries uses it")]
     pub(crate) fn with_docker_login(self, host: &str, login: &Login) -> Self {
         let folder = self.on_desk(".docker");
         fs::create_dir(&folder).expect("a folder is made");
