@@ -101,5 +101,5 @@ soak-process: ## 10,000 sweeps in one process, whose memory must not grow (PROBE
 	PROBE_SOAK_PROCESS_SWEEPS=$${PROBE_SOAK_PROCESS_SWEEPS:-10000} $(CARGO) test --release --test real endurance -- --nocapture
 
 .PHONY: test-registry
-test-registry: ## Break a registry that people run, and hold sweeps to that: NAME=zot|distribution BINARY=/path
+test-registry: ## Break a registry that people run, and hold sweeps to that: NAME=zot|gitea|distribution BINARY=/path
 	PROBE_REGISTRY_NAME=$(NAME) PROBE_REGISTRY_BINARY=$(BINARY) $(CARGO) test --release --test registries -- --nocapture

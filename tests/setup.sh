@@ -29,6 +29,7 @@ prometheus-alertmanager prometheus-alertmanager
 prometheus-pushgateway prometheus-pushgateway
 python3-venv python3
 skopeo skopeo
+sqlite3 sqlite3
 systemd systemd-analyze
 tinyproxy-bin tinyproxy
 zstd zstd

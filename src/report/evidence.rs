@@ -284,6 +284,12 @@ impl Observed {
         }
     }
 
+    /// Whether it is a document that is right about its kind, and its header alone says something else.
+    pub(super) fn is_called_wrong(&self) -> bool {
+        matches!(self, Self::OtherKind { kind, own_type, served_as: Some(_) }
+            if own_type.is_empty() || MediaKind::from_media_type(own_type) == *kind)
+    }
+
     fn is_page(&self) -> bool {
         match self {
             Self::Refused { is_page, .. } => *is_page,

@@ -149,7 +149,11 @@ impl Writer<'_> {
         // What distribution 3 remembers of a manifest outlives its file, and a push is skipped for it; measured.
         let is_remembered =
             self.is_any_of(&[Software::Distribution3]) && !self.finding.kind.is_blob();
+        // Gitea serves what whoever pushed a manifest said of its type, so a push says that anew; measured.
+        let is_told_wrong =
+            self.store == Store::Gitea && observed.as_ref().is_some_and(Observed::is_called_wrong);
         match (self.finding.defect.reason, cause) {
+            (Reason::MediaTypeMismatch, _) if is_told_wrong => self.pushed(),
             (Reason::NotFound, _) if is_remembered => self.replaced(false),
             (Reason::NotFound, _) => match &self.finding.nearby.elsewhere {
                 Some(elsewhere) => {
@@ -347,7 +351,7 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Digest;
+    use crate::oci::{Digest, MediaKind};
     use crate::registry::Authentication;
     use crate::report::fixture;
     use crate::report::{Elsewhere, Nearby};
@@ -425,6 +429,30 @@ mod tests {
             let sweep = fixture::sweep();
             let actions = actions(&finding, &sweep).join(" ");
             assert_eq!(actions, expected, "{kind}/{reason}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_header_of_gitea_goes_with_a_push() {
+        let index = "application/vnd.oci.image.index.v1+json";
+        for (name, own_type, served_as, first) in [
+            (Software::Gitea, index, Some("text/plain"), "push"),
+            (Software::Gitea, "", Some("text/plain"), "push"),
+            // Its own words are wrong, or those of an index that names it.
+            (Software::Gitea, "x/y", Some("text/plain"), "rebuild"),
+            (Software::Gitea, index, None, "rebuild"),
+            (Software::Zot, index, Some("text/plain"), "rebuild"),
+        ] {
+            let mut sweep = fixture::sweep();
+            sweep.access.software = Some(fixture::software(name));
+            let mut finding = finding(Kind::Tag, Reason::MediaTypeMismatch);
+            finding.defect.evidence.observed = Some(Observed::OtherKind {
+                kind: MediaKind::Index,
+                own_type: own_type.into(),
+                served_as: served_as.map(Into::into),
+            });
+            let actions = actions(&finding, &sweep);
+            assert_eq!(actions[0], first, "{name} {own_type} {served_as:?}");
         }
     }
 

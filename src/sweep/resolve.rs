@@ -38,35 +38,32 @@ pub(super) fn judge(answer: Answer<Resolved>) -> Result<Pointed, Outcome> {
         Answer::Failing(refusal) => return Err(judge::failing(refusal, A_MANIFEST)),
         Answer::Unverified(why) => return Err(Outcome::Unverified(why)),
     };
-    match (resolved.stated, resolved.body) {
+    let (digest, seen) = match (resolved.stated, resolved.body) {
         (Some(digest), body) => {
             let seen = body.map(|body| judge::manifest(Some(&digest), Answer::Found(body)));
-            let form = seen.as_ref().and_then(|(judged, _)| judged.form.clone());
-            // What is whole is asked for by its digest, too, as clients do.
-            let manifest = seen.filter(|(judged, _)| judged.outcome != Outcome::Intact);
-            Ok(Pointed {
-                digest,
-                by_head: resolved.by_head,
-                manifest,
-                form,
-            })
+            (digest, seen)
         }
         (None, Some(body)) => {
             let digest = own_digest(&body.bytes);
             match judge::manifest(None, Answer::Found(body)) {
                 // Bytes that are no manifest, or not all of one, may be others the next time.
-                (judged, None) => Err(judged.outcome),
-                seen => Ok(Pointed {
-                    digest,
-                    by_head: resolved.by_head,
-                    manifest: Some(seen),
-                    form: None,
-                }),
+                (judged, None) => return Err(judged.outcome),
+                seen => (digest, Some(seen)),
             }
         }
-        (None, None) => Err(Outcome::Unverified(Unverified::new(
-            UnverifiedReason::Protocol,
-            "the answer for a tag names no manifest",
-        ))),
-    }
+        (None, None) => {
+            return Err(Outcome::Unverified(Unverified::new(
+                UnverifiedReason::Protocol,
+                "the answer for a tag names no manifest",
+            )));
+        }
+    };
+    let form = seen.as_ref().and_then(|(judged, _)| judged.form.clone());
+    Ok(Pointed {
+        digest,
+        by_head: resolved.by_head,
+        // What is whole is asked for by its digest, too, as clients do.
+        manifest: seen.filter(|(judged, _)| judged.outcome != Outcome::Intact),
+        form,
+    })
 }

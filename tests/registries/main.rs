@@ -6,6 +6,7 @@
 
 mod attached;
 mod distribution;
+mod gitea;
 mod product;
 mod pushed;
 mod registry;
@@ -17,7 +18,7 @@ mod zot;
 
 use product::Product;
 
-const PRODUCTS: [&Product; 2] = [&distribution::DISTRIBUTION, &zot::ZOT];
+const PRODUCTS: [&Product; 3] = [&distribution::DISTRIBUTION, &gitea::GITEA, &zot::ZOT];
 
 /// The product that is under test, and its program.
 fn chosen() -> (&'static Product, std::path::PathBuf) {

@@ -225,8 +225,7 @@ fn first_repair(finding: &Value) -> (String, String) {
 /// Types the first repair of a finding, and looks whether everything is there again.
 fn mend(registry: &mut Registry, pushed: &Pushed, finding: &Value) -> String {
     let (action, script) = first_repair(finding);
-    let shell = Shell::new().with_source(pushed.content());
-    shell.paste(registry, &script);
+    shell(registry, pushed).paste(registry, &script);
     let outcome = sweep(registry, "digest");
     assert_eq!(outcome.code, 0, "after {action}:\n{script}\n{outcome}");
     let changed = pushed.changed(registry);
@@ -237,10 +236,17 @@ fn mend(registry: &mut Registry, pushed: &Pushed, finding: &Value) -> String {
 /// Types the first repair of a finding, which has to fail.
 fn refused(registry: &Registry, pushed: &Pushed, finding: &Value) -> String {
     let (action, script) = first_repair(finding);
-    Shell::new()
-        .with_source(pushed.content())
-        .refuse(registry, &script);
+    shell(registry, pushed).refuse(registry, &script);
     action
+}
+
+/// The shell of somebody who has the image, and a login that may push it.
+fn shell(registry: &Registry, pushed: &Pushed) -> Shell {
+    let shell = Shell::new().with_source(pushed.content());
+    match registry.login() {
+        Some(login) => shell.with_docker_login(&registry.host(), login),
+        None => shell,
+    }
 }
 
 /// Where a registry or its store is away there is no verdict on any object, whether or not anything is known.

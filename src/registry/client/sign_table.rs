@@ -88,11 +88,7 @@ pub(super) const SIGNS: &[Sign] = &[
     sign(
         &[S::Acr],
         HOST,
-        Host(|host| {
-            ["azurecr.io", "azurecr.cn", "azurecr.us"]
-                .iter()
-                .any(|name| is_below(host, name))
-        }),
+        Host(|host| AZURE.iter().any(|name| is_below(host, name))),
     ),
     // Below amazonaws.com are machines, too, that run anything.
     sign(
@@ -135,6 +131,16 @@ pub(super) const SIGNS: &[Sign] = &[
         &[S::Gitea],
         "the realm Gitea Container Registry",
         Challenge(&["realm=\"gitea container registry\""]),
+    ),
+    // Gitea and Forgejo: routers/api/packages/container/errors.go (namedError) has codes alone; measured.
+    sign(
+        &[S::Gitea],
+        "errors that have an empty message and no detail",
+        Form(|_, reply| {
+            let body = reply.body.bytes.trim_ascii_end();
+            body.starts_with(b"{\"errors\":[{\"code\":\"")
+                && body.ends_with(b"\",\"message\":\"\"}]}")
+        }),
     ),
     // Gitea and Forgejo: routers/api/packages/api.go (reqPackageAccess); measured.
     sign(
@@ -337,6 +343,8 @@ pub(super) const SIGNS: &[Sign] = &[
 ];
 
 const HOST: &str = "its host name";
+const AZURE: [&str; 3] = ["azurecr.io", "azurecr.cn", "azurecr.us"];
+const FRONTS: [&str; 4] = ["nginx", "caddy", "envoy", "apache"];
 const MANIFEST_UNKNOWN: &str = "MANIFEST_UNKNOWN";
 
 /// Whether a text holds this, in any case.
@@ -379,11 +387,7 @@ fn is_json(asked: Asked, reply: &Reply, media_type: &str) -> bool {
         return false;
     }
     let server = reply.header(SERVER).unwrap_or_default();
-    let is_front = |name| holds(server, name);
-    server.is_empty()
-        || ["nginx", "caddy", "envoy", "apache"]
-            .into_iter()
-            .any(is_front)
+    server.is_empty() || FRONTS.iter().any(|name| holds(server, name))
 }
 
 fn is_quoted_digest(etag: &str) -> bool {

@@ -428,6 +428,27 @@ mod tests {
         ]);
     }
 
+    /// A Gitea whose owners are public names itself by its token service alone.
+    #[test]
+    fn a_public_gitea_shows_two_signs() {
+        const TOKENS: (&str, &str) = (
+            "www-authenticate",
+            "Bearer realm=\"https://git.example/v2/token\",service=\"container_registry\",scope=\"*\"",
+        );
+        const CODE: &str = r#"{"errors":[{"code":"UNAUTHORIZED","message":""}]}"#;
+        const WORDS: &str = r#"{"errors":[{"code":"UNAUTHORIZED","message":"log in"}]}"#;
+        const DETAIL: &str = r#"{"errors":[{"code":"DENIED","message":"","detail":null}]}"#;
+        hold(&[
+            (
+                AT,
+                &[(Ping, 401, &[JSON, TOKENS], CODE)],
+                Some((S::Gitea, 2)),
+            ),
+            (AT, &[(Ping, 401, &[TOKENS], WORDS)], Some((S::Gitea, 1))),
+            (AT, &[(Ping, 401, &[TOKENS], DETAIL)], Some((S::Gitea, 1))),
+        ]);
+    }
+
     #[test]
     fn challenges_that_name_it() {
         for (challenge, expected) in [

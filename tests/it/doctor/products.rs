@@ -126,7 +126,7 @@ async fn gitea() {
     let blob = data(&found, "blob");
     assert_eq!(
         (&blob["length"], &blob["accepts_ranges"]),
-        (&json!("not stated"), &json!(false))
+        (&json!("right"), &json!(false))
     );
     assert_eq!(data(&found, "range")["answer"], "ignored");
     assert_eq!(data(&found, "cache")["sign"], "none");

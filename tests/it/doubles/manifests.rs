@@ -59,8 +59,24 @@ async fn a_registry_that_states_no_digest_is_taken_at_its_bytes() {
     let sweep = Probe::of(&double).sweep().await;
     assert_eq!(told(&sweep), ["intact"]);
     assert_eq!((sweep.counts.manifests, sweep.counts.blobs), (1, 2));
-    // The body that told the digest is not read a second time.
-    assert_eq!(double.count(&on::manifest().get()), 1);
+    // Once by its tag, and once by the digest that its bytes have: that is how clients go on.
+    assert_eq!(double.count(&on::manifest().get()), 2);
+}
+
+/// A client that is told no digest takes that of the bytes, and pulls by it.
+#[tokio::test]
+async fn what_is_there_by_its_tag_alone_is_broken() {
+    let double = Double::start().await;
+    let image = double.image("app", Some("v1"), &[b"a layer"]);
+    double.image("other", Some("v1"), &[b"whole"]);
+    double
+        .when(on::manifest().repository("app"))
+        .drop_header("Docker-Content-Digest");
+    double
+        .when(on::manifest().reference(&image.digest))
+        .reply(Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown"));
+    let sweep = Probe::of(&double).sweep().await;
+    assert_eq!(told(&sweep)[1], "finding app tag not_found: v1");
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::images::Content;
@@ -68,6 +70,17 @@ impl Shell {
             login.user, login.password
         );
         fs::write(self.desk.path().join(".netrc"), line).expect("a login is written");
+        self
+    }
+
+    /// A login where skopeo and docker look for those of a registry.
+    #[allow(dead_code, reason = "tests/registries uses it")]
+    pub(crate) fn with_docker_login(self, host: &str, login: &Login) -> Self {
+        let folder = self.on_desk(".docker");
+        fs::create_dir(&folder).expect("a folder is made");
+        let words = STANDARD.encode(format!("{}:{}", login.user, login.password));
+        let logins = json!({"auths": {host: {"auth": words}}}).to_string();
+        fs::write(folder.join("config.json"), logins).expect("a login is written");
         self
     }
 

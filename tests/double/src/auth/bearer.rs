@@ -26,6 +26,7 @@ pub struct Bearer {
     pub(crate) expired: Option<Reply>,
     pub(crate) insufficient_as_basic: Option<String>,
     pub(crate) also_basic: Option<String>,
+    pub(crate) codes_alone: bool,
     pub(crate) post_refused: Option<u16>,
     pub(crate) refresh_tokens: BTreeMap<String, String>,
 }
@@ -88,6 +89,7 @@ impl Default for Bearer {
             expired: None,
             insufficient_as_basic: None,
             also_basic: None,
+            codes_alone: false,
             post_refused: None,
             refresh_tokens: BTreeMap::new(),
         }
@@ -207,6 +209,12 @@ impl Bearer {
     /// realm says so.
     pub fn also_basic(mut self, realm: &str) -> Self {
         self.also_basic = Some(realm.to_owned());
+        self
+    }
+
+    /// The error beside a challenge has an empty message and no detail, as from Gitea.
+    pub fn codes_alone(mut self) -> Self {
+        self.codes_alone = true;
         self
     }
 

@@ -255,7 +255,12 @@ fn challenge(
         error.map(|error| format!("error=\"{error}\"")),
     ];
     let parameters: Vec<_> = parameters.into_iter().flatten().collect();
-    let reply = unauthorized().with_header(
+    let error = if bearer.codes_alone {
+        Reply::error(401, "UNAUTHORIZED", "")
+    } else {
+        unauthorized()
+    };
+    let reply = error.with_header(
         "WWW-Authenticate",
         &format!("Bearer {}", parameters.join(",")),
     );

@@ -296,7 +296,9 @@ async fn the_token_service_can_be_elsewhere() {
 
 #[tokio::test]
 async fn two_challenges_are_two_headers() {
-    let double = presets::gitea().await;
+    let double = Double::start().await;
+    let scope = ScopeShown::Fixed("*".to_owned());
+    double.require(Bearer::anonymous().scope(scope).also_basic("a realm"));
     let answer = get(&double, "/v2/").await;
     let challenges: Vec<_> = answer.headers.get_all("www-authenticate").iter().collect();
     assert_eq!(challenges.len(), 2);
