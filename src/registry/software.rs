@@ -49,6 +49,13 @@ impl Software {
             Self::Distribution2 | Self::Distribution3 | Self::Zot | Self::Harbor | Self::DockerHub
         )
     }
+
+    /// Whether each repository has a file of its own of every blob. zot has, with `dedupe: false`, and for `subPaths`
+    /// in any case; nothing shows how it is set.
+    #[must_use]
+    pub fn stores_by_repository(self) -> bool {
+        self == Self::Zot
+    }
 }
 
 /// Which software a registry runs, as far as that is known.

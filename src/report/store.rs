@@ -100,6 +100,9 @@ pub(super) fn in_repository(finding: &Finding, path: &str) -> String {
     in_store(&format!("repositories/{}/{path}", finding.repository))
 }
 
+/// What is said of a file that holds what it should, as after a restore by root: a push changes nothing there.
+const KEEP: &str = "then echo \"$file is whole: may the registry read it?\" >&2;";
+
 /// Removes a file of a folder if it was read and does not hash to its name. One that is not there needs no removal;
 /// where it cannot be read, or the folder is not there, the list ends. POSIX shells and busybox read it the same way.
 fn remove_if_damaged(folder: &str, file: &str, algorithm: &str, hex: &str) -> Command {
@@ -111,11 +114,10 @@ fn remove_if_damaged(folder: &str, file: &str, algorithm: &str, hex: &str) -> Co
         .verbatim(&format!(
             "have=$({algorithm}sum < \"$file\" | cut -c1-{length});"
         ))
-        .verbatim(&format!("[ ${{#have}} -eq {length} ] && {{"))
-        .verbatim("[ \"$have\" =")
-        .verbatim(hex)
-        .verbatim("] ||")
-        .verbatim("rm -f \"$file\"; }; }; } &&")
+        .verbatim(&format!("[ ${{#have}} -eq {length} ] &&"))
+        .verbatim(&format!("if [ \"$have\" = {hex} ];"))
+        .verbatim(KEEP)
+        .verbatim("else rm -f \"$file\"; fi; }; } &&")
 }
 
 /// The same for every file of this name below a folder.
@@ -124,7 +126,7 @@ fn remove_if_damaged_anywhere(folder: &str, algorithm: &str, hex: &str) -> Comma
     let find = format!("find -H {folder} -type f -path '*/blobs/{algorithm}/{hex}' -exec sh -c");
     let remove = format!(
         "'for file; do have=$({algorithm}sum < \"$file\" | cut -c1-{length}); \
-         [ ${{#have}} -eq {length} ] || exit 1; [ \"$have\" = {hex} ] || rm -f \"$file\"; done'"
+         [ ${{#have}} -eq {length} ] || exit 1; if [ \"$have\" = {hex} ]; {KEEP} else rm -f \"$file\"; fi; done'"
     );
     Command::default()
         .raw(&find)
@@ -147,8 +149,9 @@ fn remove_what_it_leads_to(finding: &Finding, tag: &Tag) -> Vec<Command> {
         ))
         .verbatim("[ ! -f \"$file\" ] || {")
         .verbatim("have=$(sha256sum < \"$file\" | cut -c1-64);")
-        .verbatim("[ ${#have} -eq 64 ] && { [ \"$have\" = \"$hex\" ] ||")
-        .verbatim("rm -f \"$file\"; }; }; } &&");
+        .verbatim("[ ${#have} -eq 64 ] && if [ \"$have\" = \"$hex\" ];")
+        .verbatim(KEEP)
+        .verbatim("else rm -f \"$file\"; fi; }; } &&");
     vec![
         hex,
         remove_if_empty(&format!("{revisions}/$hex/link")),

@@ -363,6 +363,7 @@ impl<'a, R: Registry> Crawl<'a, R> {
         judged: Judged,
         document: Option<Document>,
     ) {
+        self.reading.heed(&self.registry);
         let Some(Open { walk, .. }) = &mut self.walks[number] else {
             return;
         };

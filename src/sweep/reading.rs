@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::judge::Judged;
 use super::schedule::{Owed, Turn};
 use crate::oci::{Digest, ImageConfig};
-use crate::registry::{Depth, Unverified, UnverifiedReason};
+use crate::registry::{Depth, Registry, Unverified, UnverifiedReason};
 use crate::report::{Outcome, Reads, Record};
 
 /// Blobs of which it is remembered in a sweep that their bytes were read, at most; others are read in each
@@ -63,6 +63,8 @@ pub(super) enum Bytes<'a> {
 /// What a sweep has read so far, and what it still may.
 pub(super) struct Reading<'a> {
     pub(super) depth: Depth,
+    /// Whether the bytes that one repository gave are those of all.
+    is_shared: bool,
     owed: &'a Owed,
     /// Until when what is not due is read, too.
     until: Option<Instant>,
@@ -105,6 +107,7 @@ impl<'a> Reading<'a> {
         let broken = broken.map(|digest| hashes.hash_one((digest, Mark::Broken)));
         Self {
             depth,
+            is_shared: true,
             owed,
             until: tail.map(|(_, load)| Instant::now() + *load),
             bytes_left: most_bytes.unwrap_or(u64::MAX),
@@ -118,6 +121,12 @@ impl<'a> Reading<'a> {
             read: 0,
             put_off: 0,
         }
+    }
+
+    /// Heeds what the registry's software has shown of itself so far.
+    pub(super) fn heed<R: Registry>(&mut self, registry: &R) {
+        let shown = self.is_shared.then(|| registry.access().software).flatten();
+        self.is_shared &= !shown.is_some_and(|it| it.name.stores_by_repository());
     }
 
     /// How to look at a blob of which `size` bytes are promised. What was seen broken `before` is looked at as
@@ -150,7 +159,7 @@ impl<'a> Reading<'a> {
                 unpacks && diff_ids.iter().any(is_new)
             }
         };
-        let is_unread = is_broken || is_unread;
+        let is_unread = is_broken || !self.is_shared || is_unread;
         let intact = if is_unread { None } else { self.intact(digest) };
         let broken = is_broken.then_some(Depth::Tail);
         let wanted = wanted.max(before).max(broken);
@@ -165,8 +174,7 @@ impl<'a> Reading<'a> {
             let (depth, shared) = (depth.max(before), Shared::No);
             return Plan { depth, shared };
         }
-        let is_shared = depth > Depth::Head && !is_broken;
-        let shared = if is_shared {
+        let shared = if depth > Depth::Head && !is_broken && self.is_shared {
             self.share(digest, depth)
         } else {
             Shared::No
@@ -461,6 +469,14 @@ mod tests {
             (again.depth, again.shared),
             (Depth::Tail, Shared::No)
         ));
+        // Where each has a file of its own, no repository reads for another.
+        reading.is_shared = false;
+        for _ in 0..2 {
+            let own = reading.plan((&digest(3), &[&digest(3)]), Some(7), None, None, NO_LAYER);
+            assert!(matches!((own.depth, own.shared), (Depth::Tail, Shared::No)));
+            let seen = judged(Outcome::Intact);
+            reading.seen((&digest(3), &[&digest(3)]), own.depth, &seen);
+        }
         // What was seen broken before is looked at as closely again, by its own repository.
         let known = reading.plan(
             (&digest(2), &[&digest(2)]),

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use crate::attached;
 use crate::distribution::DISTRIBUTION;
-use crate::product::{Expected, Object, Own, Product};
+use crate::product::{Damage, Expected, Object, Own, Product};
 use crate::pushed::{BROKEN, Pushed};
 use crate::registry::{Place, Registry};
 use crate::support::probe::Probe;
 use crate::support::process::{run, tool, wait_until};
+use crate::support::skopeo;
+use crate::trial::sweep;
 
 use Expected::{Found, Invisible, Refused, Unverified};
 
@@ -81,7 +83,7 @@ pub(crate) const ZOT: Product = Product {
             expected: Refused(
                 "head",
                 "tag/not_found",
-                "is refused for an index (400): delete the tag first",
+                "is refused for an index (400), and so is a deletion (404): take the entry out of `index.json` first",
             ),
         },
         Own {
@@ -141,6 +143,8 @@ pub(crate) const ZOT: Product = Product {
     habits: &[
         pulls_are_counted,
         fetches_on_demand,
+        keeps_copies,
+        a_tag_that_leads_nowhere_is_mended,
         attached::is_told,
         attached::is_not_hidden_by_a_loss,
     ],
@@ -236,6 +240,44 @@ fn fetches_on_demand(binary: &Path) -> String {
      digest makes it store that; lists and requests for blobs do not. So without `--mode`, `probe doctor` asks a zot for \
      no image, and `probe verify`, `compare`, `keep` and `--in-use` for none that is not stored. A child that a stored \
      index has lost is asked for: such a zot fetches it again, and it is intact."
+        .to_owned()
+}
+
+/// A layer that two repositories have is read in both.
+fn keeps_copies(binary: &Path) -> String {
+    let registry = Registry::start_with(&ZOT, binary, r#"{"storage": {"dedupe": false}}"#);
+    let pushed = Pushed::to(&registry);
+    for repository in ["team/web", "team/base"] {
+        let file = registry.file(repository, pushed.shared());
+        let intact = fs::read(&file).expect("it has a file of its own");
+        Damage::Altered.apply(&file);
+        for _ in 0..4 {
+            let findings = sweep(&registry, "digest").report().findings();
+            let seen: Vec<_> = findings.iter().map(|it| &*it.repository).collect();
+            assert_eq!(seen, [repository]);
+        }
+        fs::write(&file, intact).expect("a file is written");
+    }
+    "With `dedupe: false`, and between `subPaths`, each repository has a file of its own of every blob: the probe reads them all."
+        .to_owned()
+}
+
+/// What a push does not mend, an editor does.
+fn a_tag_that_leads_nowhere_is_mended(binary: &Path) -> String {
+    let registry = Registry::start(&ZOT, binary);
+    let pushed = Pushed::to(&registry);
+    edit(&registry, |entries| {
+        let mut tags = entries.iter_mut().filter(|entry| is_tag(entry));
+        let entry = tags.next().expect("the tag has an entry");
+        entry["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
+    });
+    assert_eq!(sweep(&registry, "head").code, 1);
+    edit(&registry, |entries| entries.retain(|entry| !is_tag(entry)));
+    let name = format!("{}:{}", BROKEN.0, BROKEN.1);
+    skopeo::push(&registry, pushed.content(), &name);
+    let outcome = sweep(&registry, "digest");
+    assert_eq!(outcome.code, 0, "{outcome}");
+    "A tag whose entry in `index.json` leads nowhere takes a push again once the entry is taken out."
         .to_owned()
 }
 
