@@ -101,7 +101,7 @@ pub(super) fn in_repository(finding: &Finding, path: &str) -> String {
 }
 
 /// What is said of a file that holds what it should, as after a restore by root: a push changes nothing there.
-const KEEP: &str = "then echo \"$file is whole: may the registry read it?\" >&2;";
+const KEEP: &str = "then echo \"whole: $file\";";
 
 /// Removes a file of a folder if it was read and does not hash to its name. One that is not there needs no removal;
 /// where it cannot be read, or the folder is not there, the list ends. POSIX shells and busybox read it the same way.
@@ -115,7 +115,9 @@ fn remove_if_damaged(folder: &str, file: &str, algorithm: &str, hex: &str) -> Co
             "have=$({algorithm}sum < \"$file\" | cut -c1-{length});"
         ))
         .verbatim(&format!("[ ${{#have}} -eq {length} ] &&"))
-        .verbatim(&format!("if [ \"$have\" = {hex} ];"))
+        .verbatim("if [ \"$have\" =")
+        .verbatim(hex)
+        .verbatim("];")
         .verbatim(KEEP)
         .verbatim("else rm -f \"$file\"; fi; }; } &&")
 }
@@ -204,7 +206,9 @@ mod tests {
             assert_eq!(run(&removal, PATH), b"done\n");
             for (bytes, stays) in [(&b"intact"[..], true), (b"others", false), (b"", false)] {
                 std::fs::write(&file, bytes).expect("written");
-                assert_eq!(run(&removal, PATH), b"done\n");
+                let said = run(&removal, PATH);
+                assert!(said.ends_with(b"done\n"));
+                assert_eq!(said.starts_with(b"whole"), stays, "{bytes:?}");
                 assert_eq!(file.exists(), stays, "{bytes:?}");
             }
             // Without the program that hashes, or the right to read, it cannot tell: nothing more is done.

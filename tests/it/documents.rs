@@ -239,6 +239,8 @@ fn the_memory_that_is_promised_is_the_same_everywhere() {
         }
     }
     assert!(pods >= 4, "{pods}");
+    let unit = read("deploy/systemd/registry-probe.service");
+    assert!(unit.contains("\nMemoryMax=256M\n"));
 }
 
 /// The architecture names every folder, is short, and names no file that is gone.

@@ -19,7 +19,7 @@ pub(in crate::cli) fn connection(
     address: &str,
     args: &ConnectionArgs,
 ) -> Result<Config, Error> {
-    let ca_pem = args.ca_file.as_ref().map(|path| read(path, "ca-file"));
+    let authorities = authorities(args.ca_file.as_deref(), "ca-file")?;
     let endpoint = sources.endpoint(address, args.plain_http)?;
     let given = client_pair(
         "client",
@@ -33,7 +33,7 @@ pub(in crate::cli) fn connection(
             password: args.password_file.clone(),
             ca: args.ca_file.clone(),
         },
-        ca_pem: ca_pem.transpose()?.map(String::into_bytes),
+        ca_pem: authorities.map(|(_, pem)| pem),
         own: own(sources.around, &endpoint, given),
         proxies: proxies(sources.around),
         skip_tls_verify: args.insecure_skip_tls_verify,
@@ -43,6 +43,24 @@ pub(in crate::cli) fn connection(
         software: args.software,
         ..Config::new(endpoint)
     })
+}
+
+/// The authorities that an option names, if it does: the file, and what it holds.
+///
+/// # Errors
+///
+/// If it cannot be read, or holds something else: a service with it would never sweep.
+pub(super) fn authorities(
+    path: Option<&Path>,
+    option: &str,
+) -> Result<Option<(PathBuf, Vec<u8>)>, Error> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let pem = read(path, option)?.into_bytes();
+    let why = client::authorities(&pem).err();
+    let error = why.map(|why| Error::option(option, format!("{} {why}", path.display())));
+    error.map_or(Ok(Some((path.to_owned(), pem))), Err)
 }
 
 /// The name that people pull by, if one is given. What was typed may hold a password, so it is not repeated.

@@ -13,10 +13,10 @@ use super::{connect, in_use, print, scope};
 use crate::cli::args::{
     CheckArgs, PublishArgs, ReadDepth, ReportArgs, RepositoryArgs, ServiceArgs, SweepArgs,
 };
-use crate::cli::error::{Error, Origin, Rank, read};
+use crate::cli::error::{Error, Origin, Rank};
 use crate::cli::suggest;
 use crate::cli::surroundings::Surroundings;
-use crate::registry::client::{self, Config, Endpoint, PublicName, Share};
+use crate::registry::client::{Config, Endpoint, PublicName, Share};
 use crate::report::{Documents, Mode, Record, Shard};
 use crate::service::{Gateway, GatewayTls, Publish, Target, state};
 use crate::sweep::{Empty, Expectations, Policy, Schedule, Schedules, Scope, Source};
@@ -244,7 +244,7 @@ pub(super) fn publish(
     let (certificate, key) = (&args.push_client_cert, &args.push_client_key);
     let pair = connect::client_pair("push-client", certificate.as_ref(), key.as_ref())?;
     let tls = GatewayTls {
-        authorities: args.push_ca_file.as_deref().map(authorities).transpose()?,
+        authorities: connect::authorities(args.push_ca_file.as_deref(), "push-ca-file")?,
         pair,
         proxies: connect::proxies(around),
     };
@@ -258,18 +258,6 @@ pub(super) fn publish(
         textfile: args.textfile.clone(),
         state: args.state.clone(),
     })
-}
-
-/// The authorities that the gateway's certificate may be of.
-fn authorities(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
-    let pem = read(path, "push-ca-file")?.into_bytes();
-    match client::authorities(&pem) {
-        Ok(_) => Ok((path.to_owned(), pem)),
-        Err(why) => {
-            let path = path.display();
-            Err(Error::option("push-ca-file", format!("{path} {why}")))
-        }
-    }
 }
 
 /// The address of the status page, whose paths can be written behind it. It becomes a label of a metric, so
