@@ -110,6 +110,9 @@ taken 123 "$chart" --namespace 456 --set state.enabled=true --set-string priorit
 for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' 'namespace: "456"' ' name: "1"'; do
     has "$line"
 done
+# Before Kubernetes 1.36 the name of a Service begins with a letter.
+if grep -E '^  name: "?[0-9]' "$scratch/out"; then fail "a name begins with a digit"; fi
+has '^  name: "r-123-registry-probe"'
 if grep -E ': [0-9]+$' "$scratch/out" | grep -vE '(replicas|[pP]ort|Seconds|runAsUser|runAsGroup|fsGroup): '; then fail "a text is a number"; fi
 taken registry-probe "$chart" --set-string fullnameOverride=null
 if grep -E 'name: null$' "$scratch/out"; then fail "a text is nothing"; fi
