@@ -92,6 +92,30 @@ refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
 refused "look back one day" --set interval=12h,prometheusRule.enabled=true
 refused "exclude each other" --set login.existingSecret=a,credentialHelpers.registries.b=c
+refused "set credentialHelpers.image" --set credentialHelpers.registries.a=b
+refused "nothing uses it" --set credentialHelpers.image=a
+for gateway in http://u:p@gateway:9091 https://token@gateway; do
+    refused "/pushGateway" --set mode=cronjob,pushGateway=$gateway
+done
+for proxy in http://u:p@proxy:3128 u:p@proxy:3128; do
+    refused "/proxy/http'" --set proxy.http=$proxy
+    refused "/proxy/https'" --set proxy.https=$proxy
+done
+refused "/externalUrl" --set mode=cronjob,externalUrl=https://probe.example
+refused "/webConfig/existingSecret" --set mode=cronjob,webConfig.existingSecret=web
+for file in caFile certFile keyFile; do
+    refused "'$file' not allowed" --set serviceMonitor.tlsConfig.$file=/etc/a
+    refused "'$file' not allowed" --set podMonitor.tlsConfig.$file=/etc/a
+done
+# An option that is there twice would end the probe.
+refused "the chart has --interval already" --set extraArgs='{--interval=5m}'
+refused "the chart has --interval already" --set extraArgs='{--interval,5m}'
+refused "the chart has --listen already" --set extraArgs='{--listen=:1}'
+refused "the chart has --state already" --set state.enabled=true,extraArgs='{--state=/a}'
+refused "the chart has --once already" --set mode=cronjob,extraArgs='{--once}'
+refused "the chart has --push-gateway already" --set mode=cronjob,pushGateway=http://a,extraArgs='{--push-gateway=http://b}'
+refused "the chart has PROBE_INTERVAL already" --set 'extraEnv[0].name=PROBE_INTERVAL,extraEnv[0].value=5m'
+refused "the chart has PROBE_FAIL_ON already" --set 'mode=cronjob,extraEnv[0].name=PROBE_FAIL_ON,extraEnv[0].value=x'
 
 # What the chart makes of values that are meant.
 taken() {
@@ -116,6 +140,12 @@ has '^  name: "r-123-registry-probe"'
 if grep -E ': [0-9]+$' "$scratch/out" | grep -vE '(replicas|[pP]ort|Seconds|runAsUser|runAsGroup|fsGroup): '; then fail "a text is a number"; fi
 taken registry-probe "$chart" --set-string fullnameOverride=null
 if grep -E 'name: null$' "$scratch/out"; then fail "a text is nothing"; fi
+# The programs of credentialHelpers can come by volumes, and the logins that use them by a Secret.
+taken registry-probe "$chart" --set 'credentialHelpers.registries.a=b,extraVolumeMounts[0].name=c,extraVolumeMounts[0].mountPath=/d'
+taken registry-probe "$chart" --set credentialHelpers.image=a,login.existingSecret=b
+# Options that only begin as those of the chart do are others.
+taken registry-probe "$chart" --set 'extraArgs={--state-of-others,-v},extraEnv[0].name=PROBE_STATE,extraEnv[0].value=/a'
+taken registry-probe "$chart" --set mode=cronjob,pushGateway=https://gateway.example:9091/path,proxy.http=proxy:3128
 # The configuration can be a Secret that is there, and then is nowhere else.
 taken registry-probe "$chart" --set existingConfigSecret=of-others
 has 'secretName: "of-others"'
