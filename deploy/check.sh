@@ -55,7 +55,7 @@ refused "additional properties 'password' not allowed" --set login.password=secr
 refused "/config/password': false" --set config.password=secret
 refused "/config/deadline': false" --set mode=cronjob,config.deadline=1h
 refused "webConfig/existingSecret" --set ingress.enabled=true,ingress.host=probe.example
-# To delete a default must not open what it keeps shut.
+# Deleting a default must not switch a check off.
 refused "missing property 'existingSecret'" --set ingress.enabled=true,ingress.host=probe.example,webConfig.existingSecret=null
 refused "missing property 'podMonitor'" --set serviceMonitor.enabled=true,podMonitor=null
 refused "missing property 'mode'" --set mode=null
@@ -116,6 +116,14 @@ refused "the chart has --once already" --set mode=cronjob,extraArgs='{--once}'
 refused "the chart has --push-gateway already" --set mode=cronjob,pushGateway=http://a,extraArgs='{--push-gateway=http://b}'
 refused "the chart has PROBE_INTERVAL already" --set 'extraEnv[0].name=PROBE_INTERVAL,extraEnv[0].value=5m'
 refused "the chart has PROBE_FAIL_ON already" --set 'mode=cronjob,extraEnv[0].name=PROBE_FAIL_ON,extraEnv[0].value=x'
+refused "/state/size" --set state.enabled=true,state.size=1GB
+refused "networkPolicy/from/0': minProperties" --set networkPolicy.enabled=true --set-json 'networkPolicy.from=[{}]'
+refused "/commonLabels/team" --set 'commonLabels.team=a team'
+refused "/podLabels/team" --set podLabels.team=-a
+refused "/ca/key" --set ca.existingConfigMap=a,ca.key=a/ca.crt
+refused "missing property 'registries'" --set config.registries=null
+refused "/imagePullSecrets/0/name" --set-json 'imagePullSecrets=[{"name":""}]'
+refused "/prometheusRule/runbooks" --set prometheusRule.enabled=true,prometheusRule.runbooks=runbooks.example
 
 # What the chart makes of values that are meant.
 taken() {
@@ -150,6 +158,13 @@ taken registry-probe "$chart" --set mode=cronjob,pushGateway=https://gateway.exa
 taken registry-probe "$chart" --set existingConfigSecret=of-others
 has 'secretName: "of-others"'
 if grep -e probe.yaml: -e checksum/config "$scratch/out"; then fail "the chart has a configuration beside that of a Secret"; fi
+# Both kinds of monitors take all that a scrape can have.
+for monitor in serviceMonitor podMonitor; do
+    taken registry-probe "$chart" --set "$monitor.enabled=true,$monitor.metricRelabelings[0].action=drop,$monitor.relabelings[0].action=keep"
+    has '^      metricRelabelings:'
+    has '^      relabelings:'
+done
+has 'image: "registry'
 # Arguments of sweeps are not those of doctor.
 taken registry-probe "$chart" --set extraArgs='{--tags-per-repo=20}' --show-only templates/tests/doctor.yaml
 if grep -e tags-per-repo "$scratch/out"; then fail "the pod of helm test takes the arguments of sweeps"; fi

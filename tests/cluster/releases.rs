@@ -134,6 +134,21 @@ fn the_commands_of_the_notes_do_what_they_say() {
         let pull = ["secret", "registry-probe-pull"];
         cluster.kubectl(&[&["--namespace", namespace, "delete"], &pull[..]].concat());
     }
+    // What the chart does not see may have a Pushgateway and logins.
+    for (name, value) in [
+        ("existingConfigMap", json!("of-others")),
+        ("existingConfigSecret", json!("of-others")),
+        (
+            "extraEnvFrom",
+            json!([{ "secretRef": { "name": "of-others" } }]),
+        ),
+    ] {
+        let values = json!({ "mode": "cronjob", name: value });
+        let notes = release(&cluster, namespace, "upgrade", "one", &values);
+        for guess in ["No pushGateway", "as nobody"] {
+            assert!(!notes.contains(guess), "{name}: {notes}");
+        }
+    }
     let notes = release(&cluster, namespace, "install", "service", &json!({}));
     let words = commands(&notes).concat();
     for name in ["deployment/", "service/"] {

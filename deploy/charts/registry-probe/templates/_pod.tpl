@@ -60,16 +60,14 @@ spec:
   {{- end }}
   containers:
     - name: probe
-      image: {{ include "probe.image" $ }}
+      image: {{ include "probe.image" $ | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
-      {{- with .args }}
       args:
-        {{- . | nindent 8 }}
+        {{- $own_args | nindent 8 }}
         {{- /* They are for sweeps, and doctor takes few of them. */}}
         {{- if and $values.extraArgs (ne $component "test") }}
         {{- toYaml $values.extraArgs | nindent 8 }}
         {{- end }}
-      {{- end }}
       {{- with $values.extraEnvFrom }}
       envFrom:
         {{- toYaml . | nindent 8 }}
