@@ -55,7 +55,7 @@ refused "additional properties 'password' not allowed" --set login.password=secr
 refused "/config/password': false" --set config.password=secret
 refused "/config/deadline': false" --set mode=cronjob,config.deadline=1h
 refused "webConfig/existingSecret" --set ingress.enabled=true,ingress.host=probe.example
-# To delete a default must not open what it keeps shut.
+# Deleting a default must not switch a check off.
 refused "missing property 'existingSecret'" --set ingress.enabled=true,ingress.host=probe.example,webConfig.existingSecret=null
 refused "missing property 'podMonitor'" --set serviceMonitor.enabled=true,podMonitor=null
 refused "missing property 'mode'" --set mode=null
@@ -92,6 +92,38 @@ refused "/interval" --set interval=15
 refused "does not divide" --set mode=cronjob,interval=7m
 refused "look back one day" --set interval=12h,prometheusRule.enabled=true
 refused "exclude each other" --set login.existingSecret=a,credentialHelpers.registries.b=c
+refused "set credentialHelpers.image" --set credentialHelpers.registries.a=b
+refused "nothing uses it" --set credentialHelpers.image=a
+for gateway in http://u:p@gateway:9091 https://token@gateway; do
+    refused "/pushGateway" --set mode=cronjob,pushGateway=$gateway
+done
+for proxy in http://u:p@proxy:3128 u:p@proxy:3128; do
+    refused "/proxy/http'" --set proxy.http=$proxy
+    refused "/proxy/https'" --set proxy.https=$proxy
+done
+refused "/externalUrl" --set mode=cronjob,externalUrl=https://probe.example
+refused "/webConfig/existingSecret" --set mode=cronjob,webConfig.existingSecret=web
+for file in caFile certFile keyFile; do
+    refused "'$file' not allowed" --set serviceMonitor.tlsConfig.$file=/etc/a
+    refused "'$file' not allowed" --set podMonitor.tlsConfig.$file=/etc/a
+done
+# An option that is there twice would end the probe.
+refused "the chart has --interval already" --set extraArgs='{--interval=5m}'
+refused "the chart has --interval already" --set extraArgs='{--interval,5m}'
+refused "the chart has --listen already" --set extraArgs='{--listen=:1}'
+refused "the chart has --state already" --set state.enabled=true,extraArgs='{--state=/a}'
+refused "the chart has --once already" --set mode=cronjob,extraArgs='{--once}'
+refused "the chart has --push-gateway already" --set mode=cronjob,pushGateway=http://a,extraArgs='{--push-gateway=http://b}'
+refused "the chart has PROBE_INTERVAL already" --set 'extraEnv[0].name=PROBE_INTERVAL,extraEnv[0].value=5m'
+refused "the chart has PROBE_FAIL_ON already" --set 'mode=cronjob,extraEnv[0].name=PROBE_FAIL_ON,extraEnv[0].value=x'
+refused "/state/size" --set state.enabled=true,state.size=1GB
+refused "networkPolicy/from/0': minProperties" --set networkPolicy.enabled=true --set-json 'networkPolicy.from=[{}]'
+refused "/commonLabels/team" --set 'commonLabels.team=a team'
+refused "/podLabels/team" --set podLabels.team=-a
+refused "/ca/key" --set ca.existingConfigMap=a,ca.key=a/ca.crt
+refused "missing property 'registries'" --set config.registries=null
+refused "/imagePullSecrets/0/name" --set-json 'imagePullSecrets=[{"name":""}]'
+refused "/prometheusRule/runbooks" --set prometheusRule.enabled=true,prometheusRule.runbooks=runbooks.example
 
 # What the chart makes of values that are meant.
 taken() {
@@ -110,13 +142,29 @@ taken 123 "$chart" --namespace 456 --set state.enabled=true --set-string priorit
 for line in 'priorityClassName: "1"' 'storageClassName: "1"' 'storage: "1000000000"' 'instance: "123"' 'namespace: "456"' ' name: "1"'; do
     has "$line"
 done
+# Before Kubernetes 1.36 the name of a Service begins with a letter.
+if grep -E '^  name: "?[0-9]' "$scratch/out"; then fail "a name begins with a digit"; fi
+has '^  name: "r-123-registry-probe"'
 if grep -E ': [0-9]+$' "$scratch/out" | grep -vE '(replicas|[pP]ort|Seconds|runAsUser|runAsGroup|fsGroup): '; then fail "a text is a number"; fi
 taken registry-probe "$chart" --set-string fullnameOverride=null
 if grep -E 'name: null$' "$scratch/out"; then fail "a text is nothing"; fi
+# The programs of credentialHelpers can come by volumes, and the logins that use them by a Secret.
+taken registry-probe "$chart" --set 'credentialHelpers.registries.a=b,extraVolumeMounts[0].name=c,extraVolumeMounts[0].mountPath=/d'
+taken registry-probe "$chart" --set credentialHelpers.image=a,login.existingSecret=b
+# Options that only begin as those of the chart do are others.
+taken registry-probe "$chart" --set 'extraArgs={--state-of-others,-v},extraEnv[0].name=PROBE_STATE,extraEnv[0].value=/a'
+taken registry-probe "$chart" --set mode=cronjob,pushGateway=https://gateway.example:9091/path,proxy.http=proxy:3128
 # The configuration can be a Secret that is there, and then is nowhere else.
 taken registry-probe "$chart" --set existingConfigSecret=of-others
 has 'secretName: "of-others"'
 if grep -e probe.yaml: -e checksum/config "$scratch/out"; then fail "the chart has a configuration beside that of a Secret"; fi
+# Both kinds of monitors take all that a scrape can have.
+for monitor in serviceMonitor podMonitor; do
+    taken registry-probe "$chart" --set "$monitor.enabled=true,$monitor.metricRelabelings[0].action=drop,$monitor.relabelings[0].action=keep"
+    has '^      metricRelabelings:'
+    has '^      relabelings:'
+done
+has 'image: "registry'
 # Arguments of sweeps are not those of doctor.
 taken registry-probe "$chart" --set extraArgs='{--tags-per-repo=20}' --show-only templates/tests/doctor.yaml
 if grep -e tags-per-repo "$scratch/out"; then fail "the pod of helm test takes the arguments of sweeps"; fi

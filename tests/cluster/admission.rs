@@ -113,6 +113,52 @@ fn every_overlay_is_taken_and_deleted_under_restricted() {
     }
 }
 
+/// What the pods of a template cannot start without.
+fn needed(template: &Value) -> Vec<[String; 2]> {
+    let spec = &template["spec"];
+    let text = |name: &Value| name.as_str().expect("text").to_owned();
+    let account = [
+        "serviceaccount".to_owned(),
+        text(&spec["serviceAccountName"]),
+    ];
+    let volumes = spec["volumes"].as_array().expect("volumes").iter();
+    let configs = volumes.map(|volume| &volume["configMap"]["name"]);
+    let configs = configs.filter(|name| !name.is_null());
+    configs
+        .map(|name| ["configmap".to_owned(), text(name)])
+        .chain([account])
+        .collect()
+}
+
+#[test]
+fn to_delete_an_overlay_takes_nothing_that_another_needs() {
+    let cluster = cluster();
+    let namespace = "one-of-several";
+    cluster.restricted(namespace);
+    let mut applied = Vec::new();
+    for overlay in ["deployment", "cronjob", "sharded", "merged", "compare"] {
+        let copy = Copy::make();
+        let own = Own {
+            overlay,
+            ..Own::default()
+        };
+        let folder = copy.own(namespace, &own);
+        cluster.apply("--kustomize", &folder);
+        applied.push((overlay, copy, folder));
+    }
+    while let Some((deleted, _copy, folder)) = applied.pop() {
+        let path = folder.to_str().expect("text");
+        cluster.kubectl(&["delete", "--kustomize", path, "--timeout=120s"]);
+        let objects = cluster.list(namespace, &["deployments,cronjobs,jobs"]);
+        assert!(objects.len() >= applied.len(), "{objects:#?}");
+        for needed in objects.iter().filter_map(pod).flat_map(needed) {
+            let [kind, name] = needed.each_ref().map(String::as_str);
+            let found = cluster.find(namespace, &[kind, name]);
+            assert!(found.is_some(), "{kind} {name} went with {deleted}");
+        }
+    }
+}
+
 /// Each overlay with all components in one's own namespace, where others are, too.
 #[test]
 fn a_shared_namespace_keeps_its_labels_and_what_is_in_it() {

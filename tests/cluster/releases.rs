@@ -67,7 +67,7 @@ fn releases_are_beside_each_other_and_go_from_mode_to_mode() {
     let namespace = "releases";
     cluster.restricted(namespace);
     let service = json!({ "state": { "enabled": true }, "networkPolicy": { "enabled": true } });
-    // A name that Helm takes and a Service does not, and one that YAML takes for a number.
+    // Names that Helm takes and a Service does not: with a dot, and with a digit in front, which YAML takes for a number.
     for name in ["team.a", "123"] {
         release(&cluster, namespace, "install", name, &service);
     }
@@ -80,7 +80,7 @@ fn releases_are_beside_each_other_and_go_from_mode_to_mode() {
         ("deployment", "/spec/selector/matchLabels"),
         ("networkpolicy", "/spec/podSelector/matchLabels"),
     ] {
-        let both = ["team-a-registry-probe", "123-registry-probe"];
+        let both = ["team-a-registry-probe", "r-123-registry-probe"];
         let [one, other] = both.map(|name| labels(kind, name, path));
         assert_ne!(one, other, "{kind}");
     }
@@ -133,6 +133,21 @@ fn the_commands_of_the_notes_do_what_they_say() {
         cluster.kubectl(&["--namespace", namespace, "delete", "job", "first-run"]);
         let pull = ["secret", "registry-probe-pull"];
         cluster.kubectl(&[&["--namespace", namespace, "delete"], &pull[..]].concat());
+    }
+    // What the chart does not see may have a Pushgateway and logins.
+    for (name, value) in [
+        ("existingConfigMap", json!("of-others")),
+        ("existingConfigSecret", json!("of-others")),
+        (
+            "extraEnvFrom",
+            json!([{ "secretRef": { "name": "of-others" } }]),
+        ),
+    ] {
+        let values = json!({ "mode": "cronjob", name: value });
+        let notes = release(&cluster, namespace, "upgrade", "one", &values);
+        for guess in ["No pushGateway", "as nobody"] {
+            assert!(!notes.contains(guess), "{name}: {notes}");
+        }
     }
     let notes = release(&cluster, namespace, "install", "service", &json!({}));
     let words = commands(&notes).concat();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, cluster};
 use crate::deployed::{CHART, Copy, Own, apply_chart, helm};
-use crate::image::{Images, only_the_probe, probe};
+use crate::image::{Images, name, only_the_probe, probe};
 use crate::jobs::config;
 use crate::node::Node;
 use crate::support::certificates::Certificates;
@@ -110,11 +110,9 @@ fn a_pod_waits_for_its_login_and_its_authority() {
     cluster.apply("--kustomize", &folder);
     let mut image = probe();
     image.is_private = true;
-    let name = format!(
-        "{}/registry-probe:{}",
-        front.host(),
-        env!("CARGO_PKG_VERSION")
-    );
+    let name = name();
+    let (_, tag) = name.rsplit_once(':').expect("it has a tag");
+    let name = format!("{}/registry-probe:{tag}", front.host());
     let mut node = Node::new(&cluster, namespace, PODS, Images::from([(name, image)]));
     let waits = |node: &Node, why: &str| node.waiting.values().any(|waits| waits.contains(why));
     node.until("the image cannot be pulled", |node| {

@@ -3,7 +3,7 @@
 {{- end -}}
 
 {{- /* No longer than 42 characters: of the 63 that a pod's host name has, -sharded, the minute of a CronJob's Job and the index of
-one of a thousand pods take 21. Dots, which a release may have, are not allowed in it. */ -}}
+one of a thousand pods take 21. Dots, which a release may have, are not allowed in it; and before Kubernetes 1.36 a Service's name begins with a letter. */ -}}
 {{- define "probe.fullname" -}}
 {{- $name := include "probe.name" . -}}
 {{- if .Values.fullnameOverride -}}
@@ -13,7 +13,9 @@ one of a thousand pods take 21. Dots, which a release may have, are not allowed 
 {{- else -}}
 {{- $name = .Release.Name -}}
 {{- end -}}
-{{- $name | replace "." "-" | trunc 42 | trimAll "-" -}}
+{{- $name = $name | replace "." "-" | trimAll "-" -}}
+{{- if regexMatch "^[0-9]" $name }}{{ $name = printf "r-%s" $name }}{{ end -}}
+{{- $name | trunc 42 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "probe.serviceAccount" -}}

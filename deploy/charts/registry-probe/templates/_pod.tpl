@@ -5,6 +5,22 @@
 {{- $component := .component -}}
 {{- $is_service := eq $component "service" -}}
 {{- $helpers := $values.credentialHelpers -}}
+{{- /* An option that is given twice as an argument is an error, and an argument wins over its variable. */ -}}
+{{- $own_args := .args -}}
+{{- $own_env := include "probe.env" . -}}
+{{- range $values.extraArgs -}}
+{{- $flag := regexFind "^--[a-z0-9-]+" . -}}
+{{- $variable := trimPrefix "--" $flag | replace "-" "_" | upper | printf "PROBE_%s" -}}
+{{- if and $flag (or (regexMatch (printf "(?m)^- %s(=|$)" $flag) $own_args) (contains (printf "- name: %s\n" $variable) $own_env)) -}}
+{{- fail (printf "extraArgs: the chart has %s already" $flag) -}}
+{{- end -}}
+{{- end -}}
+{{- range $values.extraEnv -}}
+{{- $flag := trimPrefix "PROBE_" .name | replace "_" "-" | lower | regexQuoteMeta -}}
+{{- if or (contains (printf "- name: %s\n" .name) $own_env) (and (hasPrefix "PROBE_" .name) (regexMatch (printf "(?m)^- --%s(=|$)" $flag) $own_args)) -}}
+{{- fail (printf "extraEnv: the chart has %s already" .name) -}}
+{{- end -}}
+{{- end -}}
 metadata:
   labels:
     {{- $labels := mergeOverwrite (include "probe.selector" $ | fromYaml) (dict "app.kubernetes.io/component" .component) }}
@@ -44,29 +60,21 @@ spec:
   {{- end }}
   containers:
     - name: probe
-      image: {{ include "probe.image" $ }}
+      image: {{ include "probe.image" $ | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
-      {{- with .args }}
       args:
-        {{- . | nindent 8 }}
+        {{- $own_args | nindent 8 }}
         {{- /* They are for sweeps, and doctor takes few of them. */}}
         {{- if and $values.extraArgs (ne $component "test") }}
         {{- toYaml $values.extraArgs | nindent 8 }}
         {{- end }}
-      {{- end }}
       {{- with $values.extraEnvFrom }}
       envFrom:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       env:
-        {{- $env := include "probe.env" . }}
-        {{- $env | nindent 8 }}
+        {{- $own_env | nindent 8 }}
         {{- with $values.extraEnv }}
-        {{- range . }}
-        {{- if contains (printf "- name: %s\n" .name) $env }}
-        {{- fail (printf "extraEnv: the chart has %s already" .name) }}
-        {{- end }}
-        {{- end }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
         {{- if not $is_service }}
