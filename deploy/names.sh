@@ -44,7 +44,7 @@ $found"
         files | xargs grep -qFI "$(of $name)" || fail "$name=$(of $name) stands nowhere"
     done
     # A version behind a name, in manifests and documents alike.
-    found=$(files | xargs grep -nEIo "$versioned[0-9]+\.[0-9]+\.[0-9]+" | grep -vE "[^0-9]$(pattern "$version")\$") || true
+    found=$(files | xargs grep -nEIo "${versioned}[0-9]+\.[0-9]+\.[0-9]+" | grep -vE "[^0-9]$(pattern "$version")\$") || true
     [ -z "$found" ] || fail "not version $version:
 $found"
     for line in "Cargo.toml:version = \"$version\"" "deploy/charts/registry-probe/Chart.yaml:version: $version" \
