@@ -4,8 +4,6 @@ CARGO ?= cargo
 IMAGE ?= registry-probe:0.1.0
 # What the image is made of; the tests look for it there.
 PARTS := $(or $(CARGO_TARGET_DIR),target)/image
-# Tests wait for servers and clocks more than they compute: on two cores, six at once take half the time of two.
-export RUST_TEST_THREADS ?= 6
 
 .PHONY: help
 help: ## List what there is to make
