@@ -317,6 +317,25 @@ async fn bytes_are_read_in_full_once_for_all_repositories() {
     }
 }
 
+/// zot can have a file of each blob for each repository.
+#[tokio::test]
+async fn no_repository_of_a_zot_is_read_for_another() {
+    for (repository, concurrency) in [("one", 1), ("two", 1), ("one", 8), ("two", 8)] {
+        let double = presets::zot().await;
+        let image = double.image("one", Some("v1"), &[&long()]);
+        double.image("two", Some("v1"), &[&long()]);
+        let copy = on::blob().get().repository(repository);
+        let altered = [b"x", &long()[1..]].concat();
+        double
+            .when(copy.reference(&image.layers[0]))
+            .edit(move |_, reply| reply.with_body(altered.clone()));
+        let probe = Probe::of(&double).depth(Depth::Digest);
+        let sweep = probe.concurrency(concurrency).sweep().await;
+        let finding = format!("finding {repository} layer digest_mismatch: v1");
+        assert_eq!(told(&sweep), ["broken", &finding], "{concurrency}");
+    }
+}
+
 /// `one` to `four`, which have a layer of their own each, and one in common.
 fn sharing(double: &Double) -> Image {
     let names = ["one", "two", "three", "four"];
